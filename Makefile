@@ -1,0 +1,40 @@
+# make install, make demo, make test, make check: everything else is `.venv/bin/orchestrator --help`
+PYTHON ?= python3
+LOCK   ?= dev
+BIN    := .venv/bin
+
+.PHONY: install demo test check lock clean
+
+install: .venv/installed-$(LOCK)
+
+.venv/installed-$(LOCK): requirements/$(LOCK).lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$(LOCK).lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q settings.py orchestrator workers tasks db
+	touch $@
+
+demo: install
+	$(BIN)/orchestrator demo
+
+test: install
+	$(BIN)/python -m pytest
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/unit tests/properties tests/contracts -q
+
+# The lock files: universal for Python 3.11 to 3.13, with hashes and without any address.
+UV_COMPILE = uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
+lock:
+	$(UV_COMPILE) -o requirements/base.lock
+	$(UV_COMPILE) --extra train -c requirements/base.lock -o requirements/train.lock
+	$(UV_COMPILE) --extra gpu -c requirements/base.lock -o requirements/gpu.lock
+	$(UV_COMPILE) --extra train --extra dev -c requirements/train.lock -o requirements/dev.lock
+
+clean:
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

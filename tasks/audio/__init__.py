@@ -1,0 +1,1 @@
+"""From bytes to strips: decode, denoise, chunk, spectrogram, features, augment."""

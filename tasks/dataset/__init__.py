@@ -1,0 +1,1 @@
+"""From folders to shards: layouts, manifest, split, shard."""

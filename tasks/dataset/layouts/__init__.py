@@ -1,0 +1,1 @@
+"""What people's folders look like, one layout a file."""

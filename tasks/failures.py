@@ -1,0 +1,122 @@
+"""The tree of errors, and what each of them means for the work it interrupted.
+
+Three branches, after whose fault it is: the recording's (`Unusable`), the machine's (`MachineFault`), or the
+request's (`Impossible`). `verdict` is the only place that turns an error into a decision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class ChorusError(Exception):
+    """Root of every error this system raises on purpose; its text is a sentence a person can act on."""
+
+
+class Unusable(ChorusError):
+    """A recording that cannot become examples. `reason` is the short name people see in the quarantine list."""
+
+    reason: ClassVar[str] = "unreadable"
+
+
+class Unreadable(Unusable):
+    """The bytes look like a known format and cannot be decoded."""
+
+
+class Empty(Unusable):
+    """No samples at all."""
+
+    reason = "empty"
+
+
+class TooShort(Unusable):
+    """Fewer samples than the preset's shortest recording."""
+
+    reason = "too short"
+
+
+class Silent(Unusable):
+    """No sample above the preset's silence level."""
+
+    reason = "silent"
+
+
+class UnsupportedFormat(Unusable):
+    """A format, rate or number of channels that is not decoded here."""
+
+    reason = "unsupported format"
+
+
+class Inconsistent(Unusable):
+    """The header promises something that the content does not hold."""
+
+    reason = "header and content disagree"
+
+
+class Missing(Unusable):
+    """The recording was there when it was planned, and is gone."""
+
+    reason = "missing"
+
+
+class Changed(Unusable):
+    """The recording's bytes are not those that were planned."""
+
+    reason = "changed since it was planned"
+
+
+class Killer(Unusable):
+    """Working on this recording ended its process, again and again."""
+
+    reason = "ended its process"
+
+
+class MachineFault(ChorusError):
+    """Disk, store, database or memory failed: nothing is wrong with the recording, later may be better."""
+
+
+class Impossible(ChorusError):
+    """What was asked cannot be done with this data, however often it is tried: one class only, a NaN loss."""
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Put it back; another attempt may succeed."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Quarantine:
+    """Set the recording aside for good."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Fail:
+    """The job ends as failed; no attempt would change that."""
+
+    reason: str
+
+
+Verdict = Retry | Quarantine | Fail
+
+
+def verdict(error: BaseException) -> Verdict:
+    """What an error means for its item or job.
+
+    A recording's own fault quarantines it, an impossible request fails, everything else (a full disk, a lost
+    database, an error nobody foresaw) is tried again until the attempts are used up.
+
+    >>> verdict(Empty("0 samples"))
+    Quarantine(reason='empty: 0 samples')
+    >>> verdict(OSError(28, "No space left on device"))
+    Retry(reason='OSError: [Errno 28] No space left on device')
+    """
+    if isinstance(error, Unusable):
+        return Quarantine(f"{error.reason}: {error}")
+    if isinstance(error, Impossible):
+        return Fail(str(error))
+    return Retry(f"{type(error).__name__}: {error}")

@@ -1,0 +1,1 @@
+"""How processes live: the Celery app, the roles, fork and signals."""
