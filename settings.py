@@ -5,9 +5,81 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from functools import cached_property
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+
+class Settings(BaseSettings):
+    """Every setting, each from `CHORUS_<NAME>` or an option of the command line, which wins.
+
+    Without URLs everything lives in `home`: a SQLite file, a folder as store, and a broker of our own on a unix
+    socket for as long as a command needs it.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="CHORUS_", frozen=True, extra="ignore")
+
+    home: Path = Field(Path(".chorus"), description="folder of ledger, store, logs and the embedded broker")
+    broker_url: str = Field("", description="redis:// or rediss:// URL; empty: an embedded broker")
+    database_url: str = Field("", description="sqlite:/// or postgresql+psycopg:// URL; empty: SQLite in the home")
+    store_url: str = Field("", description="folder for strips, shards, models and reports; empty: in the home")
+    concurrency: int = Field(0, ge=0, description="children of a cpu worker; 0: one a core")
+    lease_s: float = Field(60.0, ge=1, description="a claim not renewed for so long may be taken by another worker")
+    window_messages: int = Field(256, ge=1, description="messages the feeder keeps in the broker at most")
+    time_limit_s: float = Field(900.0, ge=1, description="a preprocessing message is ended after so long")
+    memory_limit_mib: int = Field(3000, ge=256, description="address space one preprocessing child may use, in MiB")
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return Path(os.path.abspath(home.expanduser()))
+
+    @property
+    def is_broker_embedded(self) -> bool:
+        """Whether the broker is a child process of ours."""
+        return not self.broker_url
+
+    @property
+    def runtime_folder(self) -> Path:
+        """Short folder for the broker's socket, keyed by the home: a socket's path may have 107 bytes at most."""
+        base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+        if len(os.fsencode(base)) > 60:
+            base = Path("/tmp")  # noqa: S108  # the folder below is ours alone, mode 700, checked before use
+        key = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:12]
+        return base / f"chorus-{os.getuid()}-{key}"
+
+    @property
+    def socket(self) -> Path:
+        """The embedded broker's socket."""
+        return self.runtime_folder / "broker.sock"
+
+    @property
+    def broker(self) -> str:
+        """The broker's URL as kombu reads it."""
+        return self.broker_url or f"redis+socket://{self.socket}?virtual_host=0"
+
+    @property
+    def database(self) -> str:
+        """The database's URL as SQLAlchemy reads it."""
+        return self.database_url or f"sqlite:///{self.home / 'ledger.sqlite'}"
+
+    @property
+    def store(self) -> str:
+        """The store's folder."""
+        return self.store_url or str(self.home / "store")
+
+    @property
+    def logs(self) -> Path:
+        """Folder of the embedded processes' logs."""
+        return self.home / "logs"
+
+    @property
+    def cpu_children(self) -> int:
+        """Children of a cpu worker on this machine."""
+        return self.concurrency or len(os.sched_getaffinity(0))
+
+    def environment(self) -> dict[str, str]:
+        """This process's environment with every setting in it, for a child process that must see the same."""
+        named = {f"CHORUS_{name.upper()}": str(value) for name, value in self.model_dump().items()}
+        return {**os.environ, **named}

@@ -1,0 +1,209 @@
+"""The dispatcher's side of the ledger: what to send, what to put back, what is over.
+
+Each function is one short transaction; two dispatchers at once do no harm, because every move is conditional.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.orm import aliased
+
+from db.ledger import bury_items, bury_jobs
+from db.moves import Worked, lock, move
+from db.session import Database, now_s
+from db.states import FINAL, OPEN, RunState, State
+from db.tables import Item, Job, Need, Run, Tally
+
+MAX_ITEMS_A_MESSAGE = 200
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Items that share a message."""
+
+    run: int
+    items: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ReadyJob:
+    """A job whose turn has come; it is marked as sent."""
+
+    run: int
+    job: int
+    kind: str
+
+
+def active_runs(database: Database) -> list[int]:
+    """Runs to feed, oldest first."""
+    with database.read() as connection:
+        return list(connection.scalars(sa.select(Run.id).where(Run.state == RunState.ACTIVE).order_by(Run.id)))
+
+
+def take_batches(database: Database, run: int, n_messages: int, message_work_s: float) -> list[Batch]:
+    """Waiting items of a run in at most `n_messages` messages of about `message_work_s` each, marked as sent."""
+    with database.write() as connection:
+        is_due = sa.or_(Item.retry_at.is_(None), Item.retry_at <= now_s())
+        is_active = sa.select(Run.id).where(Run.id == run, Run.state == RunState.ACTIVE).exists()
+        query = (
+            sa.select(Item.id, Item.work_s, Item.is_alone)
+            .where(Item.run_id == run, Item.state == State.WAITING, is_due, is_active)
+            .order_by(Item.id)
+            .limit(n_messages * 20)
+            .with_for_update(skip_locked=True)
+        )
+        batches = batched([tuple(row) for row in connection.execute(query)], n_messages, message_work_s)
+        ids = [item for batch in batches for item in batch]
+        if ids:
+            move(connection, Item, lock(connection, Item, Item.id.in_(ids)), State.SENT, sent_at=now_s())
+        return [Batch(run, batch) for batch in batches]
+
+
+def batched(items: Sequence[tuple[int, float, bool]], n_messages: int, work_s: float) -> list[tuple[int, ...]]:
+    """Items (id, seconds of work, alone?) in messages of about `work_s` seconds; an item to be alone is.
+
+    >>> batched([(1, 0.4, False), (2, 0.7, False), (3, 0.1, True), (4, 0.1, False)], 9, 1.0)
+    [(1, 2), (3,), (4,)]
+    """
+    batches: list[tuple[int, ...]] = []
+    batch: list[int] = []
+    filled_s = 0.0
+    for item, item_work_s, is_alone in items:
+        if batch and (is_alone or filled_s >= work_s or len(batch) >= MAX_ITEMS_A_MESSAGE):
+            batches.append(tuple(batch))
+            batch, filled_s = [], 0.0
+        if len(batches) == n_messages:
+            return batches
+        batch.append(item)
+        filled_s += work_s if is_alone else item_work_s
+    return [*batches, tuple(batch)] if batch else batches
+
+
+def take_jobs(database: Database) -> list[ReadyJob]:
+    """Jobs whose needs are met, marked as sent. Packing needs every item of its run to be final."""
+    with database.write() as connection:
+        needed = aliased(Job)
+        is_met = sa.or_(needed.state == State.DONE, sa.and_(Need.even_failed, needed.state.in_(FINAL)))
+        unmet = (
+            sa.select(Need.job_id)
+            .join(needed, needed.id == Need.needs_id)
+            .where(Need.job_id == Job.id, ~is_met)
+            .exists()
+        )
+        is_due = sa.or_(Job.retry_at.is_(None), Job.retry_at <= now_s())
+        is_active = sa.select(Run.id).where(Run.id == Job.run_id, Run.state == RunState.ACTIVE).exists()
+        rows = lock(
+            connection, Job, Job.state == State.WAITING, ~unmet, is_due, is_active, _n_items(Job.run_id, *OPEN) == 0
+        )
+        move(connection, Job, rows, State.SENT, sent_at=now_s())
+        kinds = dict(
+            connection.execute(sa.select(Job.id, Job.kind).where(Job.id.in_([row.id for row in rows]))).tuples()
+        )
+        return [ReadyJob(row.run, row.id, kinds[row.id]) for row in rows]
+
+
+def _n_items(run: sa.ColumnElement[int], *states: State) -> sa.ScalarSelect[int]:
+    counted = sa.and_(Tally.run_id == run, Tally.state.in_(states))
+    return sa.select(sa.func.coalesce(sa.func.sum(Tally.n), 0)).where(counted).scalar_subquery()
+
+
+def put_back_unsent(database: Database, table: Worked, ids: Sequence[int]) -> None:
+    """The broker did not take their message: they wait again."""
+    with database.write() as connection:
+        move(connection, table, lock(connection, table, table.id.in_(ids), table.state == State.SENT), State.WAITING)
+
+
+def put_back_stale(database: Database, table: Worked, older_s: float) -> int:
+    """What was sent so long ago that its message must be lost; returns the number. Twice in the broker is harmless."""
+    with database.write() as connection:
+        runs = sa.select(Run.id).where(Run.state == RunState.ACTIVE)
+        rows = lock(
+            connection,
+            table,
+            table.run_id.in_(runs),
+            table.state == State.SENT,
+            table.sent_at < now_s() - older_s,
+            limit=5000,
+        )
+        move(connection, table, rows, State.WAITING)
+        return len(rows)
+
+
+def put_back_expired(database: Database) -> int:
+    """Claims whose lease ran out; returns the number. Their holders find another fence."""
+    with database.write() as connection:
+        reason = "its worker stopped answering"
+        items = lock(connection, Item, Item.state == State.RUNNING, Item.lease_until < now_s(), limit=5000)
+        for row in items:  # one by one: what shared a worker is not what shared a message
+            bury_items(connection, [row], is_own=False, reason=reason)
+        jobs = lock(connection, Job, Job.state == State.RUNNING, Job.lease_until < now_s())
+        bury_jobs(connection, jobs, is_own=False, reason=reason)
+        return len(items) + len(jobs)
+
+
+def release(database: Database, worker: str | None = None) -> int:
+    """What a worker known to be dead held (None: all workers); returns the number."""
+    with database.write() as connection:
+        total = 0
+        for table in (Item, Job):
+            is_held = [table.state == State.RUNNING, *([table.worker == worker] if worker else [])]
+            rows = lock(connection, table, *is_held)
+            for row in rows:
+                bury = bury_items if table is Item else bury_jobs
+                bury(connection, [row], is_own=False, reason="its worker was killed")
+            total += len(rows)
+        return total
+
+
+def forget_sent(database: Database) -> None:
+    """Everything sent waits again: the broker that held the messages is gone."""
+    with database.write() as connection:
+        for table in (Item, Job):
+            move(connection, table, lock(connection, table, table.state == State.SENT), State.WAITING)
+
+
+def cancel_hopeless(database: Database) -> int:
+    """Jobs that need one that failed are called off, with its reason; returns the number."""
+    total = 0
+    while True:
+        with database.write() as connection:
+            n = _cancel_hopeless(connection)
+        total += n
+        if n == 0:
+            return total
+
+
+def _cancel_hopeless(connection: Connection) -> int:
+    needed = aliased(Job)
+    query = (
+        sa.select(Job.id, needed.kind, needed.state)
+        .join(Need, Need.job_id == Job.id)
+        .join(needed, needed.id == Need.needs_id)
+        .where(Job.state == State.WAITING, ~Need.even_failed, needed.state.in_((State.FAILED, State.CANCELLED)))
+    )
+    why = {
+        job: f"needs a {kind} job that {'failed' if state == State.FAILED else 'was cancelled'}"
+        for job, kind, state in connection.execute(query)
+    }
+    for row in lock(connection, Job, Job.id.in_(why), Job.state == State.WAITING):
+        move(connection, Job, [row], State.CANCELLED, reason=why[row.id], finished_at=now_s())
+    return len(why)
+
+
+def close_runs(database: Database) -> list[int]:
+    """Ends the runs in which nothing is open any more; returns those this call ended: one call a run, ever."""
+    open_job = sa.select(Job.id).where(Job.run_id == Run.id, Job.state.in_(OPEN)).exists()
+    failed_job = sa.select(Job.id).where(Job.run_id == Run.id, Job.state == State.FAILED).exists()
+    is_failed = sa.or_(failed_job, _n_items(Run.id, State.FAILED) > 0, _n_items(Run.id, State.DONE) == 0)
+    with database.write() as connection:
+        ended = connection.execute(
+            sa.update(Run)
+            .where(Run.state == RunState.ACTIVE, ~open_job, _n_items(Run.id, *OPEN) == 0)
+            .values(state=sa.case((is_failed, RunState.FAILED), else_=RunState.DONE), finished_at=now_s())
+            .returning(Run.id)
+        )
+        return list(ended.scalars())

@@ -1,0 +1,246 @@
+"""The worker's side of the ledger: claim before anything is opened, renew while working, settle once.
+
+A claim is a fence number and a lease. Whoever lost the lease finds another fence on the row, and its writes touch
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from db.moves import Locked, Worked, insert, lock, move, move_each
+from db.session import Database, now_s
+from db.states import CLAIMABLE, MAX_FAULTS, MAX_LOSSES, MAX_OWN_DEATHS, RunState, State
+from db.tables import Artifact, Dataset, Item, Job, Metric, Pipeline, Recording, Run
+
+RETRY_PAUSE_S = 2.0
+"""Pause before the second attempt after a machine's fault; doubled with each further one."""
+
+
+@dataclass(frozen=True)
+class ItemClaim:
+    """The exclusive right to preprocess one span, and all that is needed to do it."""
+
+    id: int
+    fence: int
+    root: str
+    uri: str
+    digest: str
+    size_bytes: int
+    mtime_ns: int
+    span: int
+    copy: int
+    pipeline_id: int
+    pipeline: dict[str, Any] = field(repr=False)
+    is_made: bool
+    """The strip stands in the store already: another run made it."""
+
+
+@dataclass(frozen=True)
+class JobClaim:
+    """The exclusive right to do one job."""
+
+    id: int
+    fence: int
+    run: int
+    kind: str
+    model: str | None
+    seed: int | None
+    fold: int | None
+    side: int | None
+
+
+@dataclass(frozen=True)
+class StripFacts:
+    """A strip that stands in the store."""
+
+    key: str
+    size_bytes: int
+    sha256: str
+    n_chunks: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended: done, quarantined, failed, or waiting for the next one."""
+
+    claim: ItemClaim
+    state: State
+    reason: str | None = None
+    strip: StripFacts | None = None
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What one worker may ask of the ledger; every write is one transaction."""
+
+    database: Database
+    worker: str
+    lease_s: float
+
+    def claim_items(self, run: int, ids: Sequence[int]) -> list[ItemClaim]:
+        """Those of the items that nobody holds and whose run is active, committed before any file is opened."""
+        with self.database.write() as connection:
+            rows = self._claim(connection, Item, run, ids)
+            return _item_claims(connection, rows)
+
+    def claim_job(self, run: int, job: int) -> JobClaim | None:
+        """The job, unless somebody holds it or it is no longer wanted."""
+        with self.database.write() as connection:
+            if not self._claim(connection, Job, run, [job]):
+                return None
+            columns = (Job.id, Job.fence, Job.run_id, Job.kind, Job.model, Job.seed, Job.fold, Job.side)
+            return JobClaim(*connection.execute(sa.select(*columns).where(Job.id == job)).one())
+
+    def _claim(self, connection: Connection, table: Worked, run: int, ids: Sequence[int]) -> list[Locked]:
+        is_active = sa.select(Run.id).where(Run.id == run, Run.state == RunState.ACTIVE).exists()
+        rows = lock(connection, table, table.id.in_(ids), table.run_id == run, table.state.in_(CLAIMABLE), is_active)
+        move(
+            connection, table, rows, State.RUNNING,
+            attempts=table.attempts + 1, fence=table.fence + 1, lease_until=now_s() + self.lease_s,
+            worker=self.worker, started_at=now_s(), reason=None,
+        )  # fmt: skip
+        return rows
+
+    def renew(self, claims: Iterable[ItemClaim | JobClaim]) -> frozenset[int]:
+        """Prolongs the leases; returns the ids of the claims still held. A cancelled run's are no longer."""
+        held: set[int] = set()
+        with self.database.write() as connection:
+            for claim in claims:
+                table: Worked = Item if isinstance(claim, ItemClaim) else Job
+                wanted = sa.select(Run.id).where(Run.id == table.run_id, Run.state != RunState.CANCELLED).exists()
+                renewed = connection.execute(
+                    sa.update(table)
+                    .where(table.id == claim.id, table.fence == claim.fence, table.state == State.RUNNING, wanted)
+                    .values(lease_until=now_s() + self.lease_s)
+                )
+                if renewed.rowcount == 1:
+                    held.add(claim.id)
+        return frozenset(held)
+
+    def settle_items(self, outcomes: Sequence[Outcome]) -> int:
+        """Writes what became of the claims, for those still held; returns their number."""
+        by_id = {outcome.claim.id: outcome for outcome in outcomes}
+        with self.database.write() as connection:
+            rows = lock(connection, Item, Item.id.in_(by_id), Item.state == State.RUNNING)
+            held = [row for row in rows if row.fence == by_id[row.id].claim.fence]
+            _keep_strips(connection, [by_id[row.id] for row in held])
+            now = connection.execute(sa.select(now_s())).scalar_one()
+            move_each(connection, Item, [_settled(row, by_id[row.id].state, by_id[row.id].reason, now) for row in held])
+        return len(held)
+
+    def settle_job(
+        self, claim: JobClaim, state: State, reason: str | None = None, result: dict[str, Any] | None = None
+    ) -> bool:
+        """Writes what became of the job; False when somebody else holds it by now."""
+        with self.database.write() as connection:
+            rows = lock(connection, Job, Job.id == claim.id, Job.fence == claim.fence, Job.state == State.RUNNING)
+            now = connection.execute(sa.select(now_s())).scalar_one()
+            move_each(connection, Job, [_settled(row, state, reason, now) for row in rows])
+            if rows and result is not None:
+                values = {"result": result, "device": result.get("device")}
+                connection.execute(sa.update(Job).where(Job.id == claim.id).values(**values))
+        return bool(rows)
+
+    def write_metrics(self, claim: JobClaim, epoch: int, values: dict[str, float]) -> None:
+        """Figures of one epoch (0: of the whole job); written again, they replace the old ones."""
+        with self.database.write() as connection:
+            if not lock(connection, Job, Job.id == claim.id, Job.fence == claim.fence, Job.state == State.RUNNING):
+                return
+            statement = insert(connection, Metric)
+            connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["job_id", "epoch", "name"], set_={"value": statement.excluded.value}
+                ),
+                [{"job_id": claim.id, "epoch": epoch, "name": name, "value": value} for name, value in values.items()],
+            )
+
+    def forget_metrics(self, claim: JobClaim) -> None:
+        """An attempt that starts from the beginning starts its curves anew."""
+        with self.database.write() as connection:
+            connection.execute(sa.delete(Metric).where(Metric.job_id == claim.id))
+
+    def bury_items(self, ids: Sequence[int], *, is_own: bool, reason: str) -> None:
+        """The process that held these items died.
+
+        A death of its own making, while one item was alone in the process, counts towards three; an unexplained
+        one towards ten. Of several items none is blamed: they come again, one by one.
+        """
+        with self.database.write() as connection:
+            rows = lock(connection, Item, Item.id.in_(ids), Item.state == State.RUNNING, Item.worker == self.worker)
+            bury_items(connection, rows, is_own=is_own, reason=reason)
+
+    def bury_job(self, job: int, *, is_own: bool, reason: str) -> None:
+        """The process that held this job died."""
+        with self.database.write() as connection:
+            rows = lock(connection, Job, Job.id == job, Job.state == State.RUNNING, Job.worker == self.worker)
+            bury_jobs(connection, rows, is_own=is_own, reason=reason)
+
+
+def _item_claims(connection: Connection, rows: Sequence[Locked]) -> list[ItemClaim]:
+    is_made = sa.select(Artifact.id).where(
+        Artifact.recording_digest == Recording.digest, Artifact.span == Item.span,
+        Artifact.pipeline_id == Item.pipeline_id, Artifact.copy == Item.copy,
+    ).exists()  # fmt: skip
+    query = (
+        sa.select(
+            Item.id, Item.fence, Dataset.root, Recording.uri, Recording.digest, Recording.size_bytes, Recording.mtime_ns,
+            Item.span, Item.copy, Item.pipeline_id, Pipeline.parameters, is_made,
+        )
+        .join(Recording, Recording.id == Item.recording_id)
+        .join(Dataset, Dataset.id == Recording.dataset_id)
+        .join(Pipeline, Pipeline.id == Item.pipeline_id)
+        .where(Item.id.in_([row.id for row in rows]))
+        .order_by(Item.id)
+    )  # fmt: skip
+    return [ItemClaim(*row) for row in connection.execute(query)]
+
+
+def _keep_strips(connection: Connection, outcomes: Sequence[Outcome]) -> None:
+    rows = [
+        {
+            "recording_digest": outcome.claim.digest, "span": outcome.claim.span, "copy": outcome.claim.copy,
+            "pipeline_id": outcome.claim.pipeline_id, "key": outcome.strip.key, "size_bytes": outcome.strip.size_bytes,
+            "sha256": outcome.strip.sha256, "n_chunks": outcome.strip.n_chunks,
+        }
+        for outcome in outcomes
+        if outcome.strip is not None
+    ]  # fmt: skip
+    if rows:
+        connection.execute(insert(connection, Artifact).on_conflict_do_nothing(), rows)
+
+
+def _settled(row: Locked, state: State, reason: str | None, now: float) -> tuple[Locked, State, dict[str, Any]]:
+    faults = row.faults + (state == State.WAITING)
+    if state == State.WAITING and faults >= MAX_FAULTS:
+        state, reason = State.FAILED, f"given up after {faults} attempts: {reason}"
+    is_waiting = state == State.WAITING
+    retry_at = now + RETRY_PAUSE_S * 2 ** (faults - 1) if is_waiting else None
+    finished_at = None if is_waiting else now
+    return row, state, {"reason": reason, "faults": faults, "retry_at": retry_at, "finished_at": finished_at}
+
+
+def bury_items(connection: Connection, rows: Sequence[Locked], *, is_own: bool, reason: str) -> None:
+    """Items whose process died, or whose lease ran out: back to waiting, or quarantined when it was once too often."""
+    is_blamed = is_own and len(rows) == 1
+    move_each(connection, Item, [_buried(row, reason, is_blamed, State.QUARANTINED) for row in rows])
+    if len(rows) > 1:
+        connection.execute(sa.update(Item).where(Item.id.in_([row.id for row in rows])).values(is_alone=True))
+
+
+def bury_jobs(connection: Connection, rows: Sequence[Locked], *, is_own: bool, reason: str) -> None:
+    """The same for jobs, which fail."""
+    move_each(connection, Job, [_buried(row, reason, is_own, State.FAILED) for row in rows])
+
+
+def _buried(row: Locked, reason: str, is_blamed: bool, end: State) -> tuple[Locked, State, dict[str, Any]]:  # noqa: FBT001
+    own_deaths, losses = row.own_deaths + is_blamed, row.losses + (not is_blamed)
+    is_over = own_deaths >= MAX_OWN_DEATHS or losses >= MAX_LOSSES
+    if is_over:
+        reason = f"ended its process {own_deaths or losses} times: {reason}"
+    return row, end if is_over else State.WAITING, {"reason": reason, "own_deaths": own_deaths, "losses": losses}

@@ -1,0 +1,114 @@
+"""Moves from state to state, with the tally kept in the same transaction.
+
+Every function here is called inside a write transaction whose rows are locked: by SQLite's one write lock, or by
+PostgreSQL's FOR UPDATE.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection
+
+from db.states import State
+from db.tables import Item, Job, Table, Tally
+
+TALLY_SLOTS = 8
+Worked = type[Item] | type[Job]
+
+
+class Locked(NamedTuple):
+    """A row that this transaction holds."""
+
+    id: int
+    run: int
+    state: str
+    fence: int
+    own_deaths: int
+    losses: int
+    faults: int
+
+
+def insert(connection: Connection, table: type[Table]) -> Any:
+    """An INSERT of the connection's dialect, which knows ON CONFLICT."""
+    module: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
+    return module.insert(table)
+
+
+def lock(
+    connection: Connection, table: Worked, *where: sa.ColumnElement[bool], limit: int | None = None
+) -> list[Locked]:
+    """The rows that satisfy `where` and that no other transaction holds, in the order of their ids."""
+    columns = (table.id, table.run_id, table.state, table.fence, table.own_deaths, table.losses, table.faults)
+    query = sa.select(*columns).where(*where).order_by(table.id).limit(limit).with_for_update(skip_locked=True)
+    return [Locked(*row) for row in connection.execute(query)]
+
+
+def move(connection: Connection, table: Worked, rows: Sequence[Locked], state: State, **values: Any) -> None:
+    """All rows to one state, with the same values."""
+    if not rows:
+        return
+    for start in range(0, len(rows), 1000):
+        ids = [row.id for row in rows[start : start + 1000]]
+        connection.execute(sa.update(table).where(table.id.in_(ids)).values(state=state, **values))
+    if table is Item:
+        count(connection, moved(rows, state))
+
+
+def move_each(
+    connection: Connection, table: Worked, targets: Sequence[tuple[Locked, State, Mapping[str, Any]]]
+) -> None:
+    """Each row to a state of its own, with values of its own; all mappings have the same keys."""
+    if not targets:
+        return
+    names = list(targets[0][2])
+    statement = (
+        sa.update(table)
+        .where(table.id == sa.bindparam("row_id"))
+        .values(
+            state=sa.bindparam("to_state"), lease_until=None, **{name: sa.bindparam(f"to_{name}") for name in names}
+        )
+    )
+    connection.execute(
+        statement,
+        [
+            {"row_id": row.id, "to_state": state, **{f"to_{name}": values[name] for name in names}}
+            for row, state, values in targets
+        ],
+    )
+    if table is Item:
+        change: Counter[tuple[int, str]] = Counter()
+        for row, state, _ in targets:
+            change.update(moved([row], state))
+        count(connection, change)
+
+
+def moved(rows: Iterable[Locked], state: State) -> Counter[tuple[int, str]]:
+    """What the move does to the tally, by run and state."""
+    change: Counter[tuple[int, str]] = Counter()
+    for row in rows:
+        change[row.run, row.state] -= 1
+        change[row.run, str(state)] += 1
+    return change
+
+
+def count(connection: Connection, change: Mapping[tuple[int, str], int]) -> None:
+    """Adds the changes to this process's slot of the tally; always in one order, so that two never wait in a ring."""
+    slot = 0 if connection.dialect.name == "sqlite" else os.getpid() % TALLY_SLOTS
+    rows = [
+        {"run_id": run, "state": state, "slot": slot, "n": n} for (run, state), n in sorted(change.items()) if n != 0
+    ]
+    if not rows:
+        return
+    statement = insert(connection, Tally)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["run_id", "state", "slot"], set_={"n": Tally.n + statement.excluded.n}
+        ),
+        rows,
+    )

@@ -1,0 +1,229 @@
+"""The planner's side of the ledger: a dataset's recordings, a run, its items and jobs; written as a stream."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain, islice
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.orm import aliased
+
+from db.moves import insert
+from db.session import Database, now_s
+from db.states import RunState, State
+from db.tables import Artifact, BadRow, Dataset, Item, Job, Need, Pipeline, Recording, Run, Tally
+
+BATCH = 1000
+_Row = TypeVar("_Row")
+
+
+@dataclass(frozen=True)
+class RecordingRow:
+    """One recording as the planner found it."""
+
+    uri: str
+    label: str
+    author: str | None
+    group_name: str | None
+    official_fold: int | None
+    official_split: str | None
+    size_bytes: int
+    mtime_ns: int
+    digest: str
+    n_frames: int
+    rate_hz: int
+
+    @property
+    def facts_digest(self) -> str:
+        """Another label, fold or content makes another row."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class ItemRow:
+    """One span to preprocess, and where its examples go."""
+
+    recording_id: int
+    span: int
+    copy: int
+    fold: int
+    side: int
+    order_key: int
+    work_s: float
+
+
+@dataclass(frozen=True)
+class JobRow:
+    """One job; `needs` are positions in the same list."""
+
+    kind: str
+    model: str | None = None
+    seed: int | None = None
+    fold: int | None = None
+    side: int | None = None
+    needs: tuple[int, ...] = ()
+    even_failed: bool = False
+
+
+@dataclass(frozen=True)
+class KnownFile:
+    """What the ledger remembers of a file: the same size and time of change spare hashing it again."""
+
+    size_bytes: int
+    mtime_ns: int
+    digest: str
+    n_frames: int
+    rate_hz: int
+
+
+def keep_dataset(database: Database, root: str, layout: str) -> int:
+    """The dataset's id; written at its first plan."""
+    with database.write() as connection:
+        statement = insert(connection, Dataset).values(root=root, layout=layout)
+        connection.execute(statement.on_conflict_do_update(index_elements=["root"], set_={"layout": layout}))
+        return int(connection.execute(sa.select(Dataset.id).where(Dataset.root == root)).scalar_one())
+
+
+def known_files(database: Database, dataset: int, uris: Sequence[str]) -> dict[str, KnownFile]:
+    """The newest rows of these files, by URI."""
+    columns = (
+        Recording.uri,
+        Recording.size_bytes,
+        Recording.mtime_ns,
+        Recording.digest,
+        Recording.n_frames,
+        Recording.rate_hz,
+    )
+    query = sa.select(*columns).where(Recording.dataset_id == dataset, Recording.uri.in_(uris)).order_by(Recording.id)
+    with database.read() as connection:
+        return {uri: KnownFile(*facts) for uri, *facts in connection.execute(query)}
+
+
+def keep_recordings(database: Database, dataset: int, recordings: Iterable[RecordingRow]) -> Iterator[int]:
+    """Their ids, in their order; rows that are there already stay as they are."""
+    for batch in _batches(recordings):
+        with database.write() as connection:
+            yield from _keep_recordings(connection, dataset, batch)
+
+
+def _keep_recordings(connection: Connection, dataset: int, batch: Sequence[RecordingRow]) -> list[int]:
+    rows = [{"dataset_id": dataset, "facts_digest": row.facts_digest, **asdict(row)} for row in batch]
+    connection.execute(insert(connection, Recording).on_conflict_do_nothing(), rows)
+    query = sa.select(Recording.uri, Recording.facts_digest, Recording.id).where(
+        Recording.dataset_id == dataset, Recording.uri.in_([row.uri for row in batch])
+    )
+    ids = {(uri, facts): row_id for uri, facts, row_id in connection.execute(query)}
+    return [ids[row["uri"], row["facts_digest"]] for row in rows]
+
+
+def keep_pipeline(database: Database, digest: str, name: str, parameters: dict[str, Any]) -> int:
+    """The pipeline's id; written when it is first used."""
+    with database.write() as connection:
+        values = {"digest": digest, "name": name, "parameters": parameters}
+        connection.execute(insert(connection, Pipeline).values(**values).on_conflict_do_nothing())
+        return int(connection.execute(sa.select(Pipeline.id).where(Pipeline.digest == digest)).scalar_one())
+
+
+def begin_run(database: Database, dataset: int, pipeline: int, options: dict[str, Any]) -> int:
+    """A run that is still being planned: nothing of it is sent."""
+    with database.write() as connection:
+        statement = sa.insert(Run).values(
+            dataset_id=dataset, pipeline_id=pipeline, state=RunState.PLANNING, options=options, labels=[], split={},
+            facts={}, created_at=now_s(),
+        )  # fmt: skip
+        return int(connection.execute(statement.returning(Run.id)).scalar_one())
+
+
+def add_bad_rows(database: Database, run: int, rows: Iterable[dict[str, Any]]) -> None:
+    """Rows of the dataset that name no usable recording: line, uri, reason, is_duplicate."""
+    for batch in _batches(rows):
+        with database.write() as connection:
+            connection.execute(sa.insert(BadRow), [{"run_id": run, **row} for row in batch])
+
+
+def add_items(database: Database, run: int, pipeline: int, items: Iterable[ItemRow]) -> None:
+    """The run's items, waiting; those whose strip exists are done, those known to be unusable quarantined."""
+    for batch in _batches(items):
+        with database.write() as connection:
+            rows = [{"run_id": run, "pipeline_id": pipeline, "state": State.WAITING, **asdict(item)} for item in batch]
+            connection.execute(sa.insert(Item), rows)
+    with database.write() as connection:
+        _find_done(connection, run)
+        _find_quarantined(connection, run)
+
+
+def _find_done(connection: Connection, run: int) -> None:
+    digest = sa.select(Recording.digest).where(Recording.id == Item.recording_id).scalar_subquery()
+    is_made = sa.select(Artifact.id).where(
+        Artifact.recording_digest == digest, Artifact.span == Item.span, Artifact.pipeline_id == Item.pipeline_id,
+        Artifact.copy == Item.copy,
+    ).exists()  # fmt: skip
+    connection.execute(sa.update(Item).where(Item.run_id == run, is_made).values(state=State.DONE, finished_at=now_s()))
+
+
+def _find_quarantined(connection: Connection, run: int) -> None:
+    """What the recording's bytes were blamed for holds for every run; that a file was gone or changed does not."""
+    before, there, here = aliased(Item), aliased(Recording), aliased(Recording)
+    earlier = (
+        sa.select(before.reason)
+        .join(there, there.id == before.recording_id)
+        .join(here, here.digest == there.digest)
+        .where(
+            here.id == Item.recording_id, before.span == Item.span, before.pipeline_id == Item.pipeline_id,
+            before.state == State.QUARANTINED, before.run_id != run,
+            ~before.reason.startswith("missing"), ~before.reason.startswith("changed"),
+        )
+        .limit(1)
+        .scalar_subquery()
+    )  # fmt: skip
+    any_before = sa.select(Item.id).where(Item.state == State.QUARANTINED, Item.run_id != run).limit(1)
+    if connection.execute(any_before).first() is None:
+        return
+    connection.execute(
+        sa.update(Item)
+        .where(Item.run_id == run, Item.state == State.WAITING, earlier.is_not(None))
+        .values(state=State.QUARANTINED, reason=earlier, finished_at=now_s())
+    )
+
+
+def activate_run(database: Database, run: int, jobs: Sequence[JobRow], **values: Any) -> None:
+    """Adds the jobs, counts the items once, and lets the dispatcher have the run; all of it or nothing."""
+    with database.write() as connection:
+        ids = [_add_job(connection, run, job) for job in jobs]
+        needs = chain.from_iterable(
+            ({"job_id": ids[at], "needs_id": ids[needed], "even_failed": job.even_failed} for needed in job.needs)
+            for at, job in enumerate(jobs)
+        )
+        if rows := list(needs):
+            connection.execute(sa.insert(Need), rows)
+        counts = connection.execute(
+            sa.select(Item.state, sa.func.count()).where(Item.run_id == run).group_by(Item.state)
+        ).all()
+        tally = [{"run_id": run, "state": state, "slot": 0, "n": n} for state, n in counts]
+        connection.execute(sa.insert(Tally), tally)
+        connection.execute(sa.update(Run).where(Run.id == run).values(state=RunState.ACTIVE, **values))
+
+
+def _add_job(connection: Connection, run: int, job: JobRow) -> int:
+    values = {"kind": job.kind, "model": job.model, "seed": job.seed, "fold": job.fold, "side": job.side}
+    statement = sa.insert(Job).values(run_id=run, state=State.WAITING, result={}, **values).returning(Job.id)
+    return int(connection.execute(statement).scalar_one())
+
+
+def discard_run(database: Database, run: int) -> None:
+    """A plan that could not be finished leaves nothing behind."""
+    with database.write() as connection:
+        for table in (Item, BadRow, Job, Tally):
+            connection.execute(sa.delete(table).where(table.run_id == run))
+        connection.execute(sa.delete(Run).where(Run.id == run, Run.state == RunState.PLANNING))
+
+
+def _batches(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
+    stream = iter(rows)
+    while batch := list(islice(stream, BATCH)):
+        yield batch

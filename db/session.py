@@ -1,0 +1,120 @@
+"""Engines and transactions, on SQLite and PostgreSQL alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+BUSY_TIMEOUT_MS = 30_000
+
+
+class DatabaseUnusable(ConnectionError):
+    """The database is out of reach, or of a version this code does not know: the machine's fault, never a recording's."""
+
+
+class now_s(FunctionElement[float]):  # noqa: N801  # reads as a SQL function
+    """Seconds since 1970 by the database's clock: hosts' clocks may differ, leases must not."""
+
+    type = sa.Double()
+    inherit_cache = True
+
+
+@compiles(now_s, "sqlite")
+def _now_sqlite(*_: Any, **__: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(now_s, "postgresql")
+def _now_postgresql(*_: Any, **__: Any) -> str:
+    return "CAST(extract(epoch FROM clock_timestamp()) AS double precision)"
+
+
+class Database:
+    """One database; connections are made when needed and never cross a fork.
+
+    url: `sqlite:///FILE` or `postgresql+psycopg://…`.
+    Raises DatabaseUnusable for another kind of URL.
+    """
+
+    def __init__(self, url: str, pool_size: int = 2) -> None:
+        self.url = url
+        try:
+            parsed = make_url(url)
+        except ArgumentError as error:
+            hint = "use sqlite:///FILE or postgresql+psycopg://HOST/NAME"
+            raise DatabaseUnusable(f"database URL {url!r:.60} is not one; {hint}") from error
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        if not self.is_sqlite and parsed.get_backend_name() != "postgresql":
+            raise DatabaseUnusable(f"database {parsed.get_backend_name()!r} is neither sqlite nor postgresql")
+        self.engine = _sqlite_engine(parsed) if self.is_sqlite else _postgresql_engine(parsed, pool_size)
+
+    @property
+    def shown(self) -> str:
+        """The URL without its password."""
+        return make_url(self.url).render_as_string(hide_password=True)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent view; writes nothing."""
+        with self._named_errors(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction that takes SQLite's write lock at its start, so that it waits instead of failing at its end."""
+        with self._named_errors(), self.engine.connect() as connection:
+            with connection.execution_options(chorus_write=True).begin():
+                yield connection
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OperationalError as error:
+            cause = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
+            raise DatabaseUnusable(f"database {self.shown}: {cause}") from error
+
+    def forget_connections(self) -> None:
+        """Called in a forked child: the parent's connections stay the parent's."""
+        self.engine.dispose(close=False)
+
+    def close(self) -> None:
+        """Ends all connections."""
+        self.engine.dispose()
+
+
+def _sqlite_engine(url: sa.URL) -> sa.Engine:
+    if url.database and url.database != ":memory:":
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False})
+
+    @sa.event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions begin below, not inside the driver
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={BUSY_TIMEOUT_MS}"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        is_write = connection.get_execution_options().get("chorus_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
+
+    return engine
+
+
+def _postgresql_engine(url: sa.URL, pool_size: int) -> sa.Engine:
+    return sa.create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=2,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 5, "prepare_threshold": None, "application_name": "dawn-chorus"},
+    )

@@ -1,0 +1,59 @@
+"""What an item, a job or a run can be, one sentence a state."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Of an item or a job. It only ever moves forward, except that an interrupted claim goes back to waiting."""
+
+    WAITING = "waiting"  # not yet in the broker
+    SENT = "sent"  # a message naming it is on its way
+    RUNNING = "running"  # one worker holds the claim, until its lease ends
+    DONE = "done"  # its file is in the store
+    QUARANTINED = "quarantined"  # its recording cannot be used; the reason is beside it
+    FAILED = "failed"  # tried as often as allowed, or impossible
+    CANCELLED = "cancelled"  # a person, or a failed job it needs, called it off
+
+
+class RunState(StrEnum):
+    """Of a run."""
+
+    PLANNING = "planning"  # its rows are being written; nothing is sent yet
+    ACTIVE = "active"  # the dispatcher feeds it
+    PAUSED = "paused"  # interrupted; `resume` makes it active again
+    DONE = "done"  # every item and job is final, and no job failed
+    FAILED = "failed"  # every item and job is final, and a job failed or nothing was usable
+    CANCELLED = "cancelled"  # called off by a person
+
+
+class Kind(StrEnum):
+    """Of a job; also the name of its task."""
+
+    PACK = "pack"
+    TRAIN = "train"
+    EVALUATE = "evaluate"
+    RENDER = "render"
+
+
+class Stage(StrEnum):
+    """How far a run goes: `--until` names the last stage."""
+
+    PREPROCESS = "preprocess"
+    PACK = "pack"
+    TRAIN = "train"
+    ALL = "all"
+
+
+CLAIMABLE = (State.WAITING, State.SENT)
+OPEN = (State.WAITING, State.SENT, State.RUNNING)
+FINAL = (State.DONE, State.QUARANTINED, State.FAILED, State.CANCELLED)
+RUN_FINAL = (RunState.DONE, RunState.FAILED, RunState.CANCELLED)
+
+MAX_OWN_DEATHS = 3
+"""Deaths of an item's own making, alone in its process, before its recording is quarantined."""
+MAX_LOSSES = 10
+"""Lost leases and unexplained kills before an item or job is given up."""
+MAX_FAULTS = 8
+"""Attempts ended by the machine's fault before an item or job is given up."""
