@@ -28,12 +28,12 @@ class Settings(BaseSettings):
     lease_s: float = Field(60.0, ge=1, description="a claim not renewed for so long may be taken by another worker")
     window_messages: int = Field(256, ge=1, description="messages the feeder keeps in the broker at most")
     time_limit_s: float = Field(900.0, ge=1, description="a preprocessing message is ended after so long")
-    memory_limit_mib: int = Field(3000, ge=256, description="address space one preprocessing child may use, in MiB")
+    role: str = Field("", description="cpu or gpu; set by `orchestrator worker`, read by the worker it starts")
 
     @field_validator("home")
     @classmethod
     def _absolute(cls, home: Path) -> Path:
-        return Path(os.path.abspath(home.expanduser()))
+        return home.expanduser().absolute()
 
     @property
     def is_broker_embedded(self) -> bool:

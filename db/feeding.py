@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.orm import aliased
 
 from db.ledger import bury_items, bury_jobs
-from db.moves import Worked, lock, move
+from db.moves import Locked, Worked, lock, move
 from db.session import Database, now_s
 from db.states import FINAL, OPEN, RunState, State
 from db.tables import Item, Job, Need, Run, Tally
@@ -46,20 +46,21 @@ def active_runs(database: Database) -> list[int]:
 
 def take_batches(database: Database, run: int, n_messages: int, message_work_s: float) -> list[Batch]:
     """Waiting items of a run in at most `n_messages` messages of about `message_work_s` each, marked as sent."""
+    is_ready = [
+        Item.run_id == run,
+        Item.state == State.WAITING,
+        sa.or_(Item.retry_at.is_(None), Item.retry_at <= now_s()),
+        sa.select(Run.id).where(Run.id == run, Run.state == RunState.ACTIVE).exists(),
+    ]
+    if not _is_any(database, Item, *is_ready):
+        return []
     with database.write() as connection:
-        is_due = sa.or_(Item.retry_at.is_(None), Item.retry_at <= now_s())
-        is_active = sa.select(Run.id).where(Run.id == run, Run.state == RunState.ACTIVE).exists()
-        query = (
-            sa.select(Item.id, Item.work_s, Item.is_alone)
-            .where(Item.run_id == run, Item.state == State.WAITING, is_due, is_active)
-            .order_by(Item.id)
-            .limit(n_messages * 20)
-            .with_for_update(skip_locked=True)
-        )
-        batches = batched([tuple(row) for row in connection.execute(query)], n_messages, message_work_s)
-        ids = [item for batch in batches for item in batch]
-        if ids:
-            move(connection, Item, lock(connection, Item, Item.id.in_(ids)), State.SENT, sent_at=now_s())
+        rows = lock(connection, Item, *is_ready, limit=n_messages * 20)
+        sizes = sa.select(Item.id, Item.work_s, Item.is_alone).where(Item.id.in_([row.id for row in rows]))
+        work = [tuple(row) for row in connection.execute(sizes.order_by(Item.id)).tuples()]
+        batches = batched(work, n_messages, message_work_s)
+        taken = {item for batch in batches for item in batch}
+        move(connection, Item, [row for row in rows if row.id in taken], State.SENT, sent_at=now_s())
         return [Batch(run, batch) for batch in batches]
 
 
@@ -83,30 +84,38 @@ def batched(items: Sequence[tuple[int, float, bool]], n_messages: int, work_s: f
     return [*batches, tuple(batch)] if batch else batches
 
 
-def take_jobs(database: Database) -> list[ReadyJob]:
-    """Jobs whose needs are met, marked as sent. Packing needs every item of its run to be final."""
+def take_jobs(database: Database, only_run: int | None = None) -> list[ReadyJob]:
+    """Jobs whose needs are met, marked as sent; every job needs the items of its run to be final."""
+    needed = aliased(Job)
+    is_met = sa.or_(needed.state == State.DONE, sa.and_(Need.even_failed, needed.state.in_(FINAL)))
+    unmet = (
+        sa.select(Need.job_id).join(needed, needed.id == Need.needs_id).where(Need.job_id == Job.id, ~is_met).exists()
+    )
+    is_ready = [
+        Job.state == State.WAITING,
+        ~unmet,
+        sa.or_(Job.retry_at.is_(None), Job.retry_at <= now_s()),
+        sa.select(Run.id).where(Run.id == Job.run_id, Run.state == RunState.ACTIVE).exists(),
+        _n_items(Job.run_id, *OPEN) == 0,
+        *([Job.run_id == only_run] if only_run is not None else []),
+    ]
+    if not _is_any(database, Job, *is_ready):
+        return []
     with database.write() as connection:
-        needed = aliased(Job)
-        is_met = sa.or_(needed.state == State.DONE, sa.and_(Need.even_failed, needed.state.in_(FINAL)))
-        unmet = (
-            sa.select(Need.job_id)
-            .join(needed, needed.id == Need.needs_id)
-            .where(Need.job_id == Job.id, ~is_met)
-            .exists()
-        )
-        is_due = sa.or_(Job.retry_at.is_(None), Job.retry_at <= now_s())
-        is_active = sa.select(Run.id).where(Run.id == Job.run_id, Run.state == RunState.ACTIVE).exists()
-        rows = lock(
-            connection, Job, Job.state == State.WAITING, ~unmet, is_due, is_active, _n_items(Job.run_id, *OPEN) == 0
-        )
+        rows = lock(connection, Job, *is_ready)
         move(connection, Job, rows, State.SENT, sent_at=now_s())
-        kinds = dict(
-            connection.execute(sa.select(Job.id, Job.kind).where(Job.id.in_([row.id for row in rows]))).tuples()
-        )
-        return [ReadyJob(row.run, row.id, kinds[row.id]) for row in rows]
+        kinds = sa.select(Job.id, Job.kind).where(Job.id.in_([row.id for row in rows]))
+        kind_of = dict(connection.execute(kinds).tuples())
+        return [ReadyJob(row.run, row.id, kind_of[row.id]) for row in rows]
 
 
-def _n_items(run: sa.ColumnElement[int], *states: State) -> sa.ScalarSelect[int]:
+def _is_any(database: Database, table: Worked, *where: sa.ColumnElement[bool]) -> bool:
+    """A look without the write lock: a step that finds nothing to do must not make workers wait."""
+    with database.read() as connection:
+        return connection.execute(sa.select(table.id).where(*where).limit(1)).first() is not None
+
+
+def _n_items(run: sa.SQLColumnExpression[int], *states: State) -> sa.ScalarSelect[int]:
     counted = sa.and_(Tally.run_id == run, Tally.state.in_(states))
     return sa.select(sa.func.coalesce(sa.func.sum(Tally.n), 0)).where(counted).scalar_subquery()
 
@@ -117,46 +126,52 @@ def put_back_unsent(database: Database, table: Worked, ids: Sequence[int]) -> No
         move(connection, table, lock(connection, table, table.id.in_(ids), table.state == State.SENT), State.WAITING)
 
 
-def put_back_stale(database: Database, table: Worked, older_s: float) -> int:
+def put_back_stale(database: Database, table: Worked, older_s: float, kinds: Sequence[str] = ()) -> int:
     """What was sent so long ago that its message must be lost; returns the number. Twice in the broker is harmless."""
+    is_stale = [
+        table.run_id.in_(sa.select(Run.id).where(Run.state == RunState.ACTIVE)),
+        table.state == State.SENT,
+        table.sent_at < now_s() - older_s,
+        *([Job.kind.in_(kinds)] if table is Job else []),
+    ]
+    if not _is_any(database, table, *is_stale):
+        return 0
     with database.write() as connection:
-        runs = sa.select(Run.id).where(Run.state == RunState.ACTIVE)
-        rows = lock(
-            connection,
-            table,
-            table.run_id.in_(runs),
-            table.state == State.SENT,
-            table.sent_at < now_s() - older_s,
-            limit=5000,
-        )
+        rows = lock(connection, table, *is_stale, limit=5000)
         move(connection, table, rows, State.WAITING)
         return len(rows)
 
 
 def put_back_expired(database: Database) -> int:
     """Claims whose lease ran out; returns the number. Their holders find another fence."""
-    with database.write() as connection:
-        reason = "its worker stopped answering"
-        items = lock(connection, Item, Item.state == State.RUNNING, Item.lease_until < now_s(), limit=5000)
-        for row in items:  # one by one: what shared a worker is not what shared a message
-            bury_items(connection, [row], is_own=False, reason=reason)
-        jobs = lock(connection, Job, Job.state == State.RUNNING, Job.lease_until < now_s())
-        bury_jobs(connection, jobs, is_own=False, reason=reason)
-        return len(items) + len(jobs)
+    reason = "its worker stopped answering"
+    total = 0
+    for table in (Item, Job):
+        is_expired = (table.state == State.RUNNING, table.lease_until < now_s())
+        if not _is_any(database, table, *is_expired):
+            continue
+        with database.write() as connection:
+            rows = lock(connection, table, *is_expired, limit=5000)
+            _bury_one_by_one(connection, table, rows, reason)
+            total += len(rows)
+    return total
+
+
+def _bury_one_by_one(connection: Connection, table: Worked, rows: Sequence[Locked], reason: str) -> None:
+    """What shared a worker did not share a message: nothing is said about who was alone."""
+    for row in rows:
+        (bury_items if table is Item else bury_jobs)(connection, [row], is_own=False, reason=reason)
 
 
 def release(database: Database, worker: str | None = None) -> int:
     """What a worker known to be dead held (None: all workers); returns the number."""
+    total = 0
     with database.write() as connection:
-        total = 0
         for table in (Item, Job):
-            is_held = [table.state == State.RUNNING, *([table.worker == worker] if worker else [])]
-            rows = lock(connection, table, *is_held)
-            for row in rows:
-                bury = bury_items if table is Item else bury_jobs
-                bury(connection, [row], is_own=False, reason="its worker was killed")
+            rows = lock(connection, table, table.state == State.RUNNING, *([table.worker == worker] if worker else []))
+            _bury_one_by_one(connection, table, rows, "its worker was killed")
             total += len(rows)
-        return total
+    return total
 
 
 def forget_sent(database: Database) -> None:
@@ -168,30 +183,28 @@ def forget_sent(database: Database) -> None:
 
 def cancel_hopeless(database: Database) -> int:
     """Jobs that need one that failed are called off, with its reason; returns the number."""
-    total = 0
-    while True:
-        with database.write() as connection:
-            n = _cancel_hopeless(connection)
-        total += n
-        if n == 0:
-            return total
-
-
-def _cancel_hopeless(connection: Connection) -> int:
     needed = aliased(Job)
-    query = (
+    hopeless = (
         sa.select(Job.id, needed.kind, needed.state)
         .join(Need, Need.job_id == Job.id)
         .join(needed, needed.id == Need.needs_id)
         .where(Job.state == State.WAITING, ~Need.even_failed, needed.state.in_((State.FAILED, State.CANCELLED)))
     )
-    why = {
-        job: f"needs a {kind} job that {'failed' if state == State.FAILED else 'was cancelled'}"
-        for job, kind, state in connection.execute(query)
-    }
-    for row in lock(connection, Job, Job.id.in_(why), Job.state == State.WAITING):
-        move(connection, Job, [row], State.CANCELLED, reason=why[row.id], finished_at=now_s())
-    return len(why)
+    total = 0
+    while True:
+        with database.read() as connection:
+            found = connection.execute(hopeless).all()
+        if not found:
+            return total
+        total += _cancel(database, {job: f"needs a {kind} job, which is {state}" for job, kind, state in found})
+
+
+def _cancel(database: Database, why: dict[int, str]) -> int:
+    with database.write() as connection:
+        rows = lock(connection, Job, Job.id.in_(why), Job.state == State.WAITING)
+        for row in rows:
+            move(connection, Job, [row], State.CANCELLED, reason=why[row.id], finished_at=now_s())
+    return len(rows)
 
 
 def close_runs(database: Database) -> list[int]:
@@ -199,11 +212,11 @@ def close_runs(database: Database) -> list[int]:
     open_job = sa.select(Job.id).where(Job.run_id == Run.id, Job.state.in_(OPEN)).exists()
     failed_job = sa.select(Job.id).where(Job.run_id == Run.id, Job.state == State.FAILED).exists()
     is_failed = sa.or_(failed_job, _n_items(Run.id, State.FAILED) > 0, _n_items(Run.id, State.DONE) == 0)
+    is_over = (Run.state == RunState.ACTIVE, ~open_job, _n_items(Run.id, *OPEN) == 0)
+    with database.read() as connection:
+        if connection.execute(sa.select(Run.id).where(*is_over).limit(1)).first() is None:
+            return []
+    end = sa.case((is_failed, RunState.FAILED), else_=RunState.DONE)
     with database.write() as connection:
-        ended = connection.execute(
-            sa.update(Run)
-            .where(Run.state == RunState.ACTIVE, ~open_job, _n_items(Run.id, *OPEN) == 0)
-            .values(state=sa.case((is_failed, RunState.FAILED), else_=RunState.DONE), finished_at=now_s())
-            .returning(Run.id)
-        )
-        return list(ended.scalars())
+        ended = sa.update(Run).where(*is_over).values(state=end, finished_at=now_s()).returning(Run.id)
+        return list(connection.execute(ended).scalars())

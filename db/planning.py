@@ -53,6 +53,7 @@ class ItemRow:
     copy: int
     fold: int
     side: int
+    group_name: str
     order_key: int
     work_s: float
 
@@ -87,6 +88,12 @@ def keep_dataset(database: Database, root: str, layout: str) -> int:
         statement = insert(connection, Dataset).values(root=root, layout=layout)
         connection.execute(statement.on_conflict_do_update(index_elements=["root"], set_={"layout": layout}))
         return int(connection.execute(sa.select(Dataset.id).where(Dataset.root == root)).scalar_one())
+
+
+def find_dataset(database: Database, root: str) -> int | None:
+    """The dataset's id, or None where it was never planned."""
+    with database.read() as connection:
+        return connection.execute(sa.select(Dataset.id).where(Dataset.root == root)).scalar_one_or_none()
 
 
 def known_files(database: Database, dataset: int, uris: Sequence[str]) -> dict[str, KnownFile]:

@@ -145,6 +145,8 @@ class Item(Work, Table):
     copy: Mapped[int] = mapped_column(sa.Integer)
     fold: Mapped[int] = mapped_column(sa.SmallInteger)
     side: Mapped[int] = mapped_column(sa.SmallInteger)
+    group_name: Mapped[str] = mapped_column(sa.Text)
+    """What must stay on one side, after exact copies have joined."""
     order_key: Mapped[int] = mapped_column(sa.BigInteger)
     work_s: Mapped[float]
     """Estimated seconds of one core; messages are filled by it."""

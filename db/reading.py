@@ -1,0 +1,132 @@
+"""What jobs read from the ledger: their run, the strips to pack, and what the jobs before them left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from db.session import Database
+from db.states import State
+from db.tables import Artifact, Dataset, Item, Job, Need, Pipeline, Recording, Run
+
+PAGE = 2000
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """A run as it was planned."""
+
+    id: int
+    state: str
+    dataset: str
+    layout: str
+    pipeline_id: int
+    pipeline_digest: str
+    preset: dict[str, Any]
+    labels: tuple[str, ...]
+    options: dict[str, Any]
+    split: dict[str, Any]
+    facts: dict[str, Any]
+    created_at: float
+    finished_at: float | None
+
+
+@dataclass(frozen=True)
+class StripRow:
+    """A strip to pack."""
+
+    key: str
+    sha256: str
+    recording: str
+    digest: str
+    label: str
+    group: str
+    span: int
+    copy: int
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What a finished job left."""
+
+    id: int
+    kind: str
+    model: str | None
+    seed: int | None
+    fold: int | None
+    side: int | None
+    result: dict[str, Any]
+
+
+def run_facts(database: Database, run: int) -> RunFacts | None:
+    """The run, or None where there is no such run."""
+    query = (
+        sa.select(
+            Run.id, Run.state, Dataset.root, Dataset.layout, Run.pipeline_id, Pipeline.digest, Pipeline.parameters,
+            Run.labels, Run.options, Run.split, Run.facts, Run.created_at, Run.finished_at,
+        )
+        .join(Dataset, Dataset.id == Run.dataset_id)
+        .join(Pipeline, Pipeline.id == Run.pipeline_id)
+        .where(Run.id == run)
+    )  # fmt: skip
+    with database.read() as connection:
+        row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    values = dict(zip(RunFacts.__dataclass_fields__, row, strict=True))
+    return RunFacts(**{**values, "labels": tuple(values["labels"])})
+
+
+def strips(database: Database, run: int, fold: int, side: int) -> Iterator[StripRow]:
+    """The strips of one part of the run, in the order drawn from the split's digest; a page at a time."""
+    after = (-(2**63), 0)
+    while True:
+        page = _strip_page(database, (run, fold, side), after)
+        yield from (row for _, row in page)
+        if len(page) < PAGE:
+            return
+        after = page[-1][0]
+
+
+def _strip_page(
+    database: Database, part: tuple[int, int, int], after: tuple[int, int]
+) -> list[tuple[tuple[int, int], StripRow]]:
+    is_artifact = sa.and_(
+        Artifact.recording_digest == Recording.digest, Artifact.span == Item.span,
+        Artifact.pipeline_id == Item.pipeline_id, Artifact.copy == Item.copy,
+    )  # fmt: skip
+    query = (
+        sa.select(
+            Item.order_key, Item.id, Artifact.key, Artifact.sha256, Recording.uri, Recording.digest, Recording.label,
+            Item.group_name, Item.span, Item.copy,
+        )
+        .join(Recording, Recording.id == Item.recording_id)
+        .join(Artifact, is_artifact)
+        .where(
+            Item.run_id == part[0], Item.fold == part[1], Item.side == part[2], Item.state == State.DONE,
+            sa.tuple_(Item.order_key, Item.id) > after,
+        )
+        .order_by(Item.order_key, Item.id)
+        .limit(PAGE)
+    )  # fmt: skip
+    with database.read() as connection:
+        return [((row[0], row[1]), StripRow(*row[2:])) for row in connection.execute(query)]
+
+
+def results(database: Database, run: int) -> list[JobResult]:
+    """What the finished jobs of a run left, in the order of their ids."""
+    columns = (Job.id, Job.kind, Job.model, Job.seed, Job.fold, Job.side, Job.result)
+    query = sa.select(*columns).where(Job.run_id == run, Job.state == State.DONE).order_by(Job.id)
+    with database.read() as connection:
+        return [JobResult(*row) for row in connection.execute(query)]
+
+
+def needed_results(database: Database, job: int) -> list[JobResult]:
+    """What the jobs left that this one needs."""
+    columns = (Job.id, Job.kind, Job.model, Job.seed, Job.fold, Job.side, Job.result)
+    query = sa.select(*columns).join(Need, Need.needs_id == Job.id).where(Need.job_id == job).order_by(Job.id)
+    with database.read() as connection:
+        return [JobResult(*row) for row in connection.execute(query)]

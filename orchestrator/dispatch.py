@@ -1,0 +1,171 @@
+"""The only sender: a bounded feeder, and a reconciler that needs no broker's word.
+
+Messages are doorbells. What was sent and not claimed is sent again; what was claimed and not renewed waits again.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from db import feeding
+from db.session import Database
+from db.tables import Item, Job
+from settings import Settings
+from tasks.failures import ChorusError
+from tasks.messages import JobMessage, PreprocessMessage
+from workers.roles import QUEUE_OF_TASK
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+_LOG = logging.getLogger("chorus")
+MESSAGE_WORK_S = 1.0
+"""Seconds of one core a message should hold: much more than its overhead, little enough to share out and to repeat."""
+LOST_AFTER_S = {"cpu": 5.0, "gpu": 40.0}
+"""A message not claimed for so long, while its queue is empty, is lost; a gpu job's process first has to start."""
+STALE_AFTER_S = 900.0
+"""The same where the queue is never empty."""
+_RECONCILE_EVERY_S = 2.0
+_BUSY_PAUSE_S, _IDLE_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.25, 10.0
+
+
+class BrokerUnreachable(ChorusError):
+    """The broker does not answer."""
+
+
+class Sender:
+    """Puts messages into queues by task name, and looks at how full they are.
+
+    Every method raises BrokerUnreachable when the broker does not answer.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        from workers.app import make_app  # noqa: PLC0415  # Celery is a third of a second; commands that only read skip it
+
+        self._settings = settings
+        self._app: Celery = make_app(settings.model_copy(update={"role": ""}))
+
+    def require_broker(self) -> None:
+        """Returns when the broker answers."""
+        self._asked(lambda client: client.ping())
+
+    def queued(self, queue: str) -> int:
+        """Messages that no worker has taken yet."""
+        return int(self._asked(lambda client: client.llen(queue)))
+
+    def send(self, task: str, queue: str, messages: Sequence[dict[str, Any]]) -> int:
+        """Sends the messages one after the other; returns how many the broker took before it stopped answering."""
+        sent = 0
+        try:
+            with self._app.producer_pool.acquire(block=True, timeout=5) as producer:
+                for message in messages:
+                    self._app.send_task(
+                        task, args=[message], queue=queue, producer=producer, retry=False, argsrepr=_spoken(message)
+                    )
+                    sent += 1
+        except _BROKER_ERRORS() as error:
+            _LOG.warning("broker %s: %s", self._shown, error)
+        return sent
+
+    def workers(self) -> dict[str, list[str]]:
+        """Names of the workers that answer within a second, with their queues."""
+        answers = self._app.control.inspect(timeout=1.0).active_queues() or {}
+        return {name: [queue["name"] for queue in queues] for name, queues in sorted(answers.items())}
+
+    def _asked(self, question: Callable[[Any], Any]) -> Any:
+        try:
+            with self._app.connection_for_write() as connection:
+                return question(connection.default_channel.client)
+        except _BROKER_ERRORS() as error:
+            raise BrokerUnreachable(f"broker {self._shown} does not answer: {error}") from error
+
+    @property
+    def _shown(self) -> str:
+        from kombu.utils.url import maybe_sanitize_url  # noqa: PLC0415
+
+        return str(maybe_sanitize_url(self._settings.broker))
+
+
+def _BROKER_ERRORS() -> tuple[type[BaseException], ...]:  # noqa: N802  # a constant whose imports are slow
+    from kombu.exceptions import OperationalError  # noqa: PLC0415
+    from redis.exceptions import RedisError  # noqa: PLC0415
+
+    return (OperationalError, RedisError, OSError)
+
+
+def _spoken(message: dict[str, Any]) -> str:
+    """What people see in the monitor."""
+    if "items" in message:
+        return f"run {message['run']}, {len(message['items'])} items from {message['items'][0]}"
+    return f"run {message['run']}, job {message['job']}"
+
+
+class Dispatcher:
+    """Feeds active runs and heals what was interrupted, a step at a time; several at once do no harm.
+
+    only_run: feed just this one (None: all that are active).
+    """
+
+    def __init__(self, database: Database, sender: Sender, settings: Settings, only_run: int | None = None) -> None:
+        self._database, self._sender, self._settings, self._only_run = database, sender, settings, only_run
+        self._reconciled_at = 0.0
+        self._failures = 0
+
+    def step(self) -> float:
+        """Does what there is to do now; returns the seconds to wait before the next step."""
+        try:
+            if time.monotonic() - self._reconciled_at > _RECONCILE_EVERY_S:
+                self._reconcile()
+                self._reconciled_at = time.monotonic()
+            sent = self._feed_items() + self._feed_jobs()
+            feeding.close_runs(self._database)
+        except (BrokerUnreachable, ConnectionError) as error:
+            self._failures += 1
+            _LOG.warning("%s", error)
+            return min(_IDLE_PAUSE_S * 2**self._failures, _LONGEST_PAUSE_S)
+        self._failures = 0
+        return _BUSY_PAUSE_S if sent else _IDLE_PAUSE_S
+
+    def _runs(self) -> list[int]:
+        active = feeding.active_runs(self._database)
+        return [run for run in active if self._only_run in (None, run)]
+
+    def _feed_items(self) -> int:
+        runs = self._runs()
+        free = self._settings.window_messages - self._sender.queued("cpu") if runs else 0
+        sent = 0
+        for run in runs:
+            share = -(-free // len(runs))  # every active run has its share of the window
+            batches = feeding.take_batches(self._database, run, share, MESSAGE_WORK_S) if share > 0 else []
+            messages = [PreprocessMessage(run, batch.items).to_dict() for batch in batches]
+            taken = self._sender.send("preprocess", "cpu", messages)
+            feeding.put_back_unsent(self._database, Item, [item for batch in batches[taken:] for item in batch.items])
+            sent += taken
+        return sent
+
+    def _feed_jobs(self) -> int:
+        feeding.cancel_hopeless(self._database)
+        ready = feeding.take_jobs(self._database, self._only_run)
+        for at, job in enumerate(ready):
+            if not self._sender.send(job.kind, QUEUE_OF_TASK[job.kind], [JobMessage(job.run, job.job).to_dict()]):
+                feeding.put_back_unsent(self._database, Job, [left.job for left in ready[at:]])
+                return at
+        return len(ready)
+
+    def _reconcile(self) -> None:
+        feeding.put_back_expired(self._database)
+        for queue, lost_after_s in LOST_AFTER_S.items():
+            older_s = lost_after_s if self._sender.queued(queue) == 0 else STALE_AFTER_S
+            tasks = [task for task, served in QUEUE_OF_TASK.items() if served == queue]
+            feeding.put_back_stale(self._database, Job, older_s, tasks)
+            if "preprocess" in tasks:
+                feeding.put_back_stale(self._database, Item, older_s)
+
+
+def dispatch_forever(dispatcher: Dispatcher, is_over: Callable[[], bool], sleep: Callable[[float], object]) -> None:
+    """Steps until `is_over`; `sleep` may return early."""
+    while not is_over():
+        sleep(dispatcher.step())

@@ -1,0 +1,36 @@
+"""`orchestrator worker`: this process becomes a Celery worker."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import NoReturn
+
+from orchestrator.dispatch import BrokerUnreachable, Sender
+from orchestrator.local import answers
+from orchestrator.request import UsageError
+from settings import Settings
+from workers.roles import ROLES, command, environment
+
+
+def become_worker(settings: Settings, role_name: str, concurrency: int | None) -> NoReturn:
+    """Replaces this process by a worker of the role. Raises UsageError, or BrokerUnreachable."""
+    role = ROLES.get(role_name)
+    if role is None:
+        raise UsageError(f"there is no role {role_name!r}; a worker is {' or '.join(ROLES)}")
+    _require_broker(settings)
+    if concurrency is not None:
+        settings = settings.model_copy(update={"concurrency": concurrency})
+    argv = command(role, settings, f"{role.name}-{os.getpid()}@{socket.gethostname()}")
+    os.chdir(Path(__file__).resolve().parents[1])
+    os.execvpe(argv[0], argv, environment(role, settings))  # noqa: S606  # our own command line
+
+
+def _require_broker(settings: Settings) -> None:
+    if settings.is_broker_embedded and not answers(settings.socket):
+        raise BrokerUnreachable(
+            f"no embedded broker is running for {settings.home}; start `orchestrator run` or `orchestrator dispatcher` first, "
+            "or name a Redis server with --broker-url"
+        )
+    Sender(settings).require_broker()

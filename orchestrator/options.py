@@ -1,0 +1,48 @@
+"""The options every command has: where things are. They win over the environment."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+if TYPE_CHECKING:
+    from settings import Settings
+
+_SHARED: dict[str, Any] = {
+    "home": Annotated[Path | None, typer.Option(help="Folder of ledger, store and logs.  [CHORUS_HOME, default .chorus]")],
+    "broker_url": Annotated[str | None, typer.Option(help="Redis URL instead of the embedded broker.  [CHORUS_BROKER_URL]")],
+    "database_url": Annotated[str | None, typer.Option(help="Database URL instead of SQLite.  [CHORUS_DATABASE_URL]")],
+    "store_url": Annotated[str | None, typer.Option(help="Store folder instead of one in the home.  [CHORUS_STORE_URL]")],
+}
+
+
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose first parameter, `settings`, comes from the shared options and the environment."""
+
+    @functools.wraps(command)
+    def filled(**options: Any) -> None:
+        shared = {name: options.pop(name) for name in _SHARED}
+        command(_settings(shared), **options)
+
+    signature = inspect.signature(command)
+    hints = get_type_hints(command, globalns=vars(inspect.getmodule(command)) | {"Settings": object}, include_extras=True)
+    own = [parameter for name, parameter in signature.parameters.items() if name != "settings"]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    shared = [inspect.Parameter(name, keyword, default=None, annotation=kind) for name, kind in _SHARED.items()]
+    filled.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[p.replace(kind=keyword, annotation=hints[p.name]) for p in own] + shared
+    )
+    filled.__annotations__ = {**{p.name: hints[p.name] for p in own}, **_SHARED, "return": None}
+    del filled.__wrapped__  # type: ignore[attr-defined]  # typer would read the inner signature
+    return filled
+
+
+def _settings(shared: dict[str, Any]) -> Settings:
+    from orchestrator.session import settings_from  # noqa: PLC0415  # pydantic is a tenth of a second
+
+    return settings_from(shared)

@@ -1,0 +1,140 @@
+"""What is there, what is asked -> what is to do. Pure: values in, values out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+WORK_S_A_SECOND = 0.004
+"""Estimated seconds of one core a second of audio takes."""
+WORK_S_A_FILE = 0.005
+UNKNOWN_DURATION_S = 30.0
+"""Taken for a recording whose header could not be read."""
+TRAIN, VALID, TEST = 0, 1, 2
+HOLDOUT = -1
+"""The fold of everything when there are no folds."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asks for."""
+
+    models: tuple[str, ...] = ("cnn",)
+    seeds: tuple[int, ...] = (0,)
+    n_folds: int | None = None
+    split_seed: int = 0
+    until: str = "all"
+    preset: str = "birdclef2021"
+    training: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form, kept with the run."""
+        return {**self.__dict__, "models": list(self.models), "seeds": list(self.seeds)}
+
+
+@dataclass(frozen=True)
+class Placed:
+    """One recording and where the split put it."""
+
+    id: int
+    digest: str
+    uri: str
+    label: str
+    group: str
+    fold: int
+    side: int
+    n_spans: int
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class PlannedItem:
+    """One span to preprocess."""
+
+    recording_id: int
+    span: int
+    copy: int
+    fold: int
+    side: int
+    group_name: str
+    order_key: int
+    work_s: float
+
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """One job; `needs` are positions in the list of jobs."""
+
+    kind: str
+    model: str | None = None
+    seed: int | None = None
+    fold: int | None = None
+    side: int | None = None
+    needs: tuple[int, ...] = ()
+    even_failed: bool = False
+
+
+def split_digest(method: str, seed: int, placed: Iterable[Placed]) -> str:
+    """What names a split: how it was made, and where every recording stands."""
+    digest = hashlib.sha256(f"{method}|{seed}".encode())
+    for recording in placed:
+        digest.update(f"\n{recording.digest}|{recording.label}|{recording.fold}|{recording.side}".encode())
+    return digest.hexdigest()
+
+
+def items(placed: Iterable[Placed], split: str, copies: int, span_s: float) -> Iterator[PlannedItem]:
+    """Every span once, and `copies` augmented times where the recording may be trained on."""
+    for recording in placed:
+        n_copies = 1 + (copies if recording.fold != HOLDOUT or recording.side == TRAIN else 0)
+        for span in range(recording.n_spans):
+            rest_s = max(recording.duration_s - span * span_s, 0.0)
+            work_s = WORK_S_A_FILE + WORK_S_A_SECOND * min(rest_s, span_s)
+            for copy in range(n_copies):
+                yield PlannedItem(
+                    recording.id, span, copy, recording.fold, recording.side, recording.group,
+                    _order_key(split, recording, span, copy), work_s,
+                )  # fmt: skip
+
+
+def _order_key(split: str, recording: Placed, span: int, copy: int) -> int:
+    """A place in the packed order that follows from the split and the recording, not from who came first."""
+    named = f"{split}|{recording.digest}|{recording.uri}|{span}|{copy}".encode()
+    return int.from_bytes(hashlib.sha256(named).digest()[:8], "big", signed=True)
+
+
+def jobs(request: Request, parts: Iterable[tuple[int, int]]) -> list[PlannedJob]:
+    """The jobs of a run, each after those it needs.
+
+    parts: the (fold, side) pairs that hold recordings. Every part is packed once; each fold's training takes the
+    parts of the other folds, its judging its own.
+    """
+    if request.until == "preprocess":
+        return []
+    ordered = sorted(set(parts))
+    planned = [PlannedJob("pack", fold=fold, side=side) for fold, side in ordered]
+    if request.until == "pack":
+        return planned
+    for fold in sorted({fold for fold, _ in ordered}):
+        for model in request.models:
+            for seed in request.seeds:
+                planned.append(PlannedJob("train", model, seed, fold, needs=_seen_in_training(ordered, fold)))
+                if request.until == "all":
+                    needs = (len(planned) - 1, *_unseen(ordered, fold))
+                    planned.append(PlannedJob("evaluate", model, seed, fold, needs=needs))
+    if request.until == "all":
+        planned.append(PlannedJob("render", needs=tuple(range(len(planned))), even_failed=True))
+    return planned
+
+
+def _seen_in_training(parts: Sequence[tuple[int, int]], fold: int) -> tuple[int, ...]:
+    if fold == HOLDOUT:
+        return tuple(at for at, (_, side) in enumerate(parts) if side != TEST)
+    return tuple(at for at, (other, _) in enumerate(parts) if other != fold)
+
+
+def _unseen(parts: Sequence[tuple[int, int]], fold: int) -> tuple[int, ...]:
+    if fold == HOLDOUT:
+        return tuple(at for at, (_, side) in enumerate(parts) if side == TEST)
+    return tuple(at for at, (other, _) in enumerate(parts) if other == fold)

@@ -1,0 +1,150 @@
+"""Progress and results -> terminal. People's text goes to stderr; stdout belongs to `--json` and the final report."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from orchestrator.watch import Snapshot, Step
+
+_BAR_WIDTH = 30
+_RATE_WINDOW_S = 20.0
+_PLAIN_EVERY_S = 5.0
+
+
+@dataclass
+class Rate:
+    """How fast a count grows, over the last seconds."""
+
+    seen: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def add(self, at_s: float, done: int) -> None:
+        """Notes a count."""
+        self.seen.append((at_s, done))
+        while at_s - self.seen[0][0] > _RATE_WINDOW_S:
+            self.seen.popleft()
+
+    @property
+    def a_second(self) -> float:
+        """Units a second, 0 when nothing is known."""
+        (first_s, first), (last_s, last) = self.seen[0], self.seen[-1]
+        return (last - first) / (last_s - first_s) if last_s > first_s else 0.0
+
+
+class ProgressView:
+    """Bars on a terminal, a line every few seconds elsewhere; used as a context around `show`."""
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console, self._clock = console, clock
+        self._rates: dict[str, Rate] = {}
+        self._live = Live(console=console, refresh_per_second=4, transient=False) if console.is_terminal else None
+        self._said, self._said_at = "", -_PLAIN_EVERY_S
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._live:
+            self._live.__exit__(kind, error, trace)
+
+    def say(self, sentence: str) -> None:
+        """A line that stays."""
+        self._console.print(sentence, highlight=False, markup=False)
+
+    def show(self, seen: Snapshot) -> None:
+        """The run as it stands now."""
+        now_s = self._clock()
+        steps = seen.steps()
+        for step in steps:
+            self._rates.setdefault(step.name, Rate()).add(now_s, step.done)
+        if self._live:
+            self._live.update(self._bars(seen, steps))
+        else:
+            self._say_plainly(seen, steps, now_s)
+
+    def _bars(self, seen: Snapshot, steps: list[Step]) -> Table:
+        table = Table.grid(padding=(0, 1))
+        for step in steps:
+            filled = _BAR_WIDTH * step.done // step.total if step.total else _BAR_WIDTH
+            bar = f"[green]{'━' * filled}[/][dim]{'━' * (_BAR_WIDTH - filled)}[/]"
+            table.add_row(step.name, bar, f"{step.done:,}/{step.total:,}", self._pace(step), step.doing)
+        n_lost = seen.items["quarantined"]
+        table.add_row("", f"[yellow]{n_lost:,} quarantined[/]" if n_lost else "", "", "", "")
+        return table
+
+    def _pace(self, step: Step) -> str:
+        rate = self._rates[step.name].a_second
+        if step.done == step.total or rate <= 0 or step.name != "preprocess":
+            return ""
+        return f"{rate:.1f}/s, {duration((step.total - step.done) / rate)} left"
+
+    def _say_plainly(self, seen: Snapshot, steps: list[Step], now_s: float) -> None:
+        line = f"run {seen.run.id} {seen.run.state}: " + ", ".join(_plain(step) for step in steps if _is_told(step))
+        if line != self._said and (now_s - self._said_at >= _PLAIN_EVERY_S or seen.is_over):
+            self.say(line)
+            self._said, self._said_at = line, now_s
+
+
+def _is_told(step: Step) -> bool:
+    return step.done > 0 or bool(step.doing) or step.name == "preprocess"
+
+
+def _plain(step: Step) -> str:
+    return f"{step.name} {step.done:,}/{step.total:,}" + (f" ({step.doing})" if step.doing else "")
+
+
+def duration(seconds: float) -> str:
+    """A duration people read.
+
+    >>> duration(42), duration(125), duration(7300)
+    ('42 s', '2 min 05 s', '2 h 01 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def result_lines(found: dict[str, Any], limit: int = 20) -> list[str]:
+    """What a finished run has to say, from the object that `--json` prints."""
+    counts = found["recordings"]
+    shown = ", ".join(f"{n:,} {state}" for state, n in counts.items() if n and state != "total")
+    lines = [f"run {found['run']}: {found['state']}; {counts['total']:,} recordings: {shown}"]
+    lines += [_score_line(model, score) for model, score in found["scores"].items()]
+    lines += _failures(found["jobs"])
+    listed = found["quarantined"][:limit]
+    if listed:
+        lines += ["not used:", *(f"  {entry['recording'] or '(no path)'}: {entry['reason']}" for entry in listed)]
+    if len(found["quarantined"]) > limit:
+        lines.append(f"  … and {len(found['quarantined']) - limit:,} more; `orchestrator status {found['run']} --json` lists all")
+    if found["report"]:
+        lines.append(f"report: {found['report']}")
+    return lines
+
+
+def _failures(jobs: list[dict[str, Any]]) -> list[str]:
+    return [
+        " ".join(filter(None, (job["kind"], job["model"], job["state"]))) + f": {job['reason']}"
+        for job in jobs
+        if job["state"] in ("failed", "cancelled")
+    ]
+
+
+def _score_line(model: str, score: dict[str, float | None]) -> str:
+    spread = f" ± {100 * score['accuracy_sd']:.1f}" if score["accuracy_sd"] is not None else ""
+    return (
+        f"{model}: accuracy {100 * (score['accuracy'] or 0):.1f} %{spread} by chunk, "
+        f"{100 * (score['by_recording_accuracy'] or 0):.1f} % by recording, macro F1 {score['macro_f1'] or 0:.3f}"
+    )

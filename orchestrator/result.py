@@ -1,0 +1,22 @@
+"""Evaluations of a run, read back from the store."""
+
+from __future__ import annotations
+
+import json
+
+from db.reading import results, run_facts
+from db.states import Kind
+from orchestrator.session import Session
+from tasks.report.metrics import Evaluation, classification_table
+
+
+def classification_tables(session: Session, run: int) -> str:
+    """The per-class table of every judged model, in scikit-learn's layout; by chunk."""
+    facts = run_facts(session.database, run)
+    tables = []
+    for job in results(session.database, run):
+        if job.kind == Kind.EVALUATE and facts is not None:
+            evaluation = Evaluation.from_dict(json.loads(session.store.get(job.result["key"])))
+            fold = f", fold {job.fold}" if job.fold is not None and job.fold >= 0 else ""
+            tables.append(f"{job.model}{fold}, seed {job.seed}, by chunk\n\n{classification_table(evaluation.by_chunk, facts.labels)}")
+    return "\n\n".join(tables)

@@ -1,0 +1,127 @@
+"""Carries a run out on this machine, or follows one that others carry out."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from db import steering
+from db.states import CLAIMABLE, Kind, State
+from orchestrator.dispatch import Dispatcher, Sender, dispatch_forever
+from orchestrator.local import Stack, interrupted_by_sigterm
+from orchestrator.render import ProgressView
+from orchestrator.session import Session
+from orchestrator.watch import Snapshot, snapshot
+from tasks.failures import ChorusError
+from workers.roles import CPU, GPU
+
+_LOOK_EVERY_S = 0.25
+
+
+class DispatcherThread:
+    """The dispatcher beside the progress view: a slow broker never freezes the terminal."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._over = threading.Event()
+        self._failed: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, args=(dispatcher,), name="dispatcher", daemon=True)
+
+    def _run(self, dispatcher: Dispatcher) -> None:
+        try:
+            dispatch_forever(dispatcher, self._over.is_set, self._over.wait)
+        except BaseException as error:  # noqa: BLE001  # handed to the main thread, which says it
+            self._failed = error
+
+    def __enter__(self) -> DispatcherThread:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(timeout=10)
+
+    def require_alive(self) -> None:
+        """Raises what ended the dispatcher."""
+        if self._failed is not None:
+            raise self._failed
+
+
+def run_here(session: Session, run: int, view: ProgressView, flower_port: int | None = None) -> None:
+    """Carries the run out with an embedded stack; returns when it is over. Ctrl-C pauses it."""
+    with interrupted_by_sigterm(), Stack(session.settings, session.database) as stack:
+        sender = Sender(session.settings)
+        sender.require_broker()
+        stack.start_worker(CPU)
+        if flower_port is not None:
+            stack.start_flower(flower_port)
+            view.say(f"monitor: http://127.0.0.1:{flower_port}")
+        dispatcher = Dispatcher(session.database, sender, session.settings, only_run=run)
+        try:
+            with DispatcherThread(dispatcher) as thread:
+                _until_over(session, run, view, stack, thread)
+        except KeyboardInterrupt:
+            steering.pause(session.database, run)
+            view.say(f"stopping; what is finished is kept. Go on with: orchestrator resume {run}")
+            raise
+
+
+def _until_over(session: Session, run: int, view: ProgressView, stack: Stack, thread: DispatcherThread) -> None:
+    while True:
+        seen = snapshot(session.database, run)
+        view.show(seen)
+        if seen.is_over:
+            return
+        thread.require_alive()
+        if _is_gpu_work_near(seen):
+            stack.start_worker(GPU)
+        for news in stack.watch():
+            view.say(news)
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _is_gpu_work_near(seen: Snapshot) -> bool:
+    is_gpu_job_open = any(job.kind in (Kind.TRAIN, Kind.EVALUATE) and job.state in (*CLAIMABLE, State.RUNNING) for job in seen.jobs)
+    return is_gpu_job_open and seen.n_open == 0
+
+
+def follow(session: Session, run: int, view: ProgressView) -> None:
+    """Shows the run until it is over; others do the work, and Ctrl-C ends only the showing."""
+    while True:
+        seen = snapshot(session.database, run)
+        view.show(seen)
+        if seen.is_over:
+            return
+        time.sleep(_LOOK_EVERY_S)
+
+
+def dispatch_here(session: Session, say: ProgressView) -> None:
+    """Feeds all runs until interrupted; with an embedded broker this process owns it."""
+    with interrupted_by_sigterm():
+        if session.settings.is_broker_embedded:
+            with Stack(session.settings, session.database) as stack:
+                _dispatch_all(session, say, stack)
+        else:
+            _dispatch_all(session, say, None)
+
+
+def _dispatch_all(session: Session, say: ProgressView, stack: Stack | None) -> None:
+    sender = Sender(session.settings)
+    sender.require_broker()
+    say.say(f"dispatching for {session.database.shown}; Ctrl-C stops")
+    with DispatcherThread(Dispatcher(session.database, sender, session.settings)) as thread:
+        while True:
+            thread.require_alive()
+            for news in stack.watch() if stack else ():
+                say.say(news)
+            time.sleep(1.0)
+
+
+class RunIsOver(ChorusError):
+    """A run that has ended cannot go on."""
+
+
+def resumed(session: Session, run: int) -> None:
+    """Lets the run go on. Raises UnknownRun, or RunIsOver when there is nothing to go on with."""
+    seen = snapshot(session.database, run)
+    if not steering.resume(session.database, run):
+        raise RunIsOver(f"run {run} is {seen.run.state}; `orchestrator retry {run}` tries again what did not succeed")

@@ -1,0 +1,66 @@
+"""What a command needs: settings, ledger and store, opened so that a refusal is one sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from db.schema import require_current, upgrade
+from db.session import Database
+from db.store import Store
+from orchestrator.local import HomeUnusable
+from settings import Settings
+from tasks.failures import ChorusError
+
+
+class SettingsUnusable(ChorusError):
+    """A setting has a value that makes no sense."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """One command's view of the system."""
+
+    settings: Settings
+    database: Database
+    store: Store
+
+
+def settings_from(options: dict[str, object]) -> Settings:
+    """Settings from the options a person gave, then the environment. Raises SettingsUnusable."""
+    try:
+        return Settings(**{name: value for name, value in options.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "CHORUS_" + "_".join(map(str, first["loc"])).upper()
+        raise SettingsUnusable(f"setting {name} is {first['input']!r}: {first['msg']}") from error
+
+
+def opened(settings: Settings, *, make: bool = True) -> Session:
+    """Ledger and store for these settings; our own SQLite file is made and brought up to date on the way.
+
+    make: whether a home that is not there may be made; reading commands refuse instead.
+    Raises HomeUnusable, or DatabaseUnusable for a database that is out of reach, of another version, or not set up.
+    """
+    if not settings.database_url:
+        _require_home(settings.home, make=make)
+    database = Database(settings.database)
+    if settings.database_url:
+        require_current(database)
+    else:
+        upgrade(database)
+    return Session(settings, database, Store(settings.store))
+
+
+def _require_home(home: Path, *, make: bool) -> None:
+    if not make and not (home / "ledger.sqlite").exists():
+        raise HomeUnusable(f"there is no ledger in {home} yet; `orchestrator run PATH` makes one, or name another --home")
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        probe = home / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise HomeUnusable(f"home {home} cannot be written: {error.strerror}; choose another one with --home") from error

@@ -1,0 +1,146 @@
+"""Ledger -> what a person or a program wants to know about a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from statistics import fmean, stdev
+from typing import Any
+
+from db import status
+from db.reading import RunFacts, run_facts
+from db.session import Database
+from db.states import OPEN, RUN_FINAL, Kind, RunState, State
+from db.status import JobStatus, Quarantined
+from db.store import Store
+from tasks.failures import Impossible
+
+_FIGURES = ("accuracy", "macro_f1", "by_recording_accuracy")
+
+
+class UnknownRun(Impossible):
+    """There is no such run."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Progress of one kind of work."""
+
+    name: str
+    done: int
+    total: int
+    doing: str = ""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A run as it stands."""
+
+    run: RunFacts
+    items: dict[str, int]
+    jobs: tuple[JobStatus, ...]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing will happen any more by itself."""
+        return self.run.state in (*RUN_FINAL, RunState.PAUSED)
+
+    @property
+    def n_open(self) -> int:
+        """Items that are not final."""
+        return sum(self.items[state] for state in OPEN)
+
+    def steps(self) -> list[Step]:
+        """Progress by kind of work, in the order of the way."""
+        total = sum(self.items.values())
+        steps = [Step("preprocess", total - self.n_open, total)]
+        for kind in Kind:
+            of_kind = [job for job in self.jobs if job.kind == kind]
+            if of_kind:
+                done = sum(status.is_final(job.state) for job in of_kind)
+                running = [job for job in of_kind if job.state == State.RUNNING]
+                steps.append(Step(str(kind), done, len(of_kind), ", ".join(map(_doing, running))))
+        return steps
+
+
+def _doing(job: JobStatus) -> str:
+    named = " ".join(filter(None, (job.model, _fold(job.fold))))
+    return f"{named} epoch {job.epoch}" if job.epoch else named
+
+
+def _fold(fold: int | None) -> str:
+    return "" if fold is None or fold < 0 else f"fold {fold}"
+
+
+def snapshot(database: Database, run: int) -> Snapshot:
+    """The run as it stands. Raises UnknownRun."""
+    facts = run_facts(database, run)
+    if facts is None:
+        raise UnknownRun(f"there is no run {run}; `orchestrator runs` lists those there are")
+    return Snapshot(facts, status.item_counts(database, run), tuple(status.jobs(database, run)))
+
+
+def summary(database: Database, store: Store, run: int) -> dict[str, Any]:
+    """The one object that `--json` prints."""
+    seen = snapshot(database, run)
+    report = next((job.result["key"] for job in seen.jobs if job.kind == Kind.RENDER and "key" in job.result), None)
+    return {
+        "run": run,
+        "state": seen.run.state,
+        "recordings": status.recording_counts(database, run),
+        "quarantined": [{"recording": q.recording, "reason": q.reason} for q in status.quarantined(database, run)],
+        "jobs": [_job(database, job) for job in seen.jobs],
+        "scores": scores(seen.jobs),
+        "artifacts": status.n_artifacts(database, run),
+        "report": str(store.local(report)) if report else None,
+        "started_at": _iso(seen.run.created_at),
+        "finished_at": _iso(seen.run.finished_at),
+        "bad_rows": [{"line": r.line, "recording": r.uri, "reason": r.reason} for r in status.bad_rows(database, run)],
+    }
+
+
+def _job(database: Database, job: JobStatus) -> dict[str, Any]:
+    last: dict[str, float] = {}
+    for epoch, name, value in status.metrics(database, job.id):
+        if epoch in (0, job.result.get("best_epoch", job.epoch)):
+            last[name] = value
+    return {
+        "kind": job.kind, "model": job.model, "fold": _numbered(job.fold), "seed": job.seed, "state": job.state,
+        "device": job.device, "metrics": last, "reason": job.reason,
+    }  # fmt: skip
+
+
+def _numbered(fold: int | None) -> int | None:
+    return None if fold is None or fold < 0 else fold
+
+
+def scores(jobs: tuple[JobStatus, ...]) -> dict[str, dict[str, float | None]]:
+    """Mean over folds and seeds, by model; `accuracy_sd` is the sample standard deviation, None for a single job."""
+    by_model: dict[str, list[JobStatus]] = {}
+    for job in jobs:
+        if job.kind == Kind.EVALUATE and job.state == State.DONE and job.model:
+            by_model.setdefault(job.model, []).append(job)
+    return {model: _score(judged) for model, judged in by_model.items()}
+
+
+def _score(judged: list[JobStatus]) -> dict[str, float | None]:
+    mean: dict[str, float | None] = {name: fmean(job.result[name] for job in judged) for name in _FIGURES}
+    accuracies = [job.result["accuracy"] for job in judged]
+    return {**mean, "accuracy_sd": stdev(accuracies) if len(accuracies) > 1 else None}
+
+
+def exit_code(database: Database, run: int) -> int:
+    """0 all well, 1 failed or cancelled, 3 finished with recordings quarantined, 130 paused."""
+    state = snapshot(database, run).run.state
+    if state == RunState.DONE:
+        return 3 if status.recording_counts(database, run)[State.QUARANTINED] else 0
+    return 130 if state == RunState.PAUSED else 1
+
+
+def quarantine_list(database: Database, run: int) -> list[Quarantined]:
+    """Recordings set aside, with their reasons."""
+    return status.quarantined(database, run)
+
+
+def _iso(time_s: float | None) -> str | None:
+    return datetime.fromtimestamp(time_s, UTC).isoformat(timespec="seconds") if time_s is not None else None

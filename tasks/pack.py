@@ -1,0 +1,101 @@
+"""Strips to shards."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from celery import shared_task
+
+from db.reading import RunFacts, StripRow, run_facts, strips
+from db.store import Store
+from tasks.audio.strip import Strip, decode_strip
+from tasks.dataset.shard import Example, shards
+from tasks.failures import MachineFault
+from tasks.stage import Stage, Work
+
+REVISION = 1
+"""Raised when shards of the same strips would come out differently."""
+
+
+@shared_task(name="pack", base=Stage, bind=True)
+def pack(self: Stage, message: dict[str, Any]) -> None:
+    """Strips of one split or fold to Parquet shards.
+
+    Reads: the strips of one part of the run, in the order drawn from the split's digest. Writes: its shards, then
+    their index, then the job row. Safe to repeat because names and bytes follow from the strips and the split.
+    """
+    self.carry_out_job(message, shards_in_store)
+
+
+def shards_in_store(work: Work) -> dict[str, Any]:
+    """Writes the part's shards, unless another run has; returns their index.
+
+    The index: `key`, `shards` (keys in the store), `n_examples`, `label_counts` (by the run's label numbers).
+    """
+    run = run_facts(work.database, work.claim.run)
+    assert run is not None  # noqa: S101  # a job's row refers to its run's
+    fold, side = work.claim.fold, work.claim.side
+    assert fold is not None and side is not None  # noqa: S101, PT018  # a pack job always names its part
+    key = f"shards/{_part_digest(run, strips(work.database, run.id, fold, side))}"
+    index_key = f"{key}/index.json"
+    if index_key in work.store:
+        index: dict[str, Any] = json.loads(work.store.get(index_key))
+        return index
+    examples = _examples(work, run, strips(work.database, run.id, fold, side))
+    return _write(work.store, key, run, examples)
+
+
+def _part_digest(run: RunFacts, rows: Iterable[StripRow]) -> str:
+    digest = hashlib.sha256(f"{REVISION}|{run.pipeline_digest}|{'|'.join(run.labels)}".encode())
+    for row in rows:
+        digest.update(f"\n{row.digest}|{row.span}|{row.copy}|{row.label}|{row.group}|{row.recording}".encode())
+    return digest.hexdigest()[:32]
+
+
+def _write(store: Store, key: str, run: RunFacts, examples: Iterator[Example]) -> dict[str, Any]:
+    label_counts: Counter[int] = Counter()
+
+    def counted() -> Iterator[Example]:
+        for example in examples:
+            label_counts[example.label] += 1
+            yield example
+
+    names = []
+    for at, data in enumerate(shards(counted(), run.split["digest"], run.pipeline_digest)):
+        names.append(f"{key}/{at:05d}.parquet")
+        store.put(names[-1], data)
+    counts = {str(label): n for label, n in sorted(label_counts.items())}
+    index = {"key": key, "shards": names, "n_examples": label_counts.total(), "label_counts": counts}
+    store.put(f"{key}/index.json", json.dumps(index, indent=1).encode())
+    return index
+
+
+def _examples(work: Work, run: RunFacts, rows: Iterable[StripRow]) -> Iterator[Example]:
+    number = {label: at for at, label in enumerate(run.labels)}
+    for row in rows:
+        work.require_claim()
+        strip = _strip(work.store, run, row)
+        for chunk, (spectrogram, features) in enumerate(zip(strip.spectrograms, strip.features, strict=True)):
+            yield Example(
+                spectrogram, features, number[row.label], row.recording, row.digest, row.group,
+                chunk=_first_chunk(run, row.span) + chunk, copy=row.copy,
+            )  # fmt: skip
+
+
+def _first_chunk(run: RunFacts, span: int) -> int:
+    return span * int(run.facts["chunks_a_span"])
+
+
+def _strip(store: Store, run: RunFacts, row: StripRow) -> Strip:
+    try:
+        data = store.get(row.key)
+    except FileNotFoundError as error:
+        raise MachineFault(f"{row.key} is gone from the store; `orchestrator doctor --repair` has it made again") from error
+    strip = decode_strip(data)
+    if (strip.recording_digest, strip.pipeline_digest) != (row.digest, run.pipeline_digest):
+        raise MachineFault(f"{row.key} holds another recording's strip; `orchestrator doctor --repair` has it made again")
+    return strip

@@ -1,0 +1,62 @@
+"""Recordings to strips."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from celery import shared_task
+
+from db.ledger import ItemClaim, StripFacts
+from db.store import Store
+from tasks.audio.preset import Preset
+from tasks.audio.strip import encode, make_strip
+from tasks.failures import Changed, Missing
+from tasks.stage import Stage
+
+
+@shared_task(name="preprocess", base=Stage, bind=True)
+def preprocess(self: Stage, message: dict[str, Any]) -> None:
+    """Recordings to strips.
+
+    Reads: the items named in the message. Writes: one strip a span, then its item row.
+    Safe to repeat because a strip's bytes and name follow from the recording and the pipeline alone.
+    Retries when the machine is at fault (store, database, disk), never when the recording is.
+    """
+    self.carry_out_items(message, strip_in_store)
+
+
+def strip_in_store(claim: ItemClaim, store: Store) -> StripFacts:
+    """Makes the claimed span's strip and puts it into the store.
+
+    Raises Unusable when the recording is at fault, OSError when the machine is.
+    """
+    path = _as_planned(claim)
+    preset = Preset.from_dict(claim.pipeline)
+    strip = make_strip(path, claim.digest, claim.span, claim.copy, preset)
+    data = encode(strip)
+    key = strip_key(preset.digest, claim.digest, claim.span, claim.copy)
+    store.put(key, data)
+    return StripFacts(key, len(data), hashlib.sha256(data).hexdigest(), len(strip.spectrograms))
+
+
+def strip_key(pipeline_digest: str, recording_digest: str, span: int, copy: int) -> str:
+    """Where a strip stands in the store: named by what it is made from, not by what came out."""
+    return f"strips/{pipeline_digest[:16]}/{recording_digest[:2]}/{recording_digest}-{span}-{copy}.png"
+
+
+def _as_planned(claim: ItemClaim) -> Path:
+    """The recording's path. Raises Missing when it is gone, Changed when its bytes are others by now."""
+    path = Path(claim.root, claim.uri)
+    try:
+        found = path.stat()
+    except FileNotFoundError as error:
+        raise Missing(f"{claim.uri} was there when it was planned") from error
+    if (found.st_size, found.st_mtime_ns) == (claim.size_bytes, claim.mtime_ns):
+        return path
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != claim.digest:
+        raise Changed(f"{claim.uri} had {claim.size_bytes} bytes and has {found.st_size}; plan it again")
+    return path

@@ -1,0 +1,221 @@
+"""The one Task base: an engine a process, the claim, the heartbeat, and what an ended attempt means.
+
+A verb says only what is done; here is how it is carried out so that it can be repeated, interrupted and killed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from billiard.einfo import ExceptionInfo
+from billiard.exceptions import WorkerLostError
+from celery import Task
+from celery.worker.request import Request
+
+from db.ledger import ItemClaim, JobClaim, Ledger, Outcome, StripFacts
+from db.session import Database
+from db.states import State
+from db.store import Store
+from settings import Settings
+from tasks.failures import ChorusError, Fail, MachineFault, Quarantine, Verdict, verdict
+from tasks.messages import JobMessage, PreprocessMessage, UnknownMessage
+
+_LOG = logging.getLogger("chorus")
+_OWN_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL})
+_STATE_OF_VERDICT = {Quarantine: State.QUARANTINED, Fail: State.FAILED}
+
+
+class ClaimLost(ChorusError):
+    """Another worker holds the claim by now, or the run was cancelled: what is being done is no longer wanted."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What a process works with."""
+
+    database: Database
+    store: Store
+    settings: Settings
+
+    def ledger(self, worker: str) -> Ledger:
+        """The ledger, as this worker may use it."""
+        return Ledger(self.database, worker, self.settings.lease_s)
+
+
+@lru_cache(maxsize=1)
+def _engine(pid: int) -> Engine:
+    settings = Settings()
+    return Engine(Database(settings.database), Store(settings.store), settings)
+
+
+def engine() -> Engine:
+    """This process's engine; a forked child never uses its parent's connections."""
+    return _engine(os.getpid())
+
+
+@dataclass(frozen=True)
+class Work:
+    """One claimed job, and the hands to do it with."""
+
+    claim: JobClaim
+    database: Database
+    store: Store
+    ledger: Ledger
+    held: Heartbeat
+
+    def require_claim(self) -> None:
+        """Raises ClaimLost when going on would be in vain."""
+        if self.claim.id not in self.held.ids:
+            raise ClaimLost(f"job {self.claim.id} is no longer this worker's")
+
+
+class Heartbeat:
+    """Renews claims from a thread while the work goes on in the main one; `ids` are those still held."""
+
+    def __init__(self, ledger: Ledger, claims: Sequence[ItemClaim | JobClaim]) -> None:
+        self.ids = frozenset(claim.id for claim in claims)
+        self._ledger, self._claims, self._ended = ledger, claims, threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def _beat(self) -> None:
+        # A cancelled run must be noticed within seconds, whatever the lease is.
+        while not self._ended.wait(min(self._ledger.lease_s / 4, 5.0)):
+            try:
+                self.ids = self._ledger.renew(self._claims)
+            except Exception: # the database may be away for a while; the lease decides, not this thread
+                _LOG.warning("heartbeat failed", exc_info=True)
+
+    def __enter__(self) -> Heartbeat:
+        if self._claims:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        if self._claims:
+            self._thread.join()
+
+
+class StageRequest(Request):  # type: ignore[misc]  # celery-types leaves it untyped
+    """A message in the hands of the worker's parent process: only that one sees its child die."""
+
+    def on_failure(self, exc_info: ExceptionInfo, send_failed_event: bool = True, return_ok: bool = False) -> Any:  # noqa: FBT001, FBT002
+        """Notes a dead child in the ledger, then lets Celery do its part."""
+        error = getattr(exc_info.exception, "exc", exc_info.exception)
+        if isinstance(error, WorkerLostError):
+            self._bury(str(error), is_own=_signal_in(str(error)) in _OWN_SIGNALS)
+        return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
+
+    def on_timeout(self, soft: bool, timeout: float) -> Any:  # noqa: FBT001
+        """Notes a child that was ended because its time was over."""
+        if not soft:
+            self._bury(f"still at work after {timeout:g} s", is_own=True)
+        return super().on_timeout(soft, timeout)
+
+    def _bury(self, reason: str, *, is_own: bool) -> None:
+        settings = Settings()
+        database = Database(settings.database, pool_size=0)  # nothing stays open for the next fork to inherit
+        ledger = Ledger(database, self.hostname, settings.lease_s)
+        message = self.args[0]
+        if self.name == "preprocess":
+            ledger.bury_items(PreprocessMessage.from_dict(message).items, is_own=is_own, reason=reason)
+        else:
+            ledger.bury_job(JobMessage.from_dict(message).job, is_own=is_own, reason=reason)
+
+
+def _signal_in(text: str) -> int:
+    """The signal's number in billiard's sentence, 0 when it names none.
+
+    >>> _signal_in("Worker exited prematurely: signal 11 (SIGSEGV) Job: 3.")
+    11
+    """
+    found = re.search(r"signal (\d+)", text)
+    return int(found[1]) if found else 0
+
+
+class Stage(Task):  # type: ignore[type-arg]
+    """Base of every verb."""
+
+    abstract = True
+    Request = "tasks.stage:StageRequest"
+    acks_late = True
+    acks_on_failure_or_timeout = True
+    reject_on_worker_lost = False  # the ledger puts the work back, and counts
+    ignore_result = True
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger, in this worker's name."""
+        return engine().ledger(self.request.hostname or f"process-{os.getpid()}")
+
+    def carry_out_items(self, message: dict[str, Any], make: Callable[[ItemClaim, Store], StripFacts]) -> None:
+        """Claims the message's items, makes each strip that is not there yet, and settles all of them at once."""
+        try:
+            wanted = PreprocessMessage.from_dict(message)
+        except UnknownMessage as error:
+            return _LOG.error("%s", error)  # a doorbell only: the dispatcher rings again for a worker that understands
+        ledger = self.ledger
+        claims = ledger.claim_items(wanted.run, wanted.items)
+        with Heartbeat(ledger, claims):
+            outcomes = [_attempt(claim, make) for claim in claims]
+        if outcomes:
+            ledger.settle_items(outcomes)
+        return None
+
+    def carry_out_job(self, message: dict[str, Any], do: Callable[[Work], dict[str, Any]]) -> None:
+        """Claims the message's job, does it, and settles it."""
+        try:
+            wanted = JobMessage.from_dict(message)
+        except UnknownMessage as error:
+            return _LOG.error("%s", error)
+        ledger = self.ledger
+        claim = ledger.claim_job(wanted.run, wanted.job)
+        if claim is not None:
+            with Heartbeat(ledger, [claim]) as held:
+                state, reason, result = _attempt_job(Work(claim, engine().database, engine().store, ledger, held), do)
+            ledger.settle_job(claim, state, reason, result)
+        return None
+
+
+def _attempt(claim: ItemClaim, make: Callable[[ItemClaim, Store], StripFacts]) -> Outcome:
+    if claim.is_made:
+        return Outcome(claim, State.DONE)
+    try:
+        return Outcome(claim, State.DONE, strip=make(claim, engine().store))
+    except Exception as error:  # whatever it is, it is this recording's news or the machine's
+        state, reason = _ended(verdict(error))
+        _LOG.warning("%s span %d: %s: %s", claim.uri, claim.span, state, reason, exc_info=state == State.WAITING)
+        return Outcome(claim, state, reason)
+
+
+def _attempt_job(work: Work, do: Callable[[Work], dict[str, Any]]) -> tuple[State, str | None, dict[str, Any] | None]:
+    try:
+        return State.DONE, None, do(work)
+    except ClaimLost as lost:
+        _LOG.warning("%s", lost)
+        return State.CANCELLED, "the run was cancelled", None  # written only if the claim is still held
+    except Exception as error:
+        state, reason = _ended(verdict(error))
+        _LOG.warning("%s job %d: %s: %s", work.claim.kind, work.claim.id, state, reason, exc_info=True)
+        return (State.FAILED if state == State.QUARANTINED else state), reason, None
+
+
+def _ended(ended: Verdict) -> tuple[State, str]:
+    return _STATE_OF_VERDICT.get(type(ended), State.WAITING), ended.reason
+
+
+def local(work: Work, key: str) -> Path:
+    """The key's file on this machine. Raises MachineFault when the store does not hold it."""
+    path = work.store.local(key)
+    if not path.is_file():
+        raise MachineFault(f"{key} is not in the store {work.store.folder}; `orchestrator doctor` says what else is gone")
+    return path

@@ -1,0 +1,98 @@
+"""Shards to a model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from celery import shared_task
+
+from db.reading import JobResult, RunFacts, needed_results, run_facts
+from tasks.dataset.split import Side
+from tasks.model.bundle import BundleFacts, write_bundle
+from tasks.model.training import Trained, TrainingSettings, TrainingSpec
+from tasks.model.training import train as trained
+from tasks.stage import Stage, Work, local
+
+
+@shared_task(name="train", base=Stage, bind=True, acks_late=False)
+def train(self: Stage, message: dict[str, Any]) -> None:
+    """Shards of the training side to one model.
+
+    Reads: the shards of the pack jobs it needs. Writes: metrics of each epoch, the bundle, then the job row.
+    Acknowledged at once, since no broker waits as long as a training takes; exclusive by lease and fence. Safe to
+    repeat because the weights follow from shards, settings and seed.
+    """
+    self.carry_out_job(message, model_in_store)
+
+
+def model_in_store(work: Work) -> dict[str, Any]:
+    """Trains the job's model and puts its bundle into the store; returns its key and figures."""
+    run = run_facts(work.database, work.claim.run)
+    assert run is not None  # noqa: S101  # a job's row refers to its run's
+    packs = needed_results(work.database, work.claim.id)
+    spec = _spec(work, run, packs)
+    work.ledger.forget_metrics(work.claim)
+
+    def on_epoch(epoch: int, values: dict[str, float]) -> None:
+        work.require_claim()
+        work.ledger.write_metrics(work.claim, epoch, values)
+
+    result = trained(spec, on_epoch, clock=time.perf_counter)
+    work.require_claim()
+    key = _model_key(run, spec, packs)
+    with work.store.writing(key) as path:
+        write_bundle(path, result.model, _bundle_facts(work, run, spec))
+    counts = _label_counts(pack for pack in packs if pack.side == Side.TRAIN)
+    return {"key": key, "label_counts": {str(label): n for label, n in sorted(counts.items())}, **_figures(result)}
+
+
+def _spec(work: Work, run: RunFacts, packs: list[JobResult]) -> TrainingSpec:
+    settings = TrainingSettings(**{**run.options.get("training", {}), "seed": work.claim.seed})
+    return TrainingSpec(
+        model=str(work.claim.model),
+        labels=run.labels,
+        train_shards=_shards(work, packs, Side.TRAIN),
+        valid_shards=_shards(work, packs, Side.VALID),
+        settings=settings,
+    )
+
+
+def _shards(work: Work, packs: list[JobResult], side: Side) -> tuple[Path, ...]:
+    return tuple(local(work, key) for pack in packs if pack.side == side for key in pack.result["shards"])
+
+
+def _label_counts(packs: Any) -> Counter[int]:
+    counts: Counter[int] = Counter()
+    for pack in packs:
+        counts.update({int(label): n for label, n in pack.result["label_counts"].items()})
+    return counts
+
+
+def _model_key(run: RunFacts, spec: TrainingSpec, packs: list[JobResult]) -> str:
+    made_from = {
+        "model": spec.model, "labels": run.labels, "settings": asdict(spec.settings),
+        "packs": [(pack.side, pack.result["key"]) for pack in packs],
+    }  # fmt: skip
+    digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:32]
+    return f"models/{digest}/{spec.model}.keras"
+
+
+def _bundle_facts(work: Work, run: RunFacts, spec: TrainingSpec) -> BundleFacts:
+    return BundleFacts(
+        model=spec.model, labels=run.labels, preset=run.preset, pipeline_digest=run.pipeline_digest,
+        settings=asdict(spec.settings), seed=work.claim.seed, fold=work.claim.fold, split_digest=run.split["digest"],
+        versions=run.facts["versions"],
+    )  # fmt: skip
+
+
+def _figures(result: Trained) -> dict[str, Any]:
+    names = (
+        "best_epoch", "device", "images_per_s", "epoch_s", "peak_rss_bytes", "parameters", "trainable_parameters",
+    )  # fmt: skip
+    return {**{name: getattr(result, name) for name in names}, "notes": list(result.notes)}

@@ -1,0 +1,51 @@
+"""The Celery app: how messages travel. No task is defined here."""
+
+from __future__ import annotations
+
+from celery import Celery
+from kombu import Queue
+
+import workers.lifecycle  # noqa: F401  # connects the signals
+from settings import Settings
+from workers.roles import QUEUE_OF_TASK, ROLES
+
+
+def make_app(settings: Settings) -> Celery:
+    """The app for these settings; a worker's knows the verbs of its role, a sender's knows only names."""
+    app = Celery("dawn-chorus", broker=settings.broker, set_as_current=bool(settings.role))
+    role = ROLES.get(settings.role)
+    app.conf.update(
+        result_backend=None,
+        task_ignore_result=True,
+        task_serializer="json",
+        accept_content=["json"],
+        result_accept_content=["json"],
+        task_queues=[Queue(name) for name in ROLES],
+        task_routes={task: {"queue": queue} for task, queue in QUEUE_OF_TASK.items()},
+        task_create_missing_queues=False,
+        imports=role.verbs if role else (),
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        # One value for all processes: the visibility timeout belongs to the Redis database, not to a queue.
+        broker_transport_options={
+            "visibility_timeout": 3600,
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 2,
+            "socket_timeout": 30,
+            "socket_connect_timeout": 5,
+            "socket_keepalive": settings.broker.startswith("redis://") or settings.broker.startswith("rediss://"),
+            "health_check_interval": 15,
+        },
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_enable_remote_control=True,
+        worker_hijack_root_logger=True,
+        enable_utc=True,
+    )
+    if role:
+        app.conf.update(role.celery)
+    return app
+
+
+app = make_app(Settings())

@@ -1,0 +1,67 @@
+"""A role is what a worker process is for: its queue, the verbs it knows, its pool and its limits."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+from settings import Settings
+
+_ONE_THREAD = {
+    name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+}
+
+
+@dataclass(frozen=True)
+class Role:
+    """One kind of worker."""
+
+    name: str
+    verbs: tuple[str, ...]
+    """Modules with its tasks."""
+    environment: dict[str, str]
+    """Set before the process starts: libraries read these at import."""
+    celery: dict[str, Any] = field(default_factory=dict)
+    """Celery settings of its own."""
+
+    @property
+    def queue(self) -> str:
+        """The one queue it serves."""
+        return self.name
+
+    def children(self, settings: Settings) -> int:
+        """Child processes of one worker."""
+        return settings.cpu_children if self.name == "cpu" else 1
+
+
+CPU = Role(
+    "cpu",
+    verbs=("tasks.preprocess", "tasks.pack", "tasks.render"),
+    environment=_ONE_THREAD,
+    celery={"worker_max_tasks_per_child": 2000},
+)
+GPU = Role(
+    "gpu",
+    verbs=("tasks.train", "tasks.evaluate"),
+    # A fresh, spawned process a job: TensorFlow survives no fork and gives no memory back.
+    environment={"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "0"},
+    celery={"worker_pool_start_method": "spawn", "worker_max_tasks_per_child": 1},
+)
+ROLES = {role.name: role for role in (CPU, GPU)}
+QUEUE_OF_TASK = {verb.removeprefix("tasks."): role.queue for role in ROLES.values() for verb in role.verbs}
+
+
+def command(role: Role, settings: Settings, name: str) -> list[str]:
+    """The worker's command line. `name` is unique among the workers of one broker, like `cpu-1@host`."""
+    return [
+        sys.executable, "-m", "celery", "--app", "workers.app", "worker",
+        "--queues", role.queue, "--hostname", name, "--pool", "prefork",
+        "--concurrency", str(role.children(settings)),
+        "--without-gossip", "--without-mingle", "--loglevel", "INFO",
+    ]  # fmt: skip
+
+
+def environment(role: Role, settings: Settings) -> dict[str, str]:
+    """The worker's environment: this one's, every setting, and the role's own."""
+    return {**settings.environment(), **role.environment, "CHORUS_ROLE": role.name}
