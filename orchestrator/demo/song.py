@@ -1,8 +1,8 @@
 """Invented birds: a grammar of syllables and phrases for each species, and the songs it allows.
 
 One voice sings everything: a tone whose frequency glides and wavers, whose loudness pulses, with overtones. A
-whistle, a trill or a buzz is that voice with other numbers, as in a syrinx. The genus names the kind of syllable
-that prevails; species of one genus differ in pitch, tempo and order, as related birds do.
+whistle, a trill or a buzz is that voice with other numbers, as in a syrinx. One kind of syllable prevails in a
+genus; its species differ in pitch, tempo and order, as related birds do.
 """
 
 from __future__ import annotations
@@ -51,7 +51,6 @@ class Phrase:
 class Grammar:
     """What a species can sing: phrases, how likely each is to come next, and the pause between two."""
 
-    genus: str
     syllables: tuple[Syllable, ...]
     phrases: tuple[Phrase, ...]
     weights: tuple[float, ...]
@@ -105,32 +104,32 @@ def _harmonics(rng: np.random.Generator, centre_hz: float) -> Syllable:
     return Syllable(rng.uniform(0.15, 0.5), start_hz, end_hz, overtones=overtones)
 
 
-GENERA: dict[str, Callable[[np.random.Generator, float], Syllable]] = {
-    "Fistulo": _whistle,
-    "Tremolo": _trill,
-    "Glissando": _sweep,
-    "Vibrato": _warble,
-    "Ronzando": _buzz,
-    "Chordando": _harmonics,
+KINDS: dict[str, Callable[[np.random.Generator, float], Syllable]] = {
+    "whistle": _whistle,
+    "trill": _trill,
+    "sweep": _sweep,
+    "warble": _warble,
+    "buzz": _buzz,
+    "harmonics": _harmonics,
 }
 
 
-def grammar(genus: str, rng: np.random.Generator) -> Grammar:
-    """The song rules of a new species of a genus: two or three phrases over three or four syllables.
+def grammar(kind: str, rng: np.random.Generator) -> Grammar:
+    """The song rules of a new species in which one of KINDS prevails: two or three phrases, three or four syllables.
 
-    >>> grammar("Tremolo", np.random.default_rng(1)) == grammar("Tremolo", np.random.default_rng(1))
+    >>> grammar("trill", np.random.default_rng(1)) == grammar("trill", np.random.default_rng(1))
     True
     """
     centre_hz = float(np.exp(rng.uniform(np.log(1_800), np.log(7_500))))
-    kinds = [genus, genus, *rng.choice(list(GENERA), size=int(rng.integers(1, 3)))]
-    syllables = tuple(GENERA[kind](rng, centre_hz * rng.uniform(0.75, 1.33)) for kind in kinds)
+    kinds = [kind, kind, *rng.choice(list(KINDS), size=int(rng.integers(1, 3)))]
+    syllables = tuple(KINDS[each](rng, centre_hz * rng.uniform(0.75, 1.33)) for each in kinds)
     phrases = tuple(_phrase(rng, len(syllables), first) for first in range(int(rng.integers(2, 4))))
     weights = rng.dirichlet(np.full(len(phrases), 3.0))
-    return Grammar(genus, syllables, phrases, tuple(map(float, weights)), float(rng.uniform(0.35, 1.4)))
+    return Grammar(syllables, phrases, tuple(map(float, weights)), float(rng.uniform(0.35, 1.4)))
 
 
 def _phrase(rng: np.random.Generator, n_syllables: int, first: int) -> Phrase:
-    """A phrase that begins with syllable `first`, so that every grammar uses its genus's own."""
+    """A phrase that begins with syllable `first`, so that every grammar uses its prevailing kind."""
     others = rng.integers(n_syllables, size=int(rng.integers(0, 3)))
     return Phrase((first % n_syllables, *map(int, others)), int(rng.integers(1, 5)), float(rng.uniform(0.03, 0.22)))
 
@@ -179,24 +178,26 @@ def voice(syllable: Syllable) -> Samples:
     Overtones that would pass HIGHEST_HZ are left out, so nothing folds back at half the rate.
     """
     n_samples = max(1, round(syllable.duration_s * RATE_HZ))
-    time_s = np.arange(n_samples) / RATE_HZ
-    glide_hz = np.geomspace(syllable.start_hz, syllable.end_hz, n_samples)
+    time_s = np.arange(n_samples, dtype=np.float32) / np.float32(RATE_HZ)
+    glide_hz = np.geomspace(syllable.start_hz, syllable.end_hz, n_samples, dtype=np.float32)
     frequency_hz = glide_hz * (1 + syllable.fm_depth * np.sin(2 * np.pi * syllable.fm_rate_hz * time_s))
-    phase = 2 * np.pi * np.cumsum(frequency_hz) / RATE_HZ
+    # Summed in double precision and wrapped: a float32 phase of thousands of radians would hiss.
+    turns = np.cumsum(frequency_hz, dtype=np.float64) / RATE_HZ
+    phase = (2 * np.pi * (turns - np.floor(turns))).astype(np.float32)
     top_hz = float(frequency_hz.max())
-    parts = [
-        (number, amplitude)
-        for number, amplitude in enumerate((1.0, *syllable.overtones), start=1)
-        if number == 1 or number * top_hz < HIGHEST_HZ
-    ]
-    tone = sum(amplitude * np.sin(number * phase) for number, amplitude in parts)
+    overtones = [(number, part) for number, part in enumerate(syllable.overtones, 2) if number * top_hz < HIGHEST_HZ]
+    tone = np.sin(phase)
+    for number, amplitude in overtones:
+        tone += amplitude * np.sin(number * phase)
     dips = 1 - syllable.am_depth * (0.5 + 0.5 * np.cos(2 * np.pi * syllable.am_rate_hz * time_s))
-    loudest = sum(amplitude for _, amplitude in parts)
-    sounding: Samples = (tone * dips * _fade(n_samples) / loudest).astype(np.float32)
+    sounding: Samples = tone * dips * _fade(n_samples) / np.float32(1 + sum(part for _, part in overtones))
     return sounding
 
 
-def _fade(n_samples: int) -> NDArray[np.float64]:
+def _fade(n_samples: int) -> Samples:
     edge = min(round(_EDGE_S * RATE_HZ), n_samples // 2)
-    rising = np.sin(np.linspace(0, np.pi / 2, edge)) ** 2
-    return np.concatenate([rising, np.ones(n_samples - 2 * edge), rising[::-1]])
+    rising = np.sin(np.linspace(0, np.pi / 2, edge, dtype=np.float32)) ** 2
+    shape = np.ones(n_samples, np.float32)
+    shape[:edge] = rising
+    shape[n_samples - edge :] = rising[::-1]
+    return shape
