@@ -102,7 +102,7 @@ def _one(number: int, bird: int, recordist: int, n_species: int, draw: Random) -
         time=f"{draw.randint(4, 10):02d}:{draw.randrange(60):02d}",
         rating=f"{5 - 4 * (distance_m - NEAREST_M) / (FARTHEST_M - NEAREST_M):.1f}",
     )
-    duration_s = draw.randint(120, 180) / 20 if draw.random() < 0.8 else draw.randint(181, 240) / 20
+    duration_s = draw.randint(120, 180) / 20 if draw.random() < 0.9 else draw.randint(181, 240) / 20
     return Planned(row, number, bird, recordist, neighbour, duration_s, distance_m)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import fft
 
 from orchestrator.demo.song import RATE_HZ, Samples
 
@@ -80,11 +81,12 @@ def recorded(front: Samples, behind: Samples | None, at: Place, now: Take, rng: 
     Returns (n,) float32 within ±_LOUDEST, flat-topped where now.overdrive_db is above 0.
     """
     n_samples = len(front)
-    frequency_hz = np.fft.rfftfreq(n_samples, 1 / RATE_HZ).astype(np.float32)
+    n_fft = fft.next_fast_len(n_samples + round(_ECHO_S * RATE_HZ), real=True)  # the last echo must not reach the start
+    frequency_hz = np.fft.rfftfreq(n_fft, 1 / RATE_HZ).astype(np.float32)
     birds = front if behind is None else front + behind * np.float32(_amplitude(now.neighbour_db))
-    spectrum = np.fft.rfft(birds) * _air(frequency_hz, now.distance_m) * _echo(n_samples, at, now, rng)
-    spectrum += np.fft.rfft(_surroundings(n_samples, at, now, rng))
-    heard = np.fft.irfft(spectrum * _microphone(frequency_hz, at), n_samples).astype(np.float32)
+    spectrum = fft.rfft(birds, n_fft) * _air(frequency_hz, now.distance_m) * _echo(n_fft, at, now, rng)
+    spectrum += fft.rfft(_surroundings(n_fft, at, now, rng))
+    heard: Samples = fft.irfft(spectrum * _microphone(frequency_hz, at), n_fft)[:n_samples]
     heard += rng.standard_normal(n_samples, dtype=np.float32) * np.float32(_amplitude(at.hiss_db))
     return _levelled(heard, at, now)
 
@@ -115,15 +117,16 @@ def _air(frequency_hz: Samples, distance_m: float) -> Samples:
     return gain
 
 
-def _echo(n_samples: int, at: Place, now: Take, rng: np.random.Generator) -> NDArray[np.complexfloating]:
+def _echo(n_fft: int, at: Place, now: Take, rng: np.random.Generator) -> NDArray[np.complexfloating]:
     """Spectrum of the direct sound and of a noise tail that decays by 60 dB in at.echo_s, stronger from afar."""
-    n_tail = min(round(_ECHO_S * RATE_HZ), n_samples)
+    n_tail = round(_ECHO_S * RATE_HZ)
     decay = np.exp(np.arange(n_tail, dtype=np.float32) * np.float32(-6.9 / (at.echo_s * RATE_HZ)))
     tail = rng.standard_normal(n_tail, dtype=np.float32) * decay
     share = 0.5 * now.distance_m / 60
     tail *= np.float32(share / np.sqrt(float(np.sum(tail**2))))
     tail[0] = 1.0
-    return np.fft.rfft(tail, n_samples)
+    spectrum: NDArray[np.complexfloating] = fft.rfft(tail, n_fft)
+    return spectrum
 
 
 def _microphone(frequency_hz: Samples, at: Place) -> Samples:
@@ -149,10 +152,10 @@ def _surroundings(n_samples: int, at: Place, now: Take, rng: np.random.Generator
 
 def _pink(rng: np.random.Generator, n_samples: int) -> Samples:
     """Noise of unit RMS whose power falls by 3 dB an octave, without a seam between its end and its start."""
-    white = np.fft.rfft(rng.standard_normal(n_samples, dtype=np.float32))
+    white = fft.rfft(rng.standard_normal(n_samples, dtype=np.float32))
     white[0] = 0
     white[1:] /= np.sqrt(np.arange(1, len(white), dtype=np.float32))
-    pink: Samples = np.fft.irfft(white, n_samples).astype(np.float32)
+    pink: Samples = fft.irfft(white, n_samples)
     return pink / np.float32(np.sqrt(np.mean(pink**2)))
 
 
