@@ -9,7 +9,7 @@ import numpy as np
 from orchestrator.demo import rows
 from orchestrator.demo.ogg import encoded
 from orchestrator.demo.scene import Place, place, recorded, take
-from orchestrator.demo.song import RATE_HZ, Grammar, Samples, grammar, singer, song
+from orchestrator.demo.song import RATE_HZ, Grammar, Samples, centre_hz, grammar, singer, song
 
 
 class Studio:
@@ -21,7 +21,8 @@ class Studio:
     @cached_property
     def grammars(self) -> tuple[Grammar, ...]:
         """The song rules of every species there can be, in order."""
-        return tuple(grammar(rows.kind(bird), self._rng("species", bird)) for bird in range(rows.MOST_SPECIES))
+        birds = range(rows.MOST_SPECIES)
+        return tuple(grammar(rows.kind(bird), centre_hz(bird), self._rng("species", bird)) for bird in birds)
 
     @cached_property
     def places(self) -> tuple[Place, ...]:

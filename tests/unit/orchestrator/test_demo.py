@@ -18,7 +18,7 @@ from orchestrator.demo import DemoFacts, make_dataset
 from orchestrator.demo.rows import MOST_SPECIES, N_RECORDISTS, planned
 from tasks.failures import Impossible
 
-SPECIES, EACH = 6, 3
+SPECIES, EACH = 4, 2
 UNUSABLE = {"empty", "text", "truncated", "silent", "too-short", "unlabelled", "missing", "outside"}
 
 
