@@ -1,0 +1,130 @@
+"""The demo's folder: the planned recordings sung and written, some more of them broken, and the csv."""
+
+from __future__ import annotations
+
+import csv
+import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.demo.rows import N_RECORDISTS, Planned, Row, planned, row_of
+from tasks.failures import Impossible
+
+if TYPE_CHECKING:
+    from orchestrator.demo.sound import Studio
+
+_REVISION = 1  # raise it when the same arguments give other bytes
+_UNUSABLE_FILES = ("empty", "text", "truncated", "silent", "too-short", "unlabelled")
+
+
+@dataclass(frozen=True)
+class DemoFacts:
+    """What is in a demo dataset.
+
+    n_recordings: files that can be used, the exact copy among them. n_authors: recordists, the copy's included.
+    broken: file names as the csv has them, of the rows that cannot be used; each name says why.
+    """
+
+    root: Path
+    n_recordings: int
+    n_species: int
+    n_authors: int
+    broken: tuple[str, ...]
+
+
+def make_dataset(folder: Path, seed: int = 2021, species: int = 27, recordings_per_species: int = 16) -> DemoFacts:
+    """A dataset in BirdCLEF layout, made anew unless this very one is there already.
+
+    `train_metadata.csv` and `train_audio/<label>/<id>.ogg` (Vorbis, 32 kHz, mono, 6 to 12 s), the same bytes for the
+    same arguments on one machine. Among them: one of each kind of trouble (`DemoFacts.broken`), one row twice, and
+    one exact copy under another name and recordist. The folder gets its name when it is complete.
+    Raises Impossible when the folder holds something else, or the numbers cannot be met.
+    """
+    recordings = planned(seed, species, recordings_per_species)
+    about = _about(f"seed {seed}, {species} species, {recordings_per_species} recordings each, revision {_REVISION}")
+    facts = _facts(folder, recordings)
+    if _is_there(folder, about):
+        return facts
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as unfinished:
+        root = Path(unfinished, "dataset")
+        _write(root, seed, recordings)
+        (root / "ABOUT.txt").write_text(about, "utf-8")
+        root.replace(folder)
+    return facts
+
+
+def _is_there(folder: Path, about: str) -> bool:
+    note = folder / "ABOUT.txt"
+    if note.is_file() and note.read_text("utf-8") == about:
+        return True
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise Impossible(f"{folder} holds something that is not this demo; name a new folder or an empty one")
+    return False
+
+
+def _about(recipe: str) -> str:
+    return (
+        "A synthetic dataset: invented birds, sung by a program, recorded by nobody. CC0-1.0.\n"
+        f"Made by `orchestrator demo` of Dawn Chorus: {recipe}.\n"
+        "Some files are broken on purpose; their names say how.\n"
+    )
+
+
+def _facts(folder: Path, recordings: tuple[Planned, ...]) -> DemoFacts:
+    copy = _copy_row(recordings)
+    return DemoFacts(
+        root=folder,
+        n_recordings=len(recordings) + 1,
+        n_species=len({each.species for each in recordings}),
+        n_authors=len({each.recordist for each in recordings} | {copy.author}),
+        broken=tuple(row.filename for row in _unusable_rows()),
+    )
+
+
+def _write(root: Path, seed: int, recordings: tuple[Planned, ...]) -> None:
+    from orchestrator.demo.sound import Studio  # noqa: PLC0415  numpy and libsndfile, only when there is work
+
+    studio, audio = Studio(seed), root / "train_audio"
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for each, ogg in zip(recordings, threads.map(studio.recording, recordings), strict=True):
+            _put(audio / each.row.filename, ogg)
+    first = (audio / recordings[0].row.filename).read_bytes()
+    _put(audio / _copy_row(recordings).filename, first)
+    for name, ogg in _unusable_files(studio, first).items():
+        _put(audio / row_of(0, name, 0).filename, ogg)
+    rows = [each.row for each in recordings]
+    _write_csv(root / "train_metadata.csv", [*rows, rows[0], _copy_row(recordings), *_unusable_rows()])
+
+
+def _put(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def _write_csv(path: Path, rows: list[Row]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
+        table.writeheader()
+        table.writerows(asdict(row) for row in rows)
+
+
+def _copy_row(recordings: tuple[Planned, ...]) -> Row:
+    """The first recording again, as if somebody else had published it."""
+    copy = row_of(recordings[0].species, f"DC{100_000 + len(recordings)}", N_RECORDISTS)
+    return replace(copy, secondary_labels=recordings[0].row.secondary_labels)
+
+
+def _unusable_rows() -> tuple[Row, ...]:
+    rows = [row_of(0, name, 0) for name in _UNUSABLE_FILES]
+    rows[-1] = replace(rows[-1], primary_label="")
+    return (*rows, row_of(0, "missing", 0), replace(row_of(0, "outside", 0), filename="../outside.ogg"))
+
+
+def _unusable_files(studio: Studio, good: bytes) -> dict[str, bytes]:
+    """The bytes behind _unusable_rows, by name; `missing` and `outside` have none."""
+    contents = (b"", b"This is a letter, not a song.\n" * 40, good[:3_000], studio.silence(6.0), studio.beep(0.03))
+    return dict(zip(_UNUSABLE_FILES, (*contents, studio.beep(6.0)), strict=True))

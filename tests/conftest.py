@@ -1,0 +1,48 @@
+"""Fixtures of every test: real brokers and databases, each test's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests import services
+
+_NUMBERS = count(1)
+
+
+@pytest.fixture
+def redis_url() -> Iterator[str]:
+    """An empty broker of this test's own, on a unix socket, in Celery's form."""
+    with services.private_folder("chorus-redis") as folder, services.redis(folder):
+        yield services.redis_url(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[services.Postgres]:
+    """One PostgreSQL for the session; take `postgres_url` for a database in it."""
+    user = services.postgres_user()
+    with services.private_folder("chorus-pg", owner=user) as folder, services.postgres(folder, user) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: services.Postgres) -> Iterator[str]:
+    """A fresh, empty database of this test's own in PostgreSQL."""
+    with postgres_server.database(f"test_{next(_NUMBERS)}") as url:
+        yield url
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """A database file of this test's own that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'ledger.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """An empty database; the test runs once in each kind."""
+    url: str = request.getfixturevalue({"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param])
+    return url
