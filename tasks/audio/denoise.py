@@ -1,7 +1,7 @@
 """Steady background removed from a passage: non-stationary spectral gating, written for speed.
 
 The arrays are frames-major, `(frame, bin)`, float32, and only the frames that the wanted samples depend on are
-computed. The passes over them are the functions of `gate`; a faster kernel may replace any of them one by one.
+computed. The passes over them are the functions of `spectral`; a faster kernel may replace any of them one by one.
 """
 
 from __future__ import annotations
@@ -12,31 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
-from tasks.audio.gate import boxes, cells_kept, running_average
+from tasks.audio.spectral import boxes, cells_kept, running_average
 from tasks.audio.parameters import DenoiseSettings
 from tasks.audio.preset import Preset
-
-Samples = npt.NDArray[np.float32]
+from tasks.audio.recording import Passage, Samples
 
 _BATCH_FRAMES = 128  # of 513 bins: what a second-level cache holds
-
-
-@dataclass(frozen=True)
-class Passage:
-    """Samples of one span with what comes before and after it, as far as the denoiser looks.
-
-    samples: (n,) float32, mono, full scale ±1.  start, stop: where the span itself lies in them.
-    A passage that starts at 0 begins its recording; whatever is beyond its end does not exist or does not matter.
-    """
-
-    samples: Samples
-    start: int
-    stop: int
-
-    @property
-    def span(self) -> Samples:
-        """The span itself, (stop - start,) float32."""
-        return self.samples[self.start : self.stop]
 
 
 @dataclass(frozen=True)
