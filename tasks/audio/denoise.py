@@ -13,6 +13,7 @@ import numpy.typing as npt
 import scipy.fft
 
 from tasks.audio.spectral import boxes, cells_kept, running_average
+from tasks.audio.stft import frames, hann
 from tasks.audio.parameters import DenoiseSettings
 from tasks.audio.preset import Preset
 from tasks.audio.recording import Passage, Samples
@@ -110,11 +111,6 @@ def _decay(preset: Preset) -> float:
     return float(1 - (np.sqrt(1 + 4 * frames**2) - 1) / (2 * frames**2))
 
 
-def _window(n_fft: int) -> Samples:
-    """Periodic Hann, (n_fft,) float32; its squares, a quarter apart, add up to 1.5."""
-    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)).astype(np.float32)
-
-
 def _spectra(block: _Block, first: int, stop: int, n_fft: int) -> tuple[npt.NDArray[np.complex64], Samples]:
     """Short-time spectra and their magnitudes, both (frame, bin), of the frames from `first` to `stop`."""
     hop = n_fft // 4
@@ -123,13 +119,12 @@ def _spectra(block: _Block, first: int, stop: int, n_fft: int) -> tuple[npt.NDAr
     offset = block.zeros_before - origin
     kept = block.samples[max(0, -offset) : len(padded) - offset]
     padded[max(0, offset) : max(0, offset) + len(kept)] = kept
-    frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop]
-    window = _window(n_fft)
-    spectra = np.empty((len(frames), n_fft // 2 + 1), np.complex64)
+    cut, window = frames(padded, n_fft, hop), hann(n_fft)
+    spectra = np.empty((len(cut), n_fft // 2 + 1), np.complex64)
     magnitudes = np.empty(spectra.shape, np.float32)
-    for low in range(0, len(frames), _BATCH_FRAMES):
+    for low in range(0, len(cut), _BATCH_FRAMES):
         batch = slice(low, low + _BATCH_FRAMES)
-        spectra[batch] = scipy.fft.rfft(frames[batch] * window, axis=-1)
+        spectra[batch] = scipy.fft.rfft(cut[batch] * window, axis=-1)
         np.abs(spectra[batch], out=magnitudes[batch])
     return spectra, magnitudes
 
@@ -142,7 +137,7 @@ def _resynthesis(block: _Block, spectra: npt.NDArray[np.complex64], mask: Sample
     low = max(first, (block.wanted.start - half) // hop + 1)
     high = min(first + len(spectra), (block.wanted.stop + half - 1) // hop + 1)
     half_hz, half_ms = _half_widths(preset)
-    window = _window(n_fft) / np.float32(1.5)
+    window = hann(n_fft) / np.float32(1.5)
     mixed = np.zeros((_last_row(block, n_fft) + 4, hop), np.float32)
     for start in range(low, high, _BATCH_FRAMES):
         stop = min(start + _BATCH_FRAMES, high)
