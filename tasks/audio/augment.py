@@ -44,14 +44,14 @@ def augmented(chunk: Samples, seed: tuple[str, int, int], preset: Preset) -> Sam
 def _seeded(seed: int) -> Iterator[None]:
     """Python's and numpy's global generators seeded, and given back as they were: audiomentations knows no others."""
     with _global_generators:
-        kept, kept_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+        kept, kept_numpy = random.getstate(), np.random.get_state()
         try:
             random.seed(seed)
-            np.random.seed(seed)  # noqa: NPY002
+            np.random.seed(seed)
             yield
         finally:
             random.setstate(kept)
-            np.random.set_state(kept_numpy)  # noqa: NPY002
+            np.random.set_state(kept_numpy)
 
 
 @lru_cache(maxsize=4)

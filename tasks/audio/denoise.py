@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
-from tasks.audio.spectral import boxes, cells_kept, running_average
-from tasks.audio.stft import frames, hann
 from tasks.audio.parameters import DenoiseSettings
 from tasks.audio.preset import Preset
 from tasks.audio.recording import Passage, Samples
+from tasks.audio.spectral import cells_kept, running_average, triangles
+from tasks.audio.stft import frames, hann
 
 _BATCH_FRAMES = 128  # of 513 bins: what a second-level cache holds
 
@@ -136,38 +136,30 @@ def _resynthesis(block: _Block, spectra: npt.NDArray[np.complex64], mask: Sample
     first = block.frames(n_fft)[0]
     low = max(first, (block.wanted.start - half) // hop + 1)
     high = min(first + len(spectra), (block.wanted.stop + half - 1) // hop + 1)
-    half_hz, half_ms = _half_widths(preset)
     window = hann(n_fft) / np.float32(1.5)
-    mixed = np.zeros((_last_row(block, n_fft) + 4, hop), np.float32)
+    mixed = np.zeros((block.wanted.stop // hop + 8, hop), np.float32)
     for start in range(low, high, _BATCH_FRAMES):
         stop = min(start + _BATCH_FRAMES, high)
-        smoothed = boxes(boxes(_rows(mask, start - first - half_ms, stop - first + half_ms), half_ms + 1), half_ms + 1)
-        smoothed = _smoothed_over_bins(smoothed, half_hz)
+        smoothed = _smoothed(mask, start - first, stop - first, preset)
         pieces = scipy.fft.irfft(spectra[start - first : stop - first] * smoothed, n=n_fft, axis=-1)
         pieces *= window
         for quarter in range(4):
             mixed[start + quarter : stop + quarter] += pieces[:, quarter * hop : (quarter + 1) * hop]
-    flat = mixed.reshape(-1)
-    return flat[block.wanted.start + half : block.wanted.stop + half].copy()
+    return mixed.reshape(-1)[block.wanted.start + half : block.wanted.stop + half].copy()
 
 
-def _last_row(block: _Block, n_fft: int) -> int:
-    return (block.wanted.stop + n_fft // 2) // (n_fft // 4) + 1
+def _smoothed(mask: Samples, low: int, high: int, preset: Preset) -> Samples:
+    """Rows of the mask from low to high, smoothed over time and over bins; beyond its edges the mask is zero."""
+    reach_bins, reach_frames = _reaches(preset)
+    first, last = low - reach_frames, high + reach_frames
+    inside = mask[max(0, first) : last]
+    rows = np.pad(inside, ((max(0, -first), max(0, last - len(mask))), (reach_bins, reach_bins)))
+    over_time: Samples = triangles(rows, reach_frames)
+    return triangles(over_time.T, reach_bins).T
 
 
-def _rows(mask: Samples, low: int, high: int) -> Samples:
-    """Rows of the mask from `low` to `high`; those outside it are zero, as every cell of a silent frame is."""
-    inside = mask[max(0, low) : max(0, high)]
-    return np.pad(inside, ((max(0, -low), max(0, high - max(low, 0) - len(inside))), (0, 0)))
-
-
-def _half_widths(preset: Preset) -> tuple[int, int]:
-    """How many bins and how many frames the mask's triangle reaches to each side."""
+def _reaches(preset: Preset) -> tuple[int, int]:
+    """How many bins and how many frames the mask's smoothing reaches to each side, as noisereduce counts them."""
     settings, rate_hz = preset.denoise, preset.decode.rate_hz
-    hop = settings.n_fft // 4
-    return int(settings.smooth_hz / (rate_hz / (settings.n_fft / 2))), int(settings.smooth_ms / (hop / rate_hz * 1000))
-
-
-def _smoothed_over_bins(mask: Samples, half: int) -> Samples:
-    turned = np.pad(mask, ((0, 0), (half, half)))
-    return boxes(boxes(turned.T, half + 1), half + 1).T
+    hop_ms = settings.n_fft // 4 / rate_hz * 1000
+    return int(settings.smooth_hz / (rate_hz / (settings.n_fft / 2))), int(settings.smooth_ms / hop_ms)

@@ -69,23 +69,20 @@ def cells_kept(magnitudes: Cells, average: Cells, settings: DenoiseSettings) -> 
     return mask
 
 
-def boxes(cells: Cells, width: int) -> Cells:
-    """The mean of every `width` neighbours along the first axis: (n - width + 1, ...) of (n, ...).
+def triangles(cells: Cells, reach: int) -> Cells:
+    """The weighted mean of every 2 * reach + 1 neighbours along the first axis: (n - 2 * reach, ...) of (n, ...).
 
-    Sums of two, four, eight, ... neighbours are put together, because a running total would lose small values
-    behind large ones. Applied twice it is a triangle.
+    The weights rise and fall evenly; a triangle is a box laid over a box.
     """
-    n = len(cells) - width + 1
-    total = None
-    reached, power, sums = 0, 1, cells
-    while True:
-        if width & power:
-            part = sums[reached : reached + n]
-            total = part.copy() if total is None else np.add(total, part, out=total)
-            reached += power
-        if 2 * power > width:
-            break
-        sums = sums[:-power] + sums[power:]
-        power *= 2
-    total *= np.float32(1 / width)
-    return total
+    sums = _box_sums(_box_sums(cells, reach + 1), reach + 1)
+    return sums * np.float32(1 / (reach + 1) ** 2)
+
+
+def _box_sums(cells: Cells, width: int) -> Cells:
+    """The sum of every `width` neighbours, from sums of half as many: a running total would lose small values."""
+    if width == 1:
+        return cells
+    half = width // 2
+    halves = _box_sums(cells, half)
+    both = halves[:-half] + halves[half:]
+    return both if width % 2 == 0 else both[:-1] + cells[width - 1 :]

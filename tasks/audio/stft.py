@@ -41,9 +41,9 @@ def magnitudes(chunk: Floats, n_fft: int, hop_samples: int) -> Floats:
 @lru_cache(maxsize=8)
 def mel_filters(n_fft: int, rate_hz: int, mel: MelSettings) -> Floats:
     """Triangles over the bins, (bin, mel) float32, read-only, each of area 1 over hertz (Slaney)."""
-    import librosa.filters  # noqa: PLC0415  # more than a second, and only workers need it
+    from librosa.filters import mel as slaney  # noqa: PLC0415  # more than a second, and only workers need it
 
-    bank = librosa.filters.mel(sr=rate_hz, n_fft=n_fft, n_mels=mel.n_mels, fmin=mel.fmin_hz, fmax=mel.fmax_hz)
+    bank = slaney(sr=rate_hz, n_fft=n_fft, n_mels=mel.n_mels, fmin=mel.fmin_hz, fmax=mel.fmax_hz)
     filters = np.ascontiguousarray(bank.T, np.float32)
     filters.flags.writeable = False
     return filters
