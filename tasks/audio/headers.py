@@ -1,0 +1,54 @@
+"""What the first bytes of a recording promise, where libsndfile does not say it."""
+
+from __future__ import annotations
+
+HEAD_BYTES = 65_536
+
+# Silent FLAC, the densest of all, holds 65,535 samples in about ten bytes.
+MOST_FRAMES_PER_BYTE = 8_192
+
+# Writers that cannot seek back put all ones, or nearly, where the length belongs.
+_UNKNOWN_BYTES = 0x7FFF_0000
+
+
+def missing_bytes(head: bytes, size_bytes: int) -> int:
+    """How many bytes of samples a WAV header promises beyond the end of its file; 0 for whole files and other formats.
+
+    head: the first HEAD_BYTES of the file.  size_bytes: of the whole file.
+    Source: Microsoft & IBM 1991, Multimedia Programming Interface and Data Specifications 1.0, RIFF.
+    """
+    if head[8:12] != b"WAVE" or head[:4] not in (b"RIFF", b"RIFX"):
+        return 0
+    order = "little" if head[:4] == b"RIFF" else "big"
+    at = 12
+    while at + 8 <= len(head):
+        length = int.from_bytes(head[at + 4 : at + 8], order)  # type: ignore[arg-type]
+        if head[at : at + 4] == b"data":
+            return 0 if length >= _UNKNOWN_BYTES else max(0, at + 8 + length - size_bytes)
+        at += 8 + length + length % 2
+    return 0
+
+
+def has_estimated_length(head: bytes, kind: str) -> bool:
+    """True for an MP3 without a table of contents, whose length is guessed from its first frames.
+
+    head: the bytes from the first frame on, see `id3_bytes`.  kind: as libsndfile calls it.
+    """
+    return kind.startswith("MP3") and not any(mark in head[:4096] for mark in (b"Xing", b"Info", b"VBRI"))
+
+
+def id3_bytes(head: bytes) -> int:
+    """The length of the ID3v2 tag before the first MP3 frame; 0 without one.
+
+    >>> id3_bytes(b"ID3" + bytes([4, 0, 0, 0, 0, 2, 1]))
+    267
+    """
+    if head[:3] != b"ID3" or len(head) < 10:
+        return 0
+    seven_bits = [byte & 0x7F for byte in head[6:10]]
+    return 10 + sum(bits << shift for bits, shift in zip(seven_bits, (21, 14, 7, 0), strict=True))
+
+
+def is_known_to_be_no_mp3(head: bytes) -> bool:
+    """True for the formats whose first bytes leave no doubt; with others libsndfile looks for MP3 frames, loudly."""
+    return head[:4] in (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"FORM", b"caff", b".snd")

@@ -1,0 +1,196 @@
+"""A preset: every preprocessing parameter, frozen, checked, and known by its digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from tasks.audio.parameters import (
+    AugmentSettings,
+    ChunkSettings,
+    DecodeSettings,
+    DenoiseSettings,
+    FeatureSettings,
+    GateSettings,
+    MelSettings,
+    PresetError,
+    check_keys,
+    parsed,
+)
+
+__all__ = ["REVISION", "Preset", "PresetError", "load_preset", "preset_names"]
+
+# Goes up with every change of the code that makes strips after which the same preset makes other strips.
+REVISION = 1
+
+_BUILT_IN = Path(__file__).parent / "presets"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SECTIONS: dict[str, type[Any]] = {
+    "decode": DecodeSettings,
+    "gate": GateSettings,
+    "denoise": DenoiseSettings,
+    "chunk": ChunkSettings,
+    "mel": MelSettings,
+    "features": FeatureSettings,
+    "augment": AugmentSettings,
+}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """All that decides what a strip looks like.
+
+    >>> preset = load_preset("birdclef2021")
+    >>> preset.chunk_samples, preset.span_samples, preset.chunks_per_span, preset.n_frames
+    (160000, 2400000, 15, 128)
+    """
+
+    name: str
+    decode: DecodeSettings
+    gate: GateSettings
+    denoise: DenoiseSettings
+    chunk: ChunkSettings
+    mel: MelSettings
+    features: FeatureSettings
+    augment: AugmentSettings
+
+    def __post_init__(self) -> None:
+        for contradiction in _contradictions(self):
+            raise PresetError(f"preset {self.name}: {contradiction}")
+
+    @property
+    def chunk_samples(self) -> int:
+        """Samples of one chunk, at `decode.rate_hz`."""
+        return round(self.chunk.duration_s * self.decode.rate_hz)
+
+    @property
+    def span_samples(self) -> int:
+        """Samples of one full span, at `decode.rate_hz`."""
+        return self.decode.span_s * self.decode.rate_hz
+
+    @property
+    def chunks_per_span(self) -> int:
+        """Chunks of one full span."""
+        return self.span_samples // self.chunk_samples
+
+    @property
+    def n_frames(self) -> int:
+        """Frames of a spectrogram: its width."""
+        return 1 + self.chunk_samples // self.mel.hop_samples
+
+    @cached_property
+    def digest(self) -> str:
+        """64 hexadecimal digits over every value and REVISION; the name is only what people call it."""
+        values = {key: value for key, value in self.as_dict().items() if key != "name"}
+        text = json.dumps({"revision": REVISION, **values}, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Tables of plain numbers and words, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The preset that `as_dict` gave. Raises PresetError for unknown or absent keys and impossible values."""
+        if not isinstance(values, dict):
+            raise PresetError(f"a preset is a table of keys, not {values!r:.80}")
+        check_keys("the preset", values, {"name", *_SECTIONS})
+        name = values["name"]
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise PresetError(f"name is {name!r:.80}; it must be up to 64 letters, digits, dots, dashes, underscores")
+        return cls(name=name, **{key: parsed(key, kind, values[key]) for key, kind in _SECTIONS.items()})
+
+
+def preset_names() -> tuple[str, ...]:
+    """The presets that come with the system."""
+    return tuple(sorted(path.stem for path in _BUILT_IN.glob("*.toml")))
+
+
+def load_preset(name_or_path: str | Path) -> Preset:
+    """A built-in preset by its name, or a TOML file of the user's by its path.
+
+    A file may begin with `like = "birdclef2021"` and then hold only what differs.
+    Raises PresetError with a sentence for a file that is absent, no TOML, or holds wrong keys or values.
+    """
+    if str(name_or_path) in preset_names():
+        return Preset.from_dict(_table(_BUILT_IN / f"{name_or_path}.toml"))
+    path = Path(name_or_path)
+    values = {"name": path.stem, **_table(path)}
+    if "like" in values:
+        values = _differing(values, values.pop("like"))
+    return Preset.from_dict(values)
+
+
+def _table(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        known = ", ".join(preset_names())
+        raise PresetError(f"there is no preset {str(path)!r}; give a TOML file, or one of: {known}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PresetError(f"preset {path} is not TOML: {error}") from error
+
+
+def _differing(values: dict[str, Any], like: object) -> dict[str, Any]:
+    """The values laid over those of the built-in preset named `like`."""
+    if like not in preset_names():
+        raise PresetError(f"like is {like!r:.80}; it must be one of: {', '.join(preset_names())}")
+    ground = load_preset(str(like)).as_dict()
+    for key, value in values.items():
+        is_table = isinstance(value, dict) and isinstance(ground.get(key), dict)
+        ground[key] = {**ground[key], **value} if is_table else value
+    return ground
+
+
+def _contradictions(preset: Preset) -> Iterator[str]:
+    """What no single value shows: a sentence for each pair of values that cannot stand together."""
+    yield from _cutting(preset)
+    yield from _frequencies(preset)
+    yield from _gating(preset)
+    low, high = preset.augment.lowest_snr_db, preset.augment.highest_snr_db
+    if low > high:
+        yield f"augment.lowest_snr_db is {low}; it must not exceed augment.highest_snr_db, {high}"
+
+
+def _cutting(preset: Preset) -> Iterator[str]:
+    chunk, rate_hz = preset.chunk, preset.decode.rate_hz
+    if not (chunk.duration_s * rate_hz).is_integer():
+        yield f"chunk.duration_s is {chunk.duration_s}; at {rate_hz} Hz it must be a whole number of samples"
+    elif preset.span_samples % preset.chunk_samples:
+        yield f"decode.span_s is {preset.decode.span_s}; it must be a whole number of chunks of {chunk.duration_s} s"
+    if chunk.shortest_tail_s > chunk.duration_s:
+        yield f"chunk.shortest_tail_s is {chunk.shortest_tail_s}; it must not exceed chunk.duration_s"
+    if preset.decode.lowest_rate_hz > preset.decode.highest_rate_hz:
+        yield f"decode.lowest_rate_hz is {preset.decode.lowest_rate_hz}; it must not exceed decode.highest_rate_hz"
+
+
+def _frequencies(preset: Preset) -> Iterator[str]:
+    mel, half_hz = preset.mel, preset.decode.rate_hz / 2
+    if not mel.fmin_hz < mel.fmax_hz <= half_hz:
+        yield f"mel.fmin_hz and mel.fmax_hz are {mel.fmin_hz} and {mel.fmax_hz}; they must rise, up to {half_hz}"
+    longest = max(mel.n_fft, preset.features.n_fft)
+    if longest > preset.chunk_samples:
+        yield f"mel.n_fft or features.n_fft is {longest}; a chunk has only {preset.chunk_samples} samples"
+
+
+def _gating(preset: Preset) -> Iterator[str]:
+    gate, rate_hz = preset.denoise, preset.decode.rate_hz
+    if gate.method == "none":
+        return
+    if preset.span_samples % gate.block_samples:
+        yield f"denoise.block_samples is {gate.block_samples}; a span of {preset.span_samples} must hold whole blocks"
+    if gate.n_fft % 4:
+        yield f"denoise.n_fft is {gate.n_fft}; it must be a multiple of 4"
+    narrowest_hz, shortest_ms = 2 * rate_hz / gate.n_fft, 1000 * (gate.n_fft // 4) / rate_hz
+    if gate.smooth_hz < narrowest_hz:
+        yield f"denoise.smooth_hz is {gate.smooth_hz}; it must be at least {math.ceil(narrowest_hz)}"
+    if gate.smooth_ms < shortest_ms:
+        yield f"denoise.smooth_ms is {gate.smooth_ms}; it must be at least {shortest_ms:g}"
