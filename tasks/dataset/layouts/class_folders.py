@@ -9,8 +9,8 @@ from enum import Enum, auto
 from pathlib import Path
 
 from tasks.dataset.layouts.columns import SPLIT_WORDS
-from tasks.dataset.layouts.files import Files, is_audio_name, is_junk_name
-from tasks.dataset.layouts.layout import BadRow, LayoutError, Row, BadRowError, label_of, printable
+from tasks.dataset.layouts.files import UNSTORABLE_NAME, Files, is_audio_name, is_junk_name
+from tasks.dataset.layouts.layout import BadRow, BadRowError, LayoutError, Row, is_storable, label_of, printable
 
 
 class _Kind(Enum):
@@ -50,8 +50,8 @@ class ClassFolders:
             raise BadRowError("linked folder is not followed: put the folder itself here")
         if kind is _Kind.LOCKED:
             raise BadRowError("folder cannot be opened")
-        if not uri.isprintable():
-            raise BadRowError("unprintable name: rename the file in plain UTF-8")
+        if not is_storable(uri):
+            raise BadRowError(UNSTORABLE_NAME)
         if kind is _Kind.LINK:
             files.uri(uri)
         folders = uri[len(self.base) :].strip("/").split("/")[:-1]

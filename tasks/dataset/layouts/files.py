@@ -9,36 +9,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.dataset.layouts.layout import BadRowError
+from tasks.dataset.layouts.layout import BadRowError, is_storable
 
 # Decoded here, or known to be audio: a format libsndfile does not know is quarantined by name, not overlooked.
+# fmt: off
 _DECODED = (
-    ".aif",
-    ".aifc",
-    ".aiff",
-    ".au",
-    ".avr",
-    ".caf",
-    ".flac",
-    ".mp2",
-    ".mp3",
-    ".oga",
-    ".ogg",
-    ".opus",
-    ".paf",
-    ".rf64",
-    ".snd",
-    ".sph",
-    ".voc",
-    ".w64",
-    ".wav",
-    ".wave",
+    ".aif", ".aifc", ".aiff", ".au", ".avr", ".caf", ".flac", ".mp2", ".mp3", ".oga", ".ogg", ".opus", ".paf", ".rf64",
+    ".snd", ".sph", ".voc", ".w64", ".wav", ".wave",
 )
+# fmt: on
 _KNOWN = (".3gp", ".aac", ".ac3", ".amr", ".ape", ".m4a", ".mka", ".mp4", ".mpc", ".wac", ".webm", ".wma", ".wv")
 AUDIO_SUFFIXES = frozenset(_DECODED + _KNOWN)
 
 # Left behind by archivers, servers and operating systems; hidden names (a leading dot) are skipped too.
 _JUNK_FOLDERS = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
+
+UNSTORABLE_NAME = "unprintable name: rename the file in plain UTF-8"
 
 # About 40 MB of names; folders beyond it are asked file by file, so memory has a bound.
 LISTED_NAMES = 300_000
@@ -81,10 +67,12 @@ class Files:
         """The uri of the file a path means, spelt as on disk.
 
         written: relative to the root, or absolute below it; accents composed or not; a backslash for `/` where needed.
-        Raises BadRowError for a missing file and for a path that leaves the root by `..`, by an absolute path or a link.
+        Raises BadRowError for a missing file, and for a path that leaves the root by `..`, absolutely or by a link.
         """
         for spelling in _spellings(self._relative(written)):
             if self._has(spelling):
+                if not is_storable(spelling):
+                    raise BadRowError(UNSTORABLE_NAME)
                 return spelling
         raise BadRowError("missing file")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tasks.dataset.layouts.columns import Columns, columns, fold_of, name_of, secondary_of, split_of
 from tasks.dataset.layouts.files import Files, is_junk_name
-from tasks.dataset.layouts.layout import BadRow, LayoutError, Row, BadRowError, label_of, printable
+from tasks.dataset.layouts.layout import BadRow, BadRowError, LayoutError, Row, label_of, printable
 from tasks.dataset.layouts.table import Table, open_table
 
 # A csv in a folder of this name describes the folder above it, as in ESC-50 and UrbanSound8K.

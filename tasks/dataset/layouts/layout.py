@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from tasks.failures import ChorusError, Impossible
 NON_EVENTS = frozenset({"noise", "background", "other", "silence"})
 
 _LONGEST_LABEL = 200
+
+# Control characters, and what Python makes of bytes that are no UTF-8: no database or terminal takes them.
+_UNSTORABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class LayoutError(Impossible):
@@ -84,7 +88,7 @@ def label_of(text: str) -> str:
         raise BadRowError("empty label")
     if len(label) > _LONGEST_LABEL:
         raise BadRowError(f"label too long: {len(label)} characters, {_LONGEST_LABEL} are allowed")
-    if not label.isprintable():
+    if not is_storable(label):
         raise BadRowError(f"unprintable label: {label!r:.60}")
     return label
 
@@ -98,14 +102,21 @@ def is_non_event(label: str) -> bool:
     return label.casefold() in NON_EVENTS
 
 
+def is_storable(text: str) -> bool:
+    """Whether a text holds neither control characters nor bytes that are no UTF-8."""
+    return _UNSTORABLE.search(text) is None
+
+
 def printable(text: str) -> str:
     r"""A path that can be stored and shown: bytes that are no UTF-8 and control characters are escaped.
 
     >>> printable("caf\udce9\n.wav")
     'caf\\xe9\\n.wav'
     """
-    if text.isprintable():
-        return text
-    raw = text.encode("utf-8", "surrogateescape")
-    escaped = raw.decode("utf-8", "backslashreplace")
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in escaped)
+    return _UNSTORABLE.sub(lambda match: _escaped(match[0]), text)
+
+
+def _escaped(char: str) -> str:
+    if "\udc80" <= char <= "\udcff":
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode()
