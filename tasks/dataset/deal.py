@@ -1,4 +1,4 @@
-"""Groups dealt to bins (sides or folds): whole, each class in every bin where it can be, shares kept as well as they go."""
+"""Groups dealt to bins (sides or folds): whole, each class in every bin it can reach, shares kept as they can be."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ class Bins:
     """What has been dealt to each bin so far, and where a group is needed most.
 
     shares: what each bin should hold of every class, > 0; they need not sum to 1.
-    held: recordings of each class in each bin.  load: recordings in each bin.  total: recordings of each class expected.
+    held: recordings of each class in each bin.  load: recordings in each bin.
+    total: recordings of each class that are to be dealt, or are dealt already.
     """
 
     def __init__(self, shares: Sequence[float], n_classes: int) -> None:
@@ -45,7 +46,7 @@ class Bins:
         return strain
 
     def best(self, classes: list[tuple[int, int]]) -> int:
-        """The bin where the group strains least; of equals the one with the least load for its share, then the first."""
+        """The bin where the group strains least; of equals the one least loaded for its share, then the first."""
         order = range(len(self.shares))
         return min(order, key=lambda b: (round(self.strain(b, classes), 9), self.load[b] / self.shares[b], b))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -50,26 +50,29 @@ def fold_sides(cohort: Cohort, folds: Ints, n_folds: int, valid_share: float) ->
     return sides[cohort.groups]
 
 
-def fold_notes(cohort: Cohort, folds: Ints, sides: Ints, n_folds: int) -> list[str]:
-    """Sentences on runs without validation and classes that no run both learns and tests.
+def fold_notes(cohort: Cohort, folds: Ints, sides: Ints, numbers: Sequence[int]) -> list[str]:
+    """Sentences on runs without validation, and on classes that some run tests unlearned or that none validates.
 
+    numbers: the folds' own numbers, in the order of folds' values.
     Raises SplitError when the other folds leave a run nothing to train on.
     """
     notes = []
-    for fold in range(n_folds):
+    for fold, number in enumerate(numbers):
         others = sides[folds != fold]
         if not (others == Side.TRAIN).any():
-            raise SplitError(
-                f"testing fold number {fold + 1} leaves nothing to train on; use fewer folds or more groups"
-            )
+            raise SplitError(f"testing fold {number} leaves nothing to train on; use fewer folds or more groups")
         if not (others == Side.VALID).any():
-            notes.append(f"testing fold number {fold + 1} leaves no group for validation")
+            notes.append(f"testing fold {number} leaves no group for validation")
+    n_folds = len(numbers)
     learned = cohort.presence(np.where(sides == Side.TRAIN, folds, n_folds), n_folds + 1)[:, :n_folds] > 0
-    tested = cohort.presence(folds, n_folds) > 0
-    unlearned = tested & ~(learned.sum(axis=1, keepdims=True) - learned > 0)
-    classes = np.flatnonzero(unlearned.any(axis=1)).tolist()
-    if classes:
-        notes.append(f"{named(cohort, classes)}: tested in a run that could not learn it (too few groups)")
+    is_tested = cohort.presence(folds, n_folds) > 0
+    is_learned_elsewhere = learned.sum(axis=1, keepdims=True) - learned > 0
+    unlearned = np.flatnonzero((is_tested & ~is_learned_elsewhere).any(axis=1)).tolist()
+    if unlearned:
+        notes.append(f"{named(cohort, unlearned)}: tested in a run that could not learn it (too few groups)")
+    unvalidated = np.flatnonzero(cohort.presence(sides, len(Side))[:, Side.VALID] == 0).tolist()
+    if unvalidated:
+        notes.append(f"{named(cohort, unvalidated)}: not in validation (too few groups)")
     return notes
 
 

@@ -44,7 +44,7 @@ def refuse_unjudgeable(cohort: Cohort) -> None:
     """Raises SplitError when no class has two groups, so that none could be both learned and tested."""
     if max(map(len, cohort.census.holders())) < 2:
         raise SplitError(
-            "no class has two groups, so none could be both learned and tested; add recordings of other authors or sites"
+            "no class has two groups, so none could be learned and tested; add recordings of other authors or sites"
         )
 
 

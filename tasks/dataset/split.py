@@ -134,7 +134,7 @@ def _folded(
     method, notes = method_notes
     sides = fold_sides(cohort, folds, len(numbers), spec.valid_share)
     leaks = cohort.torn(folds)
-    notes = [*notes, *fold_notes(cohort, folds, sides, len(numbers)), *_leak_notes(leaks, "fold")]
+    notes = [*notes, *fold_notes(cohort, folds, sides, numbers), *_leak_notes(leaks, "fold")]
     fold = np.array(numbers)[folds].astype(np.int16)
     return Assignment(fold, sides.astype(np.int8), method, tuple(notes), numbers, leaks)
 
