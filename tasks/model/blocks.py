@@ -18,7 +18,7 @@ def input_of(kind: str, shapes: InputShapes) -> Tensor:
 
 
 def conv_stack(x: Tensor, filters: Sequence[int], *, name: str, momentum: float) -> Tensor:
-    """For each number of filters: a 3×3 valid convolution with ReLU, batch normalisation, 2×2 max pooling.
+    """For each number of filters: a 3 by 3 valid convolution with ReLU, batch normalisation, 2 by 2 max pooling.
 
     x: (batch, mel, frame, channel). Each step takes two from both axes, then halves them, rounding down.
     momentum: share of the running mean and variance that one batch leaves in place, 0..1.

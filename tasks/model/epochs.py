@@ -29,8 +29,8 @@ class EpochLog:
     def callback(self, learning_rate: Callable[[], float]) -> Any:
         """The keras callback that keeps this log; `learning_rate` is asked before other callbacks change it."""
         return keras.callbacks.LambdaCallback(
-            on_epoch_begin=lambda epoch, logs: self._begin(),
-            on_test_begin=lambda logs: self._validate(),
+            on_epoch_begin=lambda _epoch, _logs: self._begin(),
+            on_test_begin=lambda _logs: self._validate(),
             on_epoch_end=lambda epoch, logs: self._end(epoch + 1, logs | {"learning_rate": learning_rate()}),
         )
 

@@ -68,7 +68,11 @@ class Feed:
     def _signature(self) -> Any:
         shapes = {name: INPUTS[name].shape(self._shards.shapes) for name in self._inputs}
         inputs = {name: tf.TensorSpec((None, *shape), tf.float32) for name, shape in shapes.items()}
-        return as_keras_takes(inputs), tf.TensorSpec((None, len(self._weights)), tf.float32), tf.TensorSpec((None,), tf.float32)
+        return (
+            as_keras_takes(inputs),
+            tf.TensorSpec((None, len(self._weights)), tf.float32),
+            tf.TensorSpec((None,), tf.float32),
+        )
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ def one_hot(labels: NDArray[np.int64], n_classes: int) -> Floats:
 
 
 def balanced_weights(label_counts: dict[int, int], n_classes: int) -> Floats:
-    """(n_classes,) float32: each class that has examples gets the same weight in all, and examples weigh one on average.
+    """(n_classes,) float32: every class that has examples weighs the same in all, and an example one on average.
 
     >>> balanced_weights({0: 30, 1: 10}, 3).round(3).tolist()
     [0.667, 2.0, 1.0]

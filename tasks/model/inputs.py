@@ -18,7 +18,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class InputShapes:
-    """The sizes a network is built for: a spectrogram of `n_mels` × `n_frames` and `n_features` numbers a chunk."""
+    """The sizes a network is built for: a spectrogram of `n_mels` by `n_frames` and `n_features` numbers a chunk."""
 
     n_mels: int = 48
     n_frames: int = 128
@@ -56,13 +56,15 @@ class InputKind:
 
 def grey(raw: RawBatch, scaling: Scaling) -> Floats:
     """(batch, mel, frame, channel) float32 in 0..1, one channel."""
-    return (raw.spectrograms / np.float32(scaling.pixel_max))[..., np.newaxis]
+    return np.divide(raw.spectrograms, scaling.pixel_max, dtype=np.float32)[..., np.newaxis]
 
 
 def standard(raw: RawBatch, scaling: Scaling) -> Floats:
     """(batch, feature) float32: zero mean and unit deviation over the training examples."""
     means = np.asarray(scaling.feature_means, np.float32)
-    return (raw.features - means) / np.asarray(scaling.feature_deviations, np.float32)
+    deviations = np.asarray(scaling.feature_deviations, np.float32)
+    standardised: Floats = np.divide(raw.features - means, deviations, dtype=np.float32)
+    return standardised
 
 
 # The words a model's entry in the zoo may use for its inputs; a Keras input bears the same name.
@@ -95,7 +97,7 @@ def measured_scaling(features: Iterable[Floats]) -> Scaling:
     A feature that never changes is only shifted. Raises Impossible where a feature is not a finite number.
     Source: Chan, Golub & LeVeque 1983, Am. Stat. 37(3), updating formulae for the pooled variance.
     """
-    count, mean, squares = 0, np.float64(0), np.float64(0)
+    count, mean, squares = 0, np.zeros(1), np.zeros(1)
     for block in (block.astype(np.float64) for block in features if len(block)):
         if not np.isfinite(block).all():
             raise Impossible("a training example has a feature that is not a finite number; pack its shard again")

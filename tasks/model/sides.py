@@ -36,10 +36,10 @@ def surveyed_sides(spec: TrainingSpec) -> Sides:
     sides = Sides(surveyed(spec.train_shards), surveyed(spec.valid_shards))
     pipelines = sides.train.pipeline_digests | sides.valid.pipeline_digests
     if len(pipelines) > 1:
-        raise Impossible(f"the shards come from {len(pipelines)} pipelines, {', '.join(sorted(pipelines))}; train on one")
-    nameless = [label for side in (sides.train, sides.valid) for label in side.label_counts if label >= len(spec.labels)]
-    if nameless:
-        raise Impossible(f"a shard holds label {max(nameless)}, and only {len(spec.labels)} labels are named")
+        raise Impossible(f"the shards come from the pipelines {', '.join(sorted(pipelines))}; train on those of one")
+    highest = max([*sides.train.label_counts, *sides.valid.label_counts], default=-1)
+    if highest >= len(spec.labels):
+        raise Impossible(f"a shard holds label {highest}, and only {len(spec.labels)} labels are named")
     known = [spec.labels[label] for label in sides.train.label_counts]
     if len(known) < 2:
         raise Impossible(

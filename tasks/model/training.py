@@ -159,6 +159,6 @@ def _validation_callbacks(settings: TrainingSettings) -> tuple[Any, ...]:
 def _released(model: Any, seed: int) -> Any:
     """The same network without its optimizer, whose moments would triple the bundle."""
     keras.utils.set_random_seed(seed)  # a dropout layer draws its own seed when it is made, and the bundle holds it
-    released = keras.models.clone_model(model)
+    released = keras.Model.from_config(model.get_config())
     released.set_weights(model.get_weights())
     return released
