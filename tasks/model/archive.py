@@ -1,0 +1,84 @@
+"""A .keras file as bytes that follow from its content, and the checks before one from elsewhere is opened."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from io import BytesIO
+from typing import Any
+
+from tasks.failures import Impossible
+
+METADATA = "metadata.json"
+CONFIG = "config.json"
+WEIGHTS = "model.weights.h5"
+FACTS = "dawn_chorus.json"
+MEMBERS = (CONFIG, FACTS, METADATA, WEIGHTS)
+
+# The largest network of the appendix takes 2.3 MB; a file beyond this is not one of ours.
+MAX_SIZE_BYTES = 512 * 1024**2
+
+
+class BundleError(Impossible):
+    """A file that is not a whole bundle, or one that must not be opened."""
+
+
+def packed(members: Mapping[str, bytes]) -> bytes:
+    """A zip archive of these members, sorted and without times; nothing is compressed, for weights hardly shrink."""
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(members):
+            member = zipfile.ZipInfo(name)  # dated 1980, the earliest a zip knows
+            member.create_system = 3  # else Windows would write another byte here
+            archive.writestr(member, members[name])
+    return buffer.getvalue()
+
+
+def unpacked(content: bytes) -> dict[str, bytes]:
+    """The members of a bundle, by name.
+
+    Raises BundleError where the archive is cut short or damaged, is too large, holds other members than a bundle
+    does or one of them twice, or stores one compressed: without compression nothing can swell when it is read.
+    """
+    if len(content) > MAX_SIZE_BYTES:
+        raise BundleError(f"{len(content):,} bytes is too large for a bundle; the limit is {MAX_SIZE_BYTES:,}")
+    try:
+        with zipfile.ZipFile(BytesIO(content)) as archive:
+            _require_plain(archive.infolist(), len(content))
+            return {name: archive.read(name) for name in MEMBERS}
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        raise BundleError(f"not a whole bundle: {error}; fetch it again or train anew") from error
+
+
+def _require_plain(infos: list[zipfile.ZipInfo], size_bytes: int) -> None:
+    names = sorted(info.filename for info in infos)
+    if names != list(MEMBERS):
+        raise BundleError(f"a bundle holds {', '.join(MEMBERS)}; this file holds {', '.join(names[:8]) or 'nothing'}")
+    for info in infos:
+        if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
+            raise BundleError(f"{info.filename} is compressed, which no bundle is; do not open this file")
+    if sum(info.file_size for info in infos) > size_bytes:
+        raise BundleError("the members claim more bytes than the file has; do not open this file")
+
+
+def without_accidents(members: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The members as Keras wrote them, less the time of saving and the addresses of objects in memory."""
+    metadata = json.loads(members[METADATA]) | {"date_saved": "1980-01-01@00:00:00"}
+    config = _renumbered(json.loads(members[CONFIG]), {})
+    return {**members, METADATA: canonical(metadata), CONFIG: canonical(config)}
+
+
+def canonical(value: Any) -> bytes:
+    """JSON in one way of writing it: keys in the order given, UTF-8, no NaN."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _renumbered(value: Any, seen: dict[int, int]) -> Any:
+    # Keras tells objects that are one from objects that are equal by id(); any numbers do, so count them.
+    if isinstance(value, dict):
+        return {
+            key: seen.setdefault(item, len(seen)) if key == "shared_object_id" else _renumbered(item, seen)
+            for key, item in value.items()
+        }
+    return [_renumbered(item, seen) for item in value] if isinstance(value, list) else value

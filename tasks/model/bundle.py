@@ -1,0 +1,138 @@
+"""A trained network with all that is needed to use it: one .keras file that plain Keras can open too."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tasks.model import archive
+from tasks.model.archive import BundleError
+from tasks.model.inputs import Scaling
+from tasks.model.spec import TrainingSettings
+
+__all__ = ["Bundle", "BundleError", "BundleFacts", "library_versions", "read_bundle", "write_bundle"]
+
+SCHEMA = "dawn-chorus bundle 1"
+
+
+def library_versions() -> dict[str, str]:
+    """The versions of what a bundle's weights depend on, on this machine."""
+    return {"keras": keras.__version__, "numpy": version("numpy"), "tensorflow": tf.__version__}
+
+
+@dataclass(frozen=True)
+class BundleFacts:
+    """What a network is without its weights. It holds no time and no speed, so equal trainings have equal facts.
+
+    model: its name in the zoo.  labels: the classes in the order of the network's outputs.
+    preset: the preprocessing parameters as plain JSON values; with `pipeline_digest` they say which spectrograms
+    this network understands.  scaling: how its inputs are made of them.
+    split_digest, fold: which examples were left out of the training.  versions: see `library_versions`.
+    """
+
+    model: str
+    labels: tuple[str, ...]
+    preset: Mapping[str, Any]
+    pipeline_digest: str
+    scaling: Scaling
+    settings: TrainingSettings
+    split_digest: str
+    fold: int | None = None
+    best_epoch: int | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def seed(self) -> int:
+        """The seed it was trained with."""
+        return self.settings.seed
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A network ready to predict, and its facts."""
+
+    model: Any
+    facts: BundleFacts
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes in the order of the network's outputs."""
+        return self.facts.labels
+
+    @property
+    def preset(self) -> Mapping[str, Any]:
+        """The preprocessing parameters."""
+        return self.facts.preset
+
+    @property
+    def pipeline_digest(self) -> str:
+        """The pipeline whose spectrograms it was trained on."""
+        return self.facts.pipeline_digest
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of its inputs, in the network's own order."""
+        return tuple(tensor.name for tensor in self.model.inputs)
+
+
+def write_bundle(path: Path, model: Any, facts: BundleFacts) -> None:
+    """Writes a bundle; the same weights and facts give the same bytes, in any process and at any time.
+
+    model: an uncompiled keras.Model, as `train` returns it.  path: where to; what is there is replaced.
+    """
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        plain = Path(folder) / "plain.keras"
+        model.save(plain)
+        with zipfile.ZipFile(plain) as saved:
+            members = {name: saved.read(name) for name in saved.namelist()}
+    facts_json = archive.canonical({"schema": SCHEMA, **asdict(facts)})
+    path.write_bytes(archive.packed(archive.without_accidents({**members, archive.FACTS: facts_json})))
+
+
+def read_bundle(path: Path) -> Bundle:
+    """The bundle at that path; no code stored in it is ever run.
+
+    Raises BundleError where the file is cut short, damaged, compressed, of another schema, or not a bundle at all.
+    """
+    members = archive.unpacked(path.read_bytes())
+    facts = _facts(members.pop(archive.FACTS))
+    model = _network(members)
+    if model.output_shape[-1] != len(facts.labels):
+        raise BundleError(f"the network tells {model.output_shape[-1]} classes apart and {len(facts.labels)} are named")
+    return Bundle(model, facts)
+
+
+def _facts(content: bytes) -> BundleFacts:
+    try:
+        values = json.loads(content)
+        if (schema := values.pop("schema")) != SCHEMA:
+            raise BundleError(f"the bundle's schema is {schema!r} and only {SCHEMA!r} is read here; train anew")
+        values["labels"] = tuple(str(label) for label in values["labels"])
+        values["scaling"] = Scaling(**{name: _frozen(value) for name, value in values["scaling"].items()})
+        values["settings"] = TrainingSettings(**values["settings"])
+        return BundleFacts(**values)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(f"the bundle's facts cannot be understood: {error!r}; train anew") from error
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _network(members: Mapping[str, bytes]) -> Any:
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "plain.keras"
+        plain.write_bytes(archive.packed(members))
+        try:
+            return keras.saving.load_model(plain, compile=False, safe_mode=True)
+        except (ValueError, TypeError, KeyError, OSError) as error:  # what Keras and HDF5 raise for a file they refuse
+            raise BundleError(f"Keras cannot open the network: {error}; train anew") from error

@@ -1,0 +1,113 @@
+"""Batches for Keras: a stream of rows as a tf.data pipeline that stays a few batches ahead of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tasks.model.inputs import INPUTS, Floats, Scaling, as_keras_takes, prepared
+from tasks.model.stream import Batch, Reader, ShardSet, batches
+
+BATCHES_AHEAD = 4
+
+Fed = tuple[Any, Floats, Floats]
+
+
+class Feed:
+    """One side of a training as (inputs by name, one-hot targets, weight of each example).
+
+    TensorFlow reports an error of the reading thread as its own kind; `error` keeps the one that was raised.
+    """
+
+    def __init__(self, shards: ShardSet, inputs: tuple[str, ...], scaling: Scaling, class_weights: Floats) -> None:
+        self._shards = shards
+        self._inputs = inputs
+        self._scaling = scaling
+        self._weights = class_weights
+        self._reader = Reader(shards)
+        self.error: Exception | None = None
+
+    @property
+    def n_examples(self) -> int:
+        """In one pass."""
+        return self._shards.n_examples
+
+    def endless(self, seed: int, size: int) -> Any:
+        """Every epoch after the other, each shuffled anew: a tf.data.Dataset that never ends."""
+        return self._dataset(
+            lambda: (batch for epoch in count() for batch in batches(self._reader.shuffled(seed, epoch), size))
+        )
+
+    def one_pass(self, size: int) -> Any:
+        """Every example once, as they stand: a tf.data.Dataset that can be iterated again."""
+        once = self._dataset(lambda: batches(self._reader.in_order(), size))
+        return once.apply(tf.data.experimental.assert_cardinality(self._shards.n_batches(size)))
+
+    def _dataset(self, source: Callable[[], Iterator[Batch]]) -> Any:
+        def fed() -> Iterator[Fed]:
+            try:
+                yield from map(self._fed, source())
+            except Exception as error:
+                self.error = error
+                raise
+
+        return tf.data.Dataset.from_generator(fed, output_signature=self._signature()).prefetch(BATCHES_AHEAD)
+
+    def _fed(self, batch: Batch) -> Fed:
+        targets = one_hot(batch.labels, len(self._weights))
+        inputs = prepared(batch.raw, self._inputs, self._scaling)
+        return as_keras_takes(inputs), targets, self._weights[batch.labels]
+
+    def _signature(self) -> Any:
+        shapes = {name: INPUTS[name].shape(self._shards.shapes) for name in self._inputs}
+        inputs = {name: tf.TensorSpec((None, *shape), tf.float32) for name, shape in shapes.items()}
+        return (
+            as_keras_takes(inputs),
+            tf.TensorSpec((None, len(self._weights)), tf.float32),
+            tf.TensorSpec((None,), tf.float32),
+        )
+
+
+@dataclass(frozen=True)
+class Feeds:
+    """The two sides of a training."""
+
+    train: Feed
+    valid: Feed
+
+    @contextmanager
+    def own_errors(self) -> Iterator[None]:
+        """Raises what went wrong in reading, in place of the error TensorFlow makes of it."""
+        try:
+            yield
+        except tf.errors.OpError as error:
+            raise (self.train.error or self.valid.error or error) from None
+
+
+def one_hot(labels: NDArray[np.int64], n_classes: int) -> Floats:
+    """(n, n_classes) float32, one at each label and zero elsewhere.
+
+    >>> one_hot(np.array([1, 0]), 2).tolist()
+    [[0.0, 1.0], [1.0, 0.0]]
+    """
+    return np.eye(n_classes, dtype=np.float32)[labels]
+
+
+def balanced_weights(label_counts: dict[int, int], n_classes: int) -> Floats:
+    """(n_classes,) float32: every class that has examples weighs the same in all, and an example one on average.
+
+    >>> balanced_weights({0: 30, 1: 10}, 3).round(3).tolist()
+    [0.667, 2.0, 1.0]
+    """
+    total, present = sum(label_counts.values()), len(label_counts)
+    weights = np.ones(n_classes, np.float32)
+    for label, n in label_counts.items():
+        weights[label] = total / (present * n)
+    return weights

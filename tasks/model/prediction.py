@@ -1,0 +1,66 @@
+"""What a trained network says of the examples in shards, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.dataset.shard import Shard, read_shard, shard_facts
+from tasks.failures import Impossible
+from tasks.model.bundle import Bundle
+from tasks.model.inputs import RawBatch, as_keras_takes, prepared
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Predictions for consecutive examples of one shard.
+
+    probabilities: (n, classes) float32, rows sum to one.  truth: (n,) int64, the label numbers.
+    recordings, groups, digests: (n,) what each example was cut from.  chunks: (n,) int, its place there.
+    """
+
+    probabilities: NDArray[np.float32]
+    truth: NDArray[np.int64]
+    recordings: Sequence[str]
+    groups: Sequence[str]
+    digests: Sequence[str]
+    chunks: NDArray[np.int64]
+
+
+def predictions(bundle: Bundle, shards: Sequence[Path], batch_size: int = 256) -> Iterator[Predicted]:
+    """For every example, in the order of the shards; one shard is in memory at a time.
+
+    Raises Impossible, before the first prediction, where a shard was made by another pipeline than the network's;
+    ShardError where one cannot be read.
+    """
+    _require_pipeline(bundle, shards)
+    for path in shards:
+        shard = read_shard(path)
+        for start in range(0, len(shard.labels), batch_size):
+            yield _predicted(bundle, shard, slice(start, start + batch_size))
+
+
+def _require_pipeline(bundle: Bundle, shards: Sequence[Path]) -> None:
+    for path in shards:
+        if (digest := shard_facts(path).pipeline_digest) != bundle.pipeline_digest:
+            raise Impossible(
+                f"{path.name} was made by pipeline {digest}, and this network learned from {bundle.pipeline_digest}; "
+                "preprocess with the network's own preset"
+            )
+
+
+def _predicted(bundle: Bundle, shard: Shard, rows: slice) -> Predicted:
+    raw = RawBatch(shard.spectrograms[rows], shard.features[rows])
+    inputs = as_keras_takes(prepared(raw, bundle.inputs, bundle.facts.scaling))
+    return Predicted(
+        probabilities=bundle.model.predict_on_batch(inputs),
+        truth=shard.labels[rows],
+        recordings=shard.recordings[rows],
+        groups=shard.groups[rows],
+        digests=shard.digests[rows],
+        chunks=shard.chunks[rows],
+    )

@@ -1,0 +1,49 @@
+"""The two sides of a training, and what speaks against learning from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tasks.failures import Impossible
+from tasks.model.spec import TrainingSpec
+from tasks.model.stream import ShardSet, surveyed
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The examples to learn from and those to stop by."""
+
+    train: ShardSet
+    valid: ShardSet
+
+    def notes(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+        """What a reader of the results should know, in sentences."""
+        unseen = [name for label, name in enumerate(labels) if label not in self.train.label_counts]
+        notes = []
+        if not self.valid.n_examples:
+            notes.append("no validation examples: trained for the fixed number of epochs, the last one was kept")
+        if unseen:
+            notes.append(f"no training example of {', '.join(unseen)}: the network cannot know them")
+        return tuple(notes)
+
+
+def surveyed_sides(spec: TrainingSpec) -> Sides:
+    """The sides of this training.
+
+    Raises Impossible where the shards come from several pipelines, a label has no name, or fewer than two classes
+    have training examples; ShardError where a file is not a whole shard.
+    """
+    sides = Sides(surveyed(spec.train_shards), surveyed(spec.valid_shards))
+    pipelines = sides.train.pipeline_digests | sides.valid.pipeline_digests
+    if len(pipelines) > 1:
+        raise Impossible(f"the shards come from the pipelines {', '.join(sorted(pipelines))}; train on those of one")
+    highest = max([*sides.train.label_counts, *sides.valid.label_counts], default=-1)
+    if highest >= len(spec.labels):
+        raise Impossible(f"a shard holds label {highest}, and only {len(spec.labels)} labels are named")
+    known = [spec.labels[label] for label in sides.train.label_counts]
+    if len(known) < 2:
+        raise Impossible(
+            f"the training examples are of {len(known)} classes ({', '.join(known) or 'none'}); "
+            "a classifier needs two or more"
+        )
+    return sides

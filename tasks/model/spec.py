@@ -1,0 +1,57 @@
+"""What to train and how: plain values that a plan can hold, and that need no Keras."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tasks.failures import Impossible
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a network is trained. The defaults are explained, with what was measured, in docs/models.md.
+
+    epochs: at most this many passes over the training examples.
+    label_smoothing: share of a target's weight spread over all classes, 0 to below 1.
+    plateau_patience, plateau_factor: after so many epochs without a lower validation loss, multiply the learning rate.
+    early_stop_patience: after so many epochs without a lower validation loss, stop and go back to the best.
+    class_weights: weigh training examples by the inverse of their class's frequency.
+    """
+
+    epochs: int = 60
+    batch: int = 32
+    learning_rate: float = 1e-3
+    label_smoothing: float = 0.01
+    plateau_patience: int = 4
+    plateau_factor: float = 0.5
+    early_stop_patience: int = 12
+    seed: int = 0
+    class_weights: bool = True
+
+    def __post_init__(self) -> None:
+        rules = {name: (getattr(self, name) > 0, "more than 0") for name in _POSITIVE} | {
+            "label_smoothing": (0 <= self.label_smoothing < 1, "0 or more and less than 1"),
+            "plateau_factor": (0 < self.plateau_factor < 1, "more than 0 and less than 1"),
+            "seed": (0 <= self.seed < 2**32, "a whole number from 0 to 4294967295"),
+        }
+        for name, (holds, rule) in rules.items():
+            if not holds:
+                raise Impossible(f"{name} {getattr(self, name)} cannot be trained with; set it to {rule}")
+
+
+_POSITIVE = ("epochs", "batch", "learning_rate", "plateau_patience", "early_stop_patience")
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """One training: a model of the zoo, the classes in the order of their label numbers, and the shards.
+
+    The shards' order is part of the specification: another order of the same shards is another training.
+    """
+
+    model: str
+    labels: tuple[str, ...]
+    train_shards: tuple[Path, ...]
+    valid_shards: tuple[Path, ...] = ()
+    settings: TrainingSettings = field(default_factory=TrainingSettings)

@@ -1,0 +1,130 @@
+"""Examples out of shards, in an order that follows from seed and epoch, with a bounded number of them in memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.dataset.shard import Shard, read_shard, shard_facts
+from tasks.failures import Impossible
+from tasks.model.inputs import InputShapes, RawBatch
+
+# Examples drawn from at once: about 100 MB of spectrograms. It shapes the order, so it is no setting of a machine.
+WINDOW_EXAMPLES = 16_384
+
+Row = tuple[Shard, int]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Consecutive rows of a stream and their label numbers, (n,) int64."""
+
+    raw: RawBatch
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ShardSet:
+    """What the shards of one side say of themselves, without their pictures having been read."""
+
+    paths: tuple[Path, ...]
+    sizes: tuple[int, ...]
+    label_counts: dict[int, int]
+    pipeline_digests: frozenset[str]
+    shapes: InputShapes
+
+    @property
+    def n_examples(self) -> int:
+        """All shards together."""
+        return sum(self.sizes)
+
+    def n_batches(self, batch: int) -> int:
+        """Batches in one pass; the last may be smaller."""
+        return math.ceil(self.n_examples / batch)
+
+
+def surveyed(paths: Sequence[Path]) -> ShardSet:
+    """The set these shards make up; empty ones are left out.
+
+    Raises ShardError where a file is not a whole shard.
+    """
+    found = [(path, facts) for path in paths if (facts := shard_facts(path)).n_examples]
+    counts: dict[int, int] = {}
+    for _, facts in found:
+        for label, n in facts.label_counts.items():
+            counts[label] = counts.get(label, 0) + n
+    return ShardSet(
+        paths=tuple(path for path, _ in found),
+        sizes=tuple(facts.n_examples for _, facts in found),
+        label_counts=dict(sorted(counts.items())),
+        pipeline_digests=frozenset(facts.pipeline_digest for _, facts in found),
+        shapes=_one_shape([facts.shape for _, facts in found]),
+    )
+
+
+def _one_shape(shapes: Sequence[tuple[int, ...]]) -> InputShapes:
+    if len(set(shapes)) > 1:
+        raise Impossible(f"the shards hold spectrograms of {len(set(shapes))} sizes; pack them with one pipeline")
+    n_mels, n_frames = shapes[0] if shapes else (48, 128)
+    return InputShapes(n_mels, n_frames)
+
+
+class Reader:
+    """Opens shards; keeps them open when all of them together are no more than a window."""
+
+    def __init__(self, shards: ShardSet) -> None:
+        self._shards = shards
+        self._fits = shards.n_examples <= WINDOW_EXAMPLES
+        self.open: Callable[[Path], Shard] = lru_cache(maxsize=None if self._fits else 1)(read_shard)
+
+    def in_order(self) -> Iterator[Row]:
+        """Every row of every shard, as they stand."""
+        for path in self._shards.paths:
+            shard = self.open(path)
+            yield from ((shard, row) for row in range(len(shard.labels)))
+
+    def shuffled(self, seed: int, epoch: int) -> Iterator[Row]:
+        """Every row once, in an order that is a function of the seed, the epoch and the shards alone.
+
+        The shards are shuffled and dealt into windows; the rows of one window are then shuffled together.
+        """
+        draw = np.random.default_rng([seed, epoch])
+        for window in self._windows(draw.permutation(len(self._shards.paths))):
+            yield from self._drawn(window, draw)
+
+    def _drawn(self, window: Sequence[int], draw: np.random.Generator) -> Iterator[Row]:
+        # A frame of its own: what it holds is freed before the next window is opened.
+        shards = [self.open(self._shards.paths[index]) for index in window]
+        places = np.array([(at, row) for at, shard in enumerate(shards) for row in range(len(shard.labels))])
+        yield from ((shards[at], row) for at, row in draw.permutation(places))
+
+    def _windows(self, order: NDArray[np.int64]) -> Iterator[list[int]]:
+        window: list[int] = []
+        held = 0
+        for index in order.tolist():
+            if window and held + self._shards.sizes[index] > WINDOW_EXAMPLES:
+                yield window
+                window, held = [], 0
+            window.append(index)
+            held += self._shards.sizes[index]
+        if window:
+            yield window
+
+
+def batches(rows: Iterator[Row], size: int) -> Iterator[Batch]:
+    """The rows, `size` at a time; only the last batch may be smaller."""
+    while taken := list(islice(rows, size)):
+        yield Batch(
+            RawBatch(
+                np.stack([shard.spectrograms[row] for shard, row in taken]),
+                np.stack([shard.features[row] for shard, row in taken]),
+            ),
+            np.array([shard.labels[row] for shard, row in taken], np.int64),
+        )
