@@ -23,8 +23,10 @@ __all__ = [
     "Spread",
     "class_scores",
     "classification_table",
+    "confusion_table",
     "mean_over_folds",
     "pooled_confusion",
+    "top_confusions",
 ]
 
 Counts = NDArray[np.int64]
@@ -73,11 +75,12 @@ def _scores(confusion: Counts, n_effective: float, train: NDArray[np.float64], l
         chance_accuracy=float(test @ (train / train.sum())),
         classes=classes,
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
-        top_confusions=_top_confusions(confusion, labels),
+        top_confusions=top_confusions(confusion, labels),
     )
 
 
-def _top_confusions(confusion: Counts, labels: Sequence[str]) -> tuple[Confusion, ...]:
+def top_confusions(confusion: Counts, labels: Sequence[str]) -> tuple[Confusion, ...]:
+    """The twenty fullest cells off the diagonal, fullest first, equals in label order. Raises nothing."""
     wrong = confusion - np.diag(np.diag(confusion))
     cells = sorted(zip(*np.nonzero(wrong), strict=True), key=lambda cell: (-wrong[cell], cell))
     return tuple(Confusion(labels[truth], labels[said], int(wrong[truth, said])) for truth, said in cells[:_TOP])
@@ -182,22 +185,26 @@ class Judge:
 
 
 def classification_table(scores: Scores, labels: Sequence[str]) -> str:
-    """The scores as scikit-learn's `classification_report` prints them, two decimals, to the letter.
+    """The scores as scikit-learn's `classification_report` prints them, to the letter; see `confusion_table`."""
+    return confusion_table(np.array(scores.confusion, dtype=np.int64), labels)
 
-    labels: one name a class, in order.  As there, a class that occurs neither as truth nor as answer has no line.
+
+def confusion_table(confusion: Counts, labels: Sequence[str]) -> str:
+    """A confusion matrix as the table scikit-learn's `classification_report` prints, two decimals, to the letter.
+
+    confusion: (C, C) counts, row = truth, with at least one count.  labels: C names.  As in scikit-learn, a class
+    that occurs neither as truth nor as answer has no line.
     Returns lines ending in a newline.  Raises nothing.
     """
-    confusion = np.array(scores.confusion, dtype=np.int64)
-    met = _met(confusion)
+    met, n, classes = _met(confusion), int(confusion.sum()), class_scores(confusion)
     width = max(len("weighted avg"), *(len(labels[index]) for index in met))
     lines = [f"{'':>{width}s} " + "".join(f" {head:>9}" for head in ("precision", "recall", "f1-score", "support")), ""]
     for index in met:
-        row = scores.classes[index]
+        row = classes[index]
         lines.append(_table_line(labels[index], width, (row.precision, row.recall, row.f1), row.support))
-    lines += ["", f"{'accuracy':>{width}s} " + " " * 20 + f" {scores.accuracy:>9.2f} {scores.n:>9}"]
+    lines += ["", f"{'accuracy':>{width}s} " + " " * 20 + f" {np.trace(confusion) / n:>9.2f} {n:>9}"]
     for average in ("macro", "weighted"):
-        averages = _sklearn_scores(confusion, met, average)[:3]
-        lines.append(_table_line(f"{average} avg", width, averages, scores.n))
+        lines.append(_table_line(f"{average} avg", width, _sklearn_scores(confusion, met, average)[:3], n))
     return "\n".join(lines) + "\n"
 
 
@@ -236,4 +243,6 @@ def mean_over_folds(evaluations: Sequence[Evaluation]) -> FoldScores:
         recording_accuracy=spread(lambda fold: fold.by_recording.accuracy),
         majority_accuracy=spread(lambda fold: fold.by_chunk.majority_accuracy),
         chance_accuracy=spread(lambda fold: fold.by_chunk.chance_accuracy),
+        recording_majority_accuracy=spread(lambda fold: fold.by_recording.majority_accuracy),
+        recording_chance_accuracy=spread(lambda fold: fold.by_recording.chance_accuracy),
     )

@@ -118,3 +118,5 @@ class FoldScores:
     recording_accuracy: Spread
     majority_accuracy: Spread
     chance_accuracy: Spread
+    recording_majority_accuracy: Spread
+    recording_chance_accuracy: Spread
