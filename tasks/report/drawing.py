@@ -89,10 +89,11 @@ class Drawing:
         return target.getvalue()
 
 
-def inline(svg: str, alt: str) -> str:
+def inline(svg: str, alt: str, kind: str = "plot") -> str:
     """A matplotlib SVG ready to stand inside HTML: no prolog, no address, no foreign font, colours as CSS variables.
 
-    svg: what `savefig` wrote with the tokens of this module.  alt: what the picture shows, for those who cannot see it.
+    svg: what `savefig` wrote with the tokens of this module.  alt: what the picture shows, for those who cannot see it.  kind: its
+    CSS class.
     Returns one `<svg>` element.  Raises nothing.
     """
     svg = svg[svg.index("<svg") :]
@@ -107,7 +108,7 @@ def inline(svg: str, alt: str) -> str:
     svg = _with_own_ids(re.sub(r">\s+<", "><", svg))
     width, height = re.findall(r'(?:width|height)="([\d.]+)pt"', svg)[:2]
     opening = (
-        f'<svg class="figure" role="img" aria-label="{html.escape(alt)}" viewBox="0 0 {width} {height}" '
+        f'<svg class="figure {kind}" role="img" aria-label="{html.escape(alt)}" viewBox="0 0 {width} {height}" '
         f'width="{width}" height="{height}">'
     )
     return opening + svg[svg.index(">") + 1 :].strip()

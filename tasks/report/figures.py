@@ -63,9 +63,7 @@ def learning_curve(histories: Sequence[History], quantity: str) -> str:
 
 
 def _ring_best_epochs(axes: Axes, histories: Sequence[History], quantity: str) -> None:
-    best = [
-        point for history in histories for point in _points(history, quantity) if point[0] == best_epoch(history)
-    ]
+    best = [point for history in histories for point in _points(history, quantity) if point[0] == best_epoch(history)]
     if best:
         epochs, values = zip(*best, strict=True)
         axes.scatter(epochs, values, s=70, facecolors="none", edgecolors=INK, zorder=3, label="best epoch, kept")
@@ -101,7 +99,7 @@ def class_bars(rows: Sequence[tuple[str, float, int]]) -> str:
     rows = sorted(rows, key=lambda row: (row[2] == 0, -row[1], row[0]))
     names = [shortened(label) for label, _, _ in rows]
     left = names_width_px(names, _FONT_PX)
-    drawing = Drawing((left + 330, _ROW_PX * len(rows) + 40), (left, 4, 60, 36))
+    drawing = Drawing((left + 300, _ROW_PX * len(rows) + 40), (left, 4, 60, 36))
     with drawing as axes:
         axes.barh(range(len(rows)), [f1 for _, f1, _ in rows], height=0.7, color=SERIES[0])
         for place, (_, f1, support) in enumerate(rows):
@@ -136,7 +134,9 @@ def side_bars(labels: Sequence[str], counts: Mapping[str, Sequence[int]], unit: 
         _dress_rows(axes, names)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
         axes.set_xlabel(unit)
-        axes.legend(loc="lower right", bbox_to_anchor=(1.02, 1.0), ncols=5, borderpad=0, handlelength=1, columnspacing=1)
+        axes.legend(
+            loc="lower right", bbox_to_anchor=(1.02, 1.0), ncols=5, borderpad=0, handlelength=1, columnspacing=1
+        )
     totals = ", ".join(f"{side} {sum(values)}" for side, values in counts.items())
     return inline(drawing.svg, f"{unit} of {len(labels)} classes on each side: {totals} in all")
 

@@ -13,9 +13,13 @@ from numpy.typing import NDArray
 
 from tasks.report.drawing import INK, LINE, Drawing, inline, names_width_px, shortened
 
-# from nothing at all to a blue that carries white text: whatever is behind the page shows through the empty cells
-_BLUES = LinearSegmentedColormap.from_list("share of a row", [(0.0, 0.36, 0.64, 0.0), (0.0, 0.36, 0.64, 1.0)])
-_WHITE_TEXT_FROM = 0.6
+# from nothing at all to a blue that carries white text: whatever is behind the page shows through the empty cells;
+# steep at first, because the small shares off the diagonal are what a matrix is looked at for
+_OPACITY = ((0.0, 0.0), (0.1, 0.28), (0.4, 0.62), (1.0, 1.0))
+_BLUES = LinearSegmentedColormap.from_list(
+    "share of a row", [(share, (0.0, 0.36, 0.64, opacity)) for share, opacity in _OPACITY]
+)
+_WHITE_TEXT_FROM = 0.5
 _MOST_WITH_NUMBERS = 40
 
 
@@ -42,7 +46,7 @@ def confusion_figure(confusion: NDArray[np.int64], labels: Sequence[str]) -> str
         if n_classes <= _MOST_WITH_NUMBERS:
             _write_counts(axes, confusion, shares, min(11.0, 0.46 * cell_px))
         _dress(axes, names, font_px)
-    return inline(drawing.svg, _alt(confusion))
+    return inline(drawing.svg, _alt(confusion), kind="matrix")
 
 
 def _write_counts(axes: Axes, confusion: NDArray[np.int64], shares: NDArray[np.float64], font_px: float) -> None:

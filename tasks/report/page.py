@@ -51,19 +51,23 @@ def page(data: ReportData) -> str:
     Raises Impossible where folds of one model were judged with different labels.
     """
     models = model_views(data.jobs)
-    text = _environment().get_template("page.html.j2").render(
-        data=data,
-        run=data.run,
-        dataset=data.dataset,
-        split=data.split,
-        models=models,
-        verdict=wording.verdict(models, _heard(data.split)),
-        side_bars=_side_bars(data.dataset),
-        rates=rate_timeline(data.run.rates, data.run.rate_unit),
-        gallery=[(strip, strip_figure(strip)) for strip in data.gallery[:_MOST_STRIPS]],
-        quarantine_counts=_quarantine_counts(data),
-        quarantined=data.quarantined[:_MOST_QUARANTINED],
-        troubles=[job for job in data.jobs if job.state != "done"],
+    text = (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            data=data,
+            run=data.run,
+            dataset=data.dataset,
+            split=data.split,
+            models=models,
+            verdict=wording.verdict(models, _heard(data.split)),
+            side_bars=_side_bars(data.dataset),
+            rates=rate_timeline(data.run.rates, data.run.rate_unit),
+            gallery=[(strip, strip_figure(strip)) for strip in data.gallery[:_MOST_STRIPS]],
+            quarantine_counts=_quarantine_counts(data),
+            quarantined=data.quarantined[:_MOST_QUARANTINED],
+            troubles=[job for job in data.jobs if job.state != "done"],
+        )
     )
     return text + "\n"
 
