@@ -1,0 +1,43 @@
+"""How sure an accuracy is: Wilson's interval, and what chunks of one recording are worth in it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Z_95 = 1.959963984540054  # the normal quantile that leaves 2.5 % on each side
+
+
+def wilson_interval(share: float, n: float) -> tuple[float, float]:
+    """The 95 % Wilson score interval of a share seen in n independent trials, within 0..1.
+
+    share: 0..1.  n: trials, > 0, not necessarily whole (an effective number of trials).
+    Raises nothing for such input.
+    Source: E. B. Wilson 1927, J. Am. Stat. Assoc. 22(158), 209-212.
+
+    >>> [round(bound, 3) for bound in wilson_interval(0.8, 10)]
+    [0.49, 0.943]
+    """
+    shrink = 1 + _Z_95**2 / n
+    centre = (share + _Z_95**2 / (2 * n)) / shrink
+    half = _Z_95 / shrink * math.sqrt(share * (1 - share) / n + _Z_95**2 / (4 * n**2))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def effective_n(correct: NDArray[np.int64], chunks: NDArray[np.int64]) -> float:
+    """How many independent chunks carry as much evidence as these, which come recording by recording.
+
+    correct, chunks: (R,) counts a recording.  Returns 1..sum(chunks): R for R equally long recordings that are wholly
+    right or wholly wrong, all chunks when right and wrong fall evenly within them.  Where every chunk is right, or
+    every one wrong, the spread says nothing, so recordings are taken as wholly dependent.
+    Source: the variance of a ratio over clusters and its design effect, L. Kish 1965, Survey Sampling; used within
+    Wilson's interval as in Franco, Little, Louis & Slud 2019, J. Surv. Stat. Methodol. 7(3), 334-364.
+    """
+    n = float(chunks.sum())
+    share = float(correct.sum()) / n
+    if share in (0.0, 1.0):
+        return n**2 / float(np.square(chunks.astype(float)).sum())
+    variance = float(np.square(correct - share * chunks).sum()) / n**2
+    return n if variance == 0 else max(1.0, min(n, share * (1 - share) / variance))

@@ -1,0 +1,169 @@
+"""The jobs of one model, over all its folds, gathered into what the page says about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tasks.report.facts import JobReport, Plain
+from tasks.report.figures import best_epoch, class_bars, learning_curve
+from tasks.report.figures_confusion import confusion_figure
+from tasks.report.metrics import (
+    ClassScore,
+    Confusion,
+    Evaluation,
+    FoldScores,
+    Mistake,
+    class_scores,
+    confusion_table,
+    mean_over_folds,
+    pooled_confusion,
+    top_confusions,
+)
+
+_MOST_MISTAKES = 20
+
+
+@dataclass(frozen=True)
+class FoldView:
+    """One training of a model, and what came of it."""
+
+    name: str
+    evaluation: Evaluation | None
+    epochs: int
+    best_epoch: int | None
+    device: str
+    train_s: float
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is only there when at least one fold was judged; chunks of several folds are pooled, each tested once."""
+
+    labels: tuple[str, ...]
+    classes: tuple[tuple[str, ClassScore], ...]
+    untested: tuple[str, ...]
+    table: str
+    bars: str
+    confusion: str
+    top_confusions: tuple[Confusion, ...]
+    worst: tuple[Mistake, ...]
+    n_chunks: int
+    n_recordings: int
+
+
+@dataclass(frozen=True)
+class ModelView:
+    """One row of the scores table and one section of the page. troubles: one sentence a job that did not end well."""
+
+    name: str
+    folds: tuple[FoldView, ...]
+    scores: FoldScores | None
+    judged: Judged | None
+    loss_curve: str = ""
+    accuracy_curve: str = ""
+    troubles: tuple[str, ...] = ()
+    parameters: Mapping[str, Plain] = field(default_factory=dict)
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of the accuracy by chunk, where one single training was judged."""
+        evaluation = self._only_evaluation
+        return evaluation.by_chunk.accuracy_interval if evaluation else None
+
+    @property
+    def recording_interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of the accuracy by recording, where one single training was judged."""
+        evaluation = self._only_evaluation
+        return evaluation.by_recording.accuracy_interval if evaluation else None
+
+    @property
+    def is_no_better_than_guessing(self) -> bool:
+        """Whether always answering the commonest class lies within the doubt about the accuracy, or above it."""
+        if self.scores is None:
+            return True
+        doubt = self.scores.accuracy.deviation or 0.0
+        low = self.interval[0] if self.interval else self.scores.accuracy.mean - doubt
+        return low <= self.scores.majority_accuracy.mean
+
+    @property
+    def _only_evaluation(self) -> Evaluation | None:
+        evaluations = [fold.evaluation for fold in self.folds if fold.evaluation]
+        return evaluations[0] if len(evaluations) == 1 else None
+
+
+def model_views(jobs: Sequence[JobReport]) -> tuple[ModelView, ...]:
+    """One view a model, the highest accuracy by chunk first, models without any score last.
+
+    jobs: of the whole run, in any order; those of no model are left out.
+    Raises Impossible where the folds of a model were judged with different labels.
+    """
+    names = dict.fromkeys(job.model for job in jobs if job.model)
+    views = [_model_view(name, [job for job in jobs if job.model == name]) for name in names]
+    return tuple(sorted(views, key=lambda view: -view.scores.accuracy.mean if view.scores else 1.0))
+
+
+def _model_view(name: str, jobs: Sequence[JobReport]) -> ModelView:
+    trainings = dict.fromkeys((job.fold, job.seed) for job in jobs)
+    keys = sorted(trainings, key=lambda key: (key[0] or 0, key[1] or 0))
+    folds = tuple(_fold_view(key, [job for job in jobs if (job.fold, job.seed) == key], keys) for key in keys)
+    evaluations = [fold.evaluation for fold in folds if fold.evaluation]
+    histories = [job.history for job in sorted(jobs, key=lambda job: job.fold or 0) if job.history]
+    return ModelView(
+        name=name,
+        folds=folds,
+        scores=mean_over_folds(evaluations) if evaluations else None,
+        judged=_judged(evaluations) if evaluations else None,
+        loss_curve=learning_curve(histories, "loss"),
+        accuracy_curve=learning_curve(histories, "accuracy"),
+        troubles=tuple(trouble(job) for job in jobs if job.state != "done"),
+        parameters={key: value for job in jobs for key, value in job.parameters.items()},
+    )
+
+
+def _fold_view(
+    key: tuple[int | None, int | None], jobs: Sequence[JobReport], keys: Sequence[tuple[int | None, int | None]]
+) -> FoldView:
+    fold, seed = key
+    seeds = {other_seed for _, other_seed in keys}
+    name = "the only split" if fold is None else f"fold {fold + 1}"
+    history = next((job.history for job in jobs if job.history), ())
+    return FoldView(
+        name=f"{name}, seed {seed}" if len(seeds) > 1 else name,
+        evaluation=next((job.evaluation for job in jobs if job.evaluation), None),
+        epochs=len(history),
+        best_epoch=best_epoch(history),
+        device=next((job.device for job in jobs if job.device), ""),
+        train_s=sum(sum(job.timings.values()) for job in jobs if job.kind == "train"),
+    )
+
+
+def _judged(evaluations: Sequence[Evaluation]) -> Judged:
+    labels = evaluations[0].labels
+    confusion = pooled_confusion(evaluations)
+    classes = tuple(zip(labels, class_scores(confusion), strict=True))
+    worst = sorted((mistake for each in evaluations for mistake in each.worst), key=lambda row: -row.confidence)
+    return Judged(
+        labels=labels,
+        classes=classes,
+        untested=tuple(label for label, row in classes if row.support == 0),
+        table=confusion_table(confusion, labels),
+        bars=class_bars([(label, row.f1, row.support) for label, row in classes]),
+        confusion=confusion_figure(np.asarray(confusion), labels),
+        top_confusions=top_confusions(confusion, labels),
+        worst=tuple(worst[:_MOST_MISTAKES]),
+        n_chunks=int(confusion.sum()),
+        n_recordings=sum(each.by_recording.n for each in evaluations),
+    )
+
+
+def trouble(job: JobReport) -> str:
+    """What became of a job that is not done, in one clause.
+
+    >>> trouble(JobReport("train", "failed", model="cnn", fold=0, reason="loss is not a number"))
+    'train cnn, fold 1, failed: loss is not a number'
+    """
+    name = f"{job.kind} {job.model}".strip() + (f", fold {job.fold + 1}," if job.fold is not None else "")
+    return f"{name} {job.state}" + (f": {job.reason}" if job.reason else "")

@@ -1,0 +1,110 @@
+"""Facts to one HTML file that opens anywhere, offline, for years: no script, no address, nothing beside it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from tasks.report import wording
+from tasks.report.drawing import printable
+from tasks.report.facts import (
+    ClassFacts,
+    DatasetFacts,
+    GalleryStrip,
+    JobReport,
+    Quarantined,
+    ReportData,
+    RunFacts,
+    SideFacts,
+    SplitFacts,
+)
+from tasks.report.figures import rate_timeline, side_bars
+from tasks.report.figures_strip import strip_figure
+from tasks.report.models import model_views
+
+__all__ = [
+    "ClassFacts",
+    "DatasetFacts",
+    "GalleryStrip",
+    "JobReport",
+    "Quarantined",
+    "ReportData",
+    "RunFacts",
+    "SideFacts",
+    "SplitFacts",
+    "page",
+]
+
+_MOST_QUARANTINED = 1000
+_MOST_STRIPS = 120
+
+
+def page(data: ReportData) -> str:
+    """The report of one run as the text of one HTML file, the same text for the same facts.
+
+    data: may lack models, split, gallery, or a training that ended well; what is absent is left out or said to be.
+    Lists are bounded: 1,000 quarantined recordings, 120 strips of the gallery; the page says how many more there are.
+    Returns HTML that is also well-formed XML, to be written as UTF-8.
+    Raises Impossible where folds of one model were judged with different labels.
+    """
+    models = model_views(data.jobs)
+    text = (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            data=data,
+            run=data.run,
+            dataset=data.dataset,
+            split=data.split,
+            models=models,
+            verdict=wording.verdict(models, _heard(data.split)),
+            side_bars=_side_bars(data.dataset),
+            rates=rate_timeline(data.run.rates, data.run.rate_unit),
+            gallery=[(strip, strip_figure(strip)) for strip in data.gallery[:_MOST_STRIPS]],
+            quarantine_counts=_quarantine_counts(data),
+            quarantined=data.quarantined[:_MOST_QUARANTINED],
+            troubles=[job for job in data.jobs if job.state != "done"],
+        )
+    )
+    return text + "\n"
+
+
+def _heard(split: SplitFacts | None) -> str:
+    if split is None or not (split.checks or split.leaks):
+        return "recordings"
+    return "unseen recordings" if split.is_honest else "recordings, some of which it had learnt from,"
+
+
+def _side_bars(dataset: DatasetFacts) -> str:
+    sides = dict.fromkeys(side for each in dataset.classes for side in each.chunks)
+    counts = {side: [each.chunks.get(side, 0) for each in dataset.classes] for side in sides}
+    unit = "chunks" if counts else "recordings"
+    counts = counts or {"all": [each.recordings for each in dataset.classes]}
+    return side_bars([each.label for each in dataset.classes], counts, unit) if dataset.classes else ""
+
+
+def _quarantine_counts(data: ReportData) -> Mapping[str, int]:
+    counts = data.quarantine_counts or Counter(each.reason.partition(":")[0] for each in data.quarantined)
+    return dict(sorted(counts.items(), key=lambda row: (-row[1], row[0])))
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_clean,
+    )
+    for name in ("percent", "count", "duration", "size", "spread", "interval"):
+        environment.filters[name] = getattr(wording, name)
+    return environment
+
+
+def _clean(value: object) -> object:
+    # markup made here is already clean, and its type is what keeps it from being escaped again
+    return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value

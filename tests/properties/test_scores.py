@@ -1,0 +1,75 @@
+import json
+
+import numpy as np
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from sklearn.dummy import DummyClassifier
+from sklearn.metrics import accuracy_score, classification_report, confusion_matrix, f1_score
+
+from tasks.report.metrics import Evaluation, Judge, classification_table
+
+
+@st.composite
+def sides(draw):
+    n_classes = draw(st.integers(2, 8))
+    n = draw(st.integers(1, 60))
+    index = st.integers(0, n_classes - 1)
+    truth = np.array(draw(st.lists(index, min_size=n, max_size=n)))
+    said = np.array(draw(st.lists(index, min_size=n, max_size=n)))
+    recordings = [f"{draw(st.integers(0, 9))}.ogg" for _ in range(n)]
+    labels = draw(st.lists(st.text("abc é_", min_size=1, max_size=20), min_size=n_classes, max_size=n_classes))
+    return labels, truth, said, recordings
+
+
+def evaluation(side) -> Evaluation:
+    labels, truth, said, recordings = side
+    judge = Judge(labels)
+    judge.add(np.eye(len(labels), dtype=np.float32)[said], truth, recordings)
+    return judge.evaluation({0: 3, 1: 1})
+
+
+@given(sides())
+def test_scores_are_those_of_scikit_learn(side):
+    labels, truth, said, _ = side
+    scores = evaluation(side).by_chunk
+    assert scores.accuracy == accuracy_score(truth, said)
+    assert np.isclose(scores.macro_f1, f1_score(truth, said, average="macro", zero_division=0), rtol=1e-12)
+    expected = confusion_matrix(truth, said, labels=range(len(labels)))
+    assert np.array_equal(scores.confusion, expected)
+    always = DummyClassifier(strategy="most_frequent").fit(np.zeros((4, 1)), [0, 0, 0, 1])
+    assert scores.majority_accuracy == always.score(np.zeros((len(truth), 1)), truth)
+
+
+@given(sides())
+def test_the_table_is_scikit_learns_to_the_letter(side):
+    labels, truth, said, _ = side
+    assume((truth == said).any())  # scikit-learn prints supports as 1.0 where nothing at all is right
+    met = sorted({*truth.tolist(), *said.tolist()})
+    expected = classification_report(
+        truth, said, labels=met, target_names=[labels[index] for index in met], zero_division=0
+    )
+    assert classification_table(evaluation(side).by_chunk, labels) == expected
+
+
+@given(sides())
+def test_an_interval_holds_its_accuracy(side):
+    judged = evaluation(side)
+    for scores in (judged.by_chunk, judged.by_recording):
+        low, high = scores.accuracy_interval
+        assert 0 <= low <= scores.accuracy + 1e-12
+        assert scores.accuracy - 1e-12 <= high <= 1
+
+
+@given(sides())
+def test_chunks_and_recordings_are_all_counted_once(side):
+    _, truth, _, recordings = side
+    judged = evaluation(side)
+    assert sum(row.support for row in judged.by_chunk.classes) == len(truth)
+    assert judged.by_recording.n == len(set(zip(recordings, truth.tolist(), strict=True)))
+
+
+@given(sides())
+@settings(max_examples=30)
+def test_evaluations_survive_json(side):
+    judged = evaluation(side)
+    assert Evaluation.from_dict(json.loads(json.dumps(judged.as_dict()))) == judged

@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from tasks.report.interval import effective_n, wilson_interval
+
+
+@pytest.mark.parametrize(
+    ("right", "of", "low", "high"),
+    [  # Newcombe 1998, Statistics in Medicine 17, 857-872, table I, method 3
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_wilson_agrees_with_the_published_table(right, of, low, high):
+    assert wilson_interval(right / of, of) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
+
+
+def test_an_interval_never_leaves_zero_to_one():
+    assert wilson_interval(0.0, 1)[0] == 0.0
+    assert wilson_interval(1.0, 1)[1] == 1.0
+
+
+def test_recordings_wholly_right_or_wrong_are_worth_one_chunk_each():
+    assert effective_n(np.array([5, 5, 0, 5]), np.array([5, 5, 5, 5])) == pytest.approx(4)
+
+
+def test_recordings_of_one_chunk_are_worth_that_chunk():
+    assert effective_n(np.array([1, 0, 1]), np.array([1, 1, 1])) == pytest.approx(3)
+
+
+def test_right_and_wrong_spread_evenly_are_worth_every_chunk():
+    assert effective_n(np.array([3, 3]), np.array([6, 6])) == 12
+
+
+def test_when_all_is_right_recordings_count_as_wholly_dependent():
+    assert effective_n(np.array([4, 4, 4]), np.array([4, 4, 4])) == pytest.approx(3)
+    assert effective_n(np.array([0, 0]), np.array([7, 7])) == pytest.approx(2)
+
+
+def test_the_interval_by_chunk_agrees_with_a_bootstrap_over_recordings():
+    rng = np.random.default_rng(20210401)
+    chunks = rng.integers(1, 12, 400)
+    correct = rng.binomial(chunks, rng.beta(1.2, 0.6, 400))
+    share = correct.sum() / chunks.sum()
+    drawn = rng.integers(0, 400, (4000, 400))
+    bootstrap = np.quantile(correct[drawn].sum(axis=1) / chunks[drawn].sum(axis=1), [0.025, 0.975])
+    ours = wilson_interval(share, effective_n(correct, chunks))
+    assert ours == pytest.approx(tuple(bootstrap), abs=0.004)
+    naive = wilson_interval(share, chunks.sum())
+    assert naive[1] - naive[0] < 0.75 * (ours[1] - ours[0])
