@@ -14,7 +14,7 @@ from celery import shared_task
 
 from db.reading import JobResult, RunFacts, needed_results, run_facts
 from tasks.dataset.split import Side
-from tasks.model.bundle import BundleFacts, write_bundle
+from tasks.model.bundle import BundleFacts, library_versions, write_bundle
 from tasks.model.training import Trained, TrainingSettings, TrainingSpec
 from tasks.model.training import train as trained
 from tasks.stage import Stage, Work, local
@@ -47,7 +47,7 @@ def model_in_store(work: Work) -> dict[str, Any]:
     work.require_claim()
     key = _model_key(run, spec, packs)
     with work.store.writing(key) as path:
-        write_bundle(path, result.model, _bundle_facts(work, run, spec))
+        write_bundle(path, result.model, _bundle_facts(work, run, spec, result))
     counts = _label_counts(pack for pack in packs if pack.side == Side.TRAIN)
     return {"key": key, "label_counts": {str(label): n for label, n in sorted(counts.items())}, **_figures(result)}
 
@@ -83,11 +83,11 @@ def _model_key(run: RunFacts, spec: TrainingSpec, packs: list[JobResult]) -> str
     return f"models/{digest}/{spec.model}.keras"
 
 
-def _bundle_facts(work: Work, run: RunFacts, spec: TrainingSpec) -> BundleFacts:
+def _bundle_facts(work: Work, run: RunFacts, spec: TrainingSpec, result: Trained) -> BundleFacts:
     return BundleFacts(
         model=spec.model, labels=run.labels, preset=run.preset, pipeline_digest=run.pipeline_digest,
-        settings=asdict(spec.settings), seed=work.claim.seed, fold=work.claim.fold, split_digest=run.split["digest"],
-        versions=run.facts["versions"],
+        scaling=result.scaling, settings=spec.settings, split_digest=run.split["digest"], fold=work.claim.fold,
+        best_epoch=result.best_epoch, versions=library_versions(),
     )  # fmt: skip
 
 

@@ -1,0 +1,111 @@
+"""What a report counts: classes, groups, work and time of one run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from db.session import Database
+from db.states import State
+from db.tables import Artifact, Item, Recording
+
+_RATE_BINS = 40
+
+
+@dataclass(frozen=True)
+class SideCount:
+    """One part of a run's split."""
+
+    fold: int
+    side: int
+    n_groups: int
+    n_recordings: int
+    n_chunks: int
+
+
+@dataclass(frozen=True)
+class WorkCount:
+    """What preprocessing took."""
+
+    n_items: int
+    n_made: int
+    attempts: int
+    seconds: float
+
+
+_IS_STRIP = sa.and_(
+    Artifact.recording_digest == Recording.digest,
+    Artifact.span == Item.span,
+    Artifact.pipeline_id == Item.pipeline_id,
+    Artifact.copy == Item.copy,
+)
+
+
+def recordings_by_label(database: Database, run: int) -> dict[str, int]:
+    """Recordings of each class, usable or not."""
+    query = (
+        sa.select(Recording.label, sa.func.count(sa.distinct(Item.recording_id)))
+        .join(Item, Item.recording_id == Recording.id)
+        .where(Item.run_id == run)
+        .group_by(Recording.label)
+    )
+    with database.read() as connection:
+        return dict(connection.execute(query).tuples())
+
+
+def sides(database: Database, run: int) -> list[SideCount]:
+    """Groups, recordings and chunks of every part, in the order of folds and sides."""
+    query = (
+        sa.select(
+            Item.fold, Item.side, sa.func.count(sa.distinct(Item.group_name)),
+            sa.func.count(sa.distinct(Item.recording_id)), sa.func.coalesce(sa.func.sum(Artifact.n_chunks), 0),
+        )
+        .join(Recording, Recording.id == Item.recording_id)
+        .outerjoin(Artifact, sa.and_(_IS_STRIP, Item.copy == 0, Item.state == State.DONE))
+        .where(Item.run_id == run)
+        .group_by(Item.fold, Item.side)
+        .order_by(Item.fold, Item.side)
+    )  # fmt: skip
+    with database.read() as connection:
+        return [SideCount(*map(int, row)) for row in connection.execute(query)]
+
+
+def work(database: Database, run: int) -> WorkCount:
+    """Items, those made in this run, attempts and seconds."""
+    took = sa.case((Item.attempts > 0, Item.finished_at - Item.started_at), else_=0.0)
+    query = sa.select(
+        sa.func.count(), sa.func.sum(sa.case((Item.attempts > 0, 1), else_=0)), sa.func.sum(Item.attempts), sa.func.sum(took)
+    ).where(Item.run_id == run)
+    with database.read() as connection:
+        n_items, n_made, attempts, seconds = connection.execute(query).one()
+    return WorkCount(int(n_items), int(n_made or 0), int(attempts or 0), float(seconds or 0.0))
+
+
+def rates(database: Database, run: int) -> list[tuple[float, float]]:
+    """(seconds since the first one began, recordings a second) over the time preprocessing took."""
+    ends = sa.select(sa.func.min(Item.started_at), sa.func.max(Item.finished_at)).where(Item.run_id == run, Item.attempts > 0)
+    with database.read() as connection:
+        first, last = connection.execute(ends).one()
+        if first is None or last is None or last - first < 5:
+            return []
+        width = (last - first) / _RATE_BINS
+        at = sa.cast(sa.func.floor((Item.finished_at - first) / width), sa.Integer)
+        query = sa.select(at, sa.func.count()).where(Item.run_id == run, Item.attempts > 0).group_by(at)
+        counts = dict(connection.execute(query).tuples())
+    return [((bin_ + 0.5) * width, counts.get(bin_, 0) / width) for bin_ in range(_RATE_BINS)]
+
+
+def strips_of(database: Database, run: int, label: str, limit: int) -> list[tuple[str, str]]:
+    """(recording, key) of a few strips of a class, the first in the drawn order."""
+    query = (
+        sa.select(Recording.uri, Artifact.key)
+        .select_from(Item)
+        .join(Recording, Recording.id == Item.recording_id)
+        .join(Artifact, _IS_STRIP)
+        .where(Item.run_id == run, Item.state == State.DONE, Item.copy == 0, Item.span == 0, Recording.label == label)
+        .order_by(Item.order_key)
+        .limit(limit)
+    )
+    with database.read() as connection:
+        return [(uri, key) for uri, key in connection.execute(query)]

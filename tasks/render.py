@@ -1,0 +1,211 @@
+"""A run to its report."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import PurePath
+from typing import Any
+
+from celery import shared_task
+
+from db import figures, status
+from db.reading import RunFacts as PlannedRun
+from db.reading import run_facts
+from db.session import Database
+from db.states import Kind, State
+from db.status import JobStatus
+from db.store import Store
+from tasks.audio.preset import Preset
+from tasks.audio.strip import decode_strip
+from tasks.dataset.split import Side
+from tasks.report.facts import (
+    ClassFacts,
+    DatasetFacts,
+    GalleryStrip,
+    JobReport,
+    Quarantined,
+    ReportData,
+    RunFacts,
+    SideFacts,
+    SplitFacts,
+)
+from tasks.report.metrics import Evaluation
+from tasks.report.page import page
+from tasks.stage import Stage, Work
+
+_GALLERY_LABELS = 30
+_GALLERY_CHUNKS = 3
+_LISTED = 1000
+
+
+@shared_task(name="render", base=Stage, bind=True)
+def render(self: Stage, message: dict[str, Any]) -> None:
+    """A run, whatever became of its jobs, to one HTML file.
+
+    Reads: the run's rows, evaluations and a few strips. Writes: the page, then the job row.
+    Safe to repeat because the same rows give the same page.
+    """
+    self.carry_out_job(message, report_in_store)
+
+
+def report_in_store(work: Work) -> dict[str, Any]:
+    """Writes the run's report; returns its key in the store."""
+    key = f"reports/run-{work.claim.run}.html"
+    work.store.put(key, page(report_data(work.database, work.store, work.claim.run)).encode())
+    return {"key": key}
+
+
+def report_data(database: Database, store: Store, run: int) -> ReportData:
+    """Everything the page shows, read from ledger and store."""
+    planned = run_facts(database, run)
+    assert planned is not None  # noqa: S101  # a job's row refers to its run's
+    jobs = [job for job in status.jobs(database, run) if job.kind != Kind.RENDER]
+    quarantined = status.quarantined(database, run)
+    return ReportData(
+        run=_run(database, planned, jobs),
+        dataset=_dataset(database, planned, jobs),
+        split=_split(database, planned),
+        jobs=tuple(_job(database, store, job) for job in jobs),
+        gallery=tuple(_gallery(database, store, planned)),
+        quarantined=tuple(Quarantined(entry.recording, entry.reason) for entry in quarantined[:_LISTED]),
+        quarantine_counts=Counter(entry.reason.partition(":")[0] for entry in quarantined),
+    )
+
+
+def _run(database: Database, planned: PlannedRun, jobs: list[JobStatus]) -> RunFacts:
+    work = figures.work(database, planned.id)
+    ended_at = max((job.finished_at for job in jobs if job.finished_at), default=None)
+    seconds = Counter({"preprocess (all children)": work.seconds})
+    for job in jobs:
+        if job.started_at and job.finished_at:
+            seconds[job.kind] += job.finished_at - job.started_at
+    made = {"items": work.n_items, "strips made in this run": work.n_made, "attempts": work.attempts}
+    return RunFacts(
+        id=str(planned.id),
+        state="done" if all(job.state == State.DONE for job in jobs) else "ended with failures",
+        seed=int(planned.options["seeds"][0]),
+        command=_command(planned),
+        submitted=_date(planned.created_at),
+        finished=_date(ended_at),
+        duration_s=ended_at - planned.created_at if ended_at else None,
+        presets={planned.preset["name"]: _flat(planned.preset)},
+        versions=planned.facts["versions"],
+        counts=made,
+        stage_s=dict(seconds),
+        rates=tuple(figures.rates(database, planned.id)),
+        rate_unit="recordings",
+    )
+
+
+def _command(planned: PlannedRun) -> str:
+    options = planned.options
+    words = ["orchestrator", "run", planned.dataset, "--models", ",".join(options["models"])]
+    words += ["--preset", options["preset"]] if options["preset"] != "birdclef2021" else []
+    words += ["--folds", str(options["n_folds"])] if options["n_folds"] else []
+    return shlex.join(words)
+
+
+def _date(time_s: float | None) -> str:
+    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d %H:%M UTC") if time_s else ""
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat.update(_flat(value, f"{prefix}{name}."))
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _dataset(database: Database, planned: PlannedRun, jobs: list[JobStatus]) -> DatasetFacts:
+    summary = planned.facts["summary"]
+    chunks = _chunks_by_label(planned, jobs)
+    of_label = figures.recordings_by_label(database, planned.id)
+    return DatasetFacts(
+        name=PurePath(planned.dataset).name,
+        source=planned.dataset,
+        layout=planned.layout,
+        n_recordings=planned.facts["recordings"],
+        n_chunks=sum(counts.total() for counts in chunks.values()),
+        duration_s=summary["duration_s"],
+        size_bytes=summary["bytes"],
+        classes=tuple(ClassFacts(label, of_label.get(label, 0), dict(chunks[label])) for label in planned.labels),
+        notes=tuple(planned.facts["layout_notes"]),
+    )
+
+
+def _chunks_by_label(planned: PlannedRun, jobs: list[JobStatus]) -> dict[str, Counter[str]]:
+    counts: dict[str, Counter[str]] = {label: Counter() for label in planned.labels}
+    for job in jobs:
+        if job.kind == Kind.PACK and job.state == State.DONE:
+            for number, n in job.result["label_counts"].items():
+                counts[planned.labels[int(number)]][_part(job.fold, job.side)] += n
+    return counts
+
+
+def _part(fold: int | None, side: int | None) -> str:
+    if fold is not None and fold >= 0:
+        return f"fold {fold}"
+    return Side(side or 0).name.lower()
+
+
+def _split(database: Database, planned: PlannedRun) -> SplitFacts:
+    split = planned.split
+    by_part: dict[str, list[int]] = {}
+    for part in figures.sides(database, planned.id):
+        total = by_part.setdefault(_part(part.fold, part.side), [0, 0, 0])
+        for at, n in enumerate((part.n_groups, part.n_recordings, part.n_chunks)):
+            total[at] += n
+    leak = f"{split['leaks']} groups stand on two sides: the data's own column put them there"
+    return SplitFacts(
+        method=split["method"],
+        grouped_by="group (the data's own group where given, else the author, else the recording; exact copies join)",
+        n_groups=split["groups"],
+        seed=split["seed"],
+        sides=tuple(SideFacts(name, *counts) for name, counts in by_part.items()),
+        folds=len(split["folds"]),
+        checks=tuple(split["notes"]),
+        leaks=(leak,) if split["leaks"] else (),
+    )
+
+
+def _job(database: Database, store: Store, job: JobStatus) -> JobReport:
+    took = {"seconds": job.finished_at - job.started_at} if job.started_at and job.finished_at else {}
+    evaluation = None
+    if job.kind == Kind.EVALUATE and job.state == State.DONE:
+        evaluation = Evaluation.from_dict(json.loads(store.get(job.result["key"])))
+    return JobReport(
+        kind=job.kind, state=job.state, model=job.model or "", reason=job.reason or "", device=job.device or "",
+        fold=job.fold if job.fold is not None and job.fold >= 0 else None, seed=job.seed, worker=job.worker or "",
+        attempts=job.attempts, timings=took, history=_history(database, job), evaluation=evaluation,
+        parameters=_parameters(job.result),
+    )  # fmt: skip
+
+
+def _parameters(result: Mapping[str, Any]) -> dict[str, str | int | float | bool | None]:
+    return {name: value for name, value in result.items() if isinstance(value, str | int | float | bool) and name != "key"}
+
+
+def _history(database: Database, job: JobStatus) -> tuple[dict[str, float], ...]:
+    epochs: dict[int, dict[str, float]] = {}
+    if job.kind == Kind.TRAIN:
+        for epoch, name, value in status.metrics(database, job.id):
+            epochs.setdefault(epoch, {"epoch": epoch})[name] = value
+    return tuple(epochs[epoch] for epoch in sorted(epochs))
+
+
+def _gallery(database: Database, store: Store, planned: PlannedRun) -> Iterator[GalleryStrip]:
+    preset = Preset.from_dict(planned.preset)
+    for label in planned.labels[:_GALLERY_LABELS]:
+        for recording, key in figures.strips_of(database, planned.id, label, limit=1):
+            if key in store:
+                spectrograms = decode_strip(store.get(key)).spectrograms[:_GALLERY_CHUNKS]
+                ends_hz = (float(preset.mel.fmin_hz), float(preset.mel.fmax_hz))
+                yield GalleryStrip(label, recording, spectrograms, preset.chunk.duration_s, *ends_hz)
+
