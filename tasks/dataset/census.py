@@ -104,7 +104,7 @@ class Cohort:
         return np.bincount(cells, minlength=n_classes * n_values).reshape(n_classes, n_values)
 
 
-def _drawn_order(names: Sequence[str], seed: int) -> Ints:
+def _drawn_order(names: npt.NDArray[np.object_], seed: int) -> Ints:
     draws = np.fromiter((drawn(seed, name) for name in names), dtype=np.float64, count=len(names))
     order = np.argsort(draws, kind="stable")
     if (np.diff(draws[order]) == 0).any():  # one in 20,000 at a million groups; their names decide, not their rows
