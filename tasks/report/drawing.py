@@ -10,8 +10,9 @@ import html
 import io
 import re
 import warnings
+from typing import Any
 
-import matplotlib
+import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -26,7 +27,7 @@ _VARIABLES = {INK: "--ink", MUTED: "--muted", LINE: "--line"} | {
 }
 
 _PX_PER_INCH = 72  # matplotlib's SVG unit is the point; the page reads it as a CSS pixel
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "dawn chorus",
     "text.parse_math": False,  # a label may hold dollar signs
@@ -55,7 +56,7 @@ class Drawing:
     def __init__(self, size_px: tuple[float, float], margins_px: tuple[float, float, float, float]) -> None:
         self._size_px = size_px
         self._margins_px = margins_px
-        self._settings = matplotlib.rc_context(_SETTINGS)
+        self._settings = mpl.rc_context(_SETTINGS)
         self._quiet = warnings.catch_warnings()
         self._figure = Figure()
         self.svg = ""
@@ -92,8 +93,8 @@ class Drawing:
 def inline(svg: str, alt: str, kind: str = "plot") -> str:
     """A matplotlib SVG ready to stand inside HTML: no prolog, no address, no foreign font, colours as CSS variables.
 
-    svg: what `savefig` wrote with the tokens of this module.  alt: what the picture shows, for those who cannot see it.  kind: its
-    CSS class.
+    svg: what `savefig` wrote with the tokens of this module.  alt: what the picture shows, in words.
+    kind: its CSS class beside `figure`.
     Returns one `<svg>` element.  Raises nothing.
     """
     svg = svg[svg.index("<svg") :]

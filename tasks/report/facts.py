@@ -149,7 +149,7 @@ class Quarantined:
 
 @dataclass(frozen=True, eq=False)
 class ReportData:
-    """All a page shows. quarantined may be the first of many: quarantine_counts (kind -> how many) then has them all."""
+    """All a page shows. quarantined may be only the first of many; quarantine_counts (kind -> how many) has all."""
 
     run: RunFacts
     dataset: DatasetFacts

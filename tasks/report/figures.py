@@ -55,7 +55,13 @@ def learning_curve(histories: Sequence[History], quantity: str) -> str:
         named: set[str] = set()
         for (name, _, colour, dashes), line in drawn:
             label = None if name in named else name
-            axes.plot(*zip(*line, strict=True), color=colour, linestyle=dashes, linewidth=1.6, label=label)
+            axes.plot(
+                *zip(*line, strict=True),
+                color=colour,
+                linestyle=dashes,
+                linewidth=1.6 if len(histories) == 1 else 1.0,
+                label=label,
+            )
             named.add(name)
         _ring_best_epochs(axes, histories, f"val_{quantity}")
         _dress_curve(axes, quantity)
@@ -84,7 +90,8 @@ def _dress_curve(axes: Axes, quantity: str) -> None:
 
 def _curve_alt(histories: Sequence[History], quantity: str) -> str:
     ends = [
-        f"fold {number}: {len(history)} epochs, best {best_epoch(history)}, validation {quantity} ends at {last[-1][1]:.3g}"
+        f"training {number}: {len(history)} epochs, best {best_epoch(history)}, "
+        f"validation {quantity} ends at {last[-1][1]:.3g}"
         for number, history in enumerate(histories, 1)
         if (last := _points(history, f"val_{quantity}"))
     ]

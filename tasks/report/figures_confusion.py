@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import seaborn
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import FixedLocator
@@ -31,7 +31,7 @@ def confusion_figure(confusion: NDArray[np.int64], labels: Sequence[str]) -> str
     Returns an SVG element, which above some 25 classes is wider than a screen and meant to scroll.  Raises nothing.
     """
     n_classes = len(labels)
-    cell_px = float(np.clip(760 / n_classes, 11, 44))
+    cell_px = float(np.clip(760 / n_classes, 11, 56))
     font_px = min(11.0, 0.82 * cell_px)
     names = [shortened(label) for label in labels]
     margin = names_width_px(names, font_px)
@@ -39,7 +39,7 @@ def confusion_figure(confusion: NDArray[np.int64], labels: Sequence[str]) -> str
     drawing = Drawing((margin + side + 20, side + margin + 24), (margin + 14, 6, 6, margin + 18))
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     with drawing as axes:
-        seaborn.heatmap(
+        sns.heatmap(
             shares, ax=axes, cmap=_BLUES, vmin=0, vmax=1, cbar=False, rasterized=True,
             xticklabels=False, yticklabels=False,
         )  # fmt: skip
@@ -64,7 +64,7 @@ def _dress(axes: Axes, names: Sequence[str], font_px: float) -> None:
     axes.set_xticks(centres, labels=names, rotation=90, fontsize=font_px)
     axes.set_yticks(centres, labels=names, rotation=0, fontsize=font_px)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_minor_locator(FixedLocator(np.arange(n_classes + 1)))
+        axis.set_minor_locator(FixedLocator(list(range(n_classes + 1))))
         axis.grid(visible=True, which="minor", linewidth=0.4)
     axes.tick_params(which="both", length=0, labelcolor=INK)
     axes.set_xlabel("answer")

@@ -118,7 +118,7 @@ def _model_view(name: str, jobs: Sequence[JobReport]) -> ModelView:
         judged=_judged(evaluations) if evaluations else None,
         loss_curve=learning_curve(histories, "loss"),
         accuracy_curve=learning_curve(histories, "accuracy"),
-        troubles=tuple(trouble(job) for job in jobs if job.state != "done"),
+        troubles=tuple(trouble(job) for job in jobs if has_trouble(job)),
         parameters={key: value for job in jobs for key, value in job.parameters.items()},
     )
 
@@ -157,6 +157,11 @@ def _judged(evaluations: Sequence[Evaluation]) -> Judged:
         n_chunks=int(confusion.sum()),
         n_recordings=sum(each.by_recording.n for each in evaluations),
     )
+
+
+def has_trouble(job: JobReport) -> bool:
+    """Whether a job ended, and not well; one that has not ended yet is no trouble."""
+    return job.state in {"failed", "cancelled"}
 
 
 def trouble(job: JobReport) -> str:

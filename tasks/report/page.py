@@ -23,7 +23,7 @@ from tasks.report.facts import (
 )
 from tasks.report.figures import rate_timeline, side_bars
 from tasks.report.figures_strip import strip_figure
-from tasks.report.models import model_views
+from tasks.report.models import has_trouble, model_views
 
 __all__ = [
     "ClassFacts",
@@ -66,7 +66,7 @@ def page(data: ReportData) -> str:
             gallery=[(strip, strip_figure(strip)) for strip in data.gallery[:_MOST_STRIPS]],
             quarantine_counts=_quarantine_counts(data),
             quarantined=data.quarantined[:_MOST_QUARANTINED],
-            troubles=[job for job in data.jobs if job.state != "done"],
+            troubles=[job for job in data.jobs if has_trouble(job)],
         )
     )
     return text + "\n"
