@@ -101,8 +101,9 @@ def test_tests_have_no_packages_so_that_files_may_share_names():
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tests" / "unit").rglob("test_*.py")), ids=name_of)
 def test_unit_tests_mirror_the_tree(path):
-    tested = ROOT / path.relative_to(ROOT / "tests" / "unit").parent
-    assert tested.is_dir(), f"{name_of(path)} tests nothing in {tested.relative_to(ROOT)}"
+    """A noun's tests stand in tests/unit/<noun>, everything else's under its own path."""
+    tested = path.relative_to(ROOT / "tests" / "unit").parent
+    assert (ROOT / tested).is_dir() or (ROOT / "tasks" / tested).is_dir()
 
 
 # --- how big they are, what they say ------------------------------------------------------------------------------
