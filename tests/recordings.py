@@ -27,12 +27,6 @@ def write_tone(path: Path, hz: float, seconds: float, rate_hz: int = 32_000, amp
     return write_samples(path, tone(hz, seconds, rate_hz, amplitude), rate_hz)
 
 
-def write_noise(path: Path, seed: int, seconds: float, rate_hz: int = 32_000, amplitude: float = 0.1) -> Path:
-    """A file that holds white noise of an RMS of `amplitude`, the same for the same seed."""
-    noise = np.random.default_rng(seed).standard_normal(round(seconds * rate_hz)) * amplitude
-    return write_samples(path, np.clip(noise, -1, 1).astype(np.float32), rate_hz)
-
-
 def write_silence(path: Path, seconds: float, rate_hz: int = 32_000) -> Path:
     """A file in which every sample is zero; seconds may be 0."""
     return write_samples(path, np.zeros(round(seconds * rate_hz), np.float32), rate_hz)

@@ -1,0 +1,253 @@
+"""The tree is as designed: where things are, how big they are, what they say about themselves, what they import."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import services
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("orchestrator", "workers", "tasks", "db")
+VERBS = {"preprocess", "pack", "train", "evaluate", "render"}
+BESIDE_THE_VERBS = {"__init__", "messages", "failures", "stage"}
+NOUNS = ("audio", "dataset", "model", "report")
+NAMES_THAT_SAY_NOTHING = {"utils", "util", "common", "helpers", "helper", "base", "manager", "core", "misc"}
+MOST_LINES, MOST_FUNCTION_LINES, MOST_PARAMETERS = 400, 50, 6
+GENERATED = ROOT / "db" / "migrations" / "versions"
+
+
+def package_files() -> list[Path]:
+    files = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    return [path for path in files if not path.is_relative_to(GENERATED)]
+
+
+def python_files() -> list[Path]:
+    elsewhere = [path for folder in ("tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    return [*package_files(), *elsewhere, ROOT / "settings.py"]
+
+
+def committed_files() -> list[Path]:
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        services.absent("git or its history", "run this in a clone")
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True)
+    return [ROOT / name for name in listing.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def committed_texts() -> list[tuple[Path, str]]:
+    texts = []
+    for path in committed_files():
+        content = path.read_bytes()
+        if b"\0" not in content:
+            texts.append((path, content.decode("utf-8")))
+    return texts
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    tree = ast.parse(path.read_text("utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines from `def` to the end, the docstring not counted: explaining must cost nothing."""
+    lines = function.end_lineno - function.lineno + 1
+    if ast.get_docstring(function) is not None:
+        lines -= function.body[0].end_lineno - function.body[0].lineno + 1
+    return lines
+
+
+def n_parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    given = function.args
+    named = [each.arg for each in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+    return len([name for name in named if name not in ("self", "cls")])
+
+
+# --- where things are ---------------------------------------------------------------------------------------------
+
+
+def test_the_files_directly_in_tasks_are_the_verbs_and_what_they_stand_on():
+    assert {path.stem for path in (ROOT / "tasks").glob("*.py")} <= VERBS | BESIDE_THE_VERBS
+
+
+def test_the_folders_in_tasks_are_the_nouns_and_sort_in_the_order_of_the_way():
+    folders = sorted(path.parent.name for path in (ROOT / "tasks").glob("*/__init__.py"))
+    assert tuple(folders) == NOUNS
+
+
+@pytest.mark.parametrize("path", package_files(), ids=name_of)
+def test_no_module_or_folder_has_a_name_that_says_nothing(path):
+    words = {word for part in path.relative_to(ROOT).with_suffix("").parts for word in part.split("_")}
+    assert not words & NAMES_THAT_SAY_NOTHING
+
+
+def test_every_folder_with_python_in_it_is_a_package():
+    bare = {path.parent for path in package_files() if not (path.parent / "__init__.py").is_file()}
+    assert {folder for folder in bare if not folder.is_relative_to(ROOT / "db" / "migrations")} == set()
+
+
+def test_tests_have_no_packages_so_that_files_may_share_names():
+    assert list((ROOT / "tests").rglob("__init__.py")) == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests" / "unit").rglob("test_*.py")), ids=name_of)
+def test_unit_tests_mirror_the_tree(path):
+    """A noun's tests stand in tests/unit/<noun>, everything else's under its own path."""
+    tested = path.relative_to(ROOT / "tests" / "unit").parent
+    assert (ROOT / tested).is_dir() or (ROOT / "tasks" / tested).is_dir()
+
+
+# --- how big they are, what they say ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", python_files(), ids=name_of)
+def test_no_file_is_longer_than_400_lines(path):
+    assert len(path.read_text("utf-8").splitlines()) <= MOST_LINES
+
+
+@pytest.mark.parametrize("path", package_files(), ids=name_of)
+def test_no_function_is_longer_than_50_lines(path):
+    long = {f"{each.name}:{each.lineno}": length(each) for each in functions(path)}
+    assert {name: lines for name, lines in long.items() if lines > MOST_FUNCTION_LINES} == {}
+
+
+@pytest.mark.parametrize("path", [path for path in package_files() if path.name != "cli.py"], ids=name_of)
+def test_no_function_has_more_than_six_parameters(path):
+    many = {f"{each.name}:{each.lineno}": n_parameters(each) for each in functions(path)}
+    assert {name: count for name, count in many.items() if count > MOST_PARAMETERS} == {}
+
+
+@pytest.mark.parametrize("path", [*package_files(), ROOT / "settings.py"], ids=name_of)
+def test_every_file_begins_by_saying_what_it_is(path):
+    docstring = ast.get_docstring(ast.parse(path.read_text("utf-8")))
+    assert docstring is not None
+    assert docstring.splitlines()[0].endswith((".", ":", ",", ";")) or len(docstring.splitlines()) > 1
+
+
+@pytest.mark.parametrize("path", [path for path in python_files() if path.is_relative_to(ROOT / "tests")], ids=name_of)
+def test_no_test_uses_a_mock_library(path):
+    assert not imports_of(path) & {"mock", "unittest.mock", "pytest_mock"}
+
+
+# --- what they know about the world -------------------------------------------------------------------------------
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every module a file names in an import, wherever the import stands."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+@pytest.mark.parametrize(
+    "path", [path for noun in NOUNS for path in (ROOT / "tasks" / noun).rglob("*.py")], ids=name_of
+)
+def test_a_noun_never_reads_the_clock_or_the_environment(path):
+    calls = {
+        ast.unparse(node) for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Attribute)
+    }
+    forbidden = {
+        "os.environ",
+        "os.getenv",
+        "time.time",
+        "time.time_ns",
+        "datetime.now",
+        "datetime.utcnow",
+        "date.today",
+    }
+    assert not calls & forbidden
+
+
+def test_settings_is_the_only_file_that_reads_the_environment():
+    readers = {
+        name_of(path) for path in package_files() if re.search(r"os\.(environ|getenv)\b", path.read_text("utf-8"))
+    }
+    assert readers <= {"workers/lifecycle.py"}, "thread limits are written to the environment there, nowhere else"
+
+
+@pytest.mark.parametrize("path", package_files(), ids=name_of)
+def test_nothing_is_pickled(path):
+    assert not imports_of(path) & {"pickle", "cloudpickle", "dill", "shelve", "marshal"}
+
+
+# --- what may not be committed ------------------------------------------------------------------------------------
+
+PLACES_OF_ONE_MACHINE = re.compile(r"(?<![\w.$}/-])/(?:home|root|work|Users)/[\w.-]+")
+REGISTRIES = re.compile(
+    r"--(?:extra-)?index-url|--find-links\s+\S|pypi\.org/simple|files\.pythonhosted\.org|/simple/?\s*$", re.M
+)
+
+
+def test_no_committed_file_names_a_place_of_one_machine():
+    found = {name_of(path): PLACES_OF_ONE_MACHINE.findall(text) for path, text in committed_texts()}
+    assert {name: places for name, places in found.items() if places} == {}
+
+
+def test_no_committed_file_names_a_package_registry():
+    mine = Path(__file__).resolve()
+    found = {name_of(path): REGISTRIES.findall(text) for path, text in committed_texts() if path != mine}
+    assert {name: addresses for name, addresses in found.items() if addresses} == {}
+
+
+def lock_files() -> list[Path]:
+    return sorted((ROOT / "requirements").glob("*.lock"))
+
+
+def test_there_is_a_lock_for_each_way_to_install():
+    assert [path.stem for path in lock_files()] == ["base", "dev", "gpu", "train"]
+
+
+@pytest.mark.parametrize("path", lock_files(), ids=name_of)
+def test_every_locked_package_has_a_version_and_a_hash_and_no_address(path):
+    text = path.read_text("utf-8")
+    assert "://" not in text
+    requirements = re.split(r"\n(?=\S)", text.replace("\\\n", " ").strip())
+    assert len(requirements) > 50
+    for requirement in requirements:
+        assert re.match(r"[a-zA-Z0-9._-]+(\[[\w,-]+\])?==\S+", requirement), requirement[:80]
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}", requirement), requirement[:80]
+
+
+def test_no_recording_is_committed():
+    audio = {".ogg", ".mp3", ".wav", ".flac", ".m4a", ".aiff", ".opus"}
+    assert [name_of(path) for path in committed_files() if path.suffix.lower() in audio] == []
+
+
+# --- what an import costs -----------------------------------------------------------------------------------------
+
+LIGHT = ("orchestrator.cli", "workers.app", "workers.roles", "tasks.preprocess", "tasks.pack", "tasks.render")
+
+
+def imported_by(module: str) -> set[str]:
+    """The top-level modules that are loaded once a module has been imported in a fresh interpreter."""
+    code = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_the_orchestrator_and_the_cpu_workers_never_load_tensorflow(module):
+    if not ROOT.joinpath(*module.split(".")).with_suffix(".py").is_file():
+        services.absent(module, "docs and compose name it, so write it or take it out of LIGHT")
+    assert not imported_by(module) & {"keras", "tensorflow"}
+
+
+def test_the_command_line_loads_nothing_heavy_before_it_knows_what_is_asked():
+    if not (ROOT / "orchestrator" / "cli.py").is_file():
+        services.absent("orchestrator.cli", "the console script names it, so write it")
+    heavy = {"librosa", "matplotlib", "numba", "numpy", "pandas", "scipy", "seaborn", "sklearn"}
+    assert not imported_by("orchestrator.cli") & heavy
