@@ -57,7 +57,7 @@ def take_batches(database: Database, run: int, n_messages: int, message_work_s: 
     with database.write() as connection:
         rows = lock(connection, Item, *is_ready, limit=n_messages * 20)
         sizes = sa.select(Item.id, Item.work_s, Item.is_alone).where(Item.id.in_([row.id for row in rows]))
-        work = [tuple(row) for row in connection.execute(sizes.order_by(Item.id)).tuples()]
+        work = [(row.id, row.work_s, row.is_alone) for row in connection.execute(sizes.order_by(Item.id))]
         batches = batched(work, n_messages, message_work_s)
         taken = {item for batch in batches for item in batch}
         move(connection, Item, [row for row in rows if row.id in taken], State.SENT, sent_at=now_s())
@@ -105,7 +105,7 @@ def take_jobs(database: Database, only_run: int | None = None) -> list[ReadyJob]
         rows = lock(connection, Job, *is_ready)
         move(connection, Job, rows, State.SENT, sent_at=now_s())
         kinds = sa.select(Job.id, Job.kind).where(Job.id.in_([row.id for row in rows]))
-        kind_of = dict(connection.execute(kinds).tuples())
+        kind_of = dict(connection.execute(kinds).tuples().all())
         return [ReadyJob(row.run, row.id, kind_of[row.id]) for row in rows]
 
 

@@ -51,7 +51,7 @@ def recordings_by_label(database: Database, run: int) -> dict[str, int]:
         .group_by(Recording.label)
     )
     with database.read() as connection:
-        return dict(connection.execute(query).tuples())
+        return {label: int(n) for label, n in connection.execute(query)}
 
 
 def sides(database: Database, run: int) -> list[SideCount]:
@@ -75,7 +75,10 @@ def work(database: Database, run: int) -> WorkCount:
     """Items, those made in this run, attempts and seconds."""
     took = sa.case((Item.attempts > 0, Item.finished_at - Item.started_at), else_=0.0)
     query = sa.select(
-        sa.func.count(), sa.func.sum(sa.case((Item.attempts > 0, 1), else_=0)), sa.func.sum(Item.attempts), sa.func.sum(took)
+        sa.func.count(),
+        sa.func.sum(sa.case((Item.attempts > 0, 1), else_=0)),
+        sa.func.sum(Item.attempts),
+        sa.func.sum(took),
     ).where(Item.run_id == run)
     with database.read() as connection:
         n_items, n_made, attempts, seconds = connection.execute(query).one()
@@ -84,7 +87,9 @@ def work(database: Database, run: int) -> WorkCount:
 
 def rates(database: Database, run: int) -> list[tuple[float, float]]:
     """(seconds since the first one began, recordings a second) over the time preprocessing took."""
-    ends = sa.select(sa.func.min(Item.started_at), sa.func.max(Item.finished_at)).where(Item.run_id == run, Item.attempts > 0)
+    ends = sa.select(sa.func.min(Item.started_at), sa.func.max(Item.finished_at)).where(
+        Item.run_id == run, Item.attempts > 0
+    )
     with database.read() as connection:
         first, last = connection.execute(ends).one()
         if first is None or last is None or last - first < 5:
@@ -92,7 +97,7 @@ def rates(database: Database, run: int) -> list[tuple[float, float]]:
         width = (last - first) / _RATE_BINS
         at = sa.cast(sa.func.floor((Item.finished_at - first) / width), sa.Integer)
         query = sa.select(at, sa.func.count()).where(Item.run_id == run, Item.attempts > 0).group_by(at)
-        counts = dict(connection.execute(query).tuples())
+        counts = {int(bin_): int(n) for bin_, n in connection.execute(query)}
     return [((bin_ + 0.5) * width, counts.get(bin_, 0) / width) for bin_ in range(_RATE_BINS)]
 
 

@@ -189,8 +189,8 @@ def _item_claims(connection: Connection, rows: Sequence[Locked]) -> list[ItemCla
     ).exists()  # fmt: skip
     query = (
         sa.select(
-            Item.id, Item.fence, Dataset.root, Recording.uri, Recording.digest, Recording.size_bytes, Recording.mtime_ns,
-            Item.span, Item.copy, Item.pipeline_id, Pipeline.parameters, is_made,
+            Item.id, Item.fence, Dataset.root, Recording.uri, Recording.digest, Recording.size_bytes,
+            Recording.mtime_ns, Item.span, Item.copy, Item.pipeline_id, Pipeline.parameters, is_made,
         )
         .join(Recording, Recording.id == Item.recording_id)
         .join(Dataset, Dataset.id == Recording.dataset_id)
@@ -198,7 +198,7 @@ def _item_claims(connection: Connection, rows: Sequence[Locked]) -> list[ItemCla
         .where(Item.id.in_([row.id for row in rows]))
         .order_by(Item.id)
     )  # fmt: skip
-    return [ItemClaim(*row) for row in connection.execute(query)]
+    return [ItemClaim(*tuple(row)) for row in connection.execute(query)]
 
 
 def _keep_strips(connection: Connection, outcomes: Sequence[Outcome]) -> None:

@@ -108,7 +108,10 @@ def known_files(database: Database, dataset: int, uris: Sequence[str]) -> dict[s
     )
     query = sa.select(*columns).where(Recording.dataset_id == dataset, Recording.uri.in_(uris)).order_by(Recording.id)
     with database.read() as connection:
-        return {uri: KnownFile(*facts) for uri, *facts in connection.execute(query)}
+        return {
+            row.uri: KnownFile(row.size_bytes, row.mtime_ns, row.digest, row.n_frames, row.rate_hz)
+            for row in connection.execute(query)
+        }
 
 
 def keep_recordings(database: Database, dataset: int, recordings: Iterable[RecordingRow]) -> Iterator[int]:

@@ -113,7 +113,7 @@ def _strip_page(
         .limit(PAGE)
     )  # fmt: skip
     with database.read() as connection:
-        return [((row[0], row[1]), StripRow(*row[2:])) for row in connection.execute(query)]
+        return [((row[0], row[1]), StripRow(*tuple(row)[2:])) for row in connection.execute(query)]
 
 
 def results(database: Database, run: int) -> list[JobResult]:

@@ -47,7 +47,8 @@ def require_current(database: Database) -> None:
 
 
 def _newer(database: Database, found: str | None) -> str:
-    return f"database {database.shown} is of version {found}, newer than this code's {_NEWEST}; upgrade Dawn Chorus, or use another home"
+    what_to_do = "upgrade Dawn Chorus, or use another home"
+    return f"database {database.shown} is of version {found}, newer than this code's {_NEWEST}; {what_to_do}"
 
 
 def _version(database: Database) -> str | None:

@@ -17,7 +17,7 @@ BUSY_TIMEOUT_MS = 30_000
 
 
 class DatabaseUnusable(ConnectionError):
-    """The database is out of reach, or of a version this code does not know: the machine's fault, never a recording's."""
+    """The database is out of reach, or of a version this code does not know: never a recording's fault."""
 
 
 class now_s(FunctionElement[float]):  # noqa: N801  # reads as a SQL function
@@ -64,15 +64,15 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent view; writes nothing."""
-        with self._named_errors(), self.engine.connect() as connection, connection.begin():
+        with self._named_errors(), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """One transaction that takes SQLite's write lock at its start, so that it waits instead of failing at its end."""
-        with self._named_errors(), self.engine.connect() as connection:
-            with connection.execution_options(chorus_write=True).begin():
-                yield connection
+        """One transaction; SQLite takes the write lock at its start, and so waits instead of failing at its end."""
+        engine = self.engine.execution_options(chorus_write=True)
+        with self._named_errors(), engine.begin() as connection:
+            yield connection
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:

@@ -151,7 +151,9 @@ def jobs(database: Database, run: int) -> list[JobStatus]:
         Job.attempts, Job.started_at, Job.finished_at, Job.result, epoch,
     )  # fmt: skip
     with database.read() as connection:
-        return [JobStatus(*row) for row in connection.execute(sa.select(*columns).where(Job.run_id == run).order_by(Job.id))]
+        return [
+            JobStatus(*row) for row in connection.execute(sa.select(*columns).where(Job.run_id == run).order_by(Job.id))
+        ]
 
 
 def metrics(database: Database, job: int) -> Iterator[tuple[int, str, float]]:
@@ -159,7 +161,7 @@ def metrics(database: Database, job: int) -> Iterator[tuple[int, str, float]]:
     columns = (Metric.epoch, Metric.name, Metric.value)
     with database.read() as connection:
         query = sa.select(*columns).where(Metric.job_id == job).order_by(Metric.epoch, Metric.name)
-        yield from [tuple(row) for row in connection.execute(query)]
+        yield from [row._tuple() for row in connection.execute(query)]
 
 
 def n_artifacts(database: Database, run: int) -> int:
@@ -168,7 +170,9 @@ def n_artifacts(database: Database, run: int) -> int:
         n_strips = connection.execute(
             sa.select(sa.func.coalesce(sa.func.sum(Tally.n), 0)).where(Tally.run_id == run, Tally.state == State.DONE)
         ).scalar_one()
-    return int(n_strips) + sum(len(job.result.get("shards", [None])) for job in jobs(database, run) if job.state == State.DONE)
+    return int(n_strips) + sum(
+        len(job.result.get("shards", [None])) for job in jobs(database, run) if job.state == State.DONE
+    )
 
 
 @dataclass(frozen=True)
@@ -188,11 +192,16 @@ def at_work(database: Database) -> list[AtWork]:
         .where(Item.state == State.RUNNING)
         .group_by(Item.worker, Item.run_id)
     )
-    running_jobs = sa.select(Job.worker, Job.kind, Job.model, Job.run_id, Job.started_at).where(Job.state == State.RUNNING)
+    running_jobs = sa.select(Job.worker, Job.kind, Job.model, Job.run_id, Job.started_at).where(
+        Job.state == State.RUNNING
+    )
     with database.read() as connection:
-        items = [AtWork(worker, f"preprocess × {n}", run, since) for worker, n, run, since in connection.execute(running_items)]
+        items = [
+            AtWork(worker or "", f"preprocess, {n} items", run, since)
+            for worker, n, run, since in connection.execute(running_items)
+        ]
         return items + [
-            AtWork(worker, " ".join(filter(None, (kind, model))), run, since)
+            AtWork(worker or "", " ".join(filter(None, (kind, model))), run, since)
             for worker, kind, model, run, since in connection.execute(running_jobs)
         ]
 
@@ -213,4 +222,4 @@ def strip_keys(database: Database, run: int) -> Iterator[tuple[str, str]]:
         .distinct()
     )
     with database.read() as connection:
-        yield from [tuple(row) for row in connection.execute(query)]
+        yield from [row._tuple() for row in connection.execute(query)]

@@ -63,7 +63,15 @@ def main() -> NoReturn:
 
 
 def _code_of(error: Exception) -> int:
-    usage = {"LayoutNotFound", "PresetError", "UnknownModel", "UnknownRun", "SettingsUnusable", "RunIsOver", "UsageError"}
+    usage = {
+        "LayoutNotFound",
+        "PresetError",
+        "UnknownModel",
+        "UnknownRun",
+        "SettingsUnusable",
+        "RunIsOver",
+        "UsageError",
+    }
     reach = {"BrokerUnreachable", "HomeUnusable", "DatabaseUnusable"}
     names = {kind.__name__ for kind in type(error).__mro__}
     return USAGE if names & usage else OUT_OF_REACH if names & reach else FAILED
@@ -99,9 +107,12 @@ def _view() -> ProgressView:
 def _requested(
     models: str, preset: str, folds: int | None, seeds: tuple[int, int], split_seed: int, epochs: int | None, until: str
 ) -> Request:
-    from orchestrator.request import request  # noqa: PLC0415
+    from orchestrator.plan import Request  # noqa: PLC0415
+    from orchestrator.request import last_stage, model_names  # noqa: PLC0415
 
-    return request(models, preset, folds, range(seeds[0], seeds[0] + seeds[1]), split_seed, epochs, until)
+    training = {} if epochs is None else {"epochs": epochs}
+    numbers = tuple(range(seeds[0], seeds[0] + seeds[1]))
+    return Request(model_names(models), numbers, folds, split_seed, last_stage(until), preset, training)
 
 
 def _print_json(values: Any) -> None:
@@ -137,7 +148,7 @@ def run(
 
 
 def _preview(settings: Settings, path: Path, wanted: Request, *, as_json: bool) -> None:
-    from orchestrator.submit import preview  # noqa: PLC0415
+    from orchestrator.preview import preview  # noqa: PLC0415
 
     is_there = bool(settings.database_url) or (settings.home / "ledger.sqlite").exists()
     found = preview(_opened(settings).database if is_there else None, path, wanted, lambda _: None)
@@ -149,7 +160,9 @@ def _preview(settings: Settings, path: Path, wanted: Request, *, as_json: bool) 
 def _submitted(session: Session, path: Path, wanted: Request) -> int:
     from orchestrator.submit import submit  # noqa: PLC0415
 
-    planned = submit(session.database, path, wanted, lambda n: _say(f"planning: {n:,} recordings") if n % 10000 == 0 else None)
+    planned = submit(
+        session.database, path, wanted, lambda n: _say(f"planning: {n:,} recordings") if n % 10000 == 0 else None
+    )
     for line in planned.lines:
         _say(line)
     _say(f"run {planned.run}: {planned.n_recordings:,} recordings, {planned.n_items:,} items")
@@ -231,7 +244,9 @@ def runs(settings: Settings, as_json: AsJson = False) -> None:
     lines = run_lines(_opened(settings, make=False).database)
     if as_json:
         return _print_json([asdict(line) for line in lines])
-    return print("\n".join(f"{line.id:>5}  {line.state:<10}  {', '.join(line.models):<12}  {line.dataset}" for line in lines))
+    return print(
+        "\n".join(f"{line.id:>5}  {line.state:<10}  {', '.join(line.models):<12}  {line.dataset}" for line in lines)
+    )
 
 
 @app.command()
@@ -324,7 +339,9 @@ def workers(settings: Settings, as_json: AsJson = False) -> None:
 @with_settings
 def worker(
     settings: Settings,
-    role: Annotated[str, typer.Argument(metavar="cpu|gpu", help="cpu: preprocess, pack, render. gpu: train, evaluate.")],
+    role: Annotated[
+        str, typer.Argument(metavar="cpu|gpu", help="cpu: preprocess, pack, render. gpu: train, evaluate.")
+    ],
     concurrency: Annotated[int | None, typer.Option(help="Child processes of a cpu worker.", min=1)] = None,
 ) -> None:
     """Become a worker, and join whatever runs use this broker."""
@@ -384,7 +401,9 @@ def models(as_json: AsJson = False) -> None:
     from tasks.model.zoo import MODELS  # noqa: PLC0415
 
     if as_json:
-        return _print_json([{"name": e.name, "inputs": list(e.inputs), "sentence": e.sentence} for e in MODELS.values()])
+        return _print_json(
+            [{"name": e.name, "inputs": list(e.inputs), "sentence": e.sentence} for e in MODELS.values()]
+        )
     return print("\n".join(f"{entry.name:<12} {entry.sentence}" for entry in MODELS.values()))
 
 

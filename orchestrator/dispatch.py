@@ -78,7 +78,8 @@ class Sender:
     def _asked(self, question: Callable[[Any], Any]) -> Any:
         try:
             with self._app.connection_for_write() as connection:
-                return question(connection.default_channel.client)
+                channel: Any = connection.default_channel  # Redis' own has a client
+                return question(channel.client)
         except _BROKER_ERRORS() as error:
             raise BrokerUnreachable(f"broker {self._shown} does not answer: {error}") from error
 
@@ -125,7 +126,7 @@ class Dispatcher:
         except (BrokerUnreachable, ConnectionError) as error:
             self._failures += 1
             _LOG.warning("%s", error)
-            return min(_IDLE_PAUSE_S * 2**self._failures, _LONGEST_PAUSE_S)
+            return float(min(_IDLE_PAUSE_S * 2**self._failures, _LONGEST_PAUSE_S))
         self._failures = 0
         return _BUSY_PAUSE_S if sent else _IDLE_PAUSE_S
 

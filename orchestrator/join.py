@@ -30,7 +30,7 @@ def become_worker(settings: Settings, role_name: str, concurrency: int | None) -
 def _require_broker(settings: Settings) -> None:
     if settings.is_broker_embedded and not answers(settings.socket):
         raise BrokerUnreachable(
-            f"no embedded broker is running for {settings.home}; start `orchestrator run` or `orchestrator dispatcher` first, "
-            "or name a Redis server with --broker-url"
+            f"no embedded broker is running for {settings.home}; start `orchestrator run` or "
+            "`orchestrator dispatcher` first, or name a Redis server with --broker-url"
         )
     Sender(settings).require_broker()

@@ -115,7 +115,7 @@ class Stack:
     def _spawn(self, name: str, argv: Sequence[str], environ: dict[str, str]) -> subprocess.Popen[bytes]:
         self._settings.logs.mkdir(parents=True, exist_ok=True)
         parent = os.getpid()
-        with (self._settings.logs / f"{name.split('-')[0]}.log").open("ab") as log:
+        with (self._settings.logs / f"{name.split('-', maxsplit=1)[0]}.log").open("ab") as log:
             return subprocess.Popen(  # noqa: S603  # our own command line
                 argv,
                 env=environ,
@@ -133,8 +133,8 @@ class Stack:
         folder = private_folder(self._settings.runtime_folder)
         self._settings.socket.unlink(missing_ok=True)
         options = {
-            "port": "0", "unixsocket": str(self._settings.socket), "unixsocketperm": "700", "save": "", "dir": str(folder),
-            "appendonly": "no", "maxmemory-policy": "noeviction", "daemonize": "no", "loglevel": "warning",
+            "port": "0", "unixsocket": str(self._settings.socket), "unixsocketperm": "700", "dir": str(folder),
+            "save": "", "appendonly": "no", "maxmemory-policy": "noeviction", "daemonize": "no", "loglevel": "warning",
         }  # fmt: skip
         argv = [str(get_binary_path()), *(word for name, value in options.items() for word in (f"--{name}", value))]
         self._broker = self._child("broker", argv, dict(os.environ))
@@ -163,7 +163,9 @@ def locked(home: Path) -> IO[str]:
         home.mkdir(parents=True, exist_ok=True)
         lock = (home / "lock").open("a+")
     except OSError as error:
-        raise HomeUnusable(f"home {home} cannot be written: {error.strerror}; choose another one with --home") from error
+        raise HomeUnusable(
+            f"home {home} cannot be written: {error.strerror}; choose another one with --home"
+        ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

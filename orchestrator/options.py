@@ -14,10 +14,16 @@ if TYPE_CHECKING:
     from settings import Settings
 
 _SHARED: dict[str, Any] = {
-    "home": Annotated[Path | None, typer.Option(help="Folder of ledger, store and logs.  [CHORUS_HOME, default .chorus]")],
-    "broker_url": Annotated[str | None, typer.Option(help="Redis URL instead of the embedded broker.  [CHORUS_BROKER_URL]")],
+    "home": Annotated[
+        Path | None, typer.Option(help="Folder of ledger, store and logs.  [CHORUS_HOME, default .chorus]")
+    ],
+    "broker_url": Annotated[
+        str | None, typer.Option(help="Redis URL instead of the embedded broker.  [CHORUS_BROKER_URL]")
+    ],
     "database_url": Annotated[str | None, typer.Option(help="Database URL instead of SQLite.  [CHORUS_DATABASE_URL]")],
-    "store_url": Annotated[str | None, typer.Option(help="Store folder instead of one in the home.  [CHORUS_STORE_URL]")],
+    "store_url": Annotated[
+        str | None, typer.Option(help="Store folder instead of one in the home.  [CHORUS_STORE_URL]")
+    ],
 }
 
 
@@ -30,7 +36,9 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
         command(_settings(shared), **options)
 
     signature = inspect.signature(command)
-    hints = get_type_hints(command, globalns=vars(inspect.getmodule(command)) | {"Settings": object}, include_extras=True)
+    hints = get_type_hints(
+        command, globalns=vars(inspect.getmodule(command)) | {"Settings": object}, include_extras=True
+    )
     own = [parameter for name, parameter in signature.parameters.items() if name != "settings"]
     keyword = inspect.Parameter.KEYWORD_ONLY
     shared = [inspect.Parameter(name, keyword, default=None, annotation=kind) for name, kind in _SHARED.items()]
@@ -38,7 +46,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
         parameters=[p.replace(kind=keyword, annotation=hints[p.name]) for p in own] + shared
     )
     filled.__annotations__ = {**{p.name: hints[p.name] for p in own}, **_SHARED, "return": None}
-    del filled.__wrapped__  # type: ignore[attr-defined]  # typer would read the inner signature
+    del filled.__wrapped__  # typer would read the inner signature
     return filled
 
 

@@ -53,7 +53,9 @@ class ProgressView:
             self._live.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._live:
             self._live.__exit__(kind, error, trace)
 
@@ -128,7 +130,9 @@ def result_lines(found: dict[str, Any], limit: int = 20) -> list[str]:
     if listed:
         lines += ["not used:", *(f"  {entry['recording'] or '(no path)'}: {entry['reason']}" for entry in listed)]
     if len(found["quarantined"]) > limit:
-        lines.append(f"  … and {len(found['quarantined']) - limit:,} more; `orchestrator status {found['run']} --json` lists all")
+        lines.append(
+            f"  … and {len(found['quarantined']) - limit:,} more; `orchestrator status {found['run']} --json` lists all"
+        )
     if found["report"]:
         lines.append(f"report: {found['report']}")
     return lines

@@ -1,31 +1,30 @@
-"""What a person typed -> a request, or one sentence why not."""
+"""What a person typed -> values of a request, or one sentence why not."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from orchestrator.plan import Request
+from db.states import Stage
 from tasks.failures import ChorusError
 from tasks.model.zoo import MODELS, entry
-
-STAGES = ("preprocess", "pack", "train", "all")
 
 
 class UsageError(ChorusError):
     """An option has a value that makes no sense."""
 
 
-def request(
-    models: str, preset: str, folds: int | None, seeds: Sequence[int], split_seed: int, epochs: int | None, until: str
-) -> Request:
-    """The request. Raises UnknownModel, or UsageError for a stage that does not exist."""
-    if until not in STAGES:
-        raise UsageError(f"--until {until!r} is not one of {', '.join(STAGES)}")
-    named = tuple(MODELS) if models == "all" else tuple(name.strip() for name in models.split(",") if name.strip())
-    if not named:
-        raise UsageError(f"--models {models!r} names no model; there are {', '.join(MODELS)}")
-    for name in named:
-        entry(name)
-    training: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
-    return Request(tuple(dict.fromkeys(named)), tuple(seeds), folds, split_seed, until, preset, training)
+def model_names(text: str) -> tuple[str, ...]:
+    """The models, each once. Raises UsageError when there is none, UnknownModel for one that does not exist.
+
+    >>> model_names("cnn, cnn")
+    ('cnn',)
+    """
+    names = tuple(MODELS) if text == "all" else tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise UsageError(f"--models {text!r} names no model; there are {', '.join(MODELS)}")
+    return tuple(dict.fromkeys(entry(name).name for name in names))
+
+
+def last_stage(text: str) -> str:
+    """The stage. Raises UsageError for one that does not exist."""
+    if text not in list(Stage):
+        raise UsageError(f"--until {text!r} is not one of {', '.join(Stage)}")
+    return text

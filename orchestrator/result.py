@@ -18,5 +18,6 @@ def classification_tables(session: Session, run: int) -> str:
         if job.kind == Kind.EVALUATE and facts is not None:
             evaluation = Evaluation.from_dict(json.loads(session.store.get(job.result["key"])))
             fold = f", fold {job.fold}" if job.fold is not None and job.fold >= 0 else ""
-            tables.append(f"{job.model}{fold}, seed {job.seed}, by chunk\n\n{classification_table(evaluation.by_chunk, facts.labels)}")
+            table = classification_table(evaluation.by_chunk, facts.labels)
+            tables.append(f"{job.model}{fold}, seed {job.seed}, by chunk\n\n{table}")
     return "\n\n".join(tables)

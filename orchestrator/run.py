@@ -29,7 +29,7 @@ class DispatcherThread:
     def _run(self, dispatcher: Dispatcher) -> None:
         try:
             dispatch_forever(dispatcher, self._over.is_set, self._over.wait)
-        except BaseException as error:  # noqa: BLE001  # handed to the main thread, which says it
+        except BaseException as error:  # handed to the main thread, which says it
             self._failed = error
 
     def __enter__(self) -> DispatcherThread:
@@ -80,7 +80,9 @@ def _until_over(session: Session, run: int, view: ProgressView, stack: Stack, th
 
 
 def _is_gpu_work_near(seen: Snapshot) -> bool:
-    is_gpu_job_open = any(job.kind in (Kind.TRAIN, Kind.EVALUATE) and job.state in (*CLAIMABLE, State.RUNNING) for job in seen.jobs)
+    is_gpu_job_open = any(
+        job.kind in (Kind.TRAIN, Kind.EVALUATE) and job.state in (*CLAIMABLE, State.RUNNING) for job in seen.jobs
+    )
     return is_gpu_job_open and seen.n_open == 0
 
 

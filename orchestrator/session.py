@@ -56,11 +56,15 @@ def opened(settings: Settings, *, make: bool = True) -> Session:
 
 def _require_home(home: Path, *, make: bool) -> None:
     if not make and not (home / "ledger.sqlite").exists():
-        raise HomeUnusable(f"there is no ledger in {home} yet; `orchestrator run PATH` makes one, or name another --home")
+        raise HomeUnusable(
+            f"there is no ledger in {home} yet; `orchestrator run PATH` makes one, or name another --home"
+        )
     try:
         home.mkdir(parents=True, exist_ok=True)
         probe = home / ".writable"
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise HomeUnusable(f"home {home} cannot be written: {error.strerror}; choose another one with --home") from error
+        raise HomeUnusable(
+            f"home {home} cannot be written: {error.strerror}; choose another one with --home"
+        ) from error

@@ -15,6 +15,7 @@ from db.status import JobStatus, Quarantined
 from db.store import Store
 from tasks.failures import Impossible
 
+_SIDES = ("train", "valid", "test")
 _FIGURES = ("accuracy", "macro_f1", "by_recording_accuracy")
 
 
@@ -64,12 +65,10 @@ class Snapshot:
 
 
 def _doing(job: JobStatus) -> str:
-    named = " ".join(filter(None, (job.model, _fold(job.fold))))
-    return f"{named} epoch {job.epoch}" if job.epoch else named
-
-
-def _fold(fold: int | None) -> str:
-    return "" if fold is None or fold < 0 else f"fold {fold}"
+    part = f"fold {job.fold}" if _numbered(job.fold) is not None else ""
+    side = _SIDES[job.side] if job.side is not None else ""
+    epoch = f"epoch {job.epoch}" if job.epoch else ""
+    return " ".join(filter(None, (job.model, part, side, epoch)))
 
 
 def snapshot(database: Database, run: int) -> Snapshot:
@@ -100,10 +99,8 @@ def summary(database: Database, store: Store, run: int) -> dict[str, Any]:
 
 
 def _job(database: Database, job: JobStatus) -> dict[str, Any]:
-    last: dict[str, float] = {}
-    for epoch, name, value in status.metrics(database, job.id):
-        if epoch in (0, job.result.get("best_epoch", job.epoch)):
-            last[name] = value
+    shown = (0, job.result.get("best_epoch", job.epoch))
+    last = {name: value for epoch, name, value in status.metrics(database, job.id) if epoch in shown}
     return {
         "kind": job.kind, "model": job.model, "fold": _numbered(job.fold), "seed": job.seed, "state": job.state,
         "device": job.device, "metrics": last, "reason": job.reason,

@@ -11,8 +11,6 @@ from celery import shared_task
 from db.reading import needed_results, run_facts
 from db.states import Kind
 from tasks.failures import Impossible
-from tasks.model.bundle import read_bundle
-from tasks.model.prediction import predictions
 from tasks.report.metrics import Evaluation, Judge
 from tasks.stage import Stage, Work, local
 
@@ -32,6 +30,9 @@ def evaluation_in_store(work: Work) -> dict[str, Any]:
 
     Raises Impossible when the test side holds no usable recording.
     """
+    from tasks.model.bundle import read_bundle  # noqa: PLC0415  # TensorFlow, which a worker's parent never loads
+    from tasks.model.prediction import predictions  # noqa: PLC0415
+
     run = run_facts(work.database, work.claim.run)
     assert run is not None  # noqa: S101  # a job's row refers to its run's
     needed = needed_results(work.database, work.claim.id)

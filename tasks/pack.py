@@ -39,7 +39,7 @@ def shards_in_store(work: Work) -> dict[str, Any]:
     run = run_facts(work.database, work.claim.run)
     assert run is not None  # noqa: S101  # a job's row refers to its run's
     fold, side = work.claim.fold, work.claim.side
-    assert fold is not None and side is not None  # noqa: S101, PT018  # a pack job always names its part
+    assert fold is not None and side is not None  # noqa: S101  # a pack job always names its part
     key = f"shards/{_part_digest(run, strips(work.database, run.id, fold, side))}"
     index_key = f"{key}/index.json"
     if index_key in work.store:
@@ -94,8 +94,12 @@ def _strip(store: Store, run: RunFacts, row: StripRow) -> Strip:
     try:
         data = store.get(row.key)
     except FileNotFoundError as error:
-        raise MachineFault(f"{row.key} is gone from the store; `orchestrator doctor --repair` has it made again") from error
+        raise MachineFault(
+            f"{row.key} is gone from the store; `orchestrator doctor --repair` has it made again"
+        ) from error
     strip = decode_strip(data)
     if (strip.recording_digest, strip.pipeline_digest) != (row.digest, run.pipeline_digest):
-        raise MachineFault(f"{row.key} holds another recording's strip; `orchestrator doctor --repair` has it made again")
+        raise MachineFault(
+            f"{row.key} holds another recording's strip; `orchestrator doctor --repair` has it made again"
+        )
     return strip

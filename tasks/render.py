@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import PurePath
@@ -79,7 +79,7 @@ def report_data(database: Database, store: Store, run: int) -> ReportData:
 def _run(database: Database, planned: PlannedRun, jobs: list[JobStatus]) -> RunFacts:
     work = figures.work(database, planned.id)
     ended_at = max((job.finished_at for job in jobs if job.finished_at), default=None)
-    seconds = Counter({"preprocess (all children)": work.seconds})
+    seconds: dict[str, float] = defaultdict(float, {"preprocess (all children)": work.seconds})
     for job in jobs:
         if job.started_at and job.finished_at:
             seconds[job.kind] += job.finished_at - job.started_at
@@ -189,7 +189,9 @@ def _job(database: Database, store: Store, job: JobStatus) -> JobReport:
 
 
 def _parameters(result: Mapping[str, Any]) -> dict[str, str | int | float | bool | None]:
-    return {name: value for name, value in result.items() if isinstance(value, str | int | float | bool) and name != "key"}
+    return {
+        name: value for name, value in result.items() if isinstance(value, str | int | float | bool) and name != "key"
+    }
 
 
 def _history(database: Database, job: JobStatus) -> tuple[dict[str, float], ...]:
@@ -208,4 +210,3 @@ def _gallery(database: Database, store: Store, planned: PlannedRun) -> Iterator[
                 spectrograms = decode_strip(store.get(key)).spectrograms[:_GALLERY_CHUNKS]
                 ends_hz = (float(preset.mel.fmin_hz), float(preset.mel.fmax_hz))
                 yield GalleryStrip(label, recording, spectrograms, preset.chunk.duration_s, *ends_hz)
-

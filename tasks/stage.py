@@ -52,7 +52,7 @@ class Engine:
 
 
 @lru_cache(maxsize=1)
-def _engine(pid: int) -> Engine:
+def _engine(_pid: int) -> Engine:
     settings = Settings()
     return Engine(Database(settings.database), Store(settings.store), settings)
 
@@ -91,7 +91,7 @@ class Heartbeat:
         while not self._ended.wait(min(self._ledger.lease_s / 4, 5.0)):
             try:
                 self.ids = self._ledger.renew(self._claims)
-            except Exception: # the database may be away for a while; the lease decides, not this thread
+            except Exception:  # the database may be away for a while; the lease decides, not this thread
                 _LOG.warning("heartbeat failed", exc_info=True)
 
     def __enter__(self) -> Heartbeat:
@@ -105,7 +105,7 @@ class Heartbeat:
             self._thread.join()
 
 
-class StageRequest(Request):  # type: ignore[misc]  # celery-types leaves it untyped
+class StageRequest(Request):
     """A message in the hands of the worker's parent process: only that one sees its child die."""
 
     def on_failure(self, exc_info: ExceptionInfo, send_failed_event: bool = True, return_ok: bool = False) -> Any:  # noqa: FBT001, FBT002
@@ -217,5 +217,7 @@ def local(work: Work, key: str) -> Path:
     """The key's file on this machine. Raises MachineFault when the store does not hold it."""
     path = work.store.local(key)
     if not path.is_file():
-        raise MachineFault(f"{key} is not in the store {work.store.folder}; `orchestrator doctor` says what else is gone")
+        raise MachineFault(
+            f"{key} is not in the store {work.store.folder}; `orchestrator doctor` says what else is gone"
+        )
     return path

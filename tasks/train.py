@@ -8,16 +8,18 @@ import time
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import shared_task
 
 from db.reading import JobResult, RunFacts, needed_results, run_facts
 from tasks.dataset.split import Side
-from tasks.model.bundle import BundleFacts, library_versions, write_bundle
-from tasks.model.training import Trained, TrainingSettings, TrainingSpec
-from tasks.model.training import train as trained
+from tasks.model.spec import TrainingSettings, TrainingSpec
 from tasks.stage import Stage, Work, local
+
+if TYPE_CHECKING:
+    from tasks.model.bundle import BundleFacts
+    from tasks.model.training import Trained
 
 
 @shared_task(name="train", base=Stage, bind=True, acks_late=False)
@@ -33,6 +35,9 @@ def train(self: Stage, message: dict[str, Any]) -> None:
 
 def model_in_store(work: Work) -> dict[str, Any]:
     """Trains the job's model and puts its bundle into the store; returns its key and figures."""
+    from tasks.model.bundle import write_bundle  # noqa: PLC0415  # TensorFlow, which a worker's parent never loads
+    from tasks.model.training import train as trained  # noqa: PLC0415
+
     run = run_facts(work.database, work.claim.run)
     assert run is not None  # noqa: S101  # a job's row refers to its run's
     packs = needed_results(work.database, work.claim.id)
@@ -84,6 +89,8 @@ def _model_key(run: RunFacts, spec: TrainingSpec, packs: list[JobResult]) -> str
 
 
 def _bundle_facts(work: Work, run: RunFacts, spec: TrainingSpec, result: Trained) -> BundleFacts:
+    from tasks.model.bundle import BundleFacts, library_versions  # noqa: PLC0415
+
     return BundleFacts(
         model=spec.model, labels=run.labels, preset=run.preset, pipeline_digest=run.pipeline_digest,
         scaling=result.scaling, settings=spec.settings, split_digest=run.split["digest"], fold=work.claim.fold,

@@ -36,6 +36,7 @@ def make_app(settings: Settings) -> Celery:
             "socket_keepalive": settings.broker.startswith("redis://") or settings.broker.startswith("rediss://"),
             "health_check_interval": 15,
         },
+        worker_proc_alive_timeout=120,  # a spawned child imports TensorFlow before it says that it is up
         worker_prefetch_multiplier=1,
         worker_disable_prefetch=True,
         worker_cancel_long_running_tasks_on_connection_loss=False,

@@ -14,7 +14,10 @@ from settings import Settings
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)  # loaded once, here: between fork and exec no library may be
-_LOADED_BEFORE_FORK = ("tasks.audio.strip", "tasks.dataset.shard")
+# What the verbs need, loaded where it costs least: a cpu worker's children share their parent's, while TensorFlow
+# survives no fork and is loaded in the gpu worker's fresh child, before its job comes.
+_BEFORE_FORK = {"cpu": ("tasks.audio.strip", "tasks.dataset.shard")}
+_IN_CHILD = {"gpu": ("tasks.model.training", "tasks.model.prediction")}
 
 
 def die_with_parent() -> None:
@@ -32,12 +35,15 @@ def die_with(parent: int) -> None:
 
 @worker_init.connect
 def _load_before_fork(**_: Any) -> None:
-    """Children share what the parent of a cpu worker has imported: they start at once and cost little memory."""
-    if Settings().role == "cpu":
-        for module in _LOADED_BEFORE_FORK:
-            importlib.import_module(module)
+    _load(_BEFORE_FORK)
 
 
 @worker_process_init.connect
 def _begin_child(**_: Any) -> None:
     die_with_parent()
+    _load(_IN_CHILD)
+
+
+def _load(modules: dict[str, tuple[str, ...]]) -> None:
+    for module in modules.get(Settings().role, ()):
+        importlib.import_module(module)

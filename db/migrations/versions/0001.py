@@ -101,6 +101,7 @@ def upgrade() -> None:
     sa.Column('copy', sa.Integer(), nullable=False),
     sa.Column('fold', sa.SmallInteger(), nullable=False),
     sa.Column('side', sa.SmallInteger(), nullable=False),
+    sa.Column('group_name', sa.Text(), nullable=False),
     sa.Column('order_key', sa.BigInteger(), nullable=False),
     sa.Column('work_s', sa.Double(), nullable=False),
     sa.Column('is_alone', sa.Boolean(), nullable=False),
