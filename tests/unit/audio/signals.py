@@ -72,3 +72,13 @@ def noisereduced(samples: np.ndarray) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # silence divides by zero in the library
         return np.nan_to_num(noisereduce.reduce_noise(y=samples, sr=RATE_HZ))
+
+
+def librosa_loaded(path: Path) -> np.ndarray:
+    """A recording as librosa decodes, averages and resamples it."""
+    import librosa
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # audioread imports modules that Python 3.13 lacks
+        samples, _ = librosa.load(path, sr=RATE_HZ, mono=True, res_type="soxr_hq")
+    return samples
