@@ -11,11 +11,6 @@ The last line is JSON: `ratio` is reference over ours, `floor_ratio` is ours ove
 
 from __future__ import annotations
 
-import os
-
-for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ[name] = "1"  # before numpy is imported
-
 import argparse
 import importlib.util
 import io
@@ -30,12 +25,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
 import numpy as np
 import scipy.fft
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 from tasks.audio.chunk import chunks
 from tasks.audio.denoise import denoise
@@ -46,6 +39,7 @@ from tasks.audio.spectrogram import log_mel
 from tasks.audio.strip import Strip, encode
 from tasks.failures import Unusable
 
+ROOT = Path(__file__).resolve().parents[1]
 STEPS = ("decode", "denoise", "mel", "features", "png")
 Spent = dict[str, float]
 Result = tuple[np.ndarray, np.ndarray]
@@ -198,4 +192,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with threadpool_limits(1):
+        main()

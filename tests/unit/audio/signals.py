@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import librosa
+import noisereduce
 import numpy as np
 import soundfile
 
@@ -67,8 +69,6 @@ def write(path: Path, samples: np.ndarray, rate_hz: int = RATE_HZ, **how: str) -
 
 def noisereduced(samples: np.ndarray) -> np.ndarray:
     """The library with its own defaults."""
-    import noisereduce
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # silence divides by zero in the library
         return np.nan_to_num(noisereduce.reduce_noise(y=samples, sr=RATE_HZ))
@@ -76,8 +76,6 @@ def noisereduced(samples: np.ndarray) -> np.ndarray:
 
 def librosa_loaded(path: Path) -> np.ndarray:
     """A recording as librosa decodes, averages and resamples it."""
-    import librosa
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # audioread imports modules that Python 3.13 lacks
         samples, _ = librosa.load(path, sr=RATE_HZ, mono=True, res_type="soxr_hq")

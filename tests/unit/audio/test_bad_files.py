@@ -1,4 +1,4 @@
-"""Every broken or odd file of other people's test suites gives a strip or a typed reason, soon and in bounded memory."""
+"""Every broken or odd file of other people's test suites gives a strip or a reason, soon and in bounded memory."""
 
 from __future__ import annotations
 

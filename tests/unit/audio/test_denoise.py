@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import noisereduce
 import numpy as np
 import pytest
 
@@ -76,8 +77,6 @@ def test_none_gives_the_span_as_it_is(preset: Preset) -> None:
 
 
 def test_stationary_is_the_method_of_that_name_of_noisereduce(preset: Preset) -> None:
-    import noisereduce
-
     steady = replace(preset, denoise=replace(preset.denoise, method="stationary"))
     samples = song(100_000)
     expected = noisereduce.reduce_noise(y=samples, sr=RATE_HZ, stationary=True)
@@ -86,8 +85,6 @@ def test_stationary_is_the_method_of_that_name_of_noisereduce(preset: Preset) ->
 
 @pytest.mark.parametrize("smooth", [(70.0, 50.0), (500.0, 16.0), (1_000.0, 120.0)])
 def test_other_smoothing_is_that_of_noisereduce_too(smooth: tuple[float, float], preset: Preset) -> None:
-    import noisereduce
-
     smooth_hz, smooth_ms = smooth
     other = replace(
         preset,

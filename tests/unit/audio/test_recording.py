@@ -183,9 +183,9 @@ def test_descriptors_are_given_back(tmp_path: Path, preset: Preset) -> None:
     good = write(tmp_path / "a.wav", noise(32_000))
     bad = tmp_path / "b.mp3"
     bad.write_bytes(b"nothing")
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(5):
         decode(good, preset, 0)
         with pytest.raises(UnsupportedFormat):
             probe(bad)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
