@@ -1,0 +1,196 @@
+"""One recording to a strip, ours against the reference pipeline: CPU time by step, and how equal the results are.
+
+    python benchmarks/preprocess.py FILES...                    # the reference beside the checkout, if it is there
+    python benchmarks/preprocess.py --reference PATH FILES...
+    python benchmarks/preprocess.py --rounds 9 FILES...
+
+Both run in turn, in one process, on one thread; times are medians over the rounds, in CPU milliseconds. The floor is
+what no program could leave out: decoding, resampling, one transform of the frames and one back, and packing the PNG.
+The last line is JSON: `ratio` is reference over ours, `floor_ratio` is ours over the floor, over all files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import io
+import json
+import statistics
+import sys
+import time
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import scipy.fft
+from PIL import Image
+from threadpoolctl import threadpool_limits
+
+from tasks.audio.chunk import chunks
+from tasks.audio.denoise import denoise
+from tasks.audio.features import features
+from tasks.audio.preset import Preset, load_preset
+from tasks.audio.recording import decode
+from tasks.audio.spectrogram import log_mel
+from tasks.audio.strip import Strip, encode
+from tasks.failures import Unusable
+
+ROOT = Path(__file__).resolve().parents[1]
+STEPS = ("decode", "denoise", "mel", "features", "png")
+Spent = dict[str, float]
+Result = tuple[np.ndarray, np.ndarray]
+
+
+@contextmanager
+def clock(spent: Spent, step: str) -> Iterator[None]:
+    begin = time.process_time()
+    yield
+    spent[step] += 1000 * (time.process_time() - begin)
+
+
+def ours(path: Path, preset: Preset) -> tuple[Spent, Result]:
+    spent: Spent = defaultdict(float)
+    with clock(spent, "decode"):
+        passage = decode(path, preset, 0)
+    with clock(spent, "denoise"):
+        pieces = chunks(denoise(passage, preset), 0, preset)
+    with clock(spent, "mel"):
+        pictures = np.stack([log_mel(piece, preset) for piece in pieces])
+    with clock(spent, "features"):
+        rows = np.stack([features(piece, preset) for piece in pieces])
+    with clock(spent, "png"):
+        encode(Strip(np.concatenate(list(pictures), axis=1), rows, "0" * 64, 0, 0, preset.digest, {}))
+    return spent, (pictures, rows)
+
+
+def theirs(path: Path, reference: ModuleType) -> tuple[Spent, Result]:
+    spent: Spent = defaultdict(float)
+    with clock(spent, "decode"):
+        samples = reference.decode(str(path))
+    with clock(spent, "denoise"):
+        pieces = reference.chunks(reference.denoise(samples))
+    with clock(spent, "mel"):
+        pictures = [reference.spectrogram(piece) for piece in pieces]
+    with clock(spent, "features"):
+        rows = [reference.features(piece) for piece in pieces]
+    with clock(spent, "png"):
+        for picture in pictures:
+            Image.fromarray(picture).save(io.BytesIO(), "PNG")
+    return spent, (np.stack(pictures), np.stack(rows))
+
+
+def floor(path: Path, preset: Preset, pictures: np.ndarray) -> tuple[Spent, None]:
+    spent: Spent = defaultdict(float)
+    with clock(spent, "decode"):
+        n_samples = len(decode(path, preset, 0).samples)
+    frames = np.ones((n_samples // 256 + 1, 1024), np.float32)
+    with clock(spent, "denoise"):
+        for low in range(0, len(frames), 128):
+            scipy.fft.irfft(scipy.fft.rfft(frames[low : low + 128]))
+    with clock(spent, "png"):
+        zlib.compress(pictures.tobytes(), 1)
+    return spent, None
+
+
+def medians(rounds: list[Spent]) -> Spent:
+    return {step: statistics.median(spent.get(step, 0.0) for spent in rounds) for step in STEPS}
+
+
+def difference(one: Result, other: Result) -> dict[str, float]:
+    """How far two results are apart: grey levels, and features relative to the larger of 1e-3 and the reference."""
+    levels = np.abs(one[0].astype(int) - other[0])
+    apart = np.abs(one[1].astype(float) - other[1])
+    relative = np.minimum(apart / np.maximum(np.abs(other[1]), 1e-9), np.where(np.arange(15) > 8, apart, np.inf))
+    return {
+        "worst_level": int(levels.max()),
+        "share_within_1": float((levels <= 1).mean()),
+        "share_equal": float((levels == 0).mean()),
+        "worst_feature": float(relative.max()),
+    }
+
+
+def measured(path: Path, preset: Preset, reference: ModuleType | None, n_rounds: int) -> dict[str, object]:
+    """Medians of all that runs on one file, in turn, after one round that warms up."""
+    pictures = ours(path, preset)[1][0]
+    runs: dict[str, Callable[[], tuple[Spent, Result | None]]] = {
+        "ours": lambda: ours(path, preset),
+        "floor": lambda: floor(path, preset, pictures),
+    }
+    if reference:
+        runs["reference"] = lambda: theirs(path, reference)
+    rounds = [{name: run() for name, run in runs.items()} for _ in range(n_rounds + 1)]
+    found: dict[str, object] = {name: medians([each[name][0] for each in rounds[1:]]) for name in runs}
+    if reference:
+        found["difference"] = difference(rounds[0]["ours"][1], rounds[0]["reference"][1])
+    return found
+
+
+def loaded(path: Path | None) -> ModuleType | None:
+    path = path or ROOT.parent / "shared" / "bench" / "reference_pipeline.py"
+    if not path.is_file():
+        return None
+    spec = importlib.util.spec_from_file_location("reference_pipeline", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def printed(path: Path, found: dict[str, object]) -> None:
+    print(f"\n{path.name}")
+    for name in ("reference", "ours", "floor"):
+        if name in found:
+            spent = found[name]
+            steps = "  ".join(f"{step} {spent[step]:8.2f}" for step in STEPS)
+            print(f"  {name:9}  {steps}   all {sum(spent.values()):8.2f} ms")
+    if "difference" in found:
+        print("  " + ", ".join(f"{key} {value:.6g}" for key, value in found["difference"].items()))
+
+
+def summary(results: list[dict[str, object]]) -> dict[str, object]:
+    def total(name: str) -> float:
+        return sum(sum(found[name].values()) for found in results)
+
+    line: dict[str, object] = {"files": len(results), "ours_ms": round(total("ours") / len(results), 2)}
+    line["ratio"] = None
+    if "reference" in results[0]:
+        differences = [found["difference"] for found in results]
+        line |= {
+            "ratio": round(total("reference") / total("ours"), 2),
+            "reference_ms": round(total("reference") / len(results), 2),
+            "worst_level": max(each["worst_level"] for each in differences),
+            "share_within_1": min(each["share_within_1"] for each in differences),
+            "worst_feature": max(each["worst_feature"] for each in differences),
+        }
+    return line | {"floor_ratio": round(total("ours") / total("floor"), 2)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--reference", type=Path, help="path of reference_pipeline.py")
+    parser.add_argument("--preset", default="birdclef2021")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("files", nargs="+", type=Path)
+    args = parser.parse_args()
+    preset, reference = load_preset(args.preset), loaded(args.reference)
+    if reference is None:
+        print("no reference pipeline found; only ours is measured (see --reference)")
+    results = []
+    for path in args.files:
+        try:
+            results.append(measured(path, preset, reference, args.rounds))
+        except Unusable as reason:
+            print(f"\n{path.name}: {reason.reason}: {reason}")
+        else:
+            printed(path, results[-1])
+    if not results:
+        sys.exit("none of the files can be used")
+    print(json.dumps(summary(results)))
+
+
+if __name__ == "__main__":
+    with threadpool_limits(1):
+        main()

@@ -1,0 +1,105 @@
+"""Every broken or odd file of other people's test suites gives a strip or a reason, soon and in bounded memory."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from tasks.audio.preset import Preset
+from tasks.audio.recording import probe
+from tasks.audio.strip import Strip, decode_strip, encode, make_strip
+from tasks.failures import Empty, Inconsistent, TooShort, Unreadable, UnsupportedFormat, Unusable
+from tests.shared_data import shared_data, shared_folder
+
+FOLDER = shared_data("bad") if shared_folder() else Path()
+FILES = sorted(path for path in FOLDER.rglob("*") if path.is_file()) if shared_folder() else []
+needs_files = pytest.mark.skipif(not FILES, reason="no shared recordings here; set CHORUS_SHARED to run this")
+
+SECONDS, MEGABYTES = 10, 500
+
+KNOWN: dict[str, type[Unusable]] = {
+    "flac_test_files/uncommon/01 - changing samplerate.flac": Inconsistent,
+    "flac_test_files/uncommon/02 - increasing number of channels.flac": Inconsistent,
+    "flac_test_files/uncommon/03 - decreasing number of channels.flac": Inconsistent,
+    "flac_test_files/uncommon/04 - changing bitdepth.flac": Inconsistent,
+    "flac_test_files/uncommon/05 - 32bps audio.flac": UnsupportedFormat,
+    "flac_test_files/uncommon/10 - file starting at frame header.flac": UnsupportedFormat,
+    "flac_test_files/faulty/04 - wrong number of channels.flac": Unreadable,
+    "flac_test_files/faulty/08 - blocksize 65536.flac": Unreadable,
+    "flac_test_files/faulty/11 - incorrect metadata block length.flac": Unreadable,
+    "hound/testsamples/fuzz/oom-48ae4cd061ff8578ad3f23dc87624bd365cf5216.wav": Unreadable,
+    "hound/testsamples/fuzz/crash-24728523ef4be15c838293b676f6853e73723bf4.wav": Unreadable,
+    "hound/testsamples/pop.wav": TooShort,
+    "opensoundscape/tests/audio/empty_2c.wav": Empty,
+    "pydub/test/data/test1_empty.wav": Empty,
+    "pydub/test/data/cover.png": UnsupportedFormat,
+    "pydub/test/data/creative_common.mp4": UnsupportedFormat,
+    "pydub/test/data/test1.raw": UnsupportedFormat,
+    "pydub/test/data/test5.webm": UnsupportedFormat,
+    # FLAC in Ogg, and good: libsndfile 1.2.2 knows the format and fails on this encoder's header.
+    "pydub/test/data/bach.ogg": Unreadable,
+    "scipy/scipy/io/tests/data/test-8000Hz-le-3ch-5S-64bit.wav": UnsupportedFormat,
+    "scipy/scipy/io/tests/data/test-44100Hz-le-1ch-4bytes-early-eof-no-data.wav": Unreadable,
+}
+
+ODD_BUT_GOOD = {
+    "flac_test_files/faulty/09 - blocksize 1.flac": 1,
+    "flac_test_files/uncommon/08 - blocksize 65535.flac": 2,
+    "audioread/test/data/test-1.mp3": 3,
+    "opensoundscape/tests/audio/veryshort.wav": 1,
+    "opensoundscape/tests/audio/1min.wav": 12,
+    "pydub/test/data/test-192khz-32bit.flac": 1,
+    "pydub/test/data/test-dc_offset.wav": 2,
+    "scipy/scipy/io/tests/data/test-44100Hz-le-1ch-4bytes-rf64.wav": 1,
+}
+
+
+def _outcome(path: Path, preset: Preset) -> Strip | Unusable:
+    try:
+        return make_strip(path, "d" * 64, 0, 0, preset)
+    except Unusable as reason:
+        return reason
+
+
+@needs_files
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(FOLDER)))
+def test_a_file_becomes_a_strip_or_has_a_reason(path: Path, preset: Preset) -> None:
+    tracemalloc.start()
+    begin = time.perf_counter()
+    outcome = _outcome(path, preset)
+    taken_s, taken_bytes = time.perf_counter() - begin, tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert taken_s < SECONDS
+    assert taken_bytes < MEGABYTES << 20
+    if isinstance(outcome, Strip):
+        assert len(decode_strip(encode(outcome)).features) == len(outcome.features) > 0
+    else:
+        assert path.name in str(outcome)
+
+
+@needs_files
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(FOLDER)))
+def test_probing_gives_possible_facts_or_a_reason(path: Path) -> None:
+    try:
+        facts = probe(path)
+    except Unusable as reason:
+        assert path.name in str(reason)
+    else:
+        assert facts.n_frames < 10_000_000
+
+
+@needs_files
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_well_known_file_has_its_reason(name: str, preset: Preset) -> None:
+    with pytest.raises(KNOWN[name]) as caught:
+        make_strip(FOLDER / name, "d" * 64, 0, 0, preset)
+    assert type(caught.value) is KNOWN[name]
+
+
+@needs_files
+@pytest.mark.parametrize("name", ODD_BUT_GOOD)
+def test_an_odd_file_that_is_good_becomes_a_strip(name: str, preset: Preset) -> None:
+    assert len(make_strip(FOLDER / name, "d" * 64, 0, 0, preset).features) == ODD_BUT_GOOD[name]

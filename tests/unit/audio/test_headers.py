@@ -1,0 +1,50 @@
+"""What headers promise is read without trusting it."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import soundfile
+
+from tasks.audio.headers import has_estimated_length, id3_bytes, missing_bytes
+
+
+def _wav(endian: str = "LITTLE") -> bytes:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.zeros(1_000, np.float32), 8_000, format="WAV", subtype="PCM_16", endian=endian)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("endian", ["LITTLE", "BIG"])
+def test_a_whole_wav_misses_nothing_and_a_cut_one_what_was_cut(endian: str) -> None:
+    data = _wav(endian)
+    assert missing_bytes(data, len(data)) == 0
+    assert missing_bytes(data[:-700], len(data) - 700) == 700
+
+
+def test_a_wav_written_to_a_pipe_promises_nothing() -> None:
+    data = bytearray(_wav())
+    data[40:44] = b"\xff\xff\xff\xff"
+    assert missing_bytes(bytes(data), len(data)) == 0
+
+
+@pytest.mark.parametrize("head", [b"", b"RIFF", b"RIFF\0\0\0\0WAVE", b"fLaC" + bytes(60), b"RIFF\0\0\0\0WAVEfmt "])
+def test_a_head_without_a_data_chunk_misses_nothing(head: bytes) -> None:
+    assert missing_bytes(head, 10) == 0
+
+
+def test_a_chunk_of_length_zero_does_not_hold_up_the_walk() -> None:
+    assert missing_bytes(b"RIFF\0\0\0\0WAVE" + b"JUNK\0\0\0\0" * 5_000 + b"data\x08\0\0\0", 40_012) == 16
+
+
+def test_an_mp3_with_a_table_of_contents_knows_its_length() -> None:
+    assert not has_estimated_length(bytes(36) + b"Xing", "MP3/MPEG_LAYER_III")
+    assert has_estimated_length(bytes(4_000), "MP3/MPEG_LAYER_III")
+    assert not has_estimated_length(bytes(4_000), "FLAC/PCM_16")
+
+
+def test_a_head_without_a_tag_begins_with_its_first_frame() -> None:
+    assert id3_bytes(b"\xff\xfb\x90\x64" + bytes(20)) == 0
+    assert id3_bytes(b"ID3") == 0

@@ -1,0 +1,51 @@
+"""A long recording cut into spans gives the pictures of one uninterrupted pass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from tasks.audio.chunk import n_spans
+from tasks.audio.features import features
+from tasks.audio.preset import Preset
+from tasks.audio.recording import probe
+from tasks.audio.strip import Strip, make_strip
+from tests.unit.audio.signals import librosa_loaded, noisereduced, song, write
+
+DURATION_S = 163.0  # three spans; the last one has a whole chunk, a padded one, and a short last block
+
+
+def _strips(path: Path, preset: Preset) -> list[Strip]:
+    facts = probe(path)
+    n = n_spans(facts.n_frames, facts.rate_hz, path.stat().st_size, preset)
+    return [make_strip(path, "d" * 64, span, 0, preset) for span in range(n)]
+
+
+@pytest.fixture(scope="module", params=[("a.flac", 32_000), ("a.ogg", 44_100)], ids=["32 kHz", "44.1 kHz"])
+def path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    name, rate_hz = request.param
+    return write(tmp_path_factory.mktemp("long") / name, song(round(DURATION_S * rate_hz)), rate_hz)
+
+
+def test_strips_of_a_long_recording_are_the_reference_in_one_pass(
+    path: Path, preset: Preset, reference: ModuleType
+) -> None:
+    strips = _strips(path, preset)
+    pieces = reference.chunks(noisereduced(librosa_loaded(path)))
+    assert [len(strip.features) for strip in strips] == [15, 15, 3]
+    pictures = np.concatenate([strip.spectrograms for strip in strips]).astype(int)
+    difference = np.abs(pictures - np.stack([reference.spectrogram(piece) for piece in pieces]))
+    assert difference.max() <= 1
+    assert (difference == 0).mean() > 0.999
+    rows = np.concatenate([strip.features for strip in strips])
+    np.testing.assert_allclose(rows, [reference.features(piece) for piece in pieces], rtol=1e-3, atol=1e-3)
+
+
+def test_strips_of_a_long_recording_are_noisereduced_in_one_pass(path: Path, preset: Preset) -> None:
+    samples = noisereduced(librosa_loaded(path))
+    rows = np.concatenate([strip.features for strip in _strips(path, preset)])
+    cut = np.pad(samples, (0, 33 * 160_000 - len(samples))).reshape(33, 160_000)
+    np.testing.assert_allclose(rows, [features(piece, preset) for piece in cut], rtol=1e-3, atol=1e-3)
