@@ -79,15 +79,17 @@ def _one_shape(shapes: Sequence[tuple[int, ...]]) -> InputShapes:
 class Reader:
     """Opens shards; keeps them open when all of them together are no more than a window."""
 
-    def __init__(self, shards: ShardSet) -> None:
+    def __init__(
+        self, shards: ShardSet, window: int = WINDOW_EXAMPLES, read: Callable[[Path], Shard] = read_shard
+    ) -> None:
         self._shards = shards
-        self._fits = shards.n_examples <= WINDOW_EXAMPLES
-        self.open: Callable[[Path], Shard] = lru_cache(maxsize=None if self._fits else 1)(read_shard)
+        self._window = window
+        self._open = lru_cache(maxsize=None)(read) if shards.n_examples <= window else read
 
     def in_order(self) -> Iterator[Row]:
         """Every row of every shard, as they stand."""
         for path in self._shards.paths:
-            shard = self.open(path)
+            shard = self._open(path)
             yield from ((shard, row) for row in range(len(shard.labels)))
 
     def shuffled(self, seed: int, epoch: int) -> Iterator[Row]:
@@ -101,7 +103,7 @@ class Reader:
 
     def _drawn(self, window: Sequence[int], draw: np.random.Generator) -> Iterator[Row]:
         # A frame of its own: what it holds is freed before the next window is opened.
-        shards = [self.open(self._shards.paths[index]) for index in window]
+        shards = [self._open(self._shards.paths[index]) for index in window]
         places = np.array([(at, row) for at, shard in enumerate(shards) for row in range(len(shard.labels))])
         yield from ((shards[at], row) for at, row in draw.permutation(places))
 
@@ -109,7 +111,7 @@ class Reader:
         window: list[int] = []
         held = 0
         for index in order.tolist():
-            if window and held + self._shards.sizes[index] > WINDOW_EXAMPLES:
+            if window and held + self._shards.sizes[index] > self._window:
                 yield window
                 window, held = [], 0
             window.append(index)
