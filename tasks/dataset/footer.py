@@ -1,0 +1,119 @@
+"""What a shard says about itself in its footer, and the one schema it may have."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tasks.failures import Impossible
+
+MAX_EXAMPLES = 4096
+
+_VERSION = "1"
+_KEY = b"dawn-chorus-shard"
+
+# More than any preset makes; a footer that claims more is not believed, and nothing is allocated for it.
+_MOST_PIXELS = 1 << 20
+_MOST_FEATURES = 1 << 12
+
+
+class ShardError(Impossible):
+    """Bytes that are no shard of this version, or examples that cannot stand in one shard."""
+
+
+@dataclass(frozen=True)
+class ShardFacts:
+    """A shard's footer. shape: (mel, frame) of each spectrogram.  label_counts: examples of each label, ascending."""
+
+    n_examples: int
+    label_counts: dict[int, int]
+    pipeline_digest: str
+    order_digest: str
+    shape: tuple[int, int]
+    n_features: int
+
+
+def schema_of(shape: tuple[int, int], n_features: int) -> pa.Schema:
+    """The columns of a shard whose examples have this shape and so many features."""
+    features = pa.list_(pa.field("element", pa.float32(), nullable=False), n_features)
+    types = {
+        "spectrogram": pa.binary(shape[0] * shape[1]),
+        "features": features,
+        "label": pa.int32(),
+        "recording": pa.string(),
+        "digest": pa.string(),
+        "group": pa.string(),
+        "chunk": pa.int32(),
+        "copy": pa.int32(),
+        "synthetic": pa.bool_(),
+    }
+    return pa.schema([pa.field(name, type_, nullable=False) for name, type_ in types.items()])
+
+
+def with_facts(schema: pa.Schema, facts: ShardFacts) -> pa.Schema:
+    """The schema with the facts in its footer."""
+    told = {
+        "version": _VERSION,
+        "n_examples": facts.n_examples,
+        "label_counts": {str(label): n for label, n in facts.label_counts.items()},
+        "pipeline_digest": facts.pipeline_digest,
+        "order_digest": facts.order_digest,
+        "shape": list(facts.shape),
+        "n_features": facts.n_features,
+    }
+    return schema.with_metadata({_KEY: json.dumps(told, separators=(",", ":"))})
+
+
+def facts_of(parquet: pq.ParquetFile) -> ShardFacts:
+    """The facts in a Parquet file's footer. Raises ShardError where it is no shard's or contradicts the file."""
+    told = (parquet.metadata.metadata or {}).get(_KEY)
+    if told is None:
+        raise ShardError("this Parquet file is no shard: its footer has no facts")
+    try:
+        facts = _facts(json.loads(told))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ShardError(f"the shard's footer cannot be understood: {error!r:.120}") from error
+    _refuse_other_files(parquet, facts)
+    return facts
+
+
+def _facts(told: dict[str, object]) -> ShardFacts:
+    if told["version"] != _VERSION:
+        raise ShardError(f"shard version {told['version']!r:.20} is not {_VERSION}; pack it again")
+    counts, shape = told["label_counts"], told["shape"]
+    if not isinstance(counts, dict) or not isinstance(shape, list):
+        raise TypeError("label_counts or shape")
+    n_mel, n_frames = (_count(size, _MOST_PIXELS) for size in shape)
+    facts = ShardFacts(
+        n_examples=_count(told["n_examples"], MAX_EXAMPLES),
+        label_counts={int(label): _count(n, MAX_EXAMPLES) for label, n in counts.items()},
+        pipeline_digest=_text(told["pipeline_digest"]),
+        order_digest=_text(told["order_digest"]),
+        shape=(n_mel, n_frames),
+        n_features=_count(told["n_features"], _MOST_FEATURES),
+    )
+    if n_mel * n_frames > _MOST_PIXELS or sum(facts.label_counts.values()) != facts.n_examples:
+        raise ValueError("counts do not add up")
+    return facts
+
+
+def _count(value: object, most: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise ValueError(f"{value!r:.40} is not a whole number from 1 to {most}")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.40} is not a text")
+    return value
+
+
+def _refuse_other_files(parquet: pq.ParquetFile, facts: ShardFacts) -> None:
+    if parquet.metadata.num_rows != facts.n_examples or parquet.metadata.num_row_groups != 1:
+        raise ShardError(f"the shard holds {parquet.metadata.num_rows} examples, its footer says {facts.n_examples}")
+    if not parquet.schema_arrow.equals(schema_of(facts.shape, facts.n_features), check_metadata=False):
+        raise ShardError(f"the shard's columns are {parquet.schema_arrow.names} of other names or types")

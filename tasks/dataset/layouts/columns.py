@@ -1,0 +1,115 @@
+"""Which column of somebody's csv means what, and what its cells say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tasks.dataset.layouts.layout import BadRowError, label_of
+
+# For each meaning the names understood, the preferred one first; case, spaces and hyphens do not matter.
+MEANINGS: dict[str, tuple[str, ...]] = {
+    "path": ("path", "filepath", "file_path", "uri", "file_name", "filename", "file", "recording"),
+    "label": ("primary_label", "label", "class", "category", "species", "scientific_name"),
+    "secondary": ("secondary_labels", "secondary_label", "secondary"),
+    "author": ("author", "recordist"),
+    "group": ("group", "group_id", "source_clip", "src_file"),
+    "fold": ("fold",),
+    "split": ("split",),
+}
+
+SPLIT_WORDS: dict[str, str] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("valid", "val", "validation", "dev", "development"), "valid"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
+}
+
+# Names that say nobody knows the name; joined, they would tie strangers into one group.
+_NOBODY = frozenset({"", "-", "?", "anonymous", "n/a", "na", "nan", "none", "null", "unknown"})
+
+_FOLD = re.compile(r"(\d{1,4})(?:\.0*)?", re.ASCII)
+_QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Positions of the columns understood; None where the csv has no such column."""
+
+    path: int
+    label: int
+    secondary: int | None
+    author: int | None
+    group: int | None
+    fold: int | None
+    split: int | None
+
+
+def columns(header: Sequence[str]) -> Columns | None:
+    """The columns of a header, or None when it lacks a path or a label.
+
+    >>> columns(["File Name", "Class", "fold"])
+    Columns(path=0, label=1, secondary=None, author=None, group=None, fold=2, split=None)
+    """
+    plain = [re.sub(r"[\s-]+", "_", name.strip().casefold()) for name in header]
+    found = {
+        meaning: next((plain.index(name) for name in names if name in plain), None)
+        for meaning, names in MEANINGS.items()
+    }
+    path, label = found.pop("path"), found.pop("label")
+    return None if path is None or label is None else Columns(path=path, label=label, **found)
+
+
+def fold_of(text: str) -> int | None:
+    """A fold's number, None for an empty cell. Raises BadRowError for anything but a whole number from 0 to 9999.
+
+    >>> fold_of("3"), fold_of("3.0"), fold_of("")
+    (3, 3, None)
+    """
+    text = text.strip()
+    if not text:
+        return None
+    match = _FOLD.fullmatch(text)
+    if match is None:
+        raise BadRowError(f"fold is not a number: {text!r:.40}")
+    return int(match[1])
+
+
+def split_of(text: str) -> str | None:
+    """`train`, `valid` or `test`, None for an empty cell. Raises BadRowError for a word that is none of `SPLIT_WORDS`.
+
+    >>> split_of("Validation")
+    'valid'
+    """
+    word = text.strip().casefold()
+    if not word:
+        return None
+    if word not in SPLIT_WORDS:
+        raise BadRowError(f"unknown split word: {text.strip()!r:.40}; use train, valid or test")
+    return SPLIT_WORDS[word]
+
+
+def name_of(text: str) -> str | None:
+    """An author's or group's name, None where the cell says that nobody knows it."""
+    name = " ".join(text.split())
+    return None if name.casefold() in _NOBODY else name
+
+
+def secondary_of(text: str, primary: str) -> tuple[str, ...]:
+    """Further labels in a cell: a list as Python prints it, or words between commas, semicolons or bars.
+
+    >>> secondary_of("['amerob', \\"Anna's\\", '']", "wren"), secondary_of("robin; wren", "wren")
+    (('amerob', "Anna's"), ('robin',))
+
+    Raises BadRowError for a label that `label_of` refuses.
+    """
+    text = text.strip()
+    if not text or text == "[]":
+        return ()
+    if text.startswith("["):
+        parts = [single or double for single, double in _QUOTED.findall(text)]
+    else:
+        parts = re.split(r"[,;|]", text)
+    labels = dict.fromkeys(label_of(part) for part in parts if part.strip())
+    labels.pop(primary, None)
+    return tuple(labels)

@@ -1,0 +1,166 @@
+"""Which files stand below a dataset's folder, asked a million times without asking the disk a million times."""
+
+from __future__ import annotations
+
+import os
+import stat
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.dataset.layouts.layout import BadRowError, is_storable
+
+# Decoded here, or known to be audio: a format libsndfile does not know is quarantined by name, not overlooked.
+# fmt: off
+_DECODED = (
+    ".aif", ".aifc", ".aiff", ".au", ".avr", ".caf", ".flac", ".mp2", ".mp3", ".oga", ".ogg", ".opus", ".paf", ".rf64",
+    ".snd", ".sph", ".voc", ".w64", ".wav", ".wave",
+)
+# fmt: on
+_KNOWN = (".3gp", ".aac", ".ac3", ".amr", ".ape", ".m4a", ".mka", ".mp4", ".mpc", ".wac", ".webm", ".wma", ".wv")
+AUDIO_SUFFIXES = frozenset(_DECODED + _KNOWN)
+
+# Left behind by archivers, servers and operating systems; hidden names (a leading dot) are skipped too.
+_JUNK_FOLDERS = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
+
+UNSTORABLE_NAME = "unprintable name: rename the file in plain UTF-8"
+
+# About 40 MB of names; folders beyond it are asked file by file, so memory has a bound.
+LISTED_NAMES = 300_000
+
+
+def is_audio_name(name: str) -> bool:
+    """Whether a file's name ends like a recording's, in any case.
+
+    >>> is_audio_name("20230521_043000.WAV"), is_audio_name("LICENSE")
+    (True, False)
+    """
+    return os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES  # noqa: PTH122 - a million times; Path costs ten times as much
+
+
+def is_junk_name(name: str) -> bool:
+    """Whether a name is hidden or a machine's own, and so never a recording or a class."""
+    return name.startswith(".") or name in _JUNK_FOLDERS
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """The names in one folder; `is_complete` is false where there were too many to keep."""
+
+    files: frozenset[str] = frozenset()
+    links: frozenset[str] = frozenset()
+    is_complete: bool = True
+
+
+class Files:
+    """The files below a root: finds the uri for a path somebody wrote down, and refuses what is not below the root."""
+
+    def __init__(self, root: Path, listed_names: int = LISTED_NAMES) -> None:
+        self.root = root.resolve()
+        self._prefix = self.root.as_posix().rstrip("/") + "/"
+        self._listings: dict[str, _Listing] = {}
+        self._names_left = listed_names
+        self._most_listings = max(listed_names, 1)
+
+    def uri(self, written: str) -> str:
+        """The uri of the file a path means, spelt as on disk.
+
+        written: relative to the root, or absolute below it; accents composed or not; a backslash for `/` where needed.
+        Raises BadRowError for a missing file, and for a path that leaves the root by `..`, absolutely or by a link.
+        """
+        for spelling in _spellings(self._relative(written)):
+            if self._has(spelling):
+                if not is_storable(spelling):
+                    raise BadRowError(UNSTORABLE_NAME)
+                return spelling
+        raise BadRowError("missing file")
+
+    def _relative(self, written: str) -> str:
+        if not written:
+            raise BadRowError("empty path")
+        if "\0" in written:
+            raise BadRowError("unreadable path: it holds a NUL character")
+        if written.startswith(self._prefix):
+            written = written[len(self._prefix) :]
+        if written.startswith("/") or written[1:3] in (":\\", ":/"):
+            raise BadRowError("outside the dataset folder: absolute path")
+        if ".." in written and ".." in written.replace("\\", "/").split("/"):
+            raise BadRowError("outside the dataset folder: '..' in the path")
+        return written
+
+    def _has(self, uri: str) -> bool:
+        folder, _, name = uri.rpartition("/")
+        listing = self._listing(folder)
+        if name in listing.files:
+            return True
+        if name not in listing.links and listing.is_complete:
+            return False
+        return self._is_file(uri)
+
+    def _listing(self, folder: str) -> _Listing:
+        listing = self._listings.get(folder)
+        if listing is None:
+            listing = self._read_listing(folder)
+            if len(self._listings) < self._most_listings:
+                self._listings[folder] = listing
+                self._names_left -= len(listing.files) + len(listing.links)
+        return listing
+
+    def _read_listing(self, folder: str) -> _Listing:
+        path = self.root / folder
+        try:
+            self._refuse_outside(path)
+            return _listing(path, self._names_left)
+        except PermissionError as error:
+            raise BadRowError(f"cannot be opened: {error.strerror}") from error
+        except OSError:
+            return _Listing()
+
+    def _is_file(self, uri: str) -> bool:
+        """Asks the disk: for links, and for folders too long to list. The folder itself is known to be inside."""
+        path = self._prefix + uri
+        try:
+            mode = os.lstat(path).st_mode
+        except OSError:
+            return False
+        if not stat.S_ISLNK(mode):
+            return stat.S_ISREG(mode)
+        self._refuse_outside(Path(path))
+        return Path(path).is_file()
+
+    def _refuse_outside(self, path: Path) -> None:
+        try:
+            is_inside = path.resolve().is_relative_to(self.root)
+        except RuntimeError:  # a loop of links, on Python below 3.13
+            is_inside = False
+        if not is_inside:
+            raise BadRowError("outside the dataset folder: a link leads out of it")
+
+
+def _spellings(path: str) -> Iterator[str]:
+    """The ways a path may be spelt on disk, the written one first."""
+    yield from dict.fromkeys(_tidy(spelt) for spelt in (path, path.replace("\\", "/")))
+    if not path.isascii():
+        for form in ("NFC", "NFD"):
+            yield _tidy(unicodedata.normalize(form, path.replace("\\", "/")))
+
+
+def _tidy(path: str) -> str:
+    if "//" in path or path.startswith("./") or "/./" in path:
+        return "/".join(part for part in path.split("/") if part not in ("", "."))
+    return path
+
+
+def _listing(folder: Path, most_names: int) -> _Listing:
+    files: set[str] = set()
+    links: set[str] = set()
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if len(files) + len(links) >= most_names:
+                return _Listing(is_complete=False)
+            if entry.is_symlink():
+                links.add(entry.name)
+            elif entry.is_file(follow_symlinks=False):
+                files.add(entry.name)
+    return _Listing(frozenset(files), frozenset(links))

@@ -1,0 +1,154 @@
+"""A csv that names files and labels: BirdCLEF's, Hugging Face's, ESC-50's, or somebody's own."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice, product
+from pathlib import Path
+
+from tasks.dataset.layouts.columns import Columns, columns, fold_of, name_of, secondary_of, split_of
+from tasks.dataset.layouts.files import Files, is_junk_name
+from tasks.dataset.layouts.layout import BadRow, BadRowError, LayoutError, Row, label_of, printable
+from tasks.dataset.layouts.table import Table, open_table
+
+# A csv in a folder of this name describes the folder above it, as in ESC-50 and UrbanSound8K.
+METADATA_FOLDERS = ("meta", "metadata")
+
+_SAMPLED_ROWS = 500
+_MOST_FOLDERS = 64
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a csv's paths begin: in a folder below the root, and perhaps in a folder for each label."""
+
+    folder: str = ""
+    by_label: bool = False
+
+    def written(self, path: str, label: str) -> str:
+        if path.startswith("/"):
+            return path
+        parts = (self.folder, label if self.by_label else "", path)
+        return "/".join(part for part in parts if part)
+
+
+@dataclass(frozen=True)
+class LabelledCsv:
+    """The rows of a csv, each with a file that exists below the root."""
+
+    name: str
+    root: Path
+    notes: tuple[str, ...]
+    table: Table
+    columns: Columns
+    place: _Place
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        """Rows in the csv's order; a path listed a second time is a bad row.
+
+        Seen paths are kept as 16-byte digests, about 110 bytes each with their set: 1.1 GB at ten million rows.
+        """
+        files = Files(self.root)
+        seen: set[bytes] = set()
+        for line, fields in self.table.records():
+            if isinstance(fields, str):
+                yield BadRow(line, "", fields)
+                continue
+            try:
+                row = self._row(line, fields, files)
+                _refuse_seen(row.uri, seen)
+                yield row
+            except BadRowError as error:
+                yield BadRow(line, printable(fields[self.columns.path]), str(error))
+
+    def _row(self, line: int, fields: list[str], files: Files) -> Row:
+        at = self.columns
+        label = label_of(fields[at.label])
+        path = fields[at.path].strip()
+        if not path:
+            raise BadRowError("empty path")
+        return Row(
+            uri=files.uri(self.place.written(path, label)),
+            label=label,
+            secondary=() if at.secondary is None else secondary_of(fields[at.secondary], label),
+            author=None if at.author is None else name_of(fields[at.author]),
+            group=None if at.group is None else name_of(fields[at.group]),
+            fold=None if at.fold is None else fold_of(fields[at.fold]),
+            split=None if at.split is None else split_of(fields[at.split]),
+            line=line,
+        )
+
+
+def labelled_csv(path: Path) -> LabelledCsv:
+    """The layout of one csv; the root is its folder, or the folder above `meta` and `metadata`.
+
+    Raises LayoutError for a file that is no table, and for one without a path and a label column.
+    """
+    table = open_table(path)
+    found = columns(table.header)
+    if found is None:
+        raise LayoutError(
+            f"{path.name} has the columns {', '.join(table.header)}; one for the path (path, filename, file_name, …) "
+            "and one for the label (label, class, primary_label, …) are needed"
+        )
+    folder = path.parent.resolve()
+    root = folder.parent if folder.name in METADATA_FOLDERS else folder
+    place = _place(root, table, found)
+    return LabelledCsv(_name(path, table.header), root, tuple(_notes(table, found, place)), table, found, place)
+
+
+def _refuse_seen(uri: str, seen: set[bytes]) -> None:
+    digest = hashlib.blake2b(uri.encode(), digest_size=16).digest()
+    if digest in seen:
+        raise BadRowError("duplicate path: the csv lists it before")
+    seen.add(digest)
+
+
+def _name(path: Path, header: tuple[str, ...]) -> str:
+    if {"primary_label", "filename"} <= set(header):
+        return "BirdCLEF csv"
+    if path.name == "metadata.csv" and "file_name" in header:
+        return "Hugging Face metadata.csv"
+    return "csv of paths and labels"
+
+
+def _notes(table: Table, at: Columns, place: _Place) -> Iterator[str]:
+    used = {meaning: table.header[position] for meaning, position in vars(at).items() if position is not None}
+    yield f"{table.path.name}: " + ", ".join(f"{meaning} from `{column}`" for meaning, column in used.items())
+    if place.folder or place.by_label:
+        yield f"recordings are in {place.written('<path>', '<label>')}"
+    if table.encoding == "latin-1":
+        yield f"{table.path.name} is not UTF-8 and was read as Latin-1; check that its accents are right"
+
+
+def _place(root: Path, table: Table, at: Columns) -> _Place:
+    """The place where most of the first rows have their files; the plain one when none has."""
+    sample = [
+        (fields[at.path].strip(), fields[at.label].strip())
+        for _, fields in islice(table.records(), _SAMPLED_ROWS)
+        if not isinstance(fields, str)
+    ]
+    files = Files(root)
+    best, most = _Place(), 0
+    for folder, by_label in product(["", *_folders(root)], [False, True]):
+        place = _Place(folder, by_label)
+        hits = sum(_is_there(files, place.written(path, label)) for path, label in sample)
+        if hits > most:
+            best, most = place, hits
+        if most == len(sample):
+            break
+    return best
+
+
+def _folders(root: Path) -> list[str]:
+    found = (entry.name for entry in root.iterdir() if not is_junk_name(entry.name) and entry.is_dir())
+    return sorted(found)[:_MOST_FOLDERS]
+
+
+def _is_there(files: Files, written: str) -> bool:
+    try:
+        return bool(files.uri(written))
+    except BadRowError:
+        return False

@@ -1,0 +1,73 @@
+"""From a path somebody typed to the layout it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tasks.dataset.layouts.class_folders import class_folders
+from tasks.dataset.layouts.columns import columns
+from tasks.dataset.layouts.files import is_junk_name
+from tasks.dataset.layouts.labelled_csv import METADATA_FOLDERS, labelled_csv
+from tasks.dataset.layouts.layout import Layout, LayoutError
+from tasks.dataset.layouts.table import TABLE_SUFFIXES, open_table
+
+# A folder with several tables that would do is described by the one with the first of these names.
+_KNOWN_NAMES = ("train_metadata.csv", "metadata.csv", "labels.csv")
+
+
+def open_layout(path: Path) -> Layout:
+    """The layout of a dataset: a csv, a folder that holds one, or a folder of class folders.
+
+    Raises LayoutError where the path does not exist, holds no recordings, or is no layout known here.
+    """
+    if not path.exists():
+        raise LayoutError(f"{path} does not exist; give the dataset's folder or its csv")
+    if path.is_file():
+        if path.suffix.lower() not in TABLE_SUFFIXES:
+            raise LayoutError(f"{path} is a file but no csv; give the dataset's folder or its csv")
+        return labelled_csv(path)
+    if not path.is_dir():
+        raise LayoutError(f"{path} is neither a folder nor a csv; give the dataset's folder or its csv")
+    try:
+        table = _table(path)
+        return labelled_csv(table) if table else class_folders(path)
+    except OSError as error:
+        raise LayoutError(f"{path} cannot be opened: {error.strerror}") from error
+
+
+def _table(folder: Path) -> Path | None:
+    """The csv that describes a folder, None when its class folders do."""
+    tables = list(_tables(folder))
+    fitting = [path for path in tables if _fits(path)]
+    for name in _KNOWN_NAMES:
+        named = [path for path in fitting if path.name == name]
+        if named:
+            return named[0]
+    if len(fitting) > 1:
+        names = ", ".join(str(path.relative_to(folder)) for path in fitting)
+        raise LayoutError(f"{folder} holds several csv files with paths and labels: {names}; give the path of one")
+    if fitting:
+        return fitting[0]
+    if len(tables) == 1 and not _has_folders(folder):
+        return tables[0]  # opening it says which columns are missing
+    return None
+
+
+def _tables(folder: Path) -> Iterator[Path]:
+    """Csv and tsv files in a folder, then those in its metadata folders, each by name. A .txt has to be named."""
+    for place in (folder, *(folder / name for name in METADATA_FOLDERS)):
+        if place.is_dir():
+            found = (path for path in place.iterdir() if path.suffix.lower() in (".csv", ".tsv"))
+            yield from sorted(path for path in found if not is_junk_name(path.name) and path.is_file())
+
+
+def _fits(table: Path) -> bool:
+    try:
+        return columns(open_table(table).header) is not None
+    except LayoutError:
+        return False
+
+
+def _has_folders(folder: Path) -> bool:
+    return any(path.is_dir() and not is_junk_name(path.name) for path in folder.iterdir())

@@ -1,0 +1,219 @@
+"""Rows become recordings: each file's size, digest and length, and a count of the whole."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Protocol
+
+from tasks.dataset.layouts.layout import BadRow, Row
+from tasks.failures import MachineFault, Unusable
+
+_HASH_BLOCK_BYTES = 1 << 20
+_KNOWN_AT_ONCE = 1000
+
+# Not the file's doing: memory, handles, or a network folder that went away.
+_MACHINE_ERRORS = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN}
+)
+
+
+class Facts(Protocol):
+    """What a probe tells about a file's audio without decoding it."""
+
+    @property
+    def n_frames(self) -> int:
+        """Samples in each channel, >= 0."""
+
+    @property
+    def rate_hz(self) -> int:
+        """Samples a second, > 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What an earlier plan found out about a file; it holds while size and time of change are the same."""
+
+    size_bytes: int
+    mtime_ns: int
+    digest: str
+    n_frames: int
+    rate_hz: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A row whose file was read. digest: SHA-256 in hex. n_frames and rate_hz are 0 where the audio is unusable."""
+
+    row: Row
+    size_bytes: int
+    mtime_ns: int
+    digest: str
+    n_frames: int
+    rate_hz: int
+
+
+Lookup = Callable[[list[str]], dict[str, Known]]
+Probe = Callable[[Path], Facts]
+
+
+def recordings(
+    rows: Iterable[Row | BadRow], root: Path, known: Lookup, probe: Probe, n_threads: int
+) -> Iterator[Recording | BadRow]:
+    """Each row's recording, in the order of the rows; bad rows pass through and files that cannot be read become bad.
+
+    rows are taken a thousand at a time, so memory does not follow their number. known is asked once for each thousand,
+    in the calling thread, and files it knows with the same size and time of change are not opened. The others are
+    hashed and probed in n_threads threads; where probe raises Unusable the recording comes with no length, for the
+    worker will name the reason.
+    Raises MachineFault when the machine, not the file, is why it cannot be read.
+    """
+    from joblib import Parallel, delayed  # noqa: PLC0415 - a tenth of a second that a plan's importers need not pay
+
+    rows = iter(rows)
+    with Parallel(n_jobs=n_threads, backend="threading") as threads:
+        while batch := list(islice(rows, _KNOWN_AT_ONCE)):
+            uris = [row.uri for row in batch if isinstance(row, Row)]
+            found = known(uris) if uris else {}
+            yield from threads(delayed(_recording)(row, root, found.get(row.uri), probe) for row in batch)
+
+
+def _recording(row: Row | BadRow, root: Path, known: Known | None, probe: Probe) -> Recording | BadRow:
+    if isinstance(row, BadRow):
+        return row
+    try:
+        return _read(row, root / row.uri, known, probe)
+    except OSError as error:
+        if error.errno in _MACHINE_ERRORS:
+            raise MachineFault(f"{row.uri} cannot be read now: {error.strerror}; plan again later") from error
+        return BadRow(row.line, row.uri, f"cannot be read: {error.strerror or error}")
+
+
+def _read(row: Row, path: Path, known: Known | None, probe: Probe) -> Recording | BadRow:
+    before = path.stat()
+    if before.st_size == 0:
+        return BadRow(row.line, row.uri, "empty: 0 bytes")
+    if known is not None and (known.size_bytes, known.mtime_ns) == (before.st_size, before.st_mtime_ns):
+        return Recording(row, before.st_size, before.st_mtime_ns, known.digest, known.n_frames, known.rate_hz)
+    digest = file_digest(path)
+    n_frames, rate_hz = _length(path, probe)
+    after = path.stat()
+    if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        return BadRow(row.line, row.uri, "changed while it was read: plan again when nothing writes to it")
+    return Recording(row, after.st_size, after.st_mtime_ns, digest, n_frames, rate_hz)
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file's bytes in hex, read in blocks of 1 MiB. Raises OSError."""
+    digest = hashlib.sha256()
+    block = bytearray(_HASH_BLOCK_BYTES)
+    view = memoryview(block)
+    with path.open("rb", buffering=0) as handle:
+        # Read ahead where the system can be told; a mountain of files is read once, from end to end.
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(handle.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        while size := handle.readinto(block):
+            digest.update(view[:size])
+    return digest.hexdigest()
+
+
+def _length(path: Path, probe: Probe) -> tuple[int, int]:
+    try:
+        facts = probe(path)
+    except Unusable:
+        return 0, 0
+    return facts.n_frames, facts.rate_hz
+
+
+@dataclass
+class Summary:
+    """A running count of a manifest, for people and programs. Memory follows classes and named groups alone."""
+
+    n_recordings: int = 0
+    n_unmeasured: int = 0
+    size_bytes: int = 0
+    duration_s: float = 0.0
+    classes: Counter[str] = field(default_factory=Counter)
+    folds: Counter[int] = field(default_factory=Counter)
+    splits: Counter[str] = field(default_factory=Counter)
+    bad: Counter[str] = field(default_factory=Counter)
+    _named_groups: set[str] = field(default_factory=set)
+    _n_ungrouped: int = 0
+
+    def add(self, entry: Recording | BadRow) -> None:
+        """Counts one recording or bad row; a bad row by the kind before its reason's colon."""
+        if isinstance(entry, BadRow):
+            self.bad[entry.reason.partition(":")[0]] += 1
+            return
+        self.n_recordings += 1
+        self.size_bytes += entry.size_bytes
+        if entry.rate_hz > 0:
+            self.duration_s += entry.n_frames / entry.rate_hz
+        else:
+            self.n_unmeasured += 1
+        self._count(entry.row)
+
+    def _count(self, row: Row) -> None:
+        self.classes[row.label] += 1
+        if row.fold is not None:
+            self.folds[row.fold] += 1
+        if row.split is not None:
+            self.splits[row.split] += 1
+        group = row.group or row.author
+        if group is None:
+            self._n_ungrouped += 1
+        else:
+            self._named_groups.add(group)
+
+    @property
+    def n_groups(self) -> int:
+        """Groups and authors named in the data, and a group for each recording without one; copies not yet joined."""
+        return len(self._named_groups) + self._n_ungrouped
+
+    def lines(self) -> list[str]:
+        """What people read before they submit."""
+        hours = self.duration_s / 3600
+        lines = [
+            f"{self.n_recordings:,} recordings, {self.size_bytes / 1e6:,.1f} MB, {hours:,.2f} h",
+            f"{len(self.classes):,} classes{_extremes(self.classes)}",
+            f"{self.n_groups:,} groups",
+        ]
+        if self.folds:
+            lines.append("folds: " + ", ".join(f"{fold}: {n:,}" for fold, n in sorted(self.folds.items())))
+        if self.splits:
+            lines.append("split: " + ", ".join(f"{split}: {n:,}" for split, n in sorted(self.splits.items())))
+        if self.n_unmeasured:
+            lines.append(f"{self.n_unmeasured:,} recordings whose audio could not be measured; a worker will say why")
+        lines += [f"{n:,} rows not used: {kind}" for kind, n in sorted(self.bad.items())]
+        return lines
+
+    def as_dict(self) -> dict[str, object]:
+        """The same counts for `--json`; keys sorted, nothing rounded but the duration, to milliseconds."""
+        return {
+            "recordings": self.n_recordings,
+            "unmeasured": self.n_unmeasured,
+            "bytes": self.size_bytes,
+            "duration_s": round(self.duration_s, 3),
+            "groups": self.n_groups,
+            "classes": dict(sorted(self.classes.items())),
+            "folds": {str(fold): n for fold, n in sorted(self.folds.items())},
+            "splits": dict(sorted(self.splits.items())),
+            "bad_rows": dict(sorted(self.bad.items())),
+        }
+
+
+def _extremes(classes: Counter[str]) -> str:
+    if not classes:
+        return ""
+    (most, most_n), (least, least_n) = max(classes.items(), key=_by_count), min(classes.items(), key=_by_count)
+    return f", from {least} ({least_n:,}) to {most} ({most_n:,})"
+
+
+def _by_count(pair: tuple[str, int]) -> tuple[int, str]:
+    return pair[1], pair[0]
