@@ -30,14 +30,15 @@ def conv_stack(x: Tensor, filters: Sequence[int], *, name: str, momentum: float)
     return x
 
 
-def dense_stack(x: Tensor, units: Sequence[int], *, name: str, dropout: float) -> Tensor:
-    """For each number of units: a dense layer with ReLU, then dropout of that share of its outputs.
+def dense_stack(x: Tensor, units: Sequence[int], *, name: str, dropout: float | None) -> Tensor:
+    """For each number of units: a dense layer with ReLU, then dropout of that share of its outputs, or no dropout.
 
     x: (batch, n). Returns (batch, units[-1]).
     """
     for step, n_units in enumerate(units, 1):
         x = keras.layers.Dense(n_units, activation="relu", name=f"{name}_dense_{step}")(x)
-        x = keras.layers.Dropout(dropout, name=f"{name}_dropout_{step}")(x)
+        if dropout is not None:
+            x = keras.layers.Dropout(dropout, name=f"{name}_dropout_{step}")(x)
     return x
 
 

@@ -58,9 +58,9 @@ def _predicted(bundle: Bundle, shard: Shard, rows: slice) -> Predicted:
     inputs = as_keras_takes(prepared(raw, bundle.inputs, bundle.facts.scaling))
     return Predicted(
         probabilities=bundle.model.predict_on_batch(inputs),
-        truth=shard.labels[rows],
+        truth=shard.labels[rows].astype(np.int64),
         recordings=shard.recordings[rows],
         groups=shard.groups[rows],
         digests=shard.digests[rows],
-        chunks=shard.chunks[rows],
+        chunks=shard.chunks[rows].astype(np.int64),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -51,43 +52,43 @@ class ShardSet:
 
 
 def surveyed(paths: Sequence[Path]) -> ShardSet:
-    """The set these shards make up; empty ones are left out.
+    """The set these shards make up, from their footers.
 
-    Raises ShardError where a file is not a whole shard.
+    Raises ShardError where a file is not a shard; Impossible where they hold examples of several shapes.
     """
-    found = [(path, facts) for path in paths if (facts := shard_facts(path)).n_examples]
-    counts: dict[int, int] = {}
-    for _, facts in found:
-        for label, n in facts.label_counts.items():
-            counts[label] = counts.get(label, 0) + n
+    found = [shard_facts(path) for path in paths]
+    counts: Counter[int] = Counter()
+    for facts in found:
+        counts.update(facts.label_counts)
     return ShardSet(
-        paths=tuple(path for path, _ in found),
-        sizes=tuple(facts.n_examples for _, facts in found),
+        paths=tuple(paths),
+        sizes=tuple(facts.n_examples for facts in found),
         label_counts=dict(sorted(counts.items())),
-        pipeline_digests=frozenset(facts.pipeline_digest for _, facts in found),
-        shapes=_one_shape([facts.shape for _, facts in found]),
+        pipeline_digests=frozenset(facts.pipeline_digest for facts in found),
+        shapes=_one_shape({InputShapes(*facts.shape, facts.n_features) for facts in found}),
     )
 
 
-def _one_shape(shapes: Sequence[tuple[int, ...]]) -> InputShapes:
-    if len(set(shapes)) > 1:
-        raise Impossible(f"the shards hold spectrograms of {len(set(shapes))} sizes; pack them with one pipeline")
-    n_mels, n_frames = shapes[0] if shapes else (48, 128)
-    return InputShapes(n_mels, n_frames)
+def _one_shape(shapes: set[InputShapes]) -> InputShapes:
+    if len(shapes) > 1:
+        raise Impossible(f"the shards hold examples of {len(shapes)} shapes; pack them with one pipeline")
+    return shapes.pop() if shapes else InputShapes()
 
 
 class Reader:
     """Opens shards; keeps them open when all of them together are no more than a window."""
 
-    def __init__(self, shards: ShardSet) -> None:
+    def __init__(
+        self, shards: ShardSet, window: int = WINDOW_EXAMPLES, read: Callable[[Path], Shard] = read_shard
+    ) -> None:
         self._shards = shards
-        self._fits = shards.n_examples <= WINDOW_EXAMPLES
-        self.open: Callable[[Path], Shard] = lru_cache(maxsize=None if self._fits else 1)(read_shard)
+        self._window = window
+        self._open = lru_cache(maxsize=None)(read) if shards.n_examples <= window else read
 
     def in_order(self) -> Iterator[Row]:
         """Every row of every shard, as they stand."""
         for path in self._shards.paths:
-            shard = self.open(path)
+            shard = self._open(path)
             yield from ((shard, row) for row in range(len(shard.labels)))
 
     def shuffled(self, seed: int, epoch: int) -> Iterator[Row]:
@@ -101,7 +102,7 @@ class Reader:
 
     def _drawn(self, window: Sequence[int], draw: np.random.Generator) -> Iterator[Row]:
         # A frame of its own: what it holds is freed before the next window is opened.
-        shards = [self.open(self._shards.paths[index]) for index in window]
+        shards = [self._open(self._shards.paths[index]) for index in window]
         places = np.array([(at, row) for at, shard in enumerate(shards) for row in range(len(shard.labels))])
         yield from ((shards[at], row) for at, row in draw.permutation(places))
 
@@ -109,7 +110,7 @@ class Reader:
         window: list[int] = []
         held = 0
         for index in order.tolist():
-            if window and held + self._shards.sizes[index] > WINDOW_EXAMPLES:
+            if window and held + self._shards.sizes[index] > self._window:
                 yield window
                 window, held = [], 0
             window.append(index)

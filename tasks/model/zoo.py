@@ -42,6 +42,7 @@ def built_in(module: str) -> Builder:
 
 _ENTRIES = (
     ModelEntry("cnn", "four convolutions over the spectrogram, three dense layers", ("spectrogram",), built_in("cnn")),
+    ModelEntry("mlp", "three dense layers over the fifteen features", ("features",), built_in("mlp")),
 )
 MODELS: dict[str, ModelEntry] = {entry.name: entry for entry in _ENTRIES}
 

@@ -1,0 +1,21 @@
+"""The multilayer perceptron on the fifteen features."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from tasks.model import blocks
+from tasks.model.inputs import InputShapes
+
+UNITS = (64, 64, 64)
+DROPOUT = 0.3
+
+
+def build(shapes: InputShapes, n_classes: int) -> Any:
+    """An untrained keras.Model from features to class probabilities; 11,099 parameters at 27 classes."""
+    features = blocks.input_of("features", shapes)
+    x = blocks.dense_stack(features, UNITS[:-1], name="mlp", dropout=None)
+    x = blocks.dense_stack(x, UNITS[-1:], name="mlp_last", dropout=DROPOUT)
+    return keras.Model(features, blocks.class_probabilities(x, n_classes), name="mlp")

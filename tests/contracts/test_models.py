@@ -1,0 +1,115 @@
+"""What holds for every network of the zoo, and the tables the networks are built after."""
+
+from __future__ import annotations
+
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from tasks.model.bundle import BundleFacts, library_versions, read_bundle, write_bundle
+from tasks.model.inputs import INPUTS, InputShapes
+from tasks.model.prediction import predictions
+from tasks.model.spec import TrainingSettings, TrainingSpec
+from tasks.model.training import train
+from tasks.model.zoo import MODELS, entry
+from tests.model_shards import PIPELINE, examples, written
+
+# Keras 3.15 reads the learning rate and saves weights through a conversion that NumPy 2.4 deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+# The layer tables at 27 classes: type, output shape without the batch, parameters.
+TABLES = {
+    "cnn": [
+        ("InputLayer", (48, 128, 1), 0),
+        ("Conv2D", (46, 126, 16), 160),
+        ("BatchNormalization", (46, 126, 16), 64),
+        ("MaxPooling2D", (23, 63, 16), 0),
+        ("Conv2D", (21, 61, 32), 4_640),
+        ("BatchNormalization", (21, 61, 32), 128),
+        ("MaxPooling2D", (10, 30, 32), 0),
+        ("Conv2D", (8, 28, 64), 18_496),
+        ("BatchNormalization", (8, 28, 64), 256),
+        ("MaxPooling2D", (4, 14, 64), 0),
+        ("Conv2D", (2, 12, 128), 73_856),
+        ("BatchNormalization", (2, 12, 128), 512),
+        ("MaxPooling2D", (1, 6, 128), 0),
+        ("GlobalAveragePooling2D", (128,), 0),
+        ("Dense", (512,), 66_048),
+        ("Dropout", (512,), 0),
+        ("Dense", (512,), 262_656),
+        ("Dropout", (512,), 0),
+        ("Dense", (128,), 65_664),
+        ("Dropout", (128,), 0),
+        ("Dense", (27,), 3_483),
+    ],
+    "mlp": [
+        ("InputLayer", (15,), 0),
+        ("Dense", (64,), 1_024),
+        ("Dense", (64,), 4_160),
+        ("Dense", (64,), 4_160),
+        ("Dropout", (64,), 0),
+        ("Dense", (27,), 1_755),
+    ],
+}
+TOTALS = {"cnn": (495_963, 495_483), "mlp": (11_099, 11_099)}
+
+every_model = pytest.mark.parametrize("name", sorted(MODELS))
+
+
+def row(layer):
+    return type(layer).__name__, tuple(layer.output.shape[1:]), layer.count_params()
+
+
+@pytest.mark.parametrize("name", sorted(TABLES))
+def test_the_layers_are_those_of_the_table(name):
+    model = entry(name).build(InputShapes(), 27)
+    assert [row(layer) for layer in model.layers] == TABLES[name]
+
+
+@pytest.mark.parametrize("name", sorted(TOTALS))
+def test_the_parameters_are_those_of_the_table(name):
+    model = entry(name).build(InputShapes(), 27)
+    trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    assert (model.count_params(), trainable) == TOTALS[name]
+
+
+@every_model
+def test_a_network_reads_what_its_entry_says_and_answers_with_probabilities(name):
+    shapes = InputShapes()
+    model = entry(name).build(shapes, 5)
+    assert tuple(tensor.name for tensor in model.inputs) == entry(name).inputs
+    draw = np.random.default_rng(0)
+    noise = [draw.random((3, *INPUTS[kind].shape(shapes)), np.float32) for kind in entry(name).inputs]
+    answer = model.predict_on_batch(noise[0] if len(noise) == 1 else noise)
+    assert answer.shape == (3, 5)
+    np.testing.assert_allclose(answer.sum(axis=1), 1, atol=1e-5)
+
+
+@every_model
+def test_layer_names_do_not_depend_on_what_was_built_before(name):
+    first, second = (entry(name).build(InputShapes(), 3) for _ in range(2))
+    assert [layer.name for layer in first.layers] == [layer.name for layer in second.layers]
+
+
+@every_model
+def test_a_network_is_trained_bundled_read_and_asked(name, tmp_path):
+    settings = TrainingSettings(epochs=12, batch=8, seed=3)
+    train_shards = written(tmp_path, examples(64), "train")
+    spec = TrainingSpec(name, ("a", "b"), train_shards, written(tmp_path, examples(16, first=200), "valid"), settings)
+    trained = train(spec, lambda epoch, figures: None, time.perf_counter)
+    facts = BundleFacts(
+        name, spec.labels, {}, PIPELINE, trained.scaling, settings, split_digest="d" * 64, versions=library_versions()
+    )
+    write_bundle(tmp_path / "model.keras", trained.model, facts)
+    bundle = read_bundle(tmp_path / "model.keras")
+    (answer,) = predictions(bundle, written(tmp_path, examples(20, first=300), "test"))
+    assert (answer.probabilities.argmax(axis=1) == answer.truth).mean() >= 0.9
+
+
+@every_model
+def test_other_sizes_of_spectrogram_and_other_numbers_of_classes_are_possible(name):
+    model = entry(name).build(InputShapes(n_mels=64, n_frames=96, n_features=20), 2)
+    assert isinstance(model, keras.Model)
+    assert model.output_shape == (None, 2)

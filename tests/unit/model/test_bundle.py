@@ -1,0 +1,173 @@
+"""A trained network and its facts in one file."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import replace
+from io import BytesIO
+
+import keras
+import numpy as np
+import pytest
+
+from tasks.failures import Impossible
+from tasks.model import archive
+from tasks.model.bundle import BundleError, BundleFacts, library_versions, read_bundle, write_bundle
+from tasks.model.inputs import InputShapes, Scaling
+from tasks.model.spec import TrainingSettings
+from tasks.model.zoo import entry
+
+# Keras 3.15 saves weights through a conversion that NumPy 2.4 deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+FACTS = BundleFacts(
+    model="cnn",
+    labels=("Sayornis nigricans", "Grüner Zilpzalp"),
+    preset={"rate_hz": 32_000, "mel": {"n_mels": 48, "low_hz": 500.0}},
+    pipeline_digest="a" * 64,
+    scaling=Scaling(feature_means=(1.5, -2.0), feature_deviations=(0.1, 3.0)),
+    settings=TrainingSettings(seed=7),
+    split_digest="c" * 64,
+    fold=2,
+    best_epoch=9,
+    versions=library_versions(),
+)
+
+
+def network(seed=1):
+    keras.utils.set_random_seed(seed)
+    return entry("cnn").build(InputShapes(), 2)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    path = tmp_path_factory.mktemp("bundle") / "whole.keras"
+    write_bundle(path, network(), FACTS)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def reading(tmp_path):
+    def read(content):
+        path = tmp_path / "some.keras"
+        path.write_bytes(content)
+        return read_bundle(path)
+
+    return read
+
+
+def changed(content, name, to):
+    with zipfile.ZipFile(BytesIO(content)) as members:
+        return archive.packed({**{member: members.read(member) for member in members.namelist()}, name: to})
+
+
+def test_what_was_written_is_read(reading, whole):
+    bundle = reading(whole)
+    assert bundle.facts == FACTS
+    assert (bundle.labels, bundle.pipeline_digest, bundle.facts.seed) == (FACTS.labels, "a" * 64, 7)
+    assert bundle.preset["mel"]["low_hz"] == 500.0
+    assert bundle.inputs == ("spectrogram",)
+    for read, written in zip(bundle.model.get_weights(), network().get_weights(), strict=True):
+        np.testing.assert_array_equal(read, written)
+
+
+def test_plain_keras_opens_it_and_predicts_the_same(tmp_path, whole):
+    path = tmp_path / "model.keras"
+    path.write_bytes(whole)
+    noise = np.random.default_rng(3).random((4, 48, 128, 1), np.float32)
+    plain = keras.saving.load_model(path)
+    np.testing.assert_array_equal(plain.predict_on_batch(noise), network().predict_on_batch(noise))
+
+
+def test_the_same_network_gives_the_same_bytes_also_after_it_was_read(tmp_path, reading, whole):
+    again = tmp_path / "again.keras"
+    write_bundle(again, network(), FACTS)
+    assert again.read_bytes() == whole
+    bundle = reading(whole)
+    write_bundle(again, bundle.model, bundle.facts)
+    assert again.read_bytes() == whole
+
+
+def test_a_bundle_knows_neither_when_nor_where_in_memory_it_was_written(whole):
+    with zipfile.ZipFile(BytesIO(whole)) as members:
+        assert {info.date_time for info in members.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        assert json.loads(members.read("metadata.json"))["date_saved"].startswith("1980")
+        text = members.read("config.json").decode()
+    addresses = [int(part.split(",")[0].split("}")[0]) for part in text.split('"shared_object_id":')[1:]]
+    assert addresses
+    assert max(addresses) < len(addresses)
+
+
+def test_another_seed_gives_another_bundle(tmp_path, whole):
+    write_bundle(tmp_path / "other.keras", network(seed=2), FACTS)
+    assert (tmp_path / "other.keras").read_bytes() != whole
+
+
+@pytest.mark.parametrize("kept", [0, 10, 1000, 0.5, 0.99])
+def test_a_bundle_cut_short_is_refused(reading, whole, kept):
+    end = int(len(whole) * kept) if isinstance(kept, float) else kept
+    with pytest.raises(BundleError, match="not a whole bundle"):
+        reading(whole[:end])
+
+
+def test_a_flipped_bit_in_the_weights_is_noticed(reading, whole):
+    damaged = bytearray(whole)
+    damaged[-len(whole) // 3] ^= 1
+    with pytest.raises(BundleError, match="not a whole bundle"):
+        reading(bytes(damaged))
+
+
+def test_a_plain_keras_file_is_no_bundle_and_the_missing_member_is_named(tmp_path):
+    network().save(tmp_path / "plain.keras")
+    with pytest.raises(BundleError, match=r"dawn_chorus\.json"):
+        read_bundle(tmp_path / "plain.keras")
+
+
+def test_a_member_too_many_is_refused(reading, whole):
+    with pytest.raises(BundleError, match="holds"):
+        reading(changed(whole, "assets/run_me.py", b"print('hello')"))
+
+
+def test_a_zip_bomb_is_refused_before_it_swells(reading, whole):
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as bomb:
+        for name in archive.MEMBERS:
+            bomb.writestr(name, bytes(20_000_000))
+    assert len(buffer.getvalue()) < 100_000
+    with pytest.raises(BundleError, match="is compressed"):
+        reading(buffer.getvalue())
+
+
+def test_a_bundle_of_another_schema_is_refused_with_both_names(reading, whole):
+    with pytest.raises(BundleError, match=r"bundle 99.*bundle 1"):
+        reading(changed(whole, archive.FACTS, b'{"schema": "dawn-chorus bundle 99"}'))
+
+
+@pytest.mark.parametrize("facts", [b"", b"[]", b"{}", b"\xff", b'{"schema": "dawn-chorus bundle 1"}'])
+def test_facts_that_cannot_be_understood_are_refused(reading, whole, facts):
+    with pytest.raises(BundleError, match="cannot be understood"):
+        reading(changed(whole, archive.FACTS, facts))
+
+
+def test_as_many_labels_as_outputs_are_required(tmp_path):
+    write_bundle(tmp_path / "b.keras", network(), replace(FACTS, labels=("a", "b", "c")))
+    with pytest.raises(BundleError, match="2 classes apart and 3 are named"):
+        read_bundle(tmp_path / "b.keras")
+
+
+def test_code_in_a_network_is_never_run(tmp_path, reading, whole):
+    spectrogram = keras.Input((48, 128, 1), name="spectrogram")
+    flat = keras.layers.Flatten()(keras.layers.Lambda(lambda x: x * 2)(spectrogram))
+    write_bundle(tmp_path / "b.keras", keras.Model(spectrogram, keras.layers.Dense(2)(flat)), FACTS)
+    with pytest.raises(BundleError, match="Keras cannot open"):
+        read_bundle(tmp_path / "b.keras")
+
+
+def test_a_refused_bundle_fails_its_job_instead_of_being_tried_again():
+    assert issubclass(BundleError, Impossible)
+
+
+def test_a_bundle_that_is_not_there_is_the_machines_affair(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_bundle(tmp_path / "gone.keras")

@@ -1,0 +1,208 @@
+"""Training on small shards whose truth is known."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from tasks.dataset.shard import ShardError
+from tasks.failures import Impossible
+from tasks.model import feed
+from tasks.model.blocks import class_probabilities, input_of
+from tasks.model.spec import TrainingSettings, TrainingSpec
+from tasks.model.stream import Reader
+from tasks.model.training import train
+from tasks.model.zoo import MODELS, ModelEntry, UnknownModel
+from tests.model_shards import example, examples, written
+
+# Keras 3.15 reads the learning rate through a conversion that NumPy 2.4 deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+SETTINGS = TrainingSettings(epochs=3, batch=8, seed=1)
+TRAIN_IN_ITS_OWN_PROCESS = """
+import hashlib, sys, time
+from pathlib import Path
+from tasks.model.spec import TrainingSettings, TrainingSpec
+from tasks.model.training import train
+spec = TrainingSpec("cnn", ("a", "b"), (Path(sys.argv[1]),), (Path(sys.argv[2]),), TrainingSettings(3, 8, seed=1))
+weights = train(spec, lambda epoch, figures: None, time.perf_counter).model.get_weights()
+print(hashlib.sha256(b"".join(weight.tobytes() for weight in weights)).hexdigest())
+"""
+
+
+def silent(epoch, figures):
+    """Nobody listens."""
+
+
+def trained(spec, on_epoch=silent):
+    return train(spec, on_epoch, time.perf_counter)
+
+
+def small(shapes, n_classes):
+    """One dense layer on the loudness of each band: it compiles in no time."""
+    spectrogram = input_of("spectrogram", shapes)
+    bands = keras.layers.Flatten()(keras.layers.AveragePooling2D((1, shapes.n_frames))(spectrogram))
+    return keras.Model(spectrogram, class_probabilities(bands, n_classes))
+
+
+@pytest.fixture(autouse=True)
+def _small_is_in_the_zoo(monkeypatch):
+    monkeypatch.setitem(MODELS, "small", ModelEntry("small", "for tests", ("spectrogram",), small))
+
+
+@pytest.fixture
+def spec(tmp_path):
+    return TrainingSpec(
+        "small",
+        ("a", "b"),
+        written(tmp_path, examples(48), "train"),
+        written(tmp_path, examples(16, first=100), "valid"),
+        SETTINGS,
+    )
+
+
+def test_two_classes_that_differ_in_their_bands_are_told_apart(spec):
+    outcome = trained(replace(spec, model="cnn", settings=replace(SETTINGS, epochs=15)))
+    best = outcome.history[outcome.best_epoch - 1]
+    assert best["val_accuracy"] == 1.0
+    unseen = np.stack([example(number % 2, number).spectrogram for number in range(500, 520)])[..., np.newaxis]
+    assert (outcome.model.predict_on_batch(unseen / 255).argmax(axis=1) == np.arange(500, 520) % 2).all()
+
+
+def test_the_same_specification_gives_the_same_weights_in_any_process(spec):
+    spec = replace(spec, model="cnn")
+    here = trained(spec).model.get_weights()
+    again = trained(spec).model.get_weights()
+    for first, second in zip(here, again, strict=True):
+        np.testing.assert_array_equal(first, second)
+    paths = [str(spec.train_shards[0]), str(spec.valid_shards[0])]
+    there = subprocess.run(
+        [sys.executable, "-c", TRAIN_IN_ITS_OWN_PROCESS, *paths], check=True, capture_output=True, text=True
+    )
+    assert there.stdout.strip() == hashlib.sha256(b"".join(weight.tobytes() for weight in here)).hexdigest()
+
+
+def test_another_seed_gives_other_weights(spec):
+    one, other = (trained(replace(spec, settings=replace(SETTINGS, seed=seed))).model.get_weights() for seed in (1, 2))
+    assert not np.array_equal(one[0], other[0])
+
+
+def test_the_weights_of_the_epoch_with_the_lowest_validation_loss_are_kept(spec):
+    settings = replace(SETTINGS, epochs=8, learning_rate=3.0)
+    outcome = trained(replace(spec, settings=settings))
+    losses = [figures["val_loss"] for figures in outcome.history]
+    assert outcome.best_epoch == 1 + int(np.argmin(losses)) < len(losses)
+    until_best = trained(replace(spec, settings=replace(settings, epochs=outcome.best_epoch)))
+    for kept, then in zip(outcome.model.get_weights(), until_best.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(kept, then)
+
+
+def test_training_stops_when_validation_no_longer_improves(spec, tmp_path):
+    # Labels turned round: the better the training side is learnt, the worse this side gets.
+    turned = [replace(row, label=1 - row.label) for row in examples(16, first=100)]
+    settings = replace(SETTINGS, epochs=40, early_stop_patience=2, plateau_patience=1)
+    outcome = trained(replace(spec, valid_shards=written(tmp_path, turned, "turned"), settings=settings))
+    assert len(outcome.history) == outcome.best_epoch + 2 < 40
+    assert outcome.history[-1]["learning_rate"] < 1e-3
+
+
+def test_each_epoch_is_told_as_it_ends(spec):
+    told = []
+    outcome = trained(spec, lambda epoch, figures: told.append((epoch, figures)))
+    assert [epoch for epoch, _ in told] == [1, 2, 3]
+    assert set(told[0][1]) == {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"}
+    assert all(type(value) is float for _, figures in told for value in figures.values())
+    assert outcome.history == [{"epoch": epoch, **figures} for epoch, figures in told]
+
+
+def test_what_the_listener_raises_ends_the_training_and_is_passed_on(spec):
+    told = []
+
+    def cancel(epoch, figures):
+        told.append(epoch)
+        raise InterruptedError("cancelled")
+
+    with pytest.raises(InterruptedError, match="cancelled"):
+        trained(spec, cancel)
+    assert told == [1]
+
+
+def test_without_validation_the_fixed_number_of_epochs_is_trained_and_said(spec):
+    outcome = trained(replace(spec, valid_shards=()))
+    assert len(outcome.history) == outcome.best_epoch == 3
+    assert "val_loss" not in outcome.history[0]
+    assert any("no validation examples" in note for note in outcome.notes)
+
+
+def test_a_class_without_training_examples_is_said(spec):
+    outcome = trained(replace(spec, labels=("a", "b", "wren")))
+    assert any("no training example of wren" in note for note in outcome.notes)
+    assert outcome.model.output_shape == (None, 3)
+
+
+def test_figures_are_those_of_the_clock_that_was_given(spec):
+    ticks = itertools.count()
+    outcome = train(spec, silent, lambda: float(next(ticks)))
+    assert outcome.epoch_s == 2.0  # begin, validation, end
+    assert outcome.images_per_s == 48.0
+    assert outcome.peak_rss_bytes > 50e6
+    assert (outcome.parameters, outcome.trainable_parameters) == (98, 98)
+    assert outcome.device
+
+
+def test_a_loss_that_is_no_longer_a_number_fails_with_the_epoch_and_the_rate(spec):
+    with pytest.raises(Impossible, match=r"loss is (nan|inf) in epoch \d, at learning rate 3e\+38"):
+        trained(replace(spec, settings=replace(SETTINGS, learning_rate=3e38)))
+
+
+def test_one_class_only_is_impossible(spec, tmp_path):
+    lonely = written(tmp_path, [example(1, number) for number in range(10)], "lonely")
+    with pytest.raises(Impossible, match=r"of 1 classes \(b\)"):
+        trained(replace(spec, train_shards=lonely))
+
+
+def test_no_training_examples_are_impossible(spec):
+    with pytest.raises(Impossible, match=r"of 0 classes \(none\)"):
+        trained(replace(spec, train_shards=()))
+
+
+def test_shards_of_two_pipelines_are_not_mixed(spec, tmp_path):
+    other = written(tmp_path, examples(8), "other", pipeline="c" * 64)
+    with pytest.raises(Impossible, match="train on those of one"):
+        trained(replace(spec, valid_shards=other))
+
+
+def test_a_label_without_a_name_is_refused(spec, tmp_path):
+    with pytest.raises(Impossible, match="holds label 2, and only 2 labels are named"):
+        trained(replace(spec, train_shards=written(tmp_path, examples(9, n_classes=3), "three")))
+
+
+def test_an_unknown_model_is_refused(spec):
+    with pytest.raises(UnknownModel, match="oracle"):
+        trained(replace(spec, model="oracle"))
+
+
+def test_a_shard_that_goes_bad_after_the_survey_is_named_as_such(spec, monkeypatch):
+    def torn(path):
+        raise ShardError(f"{path.name} is torn")
+
+    monkeypatch.setattr(feed, "Reader", lambda shards: Reader(shards, read=torn))
+    with pytest.raises(ShardError, match=r"train-0\.parquet is torn"):
+        trained(spec)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("epochs", 0), ("batch", -1), ("label_smoothing", 1.0), ("plateau_factor", 1.0), ("seed", -1)],
+)
+def test_a_setting_that_cannot_be_trained_with_is_refused_by_name(name, value):
+    with pytest.raises(Impossible, match=rf"{name} {value} cannot be trained with"):
+        replace(SETTINGS, **{name: value})

@@ -1,0 +1,35 @@
+"""The list of networks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tasks.failures import Fail, verdict
+from tasks.model.inputs import INPUTS
+from tasks.model.zoo import MODELS, UnknownModel, entry
+
+
+def test_the_list_can_be_read_without_loading_keras():
+    program = (
+        "import sys, tasks.model.zoo, tasks.model.spec; sys.exit('keras' in sys.modules or 'tensorflow' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_model_is_found_by_its_name():
+    assert entry("cnn").name == "cnn"
+
+
+def test_an_unknown_model_fails_its_job_and_names_those_that_exist():
+    with pytest.raises(UnknownModel, match=r"'resnet'.*cnn") as caught:
+        entry("resnet")
+    assert isinstance(verdict(caught.value), Fail)
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=lambda model: model.name)
+def test_every_model_reads_inputs_that_exist(model):
+    assert model.inputs
+    assert set(model.inputs) <= set(INPUTS)
