@@ -48,7 +48,7 @@ def size(size_bytes: float) -> str:
     """An amount of storage in decimal units.
 
     >>> size(1_234_000_000)
-    '1.2\\xa0GB'
+    '1.23\\xa0GB'
     """
     for unit in ("B", "kB", "MB", "GB"):
         if size_bytes < 1000:
