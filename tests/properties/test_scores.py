@@ -8,7 +8,6 @@ from sklearn.metrics import accuracy_score, classification_report, confusion_mat
 
 from tasks.report.metrics import Evaluation, Judge, classification_table
 
-
 # how long a case takes says nothing here, and a busy machine would fail it
 unhurried = settings(deadline=None, max_examples=60)
 
