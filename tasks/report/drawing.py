@@ -147,4 +147,4 @@ def shortened(name: str, longest: int = _MAX_NAME) -> str:
 
 def names_width_px(names: list[str], font_px: float) -> float:
     """Room that the longest of these names needs at this font size, generously, in CSS pixels."""
-    return 12 + 0.58 * font_px * max((len(name) for name in names), default=0)
+    return 14 + 0.64 * font_px * max((len(name) for name in names), default=0)

@@ -36,8 +36,8 @@ def duration(seconds: float) -> str:
     >>> duration(0.25), duration(75), duration(7_500)
     ('0.25\\xa0s', '1\\xa0min 15\\xa0s', '2\\xa0h 05\\xa0min')
     """
-    if seconds < 60:
-        return f"{seconds:.2g}{_SPACE}s" if seconds < 10 else f"{seconds:.0f}{_SPACE}s"
+    if seconds < 59.5:
+        return f"{seconds:.2g}{_SPACE}s" if seconds < 9.95 else f"{seconds:.0f}{_SPACE}s"
     whole = round(seconds)
     if whole < 3600:
         return f"{whole // 60}{_SPACE}min {whole % 60:02d}{_SPACE}s"
@@ -48,7 +48,7 @@ def size(size_bytes: float) -> str:
     """An amount of storage in decimal units.
 
     >>> size(1_234_000_000)
-    '1.2\\xa0GB'
+    '1.23\\xa0GB'
     """
     for unit in ("B", "kB", "MB", "GB"):
         if size_bytes < 1000:

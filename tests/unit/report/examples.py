@@ -1,5 +1,6 @@
+"""Small reports with known scores, for the tests of this folder."""
+
 import numpy as np
-import pytest
 
 from tasks.report.metrics import Evaluation, Judge
 from tasks.report.page import (
@@ -14,13 +15,14 @@ from tasks.report.page import (
     SplitFacts,
 )
 
+LABELS = ("blackcap", "robin", "wren")
 HISTORY = tuple(
     {"loss": 3 / n, "accuracy": 1 - 1 / n, "val_loss": 3 / n + 0.02 * n * n, "val_accuracy": 0.8 - 0.7 / n}
     for n in range(1, 9)
 )
 
 
-def evaluation_of(labels, right: float = 0.75, n: int = 120) -> Evaluation:
+def evaluation_of(labels=LABELS, right: float = 0.75, n: int = 120) -> Evaluation:
     """An evaluation in which a known share of one-chunk recordings is right, the others called the next class."""
     truth = np.arange(n) % len(labels)
     said = np.where(np.arange(n) < right * n, truth, (truth + 1) % len(labels))
@@ -29,14 +31,14 @@ def evaluation_of(labels, right: float = 0.75, n: int = 120) -> Evaluation:
     return judge.evaluation(dict.fromkeys(range(len(labels)), 10))
 
 
-def jobs_of(model: str, labels, fold: int | None = None, right: float = 0.75) -> list[JobReport]:
+def jobs_of(model: str, labels=LABELS, fold: int | None = None, right: float = 0.75) -> list[JobReport]:
     return [
         JobReport("train", "done", model, fold, 42, device="CPU", timings={"epochs": 80.0}, history=HISTORY),
         JobReport("evaluate", "done", model, fold, 42, evaluation=evaluation_of(labels, right)),
     ]
 
 
-def report_of(labels, jobs=(), **changes) -> ReportData:
+def report_of(jobs=(), labels=LABELS, **changes) -> ReportData:
     classes = tuple(ClassFacts(label, 30, {"train": 50, "validation": 10, "test": 20}) for label in labels)
     facts = {
         "run": RunFacts("7f3a", "done", 42, presets={"birdclef2021": {"chunk_s": 5.0, "range_hz": [500, 12500]}}),
@@ -49,8 +51,3 @@ def report_of(labels, jobs=(), **changes) -> ReportData:
         "quarantined": (Quarantined("bad.ogg", "too short: 0.04 s"),),
     }
     return ReportData(**(facts | changes))
-
-
-@pytest.fixture
-def labels() -> tuple[str, ...]:
-    return ("blackcap", "robin", "wren")

@@ -1,0 +1,26 @@
+import doctest
+
+import pytest
+
+from tasks.report import drawing, figures, interval, models, wording
+
+
+@pytest.mark.parametrize("module", [drawing, figures, interval, models, wording])
+def test_the_examples_in_the_docstrings_are_true(module):
+    result = doctest.testmod(module)
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+@pytest.mark.parametrize(
+    ("share", "words"), [(0.0, "0"), (1.0, "100"), (0.004, "0.4"), (0.99999, "99.999"), (0.5, "50")]
+)
+def test_only_none_and_all_are_zero_and_a_hundred_percent(share, words):
+    assert wording.percent(share) == f"{words}\u00a0%"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0, "0 s"), (59.6, "1 min 00 s"), (3599.7, "1 h 00 min"), (3600, "1 h 00 min"), (12, "12 s")]
+)
+def test_durations_carry_over_to_the_next_unit(seconds, words):
+    assert wording.duration(seconds).replace("\u00a0", " ") == words
