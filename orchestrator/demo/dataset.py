@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from orchestrator.demo.sound import Studio
 
 _REVISION = 1  # raise it when the same arguments give other bytes
+_AUDIO, _TABLE, _NOTE = "train_audio", "train_metadata.csv", "ABOUT.txt"
+_UNFINISHED = ".unfinished-"
 _UNUSABLE_FILES = ("empty", "text", "truncated", "silent", "too-short", "unlabelled")
 
 
@@ -40,30 +42,33 @@ def make_dataset(folder: Path, seed: int = 2021, species: int = 27, recordings_p
 
     `train_metadata.csv` and `train_audio/<label>/<id>.ogg` (Vorbis, 32 kHz, mono, 6 to 12 s), the same bytes for the
     same arguments on one machine. Among them: one of each kind of trouble (`DemoFacts.broken`), one row twice, and
-    one exact copy under another name and recordist. The folder gets its name when it is complete.
+    one exact copy under another name and recordist. `ABOUT.txt` tells what it is, and that it is complete.
     Raises Impossible when the folder holds something else, or the numbers cannot be met.
     """
     recordings = planned(seed, species, recordings_per_species)
     about = _about(f"seed {seed}, {species} species, {recordings_per_species} recordings each, revision {_REVISION}")
-    facts = _facts(folder, recordings)
-    if _is_there(folder, about):
-        return facts
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as unfinished:
-        root = Path(unfinished, "dataset")
-        _write(root, seed, recordings)
-        (root / "ABOUT.txt").write_text(about, "utf-8")
-        root.replace(folder)
-    return facts
+    if not _is_there(folder, about):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=folder) as unfinished:
+            _write(Path(unfinished), seed, recordings)
+            Path(unfinished, _NOTE).write_text(about, "utf-8")
+            for name in (_AUDIO, _TABLE, _NOTE):  # the note comes last: where it is, all is
+                Path(unfinished, name).replace(folder / name)
+    return _facts(folder, recordings)
 
 
 def _is_there(folder: Path, about: str) -> bool:
-    note = folder / "ABOUT.txt"
+    note = folder / _NOTE
     if note.is_file() and note.read_text("utf-8") == about:
         return True
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or _others(folder)):
         raise Impossible(f"{folder} holds something that is not this demo; name a new folder or an empty one")
     return False
+
+
+def _others(folder: Path) -> list[Path]:
+    """What lies in a folder beside the remains of a demo whose process was killed."""
+    return [path for path in folder.iterdir() if not path.name.startswith(_UNFINISHED)]
 
 
 def _about(recipe: str) -> str:
@@ -88,16 +93,19 @@ def _facts(folder: Path, recordings: tuple[Planned, ...]) -> DemoFacts:
 def _write(root: Path, seed: int, recordings: tuple[Planned, ...]) -> None:
     from orchestrator.demo.sound import Studio  # noqa: PLC0415  numpy and libsndfile, only when there is work
 
-    studio, audio = Studio(seed), root / "train_audio"
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    studio, audio = Studio(seed), root / _AUDIO
+    threads = ThreadPoolExecutor(os.cpu_count())
+    try:
         for each, ogg in zip(recordings, threads.map(studio.recording, recordings), strict=True):
             _put(audio / each.row.filename, ogg)
+    finally:  # without the cancelling, Ctrl-C would wait for every song
+        threads.shutdown(cancel_futures=True)
     first = (audio / recordings[0].row.filename).read_bytes()
     _put(audio / _copy_row(recordings).filename, first)
     for name, ogg in _unusable_files(studio, first).items():
         _put(audio / row_of(0, name, 0).filename, ogg)
     rows = [each.row for each in recordings]
-    _write_csv(root / "train_metadata.csv", [*rows, rows[0], _copy_row(recordings), *_unusable_rows()])
+    _write_csv(root / _TABLE, [*rows, rows[0], _copy_row(recordings), *_unusable_rows()])
 
 
 def _put(path: Path, content: bytes) -> None:

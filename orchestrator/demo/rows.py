@@ -69,10 +69,12 @@ def planned(seed: int, species: int, per_species: int) -> tuple[Planned, ...]:
 
     Each species is recorded by all recordists but one, as far as its recordings suffice, so any two recordists hold
     every species; zealous recordists have more.
-    Raises Impossible for fewer than 2 or more than MOST_SPECIES species, or fewer than one recording of each.
+    Raises Impossible for fewer than 2 or more than MOST_SPECIES species, no recordings of each, or a seed below 0.
     """
     if not FEWEST_SPECIES <= species <= MOST_SPECIES:
         raise Impossible(f"{species} species cannot be invented; ask for {FEWEST_SPECIES} to {MOST_SPECIES}")
+    if seed < 0:
+        raise Impossible(f"seed {seed} is negative; ask for 0 or more")
     if per_species < 1:
         raise Impossible(f"{per_species} recordings per species are too few; ask for 1 or more")
     draw = Random(f"rows {seed}")  # noqa: S311  a plan to be repeated, not a secret

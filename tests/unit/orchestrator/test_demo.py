@@ -6,6 +6,7 @@ import csv
 import hashlib
 import subprocess
 import sys
+import time
 from collections import Counter, defaultdict
 from itertools import combinations
 from pathlib import Path
@@ -140,20 +141,36 @@ def test_a_folder_with_anything_else_in_it_is_refused_and_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_an_interrupted_demo_leaves_no_folder_with_the_final_name(tmp_path, monkeypatch):
+def test_an_interrupted_demo_stops_at_once_leaves_nothing_and_can_be_made_again(tmp_path, monkeypatch):
+    sung = []
+
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("orchestrator.demo.dataset._write_csv", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        make_dataset(tmp_path / "birds", species=2, recordings_per_species=1)
+    def counted(studio, each):
+        sung.append(each)
+        time.sleep(0.001)
+        return b""
+
+    monkeypatch.setattr("orchestrator.demo.sound.Studio.recording", counted)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("orchestrator.demo.dataset._put", interrupt)
+        make_dataset(tmp_path, species=MOST_SPECIES, recordings_per_species=50)
+    assert len(sung) < MOST_SPECIES * 50 / 2
     assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    assert make_dataset(tmp_path, species=2, recordings_per_species=1).n_recordings == 3
 
 
-@pytest.mark.parametrize(("species", "each"), [(1, 3), (MOST_SPECIES + 1, 3), (2, 0)])
-def test_numbers_that_cannot_be_met_are_refused_with_what_to_ask_for(tmp_path, species, each):
+def test_the_remains_of_a_killed_demo_do_not_stand_in_the_way(tmp_path):
+    (tmp_path / ".unfinished-abc").mkdir()
+    assert make_dataset(tmp_path, species=2, recordings_per_species=1).n_recordings == 3
+
+
+@pytest.mark.parametrize(("seed", "species", "each"), [(1, 1, 3), (1, MOST_SPECIES + 1, 3), (1, 2, 0), (-1, 2, 1)])
+def test_numbers_that_cannot_be_met_are_refused_with_what_to_ask_for(tmp_path, seed, species, each):
     with pytest.raises(Impossible, match="ask for"):
-        make_dataset(tmp_path, species=species, recordings_per_species=each)
+        make_dataset(tmp_path, seed, species, each)
 
 
 def test_importing_the_demo_does_not_import_numpy():

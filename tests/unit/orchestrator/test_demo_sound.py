@@ -172,6 +172,16 @@ def test_only_an_overdriven_microphone_makes_flat_tops(overdrive_db, is_flat):
     assert (np.sum(np.abs(samples) == np.abs(samples).max()) > 1_000) == is_flat
 
 
+def test_the_loudest_overdriven_recordings_decode_below_minus_1_dbfs():
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        sung = song(grammar("harmonics", 4_000, rng), singer(rng), 6.0, rng)
+        now = replace(CALM, overdrive_db=9)
+        samples = recorded(sung, None, replace(place(rng), gain_db=0.0), now, rng)
+        decoded = soundfile.read(io.BytesIO(ogg.encoded(samples, serial=1)))[0]
+        assert level_db(np.abs(decoded).max()) < -1, seed
+
+
 def test_a_bird_in_the_background_is_fainter_by_as_much_as_the_take_says():
     front, behind = (voice(Syllable(1.0, hz, hz)) for hz in (3_000, 3_100))
     rng = np.random.default_rng(1)
