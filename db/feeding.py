@@ -105,7 +105,7 @@ def take_jobs(database: Database, only_run: int | None = None) -> list[ReadyJob]
         rows = lock(connection, Job, *is_ready)
         move(connection, Job, rows, State.SENT, sent_at=now_s())
         kinds = sa.select(Job.id, Job.kind).where(Job.id.in_([row.id for row in rows]))
-        kind_of = dict(connection.execute(kinds).tuples().all())
+        kind_of = {row.id: row.kind for row in connection.execute(kinds)}
         return [ReadyJob(row.run, row.id, kind_of[row.id]) for row in rows]
 
 

@@ -168,19 +168,28 @@ def add_items(database: Database, run: int, pipeline: int, items: Iterable[ItemR
 
 
 def _find_done(connection: Connection, run: int) -> None:
-    digest = sa.select(Recording.digest).where(Recording.id == Item.recording_id).scalar_subquery()
-    is_made = sa.select(Artifact.id).where(
-        Artifact.recording_digest == digest, Artifact.span == Item.span, Artifact.pipeline_id == Item.pipeline_id,
-        Artifact.copy == Item.copy,
-    ).exists()  # fmt: skip
+    is_made = (
+        sa.select(Artifact.id)
+        .join(Recording, Recording.digest == Artifact.recording_digest)
+        .where(
+            Recording.id == Item.recording_id, Artifact.span == Item.span, Artifact.pipeline_id == Item.pipeline_id,
+            Artifact.copy == Item.copy,
+        )
+        .correlate(Item)
+        .exists()
+    )  # fmt: skip
     connection.execute(sa.update(Item).where(Item.run_id == run, is_made).values(state=State.DONE, finished_at=now_s()))
 
 
 def _find_quarantined(connection: Connection, run: int) -> None:
     """What the recording's bytes were blamed for holds for every run; that a file was gone or changed does not."""
+    any_before = sa.select(Item.id).where(Item.state == State.QUARANTINED, Item.run_id != run).limit(1)
+    if connection.execute(any_before).first() is None:
+        return
     before, there, here = aliased(Item), aliased(Recording), aliased(Recording)
     earlier = (
-        sa.select(before.reason)
+        sa.select(sa.func.min(before.reason))
+        .select_from(before)
         .join(there, there.id == before.recording_id)
         .join(here, here.digest == there.digest)
         .where(
@@ -188,12 +197,9 @@ def _find_quarantined(connection: Connection, run: int) -> None:
             before.state == State.QUARANTINED, before.run_id != run,
             ~before.reason.startswith("missing"), ~before.reason.startswith("changed"),
         )
-        .limit(1)
+        .correlate(Item)
         .scalar_subquery()
     )  # fmt: skip
-    any_before = sa.select(Item.id).where(Item.state == State.QUARANTINED, Item.run_id != run).limit(1)
-    if connection.execute(any_before).first() is None:
-        return
     connection.execute(
         sa.update(Item)
         .where(Item.run_id == run, Item.state == State.WAITING, earlier.is_not(None))

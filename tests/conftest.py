@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from db.session import Database
 from tests import services
 
 _NUMBERS = count(1)
@@ -46,3 +47,11 @@ def database_url(request: pytest.FixtureRequest) -> str:
     """An empty database; the test runs once in each kind."""
     url: str = request.getfixturevalue({"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param])
     return url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """An empty database, open; the test runs once in each kind."""
+    opened = Database(database_url)
+    yield opened
+    opened.close()

@@ -1,0 +1,288 @@
+"""The claim protocol, on SQLite and PostgreSQL alike."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from db import feeding, planning, status, steering
+from db.ledger import Outcome
+from db.planning import JobRow
+from db.schema import require_current, upgrade
+from db.session import Database, DatabaseUnusable
+from db.states import MAX_FAULTS, MAX_LOSSES, MAX_OWN_DEATHS, RunState, State
+from db.tables import Item, Table
+from orchestrator.watch import snapshot
+from tests.ledger_rows import another_run, counted_states, done, item_states, recording, small_run
+
+PACK, TRAIN, RENDER = (
+    JobRow("pack", fold=-1, side=0),
+    JobRow("train", "cnn", 0, -1, needs=(0,)),
+    JobRow("render", needs=(0, 1), even_failed=True),
+)
+
+
+def test_a_claimed_item_is_nobody_elses(database: Database) -> None:
+    small = small_run(database)
+    first = small.ledger("w1").claim_items(small.run, small.items)
+    second = small.ledger("w2").claim_items(small.run, small.items)
+    assert [claim.id for claim in first] == list(small.items)
+    assert second == []
+
+
+def test_a_claim_carries_what_the_work_needs(database: Database) -> None:
+    small = small_run(database)
+    [claim] = small.ledger().claim_items(small.run, small.items[:1])
+    assert (claim.root, claim.uri, claim.digest) == ("/data", "a/0.ogg", f"{0:064x}")
+    assert (claim.span, claim.copy, claim.fence, claim.is_made) == (0, 0, 1, False)
+
+
+def test_done_items_leave_an_artifact_and_are_done_in_the_next_run_too(database: Database) -> None:
+    small = small_run(database)
+    ledger = small.ledger()
+    assert ledger.settle_items([done(claim) for claim in ledger.claim_items(small.run, small.items)]) == len(
+        small.items
+    )
+    assert item_states(small) == [State.DONE] * 4
+    assert item_states(another_run(small.database, 4)) == [State.DONE] * 4
+
+
+def test_a_quarantined_recording_stays_so_in_the_next_run_unless_it_was_only_missing(database: Database) -> None:
+    small = small_run(database, 2)
+    ledger = small.ledger()
+    broken, gone = ledger.claim_items(small.run, small.items)
+    ledger.settle_items(
+        [Outcome(broken, State.QUARANTINED, "empty: 0 samples"), Outcome(gone, State.QUARANTINED, "missing: x")]
+    )
+    assert item_states(another_run(small.database, 2)) == [State.QUARANTINED, State.WAITING]
+
+
+def test_whoever_lost_the_lease_writes_nothing(database: Database) -> None:
+    small = small_run(database, 1)
+    slow = small.ledger("slow", lease_s=0.01)
+    [stale] = slow.claim_items(small.run, small.items)
+    time.sleep(0.05)
+    assert feeding.put_back_expired(small.database) == 1
+    fast = small.ledger("fast")
+    [fresh] = fast.claim_items(small.run, small.items)
+    assert slow.renew([stale]) == frozenset()
+    assert slow.settle_items([Outcome(stale, State.QUARANTINED, "wrong")]) == 0
+    assert fast.settle_items([done(fresh)]) == 1
+    assert item_states(small) == [State.DONE]
+
+
+def test_a_renewed_lease_does_not_run_out(database: Database) -> None:
+    small = small_run(database, 1)
+    ledger = small.ledger(lease_s=0.3)
+    claims = ledger.claim_items(small.run, small.items)
+    for _ in range(4):
+        time.sleep(0.15)
+        assert ledger.renew(claims) == {claims[0].id}
+        assert feeding.put_back_expired(small.database) == 0
+
+
+def test_three_deaths_of_its_own_making_quarantine_an_item(database: Database) -> None:
+    small = small_run(database, 1)
+    for attempt in range(MAX_OWN_DEATHS):
+        assert item_states(small) == [State.WAITING], attempt
+        small.ledger().claim_items(small.run, small.items)
+        small.ledger().bury_items(small.items, is_own=True, reason="signal 11 (SIGSEGV)")
+    assert item_states(small) == [State.QUARANTINED]
+    [entry] = status.quarantined(small.database, small.run)
+    assert "SIGSEGV" in entry.reason
+
+
+def test_batch_mates_of_a_killer_are_not_blamed_and_come_again_alone(database: Database) -> None:
+    small = small_run(database, 3)
+    small.ledger().claim_items(small.run, small.items)
+    small.ledger().bury_items(small.items, is_own=True, reason="signal 11 (SIGSEGV)")
+    assert item_states(small) == [State.WAITING] * 3
+    batches = feeding.take_batches(small.database, small.run, 10, 60.0)
+    assert [batch.items for batch in batches] == [(item,) for item in small.items]
+
+
+def test_unexplained_kills_blame_nobody_until_the_tenth(database: Database) -> None:
+    small = small_run(database, 1)
+    for _ in range(MAX_LOSSES - 1):
+        small.ledger().claim_items(small.run, small.items)
+        small.ledger().bury_items(small.items, is_own=False, reason="signal 9 (SIGKILL)")
+    assert item_states(small) == [State.WAITING]
+    small.ledger().claim_items(small.run, small.items)
+    small.ledger().bury_items(small.items, is_own=False, reason="signal 9 (SIGKILL)")
+    assert item_states(small) == [State.QUARANTINED]
+
+
+def test_the_machines_faults_are_retried_with_growing_pauses_and_never_quarantine(database: Database) -> None:
+    small = small_run(database, 1)
+    ledger = small.ledger()
+    for attempt in range(MAX_FAULTS):
+        assert item_states(small) == [State.WAITING], attempt
+        [claim] = ledger.claim_items(small.run, small.items)
+        ledger.settle_items([Outcome(claim, State.WAITING, "OSError: no space")])
+        assert feeding.take_batches(small.database, small.run, 10, 1.0) == []
+    assert item_states(small) == [State.FAILED]
+
+
+def test_the_tally_always_equals_the_rows(database: Database) -> None:
+    small = small_run(database, 6)
+    ledger = small.ledger()
+    feeding.take_batches(small.database, small.run, 1, 0.35)
+    one, two, three = ledger.claim_items(small.run, small.items[:3])
+    ledger.settle_items([done(one), Outcome(two, State.QUARANTINED, "silent"), Outcome(three, State.WAITING, "fault")])
+    ledger.claim_items(small.run, small.items[3:5])
+    feeding.release(small.database, "w1")
+    steering.cancel(small.database, small.run)
+    assert status.item_counts(small.database, small.run) == counted_states(small)
+    assert status.recording_counts(small.database, small.run)["total"] == 6
+
+
+def test_many_threads_claim_every_item_exactly_once(database: Database) -> None:
+    small = small_run(database, 60)
+
+    def claim_some(worker: int) -> list[int]:
+        ledger, found = small.ledger(f"w{worker}"), []
+        for start in range(0, 60, 5):
+            claims = ledger.claim_items(small.run, small.items[start : start + 5])
+            ledger.settle_items([done(claim) for claim in claims])
+            found += [claim.id for claim in claims]
+        return found
+
+    with ThreadPoolExecutor(4) as pool:
+        claimed = [item for found in pool.map(claim_some, range(4)) for item in found]
+    assert sorted(claimed) == list(small.items)
+    assert status.item_counts(small.database, small.run) == counted_states(small)
+    assert item_states(small) == [State.DONE] * 60
+
+
+def test_what_was_sent_and_lost_is_sent_again(database: Database) -> None:
+    small = small_run(database)
+    [batch] = feeding.take_batches(small.database, small.run, 5, 10.0)
+    assert batch.items == small.items
+    assert feeding.take_batches(small.database, small.run, 5, 10.0) == []
+    assert feeding.put_back_stale(small.database, Item, 60.0) == 0
+    assert feeding.put_back_stale(small.database, Item, -1.0) == len(small.items)
+    assert feeding.take_batches(small.database, small.run, 5, 10.0) == [batch]
+
+
+def test_jobs_come_in_the_order_of_their_needs(database: Database) -> None:
+    small = small_run(database, 1, [PACK, TRAIN, RENDER])
+    ledger = small.ledger()
+    assert feeding.take_jobs(small.database) == []
+    ledger.settle_items([done(claim) for claim in ledger.claim_items(small.run, small.items)])
+    for kind in ("pack", "train", "render"):
+        [ready] = feeding.take_jobs(small.database)
+        assert ready.kind == kind
+        claim = ledger.claim_job(small.run, ready.job)
+        assert claim is not None
+        assert ledger.claim_job(small.run, ready.job) is None
+        assert feeding.take_jobs(small.database) == []
+        assert ledger.settle_job(claim, State.DONE, result={"key": kind})
+    assert feeding.close_runs(small.database) == [small.run]
+    assert feeding.close_runs(small.database) == []
+    assert snapshot(small.database, small.run).run.state == RunState.DONE
+
+
+def test_a_failed_job_calls_off_those_that_need_it_but_not_the_report(database: Database) -> None:
+    small = small_run(database, 1, [PACK, TRAIN, RENDER])
+    ledger = small.ledger()
+    ledger.settle_items([done(claim) for claim in ledger.claim_items(small.run, small.items)])
+    [pack] = feeding.take_jobs(small.database)
+    claim = ledger.claim_job(small.run, pack.job)
+    assert claim is not None
+    ledger.settle_job(claim, State.FAILED, "no usable recording")
+    assert feeding.cancel_hopeless(small.database) == 1
+    [ready] = feeding.take_jobs(small.database)
+    assert ready.kind == "render"
+    report = ledger.claim_job(small.run, ready.job)
+    assert report is not None
+    ledger.settle_job(report, State.DONE, result={"key": "r"})
+    feeding.close_runs(small.database)
+    assert snapshot(small.database, small.run).run.state == RunState.FAILED
+
+
+def test_nothing_of_a_paused_run_is_sent_or_claimed_until_it_is_resumed(database: Database) -> None:
+    small = small_run(database)
+    steering.pause(small.database, small.run)
+    assert feeding.take_batches(small.database, small.run, 5, 10.0) == []
+    assert small.ledger().claim_items(small.run, small.items) == []
+    assert steering.resume(small.database, small.run)
+    assert len(small.ledger().claim_items(small.run, small.items)) == 4
+
+
+def test_a_cancelled_run_loses_its_claims_and_can_be_resumed(database: Database) -> None:
+    small = small_run(database, 2)
+    claims = small.ledger().claim_items(small.run, small.items[:1])
+    assert steering.cancel(small.database, small.run)
+    assert not steering.cancel(small.database, small.run)
+    assert small.ledger().renew(claims) == frozenset()
+    assert item_states(small) == [State.RUNNING, State.CANCELLED]
+    assert steering.resume(small.database, small.run)
+    assert item_states(small) == [State.RUNNING, State.WAITING]
+
+
+def test_retry_puts_back_what_did_not_succeed_and_forgets_its_past(database: Database) -> None:
+    small = small_run(database, 2)
+    ledger = small.ledger()
+    good, bad = ledger.claim_items(small.run, small.items)
+    ledger.settle_items([done(good), Outcome(bad, State.QUARANTINED, "empty: 0 samples")])
+    feeding.close_runs(small.database)
+    assert steering.retry(small.database, small.run) == 1
+    assert item_states(small) == [State.DONE, State.WAITING]
+    assert snapshot(small.database, small.run).run.state == RunState.ACTIVE
+
+
+def test_a_run_without_one_usable_recording_failed(database: Database) -> None:
+    small = small_run(database, 1)
+    [claim] = small.ledger().claim_items(small.run, small.items)
+    small.ledger().settle_items([Outcome(claim, State.QUARANTINED, "empty: 0 samples")])
+    feeding.close_runs(small.database)
+    assert snapshot(small.database, small.run).run.state == RunState.FAILED
+
+
+def test_a_discarded_plan_leaves_nothing(database: Database) -> None:
+    small = small_run(database, 1)
+    run = planning.begin_run(small.database, 1, 1, {})
+    planning.discard_run(small.database, run)
+    assert [line.id for line in status.run_lines(small.database)] == [small.run]
+
+
+def test_a_recording_with_other_facts_is_another_row_and_the_newest_is_known(database: Database) -> None:
+    small = small_run(database, 1)
+    changed = recording(0).__class__(**{**recording(0).__dict__, "digest": "e" * 64, "size_bytes": 7})
+    first = list(planning.keep_recordings(small.database, 1, [recording(0)]))
+    second = list(planning.keep_recordings(small.database, 1, [changed]))
+    assert first != second
+    assert planning.known_files(small.database, 1, ["a/0.ogg"])["a/0.ogg"].digest == "e" * 64
+
+
+def test_metrics_are_written_once_an_epoch_and_replaced_when_written_again(database: Database) -> None:
+    small = small_run(database, 1, [PACK])
+    ledger = small.ledger()
+    ledger.settle_items([done(claim) for claim in ledger.claim_items(small.run, small.items)])
+    claim = ledger.claim_job(small.run, feeding.take_jobs(small.database)[0].job)
+    assert claim is not None
+    ledger.write_metrics(claim, 1, {"loss": 2.0})
+    ledger.write_metrics(claim, 1, {"loss": 1.0, "accuracy": 0.5})
+    assert list(status.metrics(small.database, claim.id)) == [(1, "accuracy", 0.5), (1, "loss", 1.0)]
+
+
+def test_the_migrations_make_the_tables_that_the_code_uses(database: Database) -> None:
+    upgrade(database)
+    require_current(database)
+    with database.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Table.metadata) == []
+
+
+def test_an_empty_and_a_newer_database_are_refused_in_a_sentence(database: Database) -> None:
+    with pytest.raises(DatabaseUnusable, match="db upgrade"):
+        require_current(database)
+    upgrade(database)
+    with database.write() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    for refuse in (require_current, upgrade):
+        with pytest.raises(DatabaseUnusable, match="newer than this code"):
+            refuse(database)

@@ -1,0 +1,93 @@
+"""A small ledger for tests: one dataset, a run of some items, and jobs when asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from db import planning
+from db.ledger import ItemClaim, Ledger, Outcome, StripFacts
+from db.planning import ItemRow, JobRow, RecordingRow
+from db.schema import upgrade
+from db.session import Database
+from db.states import State
+
+
+@dataclass(frozen=True)
+class SmallRun:
+    """A planned run and the ids of its items."""
+
+    database: Database
+    run: int
+    items: tuple[int, ...]
+
+    def ledger(self, worker: str = "w1", lease_s: float = 60.0) -> Ledger:
+        return Ledger(self.database, worker, lease_s)
+
+
+def recording(number: int) -> RecordingRow:
+    """The n-th recording; its digest follows from its number."""
+    return RecordingRow(
+        f"a/{number}.ogg",
+        "wren" if number % 2 else "robin",
+        "Ann",
+        None,
+        None,
+        None,
+        1000,
+        1,
+        f"{number:064x}",
+        32_000,
+        32_000,
+    )
+
+
+def small_run(database: Database, n_items: int = 4, jobs: Sequence[JobRow] = ()) -> SmallRun:
+    """One active run of one-span recordings, in tables that are up to date."""
+    upgrade(database)
+    return another_run(database, n_items, jobs)
+
+
+def another_run(database: Database, n_items: int, jobs: Sequence[JobRow] = ()) -> SmallRun:
+    """A further run over the same recordings."""
+    dataset = planning.keep_dataset(database, "/data", "folder per class")
+    pipeline = planning.keep_pipeline(database, "p" * 64, "birdclef2021", {"name": "birdclef2021"})
+    run = planning.begin_run(database, dataset, pipeline, {"models": ["cnn"]})
+    ids = list(planning.keep_recordings(database, dataset, map(recording, range(n_items))))
+    rows = [ItemRow(row, 0, 0, -1, number % 3, "Ann", number, 0.1) for number, row in enumerate(ids)]
+    planning.add_items(database, run, pipeline, rows)
+    planning.activate_run(
+        database,
+        run,
+        jobs,
+        labels=["robin", "wren"],
+        split={"digest": "s" * 64},
+        facts={"recordings": n_items, "items": n_items},
+    )
+    return SmallRun(database, run, tuple(item_ids(database, run)))
+
+
+def item_ids(database: Database, run: int) -> list[int]:
+    """Ids of the run's items, in order."""
+    with database.read() as connection:
+        rows = connection.exec_driver_sql(f"SELECT id FROM item WHERE run_id = {run} ORDER BY id")
+        return [row[0] for row in rows]
+
+
+def item_states(small: SmallRun) -> list[str]:
+    """States of the run's items, in the order of their ids."""
+    with small.database.read() as connection:
+        rows = connection.exec_driver_sql(f"SELECT state FROM item WHERE run_id = {small.run} ORDER BY id")
+        return [row[0] for row in rows]
+
+
+def counted_states(small: SmallRun) -> dict[str, int]:
+    """What the tally must say: the rows, counted."""
+    states = item_states(small)
+    return {str(state): states.count(state) for state in State}
+
+
+def done(claim: ItemClaim) -> Outcome:
+    """The outcome of a strip that stands in the store."""
+    key = f"strips/{claim.digest[:4]}/{claim.digest}-{claim.span}-{claim.copy}.png"
+    return Outcome(claim, State.DONE, strip=StripFacts(key, 10, "f" * 64, 1))
