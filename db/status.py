@@ -161,7 +161,7 @@ def metrics(database: Database, job: int) -> Iterator[tuple[int, str, float]]:
     columns = (Metric.epoch, Metric.name, Metric.value)
     with database.read() as connection:
         query = sa.select(*columns).where(Metric.job_id == job).order_by(Metric.epoch, Metric.name)
-        yield from [row._tuple() for row in connection.execute(query)]
+        yield from [(row.epoch, row.name, row.value) for row in connection.execute(query)]
 
 
 def n_artifacts(database: Database, run: int) -> int:
@@ -222,4 +222,4 @@ def strip_keys(database: Database, run: int) -> Iterator[tuple[str, str]]:
         .distinct()
     )
     with database.read() as connection:
-        yield from [row._tuple() for row in connection.execute(query)]
+        yield from [(row.key, row.sha256) for row in connection.execute(query)]

@@ -87,6 +87,10 @@ class Stack:
             argv = command(role, self._settings, name)
             self._workers[role.name] = self._child(name, argv, environment(role, self._settings))
 
+    def process_id(self, role: str) -> int:
+        """The id of the role's worker process."""
+        return self._workers[role].process.pid
+
     def start_flower(self, port: int) -> None:
         """Starts the monitor on this machine's own address, reading only."""
         argv = [

@@ -6,6 +6,7 @@ import ctypes
 import importlib
 import os
 import signal
+from collections.abc import Mapping
 from typing import Any
 
 from celery.signals import worker_init, worker_process_init
@@ -44,6 +45,6 @@ def _begin_child(**_: Any) -> None:
     _load(_IN_CHILD)
 
 
-def _load(modules: dict[str, tuple[str, ...]]) -> None:
+def _load(modules: Mapping[str, tuple[str, ...]]) -> None:
     for module in modules.get(Settings().role, ()):
         importlib.import_module(module)

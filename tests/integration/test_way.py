@@ -1,0 +1,142 @@
+"""Real worker processes, disturbed; what they leave must equal, byte for byte, what undisturbed ones leave."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from db import status
+from db.schema import upgrade
+from db.session import Database
+from db.states import RunState, State
+from orchestrator import plan
+from orchestrator.dispatch import Sender
+from orchestrator.session import Session
+from orchestrator.watch import Snapshot, summary
+from tests.integration.way import QUICK, Way, carried_out, dataset, files, home
+
+pytestmark = pytest.mark.integration
+
+KINDS = ("strips", "shards", "models", "evaluations")
+
+
+@pytest.fixture(scope="module")
+def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return dataset(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Session, Snapshot]]:
+    with home(tmp_path_factory.mktemp("undisturbed")) as session:
+        yield session, carried_out(session, tones)
+
+
+def _assert_same(session: Session, seen: Snapshot, undisturbed: tuple[Session, Snapshot]) -> None:
+    assert seen.run.state == RunState.DONE, [(job.kind, job.state, job.reason) for job in seen.jobs]
+    assert seen.items == undisturbed[1].items
+    assert files(session, *KINDS) == files(undisturbed[0], *KINDS)
+
+
+def test_a_run_leaves_strips_shards_a_model_scores_and_a_report(undisturbed: tuple[Session, Snapshot]) -> None:
+    session, seen = undisturbed
+    assert seen.run.state == RunState.DONE, [(job.kind, job.state, job.reason) for job in seen.jobs]
+    assert seen.items[State.DONE] == 36
+    assert {job.kind: job.state for job in seen.jobs} == dict.fromkeys(
+        ("pack", "train", "evaluate", "render"), State.DONE
+    )
+    found = summary(session.database, session.store, seen.run.id)
+    assert found["recordings"]["done"] == found["recordings"]["total"] == 36
+    assert 0 <= found["scores"]["cnn"]["accuracy"] <= 1
+    page = Path(found["report"]).read_text()
+    assert "tones" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_the_same_dataset_again_is_not_preprocessed_or_packed_again(
+    tones: Path, undisturbed: tuple[Session, Snapshot]
+) -> None:
+    session, first = undisturbed
+    before = files(session, *KINDS)
+    again = carried_out(session, tones, plan.Request(until="pack"))
+    assert again.run.state == RunState.DONE
+    assert again.items == first.items
+    assert files(session, *KINDS) == before
+    with session.database.read() as connection:
+        attempts = connection.exec_driver_sql(f"SELECT SUM(attempts) FROM item WHERE run_id = {again.run.id}")
+        assert attempts.scalar() == 0
+
+
+def test_a_broker_wiped_again_and_again_changes_nothing(
+    tones: Path, tmp_path: Path, undisturbed: tuple[Session, Snapshot]
+) -> None:
+    wiped: list[int] = []
+
+    def wipe(way: Way, seen: Snapshot) -> None:
+        n_final = len(seen.jobs) - sum(job.state in (State.WAITING, State.SENT, State.RUNNING) for job in seen.jobs)
+        stage = (36 - seen.n_open) // 12 + n_final
+        if stage not in wiped:
+            wiped.append(stage)
+            way.broker.flushall()
+
+    with home(tmp_path) as session:
+        _assert_same(session, carried_out(session, tones, disturb=wipe), undisturbed)
+    assert len(wiped) >= 4
+
+
+def test_a_cpu_worker_killed_in_the_middle_changes_nothing(
+    tones: Path, tmp_path: Path, undisturbed: tuple[Session, Snapshot]
+) -> None:
+    killed: list[int] = []
+
+    def kill(way: Way, seen: Snapshot) -> None:
+        worker = way.stack.process_id("cpu")
+        if seen.items[State.RUNNING] and len(killed) < 2 and worker not in killed:
+            os.kill(worker, signal.SIGKILL)
+            killed.append(worker)
+
+    with home(tmp_path) as session:
+        _assert_same(session, carried_out(session, tones, disturb=kill), undisturbed)
+    assert killed
+
+
+def test_every_message_delivered_twice_has_one_effect(
+    tones: Path, tmp_path: Path, undisturbed: tuple[Session, Snapshot]
+) -> None:
+    class SendsTwice(Sender):
+        def send(self, task: str, queue: str, messages: Sequence[dict[str, Any]]) -> int:
+            super().send(task, queue, messages)
+            return super().send(task, queue, messages)
+
+    with home(tmp_path) as session:
+        seen = carried_out(session, tones, sender=SendsTwice)
+        _assert_same(session, seen, undisturbed)
+        assert [job.attempts for job in seen.jobs] == [1] * len(seen.jobs)
+
+
+def test_postgresql_and_a_redis_by_its_url_leave_the_same(
+    tones: Path, tmp_path: Path, undisturbed: tuple[Session, Snapshot], postgres_url: str, redis_url: str
+) -> None:
+    database = Database(postgres_url)
+    upgrade(database)
+    database.close()
+    with home(tmp_path, database_url=postgres_url, broker_url=redis_url) as session:
+        _assert_same(session, carried_out(session, tones), undisturbed)
+
+
+def test_another_seed_trains_again_and_does_nothing_else_again(
+    tones: Path, undisturbed: tuple[Session, Snapshot]
+) -> None:
+    session, _ = undisturbed
+    before = files(session, *KINDS)
+    seen = carried_out(session, tones, plan.Request(seeds=(7,), training=QUICK.training))
+    after = files(session, *KINDS)
+    assert seen.run.state == RunState.DONE
+    assert {key.split("/")[0] for key in after.keys() - before.keys()} <= {"models", "evaluations"}
+    assert any(key.startswith("models/") for key in after.keys() - before.keys())
+    assert all(after[key] == digest for key, digest in before.items())
+    assert status.n_artifacts(session.database, seen.run.id) >= 36
