@@ -114,10 +114,10 @@ KINDS: dict[str, Callable[[np.random.Generator, float], Syllable]] = {
 }
 
 
-def centre_hz(bird: int) -> float:
+def pitch_hz(bird: int) -> float:
     """Where in 1,800 to 7,500 Hz a species sings: steps of the golden ratio keep any few of them far apart.
 
-    >>> [round(centre_hz(bird), -2) for bird in range(4)]
+    >>> [round(pitch_hz(bird), -2) for bird in range(4)]
     [1800.0, 4300.0, 2500.0, 6100.0]
     """
     return float(1_800 * (7_500 / 1_800) ** (bird * (np.sqrt(5) - 1) / 2 % 1))

@@ -9,7 +9,7 @@ import numpy as np
 from orchestrator.demo import rows
 from orchestrator.demo.ogg import encoded
 from orchestrator.demo.scene import Place, place, recorded, take
-from orchestrator.demo.song import RATE_HZ, Grammar, Samples, centre_hz, grammar, singer, song
+from orchestrator.demo.song import RATE_HZ, Grammar, Samples, grammar, pitch_hz, singer, song
 
 
 class Studio:
@@ -22,7 +22,7 @@ class Studio:
     def grammars(self) -> tuple[Grammar, ...]:
         """The song rules of every species there can be, in order."""
         birds = range(rows.MOST_SPECIES)
-        return tuple(grammar(rows.kind(bird), centre_hz(bird), self._rng("species", bird)) for bird in birds)
+        return tuple(grammar(rows.kind(bird), pitch_hz(bird), self._rng("species", bird)) for bird in birds)
 
     @cached_property
     def places(self) -> tuple[Place, ...]:
