@@ -139,10 +139,14 @@ def run(
     dry_run: DryRun = False, as_json: AsJson = False, flower: Flower = False, flower_port: FlowerPort = 5555,
 ) -> None:  # fmt: skip
     """Take a dataset through the whole way on this machine: plan, preprocess, pack, train, evaluate, report."""
+    from orchestrator.join import require_broker  # noqa: PLC0415
+
     wanted = _requested(models, preset, folds, (seed, seeds), split_seed, epochs, until)
     if dry_run:
         return _preview(settings, path, wanted, as_json=as_json)
     session = _opened(settings)
+    if not settings.is_broker_embedded:
+        require_broker(settings)
     number = _submitted(session, path, wanted)
     return _carry_out(session, number, as_json=as_json, flower_port=flower_port if flower else None)
 
@@ -186,13 +190,13 @@ def submit(
     watch: Annotated[bool, typer.Option("--watch", help="Follow the run.")] = False,
 ) -> None:  # fmt: skip
     """Plan a dataset and leave the work to a dispatcher and workers that run elsewhere."""
-    from orchestrator.dispatch import Sender  # noqa: PLC0415
+    from orchestrator.join import require_broker  # noqa: PLC0415
 
     wanted = _requested(models, preset, folds, (seed, seeds), split_seed, epochs, until)
     if dry_run:
         return _preview(settings, path, wanted, as_json=as_json)
     session = _opened(settings)
-    Sender(settings).require_broker()
+    require_broker(settings)
     number = _submitted(session, path, wanted)
     if watch:
         return _followed(session, number, as_json=as_json)

@@ -19,7 +19,7 @@ def become_worker(settings: Settings, role_name: str, concurrency: int | None) -
     role = ROLES.get(role_name)
     if role is None:
         raise UsageError(f"there is no role {role_name!r}; a worker is {' or '.join(ROLES)}")
-    _require_broker(settings)
+    require_broker(settings)
     if concurrency is not None:
         settings = settings.model_copy(update={"concurrency": concurrency})
     argv = command(role, settings, f"{role.name}-{os.getpid()}@{socket.gethostname()}")
@@ -27,7 +27,8 @@ def become_worker(settings: Settings, role_name: str, concurrency: int | None) -
     os.execvpe(argv[0], argv, environment(role, settings))  # noqa: S606  # our own command line
 
 
-def _require_broker(settings: Settings) -> None:
+def require_broker(settings: Settings) -> None:
+    """Raises BrokerUnreachable, saying what to do, unless the broker answers."""
     if settings.is_broker_embedded and not answers(settings.socket):
         raise BrokerUnreachable(
             f"no embedded broker is running for {settings.home}; start `orchestrator run` or "
