@@ -245,8 +245,8 @@ def _undecodable(recording: _Opened, n_read: int, error: soundfile.SoundFileErro
     _read_through(recording.file)
     said = str(error).removeprefix("Error : ")
     if is_at_end:
-        promise = f"before the {recording.facts.n_frames} frames its header promises"
-        return Inconsistent(f"{recording.name} ends after about {n_read} frames, {promise}: {said}")
+        promise = f"of the {recording.facts.n_frames} its header promises"
+        return Inconsistent(f"{recording.name} ends at or before frame {n_read} {promise}: {said}")
     return Unreadable(f"{recording.name} cannot be decoded beyond frame {n_read}: {said}")
 
 
