@@ -33,6 +33,7 @@ from threadpoolctl import threadpool_limits
 from tasks.audio.chunk import chunks, n_spans
 from tasks.audio.denoise import denoise
 from tasks.audio.features import features
+from tasks.audio.gate import check_passage
 from tasks.audio.preset import Preset, load_preset
 from tasks.audio.recording import decode, probe
 from tasks.audio.spectrogram import log_mel
@@ -66,6 +67,7 @@ def ours(path: Path, preset: Preset) -> tuple[Spent, Result]:
 def one_strip(path: Path, span: int, preset: Preset, spent: Spent) -> Result:
     with clock(spent, "decode"):
         passage = decode(path, preset, span)
+        check_passage(passage, path.name, span, preset)
     with clock(spent, "denoise"):
         pieces = chunks(denoise(passage, preset), span, preset)
     with clock(spent, "mel"):
