@@ -19,9 +19,7 @@ def drawn_folds(cohort: Cohort, n_folds: int) -> Ints:
     if cohort.n_groups < n_folds:
         raise SplitError(f"{cohort.n_groups} groups cannot fill {n_folds} folds; ask for fewer folds, or for none")
     refuse_unjudgeable(cohort)
-    by_group = _dealt(cohort, np.full(cohort.n_groups, -1), n_folds)
-    _fill_empty(cohort, by_group, n_folds)
-    return by_group[cohort.groups]
+    return _dealt(cohort, np.full(cohort.n_groups, -1), n_folds)[cohort.groups]
 
 
 def completed_folds(cohort: Cohort, given: Ints, n_folds: int) -> tuple[Ints, list[str]]:
@@ -90,19 +88,11 @@ def _dealt(cohort: Cohort, given: Ints, n_folds: int) -> Ints:
         bins.put(int(given[group]), cohort.census.classes(group))
 
     def reach(n_groups: int, bins: Bins) -> list[int]:
+        # The emptiest first: while there are as many groups as folds, no fold stays empty.
         return sorted(range(n_folds), key=lambda fold: (bins.load[fold], fold))[:n_groups]
 
     dealt = deal(cohort.census, bins, reach, given < 0)
     return np.where(given >= 0, given, dealt)
-
-
-def _fill_empty(cohort: Cohort, by_group: Ints, n_folds: int) -> None:
-    """Moves to each fold that got nothing the smallest group of the fold with the most groups."""
-    for fold in range(n_folds):
-        n_groups = np.bincount(by_group, minlength=n_folds)
-        if n_groups[fold] == 0:
-            spare = np.flatnonzero(by_group == n_groups.argmax())
-            by_group[spare[cohort.census.size[spare].argmin()]] = fold
 
 
 def _keep_learned(cohort: Cohort, by_group: Ints, sides: Ints) -> None:
