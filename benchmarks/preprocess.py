@@ -30,11 +30,12 @@ import scipy.fft
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
-from tasks.audio.chunk import chunks
+from tasks.audio.chunk import chunks, n_spans
 from tasks.audio.denoise import denoise
 from tasks.audio.features import features
+from tasks.audio.gate import check_passage
 from tasks.audio.preset import Preset, load_preset
-from tasks.audio.recording import decode
+from tasks.audio.recording import decode, probe
 from tasks.audio.spectrogram import log_mel
 from tasks.audio.strip import Strip, encode
 from tasks.failures import Unusable
@@ -52,19 +53,30 @@ def clock(spent: Spent, step: str) -> Iterator[None]:
     spent[step] += 1000 * (time.process_time() - begin)
 
 
+def spans(path: Path, preset: Preset) -> range:
+    facts = probe(path)
+    return range(n_spans(facts.n_frames, facts.rate_hz, path.stat().st_size, preset))
+
+
 def ours(path: Path, preset: Preset) -> tuple[Spent, Result]:
     spent: Spent = defaultdict(float)
+    strips = [one_strip(path, span, preset, spent) for span in spans(path, preset)]
+    return spent, (np.concatenate([one[0] for one in strips]), np.concatenate([one[1] for one in strips]))
+
+
+def one_strip(path: Path, span: int, preset: Preset, spent: Spent) -> Result:
     with clock(spent, "decode"):
-        passage = decode(path, preset, 0)
+        passage = decode(path, preset, span)
+        check_passage(passage, path.name, span, preset)
     with clock(spent, "denoise"):
-        pieces = chunks(denoise(passage, preset), 0, preset)
+        pieces = chunks(denoise(passage, preset), span, preset)
     with clock(spent, "mel"):
         pictures = np.stack([log_mel(piece, preset) for piece in pieces])
     with clock(spent, "features"):
         rows = np.stack([features(piece, preset) for piece in pieces])
     with clock(spent, "png"):
-        encode(Strip(np.concatenate(list(pictures), axis=1), rows, "0" * 64, 0, 0, preset.digest, {}))
-    return spent, (pictures, rows)
+        encode(Strip(np.concatenate(list(pictures), axis=1), rows, "0" * 64, span, 0, preset.digest, {}))
+    return pictures, rows
 
 
 def theirs(path: Path, reference: ModuleType) -> tuple[Spent, Result]:
@@ -86,7 +98,7 @@ def theirs(path: Path, reference: ModuleType) -> tuple[Spent, Result]:
 def floor(path: Path, preset: Preset, pictures: np.ndarray) -> tuple[Spent, None]:
     spent: Spent = defaultdict(float)
     with clock(spent, "decode"):
-        n_samples = len(decode(path, preset, 0).samples)
+        n_samples = sum(len(decode(path, preset, span).span) for span in spans(path, preset))
     frames = np.ones((n_samples // 256 + 1, 1024), np.float32)
     with clock(spent, "denoise"):
         for low in range(0, len(frames), 128):

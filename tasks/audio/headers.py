@@ -49,6 +49,10 @@ def id3_bytes(head: bytes) -> int:
     return 10 + sum(bits << shift for bits, shift in zip(seven_bits, (21, 14, 7, 0), strict=True))
 
 
-def is_known_to_be_no_mp3(head: bytes) -> bool:
-    """True for the formats whose first bytes leave no doubt; with others libsndfile looks for MP3 frames, loudly."""
-    return head[:4] in (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"FORM", b"caff", b".snd")
+def has_familiar_beginning(head: bytes, first_frame: bytes) -> bool:
+    """True for the formats people record in; in anything else libmpg123 looks for MP3 frames, loudly.
+
+    first_frame: the bytes after the ID3v2 tag, see `id3_bytes`.
+    """
+    has_name = head[:4] in (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"FORM", b"caff", b".snd")
+    return has_name or (len(first_frame) > 1 and first_frame[0] == 0xFF and first_frame[1] >= 0xE0)

@@ -130,10 +130,10 @@ def _opened(path: Path) -> Iterator[_Opened]:
         if size_bytes == 0:
             raise Empty(f"{path.name} is 0 bytes long")
         head = os.pread(file, headers.HEAD_BYTES, 0)
-        with _sound(file, head, path.name) as sound:
+        first_frame = os.pread(file, headers.HEAD_BYTES, headers.id3_bytes(head))
+        with _sound(file, path.name, is_familiar=headers.has_familiar_beginning(head, first_frame)) as sound:
             facts = Facts(sound.frames, sound.samplerate, sound.channels, f"{sound.format}/{sound.subtype}")
             _check_promises(facts, head, size_bytes, path.name)
-            first_frame = os.pread(file, headers.HEAD_BYTES, headers.id3_bytes(head))
             yield _Opened(path.name, facts, sound, file, headers.has_estimated_length(first_frame, facts.format))
     finally:
         os.close(file)
@@ -151,9 +151,9 @@ def _file(path: Path) -> int:
         raise Missing(f"{str(path)!r:.200} is not a name a file can have") from error
 
 
-def _sound(file: int, head: bytes, name: str) -> soundfile.SoundFile:
+def _sound(file: int, name: str, *, is_familiar: bool) -> soundfile.SoundFile:
     try:
-        if headers.is_known_to_be_no_mp3(head):
+        if is_familiar:
             return soundfile.SoundFile(file, closefd=False)
         with _muted_stderr():
             return soundfile.SoundFile(file, closefd=False)
@@ -167,7 +167,10 @@ def _sound(file: int, head: bytes, name: str) -> soundfile.SoundFile:
 
 @contextlib.contextmanager
 def _muted_stderr() -> Iterator[None]:
-    """libmpg123 speaks to descriptor 2 about every file that is no MP3; nobody can act on that."""
+    """libmpg123 speaks to descriptor 2 about bytes that are no MP3, which nobody can act on.
+
+    The descriptor is the whole process's: muted for files of no known beginning only, and only while they are opened.
+    """
     with _stderr, contextlib.ExitStack() as stack:
         try:
             kept = os.dup(2)
@@ -207,7 +210,7 @@ def _mono(recording: _Opened, start: int, stop: int) -> Samples:
     """Frames from start to stop, or to the end of the recording, with the channels averaged: (n,) float32."""
     facts = recording.facts
     stop = min(stop, facts.n_frames)
-    if start >= stop > 0:
+    if start and start >= stop:
         raise Inconsistent(f"{recording.name} holds {facts.n_frames} frames; there is no span from {start} on")
     mono = np.empty(stop - start, np.float32)
     n_read = 0
@@ -242,8 +245,8 @@ def _undecodable(recording: _Opened, n_read: int, error: soundfile.SoundFileErro
     _read_through(recording.file)
     said = str(error).removeprefix("Error : ")
     if is_at_end:
-        promise = f"before the {recording.facts.n_frames} frames its header promises"
-        return Inconsistent(f"{recording.name} ends after about {n_read} frames, {promise}: {said}")
+        promise = f"of the {recording.facts.n_frames} its header promises"
+        return Inconsistent(f"{recording.name} ends at or before frame {n_read} {promise}: {said}")
     return Unreadable(f"{recording.name} cannot be decoded beyond frame {n_read}: {said}")
 
 

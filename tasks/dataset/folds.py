@@ -10,6 +10,9 @@ from tasks.dataset.census import Cohort, Ints
 from tasks.dataset.deal import Bins, deal
 from tasks.dataset.holdout import Side, SplitError, named, refuse_unjudgeable
 
+# Groups looked at when a run has nothing to validate by; where so many small ones do not help, it is said in a note.
+_SMALLEST = 1000
+
 
 def drawn_folds(cohort: Cohort, n_folds: int) -> Ints:
     """(n,) the fold of each recording, 0 to n_folds - 1, dealt by group with every class spread evenly.
@@ -19,9 +22,7 @@ def drawn_folds(cohort: Cohort, n_folds: int) -> Ints:
     if cohort.n_groups < n_folds:
         raise SplitError(f"{cohort.n_groups} groups cannot fill {n_folds} folds; ask for fewer folds, or for none")
     refuse_unjudgeable(cohort)
-    by_group = _dealt(cohort, np.full(cohort.n_groups, -1), n_folds)
-    _fill_empty(cohort, by_group, n_folds)
-    return by_group[cohort.groups]
+    return _dealt(cohort, np.full(cohort.n_groups, -1), n_folds)[cohort.groups]
 
 
 def completed_folds(cohort: Cohort, given: Ints, n_folds: int) -> tuple[Ints, list[str]]:
@@ -45,7 +46,7 @@ def fold_sides(cohort: Cohort, folds: Ints, n_folds: int, valid_share: float) ->
     for fold in range(n_folds):
         is_here = by_group == fold
         bins.expect(cohort.census.among(is_here).totals())
-        dealt = deal(cohort.census, bins, _anywhere, is_here)
+        dealt = deal(cohort.census, bins, None, is_here)
         sides[is_here] = dealt[is_here]
     _keep_learned(cohort, by_group, sides)
     _keep_validated(cohort, by_group, sides)
@@ -78,31 +79,18 @@ def fold_notes(cohort: Cohort, folds: Ints, sides: Ints, numbers: Sequence[int])
     return notes
 
 
-def _anywhere(_: int, __: Bins) -> list[int]:
-    return []
-
-
 def _dealt(cohort: Cohort, given: Ints, n_folds: int) -> Ints:
     """(n_groups,) folds, the given ones kept and groups at -1 dealt around them."""
     bins = Bins([1 / n_folds] * n_folds, len(cohort.class_names))
     bins.expect(cohort.census.totals())
-    for group in np.flatnonzero(given >= 0).tolist():
-        bins.put(int(given[group]), cohort.census.classes(group))
+    bins.hold(cohort.census, given)
 
     def reach(n_groups: int, bins: Bins) -> list[int]:
+        # The emptiest first: while there are as many groups as folds, no fold stays empty.
         return sorted(range(n_folds), key=lambda fold: (bins.load[fold], fold))[:n_groups]
 
     dealt = deal(cohort.census, bins, reach, given < 0)
     return np.where(given >= 0, given, dealt)
-
-
-def _fill_empty(cohort: Cohort, by_group: Ints, n_folds: int) -> None:
-    """Moves to each fold that got nothing the smallest group of the fold with the most groups."""
-    for fold in range(n_folds):
-        n_groups = np.bincount(by_group, minlength=n_folds)
-        if n_groups[fold] == 0:
-            spare = np.flatnonzero(by_group == n_groups.argmax())
-            by_group[spare[cohort.census.size[spare].argmin()]] = fold
 
 
 def _keep_learned(cohort: Cohort, by_group: Ints, sides: Ints) -> None:
@@ -121,12 +109,13 @@ def _keep_validated(cohort: Cohort, by_group: Ints, sides: Ints) -> None:
     """Moves the smallest groups to validation until two folds have some, where no class loses its learning by it."""
     holders = cohort.census.holders()
     is_spare = _spare(cohort, by_group, sides, holders)
-    for group in np.argsort(cohort.census.size, kind="stable").tolist():
-        validated = set(by_group[sides == Side.VALID].tolist())
+    validated = set(by_group[sides == Side.VALID].tolist())
+    for group in np.argsort(cohort.census.size, kind="stable")[:_SMALLEST].tolist():
         if len(validated) >= 2:
             return
         if sides[group] == Side.TRAIN and int(by_group[group]) not in validated and is_spare(group):
             sides[group] = Side.VALID
+            validated.add(int(by_group[group]))
 
 
 def _spare(cohort: Cohort, by_group: Ints, sides: Ints, holders: list[Ints]) -> Callable[[int], bool]:

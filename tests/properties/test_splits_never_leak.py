@@ -23,21 +23,31 @@ class Data:
 
 
 @st.composite
-def datasets(draw: st.DrawFn, *, has_folds: bool = False, has_sides: bool = False, is_pure: bool = False) -> Data:
-    n_groups = draw(st.integers(2, 25))
-    numbers = draw(st.lists(st.integers(0, n_groups - 1), min_size=2, max_size=60))
-    label = st.sampled_from("abcdef")
-    of_group = draw(st.lists(label, min_size=n_groups, max_size=n_groups))
-    labels = [of_group[g] if is_pure else draw(label) for g in numbers]
+def datasets(draw: st.DrawFn, *, has_folds: bool = False, has_sides: bool = False) -> Data:
+    """Recordings of mixed groups: most groups hold several classes, and some data cannot be split at all."""
+    n_groups = draw(st.integers(4, 25))
+    numbers = draw(st.lists(st.integers(0, n_groups - 1), min_size=12, max_size=60))
     n = len(numbers)
     fold = st.sampled_from([None, 1, 2, 5]) if has_folds else st.none()
     side = st.sampled_from([None, *Side]) if has_sides else st.none()
     return Data(
-        labels,
+        draw(st.lists(st.sampled_from("abc"), min_size=n, max_size=n)),
         [f"group {g}" for g in numbers],
         draw(st.lists(fold, min_size=n, max_size=n)),
         draw(st.lists(side, min_size=n, max_size=n)),
     )
+
+
+@st.composite
+def pure_datasets(draw: st.DrawFn) -> Data:
+    """Recordings whose groups hold one class each; class 0 has three groups or more."""
+    sizes = st.integers(1, 6)
+    classes = [draw(st.lists(sizes, min_size=3, max_size=6)), *draw(st.lists(st.lists(sizes, min_size=1), min_size=1))]
+    cells = [
+        (str(c), f"group {c}.{g}") for c, groups in enumerate(classes) for g, n in enumerate(groups) for _ in range(n)
+    ]
+    none = [None] * len(cells)
+    return Data([label for label, _ in cells], [name for _, name in cells], list(none), list(none))
 
 
 specs = st.builds(SplitSpec, n_folds=st.sampled_from([None, 2, 3, 5]), seed=st.integers(0, 5))
@@ -110,16 +120,29 @@ def test_a_named_fold_is_never_changed_and_leaks_are_counted(data: Data, spec: S
     assert assignment.leaks == sum(len(found) > 1 for found in places(data, assignment.fold).values())
 
 
-@given(datasets(is_pure=True), st.integers(0, 5))
+@given(pure_datasets(), st.integers(0, 5))
 def test_a_class_is_on_as_many_sides_as_it_has_groups(data: Data, seed: int):
-    n_groups = {
-        label: len({n for n, x in zip(data.names, data.labels, strict=True) if x == label}) for label in data.labels
-    }
-    assume(max(n_groups.values()) >= 3)
     assignment = split(data, SplitSpec(None, seed))
-    for label, n in n_groups.items():
-        sides = {side for side, x in zip(assignment.side.tolist(), data.labels, strict=True) if x == label}
-        assert sides == ({Side.TRAIN}, {Side.TRAIN, Side.TEST}, set(Side))[min(n, 3) - 1]
+    groups_of: dict[str, set[str]] = {}
+    sides_of: dict[str, set[int]] = {}
+    for label, name, side in zip(data.labels, data.names, assignment.side.tolist(), strict=True):
+        groups_of.setdefault(label, set()).add(name)
+        sides_of.setdefault(label, set()).add(side)
+    for label, sides in sides_of.items():
+        assert sides == ({Side.TRAIN}, {Side.TRAIN, Side.TEST}, set(Side))[min(len(groups_of[label]), 3) - 1]
+
+
+@given(pure_datasets(), st.sampled_from([2, 3, 5]), st.integers(0, 5))
+def test_a_class_of_two_groups_is_learned_in_every_run_that_tests_it(data: Data, n_folds: int, seed: int):
+    assignment = split(data, SplitSpec(n_folds, seed))
+    labels = np.array(data.labels)
+    for label in set(data.labels):
+        is_class = labels == label
+        if len({name for name, found in zip(data.names, is_class, strict=True) if found}) < 2:
+            continue
+        for fold in set(assignment.fold[is_class].tolist()):
+            learned = is_class & (assignment.fold != fold) & (assignment.side == Side.TRAIN)
+            assert learned.any()
 
 
 names = st.one_of(st.none(), st.sampled_from("pqrs"))

@@ -88,9 +88,27 @@ def test_a_recording_cut_short_does_not_hold_what_its_header_promises(
         decode(path, preset, 0)
 
 
-def test_a_span_beyond_the_end_is_not_there(tmp_path: Path, preset: Preset) -> None:
+@pytest.mark.parametrize("n", [0, 32_000])
+def test_a_span_beyond_the_end_is_not_there(n: int, tmp_path: Path, preset: Preset) -> None:
     with pytest.raises(Inconsistent, match="no span"):
-        decode(write(tmp_path / "a.wav", noise(32_000)), preset, 1)
+        decode(write(tmp_path / "a.wav", noise(n)), preset, 1)
+
+
+def test_noise_that_begins_like_an_mp3_frame_is_unreadable(tmp_path: Path, preset: Preset) -> None:
+    path = tmp_path / "a.mp3"
+    path.write_bytes(b"\xff\xfb\x90\x64" + np.random.default_rng(1).bytes(100_000))
+    with pytest.raises(Unreadable, match="nothing in it"):
+        decode(path, preset, 0)
+
+
+def test_an_mp3_without_a_table_of_contents_is_as_long_as_librosa_finds_it(tmp_path: Path, preset: Preset) -> None:
+    path = write(tmp_path / "a.mp3", noise(10 * 32_000))
+    data = path.read_bytes()
+    at = max(data.find(b"Xing"), data.find(b"Info"))
+    path.write_bytes(data[:at] + b"none" + data[at + 4 : len(data) // 2])
+    samples = decode(path, preset, 0).span
+    assert len(samples) > 32_000
+    np.testing.assert_array_equal(samples, librosa_loaded(path))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +121,6 @@ def test_a_span_beyond_the_end_is_not_there(tmp_path: Path, preset: Preset) -> N
         (b"RIFF\xff\xff\xff\xffWAVEfmt \xff\xff\xff\xff", Unreadable),
         (b"OggS" + bytes(500), Unreadable),
         (b"ID3\x04\0\0\0\0\x10\0" + bytes(100_000), Unreadable),
-        (b"\xff\xfb\x90\x64" + np.random.default_rng(1).bytes(100_000), Unreadable),
     ],
 )
 def test_bytes_that_are_no_audio_have_a_reason_and_make_no_noise(

@@ -22,7 +22,7 @@ def _sample(name: str, pattern: str, every: int) -> list[Path]:
     return sorted(shared_data(name).glob(pattern))[::every]
 
 
-REAL = [*_sample("birds10", "by_class/*/*.mp3", 9), *_sample("esc10", "*/*.ogg", 37)]
+REAL = [*_sample("birds10", "by_class/*/*.mp3", 13), *_sample("esc10", "*/*.ogg", 61)]
 
 
 def _check(path: Path, preset: Preset, reference: ModuleType) -> None:
@@ -52,7 +52,7 @@ def test_a_real_recording_is_denoised_as_by_noisereduce(path: Path, preset: Pres
 
 
 @pytest.mark.parametrize("kind", ["noise", "clipped", "song", "silence_then_song"])
-@pytest.mark.parametrize("duration_s", [0.1, 2.0, 7.4, 7.6, 18.76, 20.7])
+@pytest.mark.parametrize("duration_s", [0.1, 7.4, 7.6])
 def test_a_made_up_recording_of_any_length_gives_them_too(
     kind: str, duration_s: float, tmp_path: Path, preset: Preset, reference: ModuleType
 ) -> None:

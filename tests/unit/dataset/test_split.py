@@ -208,6 +208,28 @@ def test_a_class_that_one_run_cannot_learn_is_named():
     assert "class rare: tested in a run that could not learn it (too few groups)" in assignment.notes
 
 
+def test_a_class_of_one_large_and_one_small_group_is_learned_from_either():
+    labels = ["rare"] * 11 + ["a", "b"] * 20
+    names = ["large"] * 10 + ["small"] + [f"g{i}" for i in range(40)]
+    folds: list[int | None] = [1] * 10 + [2] + [i % 4 // 2 + 1 for i in range(40)]
+    assignment = split(labels, names, folds=folds)
+    assert set(assignment.side[:11].tolist()) == {Side.TRAIN}
+    assert assignment.notes == ("class rare: not in validation (too few groups)",)
+
+
+def test_every_run_of_small_folds_has_something_to_validate_by():
+    labels = ["a", "a", "b", "b"] * 2
+    assignment = split(labels, [f"g{i}" for i in range(8)], folds=[1] * 4 + [2] * 4)
+    for fold in (1, 2):
+        assert set(assignment.side[assignment.fold == fold].tolist()) == {Side.TRAIN, Side.VALID}
+    assert assignment.notes == ()
+
+
+def test_a_run_without_anything_to_validate_by_is_named():
+    assignment = split(["a", "b"] * 2, [f"g{i}" for i in range(4)], folds=[1, 1, 2, 2])
+    assert "testing fold 1 leaves no group for validation" in assignment.notes
+
+
 @pytest.mark.parametrize(
     ("labels", "names", "spec", "sentence"),
     [
