@@ -141,7 +141,7 @@ class Stack:
             "save": "", "appendonly": "no", "maxmemory-policy": "noeviction", "daemonize": "no", "loglevel": "warning",
         }  # fmt: skip
         argv = [str(get_binary_path()), *(word for name, value in options.items() for word in (f"--{name}", value))]
-        self._broker = self._child("broker", argv, dict(os.environ))
+        self._broker = self._child("broker", argv, self._settings.environment())
         deadline = time.monotonic() + _BROKER_STARTS_WITHIN_S
         while not answers(self._settings.socket):
             if self._broker.process.poll() is not None or time.monotonic() > deadline:

@@ -1,0 +1,99 @@
+"""Commands about machines: workers, the dispatcher, the doctor, the database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.options import AsJson, with_settings
+from orchestrator.speak import FAILED, OK, opened, print_json, view
+
+if TYPE_CHECKING:
+    from settings import Settings
+
+app = typer.Typer(rich_markup_mode=None)
+database_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The ledger's database.")
+app.add_typer(database_app, name="db")
+
+
+@app.command()
+@with_settings
+def workers(settings: Settings, as_json: AsJson = False) -> None:
+    """List the workers that answer, and what each is doing."""
+    from db.status import at_work  # noqa: PLC0415
+    from orchestrator.dispatch import Sender  # noqa: PLC0415
+
+    session = opened(settings, make=False)
+    doing = at_work(session.database)
+    answering = Sender(settings).workers()
+    listed = [
+        {"worker": name, "queues": queues, "doing": [f"{w.what} of run {w.run}" for w in doing if w.worker == name]}
+        for name, queues in answering.items()
+    ]
+    if as_json:
+        return print_json(listed)
+    lines = [f"{w['worker']}  {','.join(w['queues'])}  {'; '.join(w['doing']) or 'idle'}" for w in listed]
+    return print("\n".join(lines or ["no worker answers"]))
+
+
+@app.command()
+@with_settings
+def worker(
+    settings: Settings,
+    role: Annotated[
+        str, typer.Argument(metavar="cpu|gpu", help="cpu: preprocess, pack, render. gpu: train, evaluate.")
+    ],
+    concurrency: Annotated[int | None, typer.Option(help="Child processes of a cpu worker.", min=1)] = None,
+) -> None:
+    """Become a worker, and join whatever runs use this broker."""
+    from orchestrator.join import become_worker  # noqa: PLC0415
+
+    become_worker(opened(settings).settings, role, concurrency)
+
+
+@app.command()
+@with_settings
+def dispatcher(settings: Settings) -> None:
+    """Feed all runs until stopped; without a broker URL, own the embedded broker."""
+    from orchestrator.run import dispatch_here  # noqa: PLC0415
+
+    dispatch_here(opened(settings), view())
+
+
+@app.command()
+@with_settings
+def doctor(
+    settings: Settings, as_json: AsJson = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Have what is gone made again.")] = False,
+) -> None:  # fmt: skip
+    """Compare ledger, store and broker, and say in words what is wrong."""
+    from orchestrator.doctor import findings  # noqa: PLC0415
+
+    found = findings(opened(settings, make=False), repair=repair)
+    if as_json:
+        print_json(found)
+    else:
+        print("\n".join(found) or "all is well")
+    raise typer.Exit(FAILED if found and not repair else OK)
+
+
+@app.command()
+def models(as_json: AsJson = False) -> None:
+    """List the models."""
+    from tasks.model.zoo import MODELS  # noqa: PLC0415
+
+    if as_json:
+        return print_json([{"name": e.name, "inputs": list(e.inputs), "sentence": e.sentence} for e in MODELS.values()])
+    return print("\n".join(f"{entry.name:<12} {entry.sentence}" for entry in MODELS.values()))
+
+
+@database_app.command("upgrade")
+@with_settings
+def database_upgrade(settings: Settings) -> None:
+    """Bring the ledger's tables up to this version."""
+    from db.schema import upgrade  # noqa: PLC0415
+    from db.session import Database  # noqa: PLC0415
+
+    database = Database(settings.database)
+    print(f"{database.shown} is at revision {upgrade(database)}")

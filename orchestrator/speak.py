@@ -1,0 +1,52 @@
+"""How commands speak: people's text on stderr, programs' on stdout, and what an exit code means."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orchestrator.render import ProgressView
+    from orchestrator.session import Session
+    from settings import Settings
+
+OK, FAILED, USAGE, SOME_QUARANTINED, OUT_OF_REACH, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+_USAGE_ERRORS = {
+    "LayoutNotFound", "PresetError", "UnknownModel", "UnknownRun", "SettingsUnusable", "RunIsOver", "UsageError",
+}  # fmt: skip
+_REACH_ERRORS = {"BrokerUnreachable", "HomeUnusable", "DatabaseUnusable"}
+
+
+def code_of(error: Exception) -> int:
+    """The exit code of a refusal; known by name, so that nothing need be imported to ask."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return USAGE if names & _USAGE_ERRORS else OUT_OF_REACH if names & _REACH_ERRORS else FAILED
+
+
+def say(text: str) -> None:
+    """A line for people."""
+    print(text, file=sys.stderr)
+
+
+def opened(settings: Settings, *, make: bool = True) -> Session:
+    """Ledger and store; says where they are."""
+    from orchestrator import session  # noqa: PLC0415
+
+    say(f"home {settings.home}" if not settings.database_url else "database and store as configured")
+    return session.opened(settings, make=make)
+
+
+def view() -> ProgressView:
+    """Progress on stderr."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from orchestrator.render import ProgressView  # noqa: PLC0415
+
+    return ProgressView(Console(stderr=True))
+
+
+def print_json(values: Any) -> None:
+    """The one object of `--json`."""
+    print(json.dumps(values, ensure_ascii=False, default=str))
