@@ -44,10 +44,8 @@ def main() -> NoReturn:
     from tasks.failures import ChorusError  # noqa: PLC0415
 
     try:
-        app(standalone_mode=False)
-        code: int | str | None = OK
-    except typer.Exit as exit_:
-        code = exit_.exit_code
+        ended = app(standalone_mode=False)  # what a command returns, or the code it exited with
+        code = ended if isinstance(ended, int) else OK
     except KeyboardInterrupt:
         code = INTERRUPTED
     except (ChorusError, OSError) as error:

@@ -1,0 +1,147 @@
+"""A person's sessions: interrupt and resume, several terminals, a parent that is killed."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.command import orchestrator, processes_of, started, until
+from tests.recordings import write_class_folders, write_silence
+
+pytestmark = pytest.mark.acceptance
+
+TONES = {"high": 6000.0, "low": 1000.0}
+KEYS = {
+    "run",
+    "state",
+    "recordings",
+    "quarantined",
+    "jobs",
+    "scores",
+    "artifacts",
+    "report",
+    "started_at",
+    "finished_at",
+}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """Enough work for some seconds."""
+    return write_class_folders(tmp_path / "many", TONES, per_label=100, seconds=8.0)
+
+
+def test_a_run_with_a_silent_recording_ends_with_code_3_and_one_object_on_stdout(home: Path, tmp_path: Path) -> None:
+    tones = write_class_folders(tmp_path / "tones", TONES, per_label=3, seconds=0.5)
+    write_silence(tones / "low" / "night.wav", 1.0)
+    answer = orchestrator("run", tones, "--until", "preprocess", "--home", home, "--json")
+    assert answer.code == 3, answer.err
+    assert set(answer.json) >= KEYS
+    assert answer.json["recordings"]["total"] == 7
+    assert answer.json["recordings"]["done"] == 6
+    [entry] = answer.json["quarantined"]
+    assert entry["recording"] == "low/night.wav"
+    assert entry["reason"].startswith("silent")
+    assert "low/night.wav" in answer.err
+    assert orchestrator("watch", "1", "--home", home).code == 3
+    assert orchestrator("retry", "1", "--home", home, "--json").json["recordings"]["quarantined"] == 1
+
+
+def test_an_interrupted_run_says_how_to_go_on_and_goes_on(home: Path, many: Path) -> None:
+    with started("run", many, "--until", "preprocess", "--home", home) as process:
+        until(lambda: _n_done(home) > 0)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "orchestrator resume 1" in err
+    assert "Traceback" not in err
+    assert processes_of(home) == []
+    seen = orchestrator("status", "1", "--home", home, "--json").json
+    assert seen["state"] == "paused"
+    assert 0 < seen["recordings"]["done"] < 200
+    resumed = orchestrator("resume", "1", "--home", home, "--json")
+    assert resumed.code == 0, resumed.err
+    assert resumed.json["recordings"]["done"] == 200
+
+
+def test_a_killed_run_leaves_no_process_behind_and_can_be_resumed(home: Path, many: Path) -> None:
+    with started("run", many, "--until", "preprocess", "--home", home) as process:
+        until(lambda: _n_done(home) > 0)
+        process.kill()
+        process.communicate(timeout=10)
+        until(lambda: processes_of(home) == [], within_s=10)
+    resumed = orchestrator("resume", "1", "--home", home, "--json")
+    assert resumed.code == 0, resumed.err
+    assert resumed.json["recordings"]["done"] == 200
+
+
+def test_a_second_run_in_the_same_home_is_refused_while_the_first_is_at_work(home: Path, many: Path) -> None:
+    with started("run", many, "--until", "preprocess", "--home", home):
+        until(lambda: _n_done(home) >= 0)
+        answer = orchestrator("dispatcher", "--home", home)
+        assert answer.code == 4
+        assert "another" in answer.err
+
+
+def test_dispatcher_worker_submit_and_watch_in_four_terminals(home: Path, many: Path) -> None:
+    with started("dispatcher", "--home", home):
+        until(lambda: orchestrator("workers", "--home", home).code == 0 and _answers(home))
+        with started("worker", "cpu", "--home", home, "--concurrency", "2"):
+            until(lambda: bool(orchestrator("workers", "--home", home, "--json").json))
+            submitted = orchestrator("submit", many, "--until", "preprocess", "--home", home, "--json")
+            assert submitted.code == 0, submitted.err
+            with started("watch", "1", "--home", home) as watching:
+                until(lambda: _n_done(home) > 0)
+                watching.send_signal(signal.SIGINT)
+                watching.communicate(timeout=20)
+                assert watching.returncode == 130
+            assert orchestrator("status", "1", "--home", home, "--json").json["state"] == "active"
+            assert orchestrator("watch", "1", "--home", home, "--json").json["recordings"]["done"] == 200
+
+
+def test_a_cancelled_run_stops_and_its_finished_strips_stay(home: Path, many: Path) -> None:
+    with started("run", many, "--until", "preprocess", "--home", home) as process:
+        until(lambda: _n_done(home) > 0)
+        assert orchestrator("cancel", "1", "--home", home).code == 0
+        process.communicate(timeout=30)
+        assert process.returncode == 1
+    seen = orchestrator("status", "1", "--home", home, "--json").json
+    assert seen["state"] == "cancelled"
+    assert seen["recordings"]["cancelled"] > 0
+    assert seen["recordings"]["done"] > 0
+
+
+def test_the_doctor_finds_a_damaged_strip_and_has_it_made_again(home: Path, tmp_path: Path) -> None:
+    tones = write_class_folders(tmp_path / "tones", TONES, per_label=3, seconds=0.5)
+    orchestrator("run", tones, "--until", "preprocess", "--home", home)
+    assert orchestrator("doctor", "--home", home).code == 0
+    strips = sorted((home / "store" / "strips").rglob("*.png"))
+    before = strips[0].read_bytes()
+    strips[0].write_bytes(before[:-1])
+    strips[1].unlink()
+    sick = orchestrator("doctor", "--home", home)
+    assert sick.code == 1
+    assert "not what was written" in sick.out
+    assert "gone from the store" in sick.out
+    assert orchestrator("doctor", "--repair", "--home", home).code == 0
+    assert orchestrator("retry", "1", "--home", home).code == 0
+    assert strips[0].read_bytes() == before
+    assert strips[1].exists()
+    assert orchestrator("doctor", "--home", home).code == 0
+
+
+def _answers(home: Path) -> bool:
+    return (home / "logs" / "broker.log").exists()
+
+
+def _n_done(home: Path) -> int:
+    """Recordings finished in run 1; -1 before it is planned."""
+    answer = orchestrator("status", "1", "--home", home, "--json")
+    return answer.json["recordings"]["done"] if answer.code == 0 else -1
