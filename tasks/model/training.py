@@ -34,7 +34,7 @@ VALIDATION_BATCH = 256
 class Trained:
     """What came out of a training.
 
-    model: an uncompiled keras.Model with the weights of `best_epoch` (counted from 1).
+    model: a keras.Model with the weights of `best_epoch` (counted from 1).
     scaling: how its inputs are made; belongs into the bundle.
     history: for each epoch, `epoch` and what `on_epoch` was told.
     device: "CPU", or "GPU: " and its name.  epoch_s: the median epoch's seconds, validation included; the first
@@ -76,7 +76,7 @@ def train(spec: TrainingSpec, on_epoch: OnEpoch, clock: Callable[[], float]) -> 
     log = EpochLog(on_epoch, clock)
     _fit(model, spec.settings, _feeds(spec, sides, scaling), log)
     return Trained(
-        model=_released(model, spec.settings.seed),
+        model=model,
         scaling=scaling,
         best_epoch=log.best_epoch,
         history=log.history,
@@ -154,11 +154,3 @@ def _validation_callbacks(settings: TrainingSettings) -> tuple[Any, ...]:
             monitor="val_loss", patience=settings.early_stop_patience, restore_best_weights=True
         ),
     )
-
-
-def _released(model: Any, seed: int) -> Any:
-    """The same network without its optimizer, whose moments would triple the bundle."""
-    keras.utils.set_random_seed(seed)  # a dropout layer draws its own seed when it is made, and the bundle holds it
-    released = keras.Model.from_config(model.get_config())
-    released.set_weights(model.get_weights())
-    return released

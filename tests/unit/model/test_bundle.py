@@ -99,6 +99,14 @@ def test_a_bundle_knows_neither_when_nor_where_in_memory_it_was_written(whole):
     assert max(addresses) < len(addresses)
 
 
+def test_the_optimizer_stays_behind(tmp_path, whole):
+    compiled = network()
+    compiled.compile("adam", "categorical_crossentropy")
+    compiled.train_on_batch(np.zeros((1, 48, 128, 1), np.float32), np.eye(2, dtype=np.float32)[:1])
+    write_bundle(tmp_path / "compiled.keras", compiled, FACTS)
+    assert len((tmp_path / "compiled.keras").read_bytes()) == len(whole)
+
+
 def test_another_seed_gives_another_bundle(tmp_path, whole):
     write_bundle(tmp_path / "other.keras", network(seed=2), FACTS)
     assert (tmp_path / "other.keras").read_bytes() != whole
