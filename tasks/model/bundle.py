@@ -95,11 +95,15 @@ def write_bundle(path: Path, model: Any, facts: BundleFacts) -> None:
         with zipfile.ZipFile(plain) as saved:
             members = {name: saved.read(name) for name in saved.namelist()}
     facts_json = archive.canonical({"schema": SCHEMA, **asdict(facts)})
-    path.write_bytes(archive.packed(archive.without_accidents({**members, archive.FACTS: facts_json})))
+    path.write_bytes(archive.packed(archive.without_time({**members, archive.FACTS: facts_json})))
 
 
 def _released(model: Any) -> Any:
-    """The same network without its optimizer, whose moments would triple the file, as it will be when it is read."""
+    """The same network as it will be when it is read.
+
+    It has no optimizer, whose moments would triple the file, and its objects are not shared: Keras would write down
+    their addresses in memory.
+    """
     released = keras.Model.from_config(model.get_config())
     released.set_weights(model.get_weights())
     return released
