@@ -6,8 +6,6 @@ TensorFlow's chatter is silenced by TF_CPP_MIN_LOG_LEVEL in the environment of t
 from __future__ import annotations
 
 import math
-import resource
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +18,7 @@ from tasks.dataset.shard import read_shard
 from tasks.model.epochs import EpochLog, OnEpoch
 from tasks.model.feed import Feed, Feeds, balanced_weights
 from tasks.model.inputs import Scaling, measured_scaling
+from tasks.model.machine import device, peak_rss_bytes
 from tasks.model.sides import Sides, surveyed_sides
 from tasks.model.spec import TrainingSettings, TrainingSpec
 from tasks.model.stream import ShardSet
@@ -88,20 +87,6 @@ def train(spec: TrainingSpec, on_epoch: OnEpoch, clock: Callable[[], float]) -> 
         trainable_parameters=sum(int(np.prod(weight.shape)) for weight in model.trainable_weights),
         notes=sides.notes(spec.labels),
     )
-
-
-def device() -> str:
-    """What TensorFlow computes on: "CPU", or "GPU: " and the name of the first one."""
-    gpus = tf.config.list_physical_devices("GPU")
-    if not gpus:
-        return "CPU"
-    return f"GPU: {tf.config.experimental.get_device_details(gpus[0]).get('device_name', 'unnamed')}"
-
-
-def peak_rss_bytes() -> int:
-    """The most memory this process ever held."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
 
 
 def _make_repeatable(seed: int) -> None:
