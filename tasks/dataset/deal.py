@@ -30,6 +30,15 @@ class Bins:
         """Widens what the bins should hold by so many recordings of each class."""
         self.total = [old + int(new) for old, new in zip(self.total, totals, strict=True)]
 
+    def hold(self, census: Census, placed: Ints) -> None:
+        """Counts the groups that stand in a bin already; placed: (n_groups,) their bins, -1 for none."""
+        bins = np.repeat(placed, np.diff(census.start))
+        cells = (bins * census.n_classes + census.label)[bins >= 0]
+        n_cells = len(self.shares) * census.n_classes
+        held = np.bincount(cells, weights=census.count[bins >= 0], minlength=n_cells).astype(np.int64)
+        self.held = held.reshape(len(self.shares), census.n_classes).tolist()
+        self.load = [sum(row) for row in self.held]
+
     def put(self, bin_: int, classes: list[tuple[int, int]]) -> None:
         """Deals a group to a bin."""
         for label, count in classes:
@@ -55,15 +64,16 @@ class Bins:
 Reach = Callable[[int, Bins], Sequence[int]]
 
 
-def deal(census: Census, bins: Bins, reach: Reach, free: Bools) -> Folds:
+def deal(census: Census, bins: Bins, reach: Reach | None, free: Bools) -> Folds:
     """The bin of each free group, (n_groups,) with -1 for groups that are not free (they are in the bins already).
 
-    First every class, the rarest first, is brought to the bins it must reach; then large groups go where they strain
-    least; single recordings at last fill what each class still lacks.
+    First every class, the rarest first, is brought to the bins it must reach, where reach is given; then large groups
+    go where they strain least; single recordings at last fill what each class still lacks.
     """
     dealt = np.full(len(census.size), -1, dtype=np.int16)
     open_ = free & (census.size > 0)
-    _reach_bins(census, bins, reach, dealt, open_)
+    if reach is not None:
+        _reach_bins(census, bins, reach, dealt, open_)
     several = np.flatnonzero(open_ & (census.size > 1))
     for group in several[np.argsort(-census.size[several], kind="stable")].tolist():
         classes = census.classes(group)

@@ -10,6 +10,9 @@ from tasks.dataset.census import Cohort, Ints
 from tasks.dataset.deal import Bins, deal
 from tasks.dataset.holdout import Side, SplitError, named, refuse_unjudgeable
 
+# Groups looked at when a run has nothing to validate by; where so many small ones do not help, it is said in a note.
+_SMALLEST = 1000
+
 
 def drawn_folds(cohort: Cohort, n_folds: int) -> Ints:
     """(n,) the fold of each recording, 0 to n_folds - 1, dealt by group with every class spread evenly.
@@ -43,7 +46,7 @@ def fold_sides(cohort: Cohort, folds: Ints, n_folds: int, valid_share: float) ->
     for fold in range(n_folds):
         is_here = by_group == fold
         bins.expect(cohort.census.among(is_here).totals())
-        dealt = deal(cohort.census, bins, _anywhere, is_here)
+        dealt = deal(cohort.census, bins, None, is_here)
         sides[is_here] = dealt[is_here]
     _keep_learned(cohort, by_group, sides)
     _keep_validated(cohort, by_group, sides)
@@ -76,18 +79,14 @@ def fold_notes(cohort: Cohort, folds: Ints, sides: Ints, numbers: Sequence[int])
     return notes
 
 
-def _anywhere(_: int, __: Bins) -> list[int]:
-    return []
-
-
 def _dealt(cohort: Cohort, given: Ints, n_folds: int) -> Ints:
     """(n_groups,) folds, the given ones kept and groups at -1 dealt around them."""
     bins = Bins([1 / n_folds] * n_folds, len(cohort.class_names))
     bins.expect(cohort.census.totals())
-    for group in np.flatnonzero(given >= 0).tolist():
-        bins.put(int(given[group]), cohort.census.classes(group))
+    bins.hold(cohort.census, given)
 
     def reach(n_groups: int, bins: Bins) -> list[int]:
+        # The emptiest first: while there are as many groups as folds, no fold stays empty.
         return sorted(range(n_folds), key=lambda fold: (bins.load[fold], fold))[:n_groups]
 
     dealt = deal(cohort.census, bins, reach, given < 0)
@@ -110,12 +109,13 @@ def _keep_validated(cohort: Cohort, by_group: Ints, sides: Ints) -> None:
     """Moves the smallest groups to validation until two folds have some, where no class loses its learning by it."""
     holders = cohort.census.holders()
     is_spare = _spare(cohort, by_group, sides, holders)
-    for group in np.argsort(cohort.census.size, kind="stable").tolist():
-        validated = set(by_group[sides == Side.VALID].tolist())
+    validated = set(by_group[sides == Side.VALID].tolist())
+    for group in np.argsort(cohort.census.size, kind="stable")[:_SMALLEST].tolist():
         if len(validated) >= 2:
             return
         if sides[group] == Side.TRAIN and int(by_group[group]) not in validated and is_spare(group):
             sides[group] = Side.VALID
+            validated.add(int(by_group[group]))
 
 
 def _spare(cohort: Cohort, by_group: Ints, sides: Ints, holders: list[Ints]) -> Callable[[int], bool]:

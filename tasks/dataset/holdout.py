@@ -57,15 +57,18 @@ def official_sides(cohort: Cohort, given: Ints, spec_shares: tuple[float, float]
     Raises SplitError when nothing is left to train on.
     """
     test_share, valid_share = spec_shares
+    # A group on several sides counts for the one nearest to judging, so that its unnamed recordings are not learned.
     group_side = cohort.per_group(np.where(given >= 0, Side.TEST - given, -1), Side.TEST - Side.TRAIN)
     sides = np.where(given >= 0, given, (Side.TEST - group_side)[cohort.groups])
-    notes = [f"{n:,} recordings name no side and follow their group, or train" for n in [int((given < 0).sum())] if n]
+    n_unnamed = int((given < 0).sum())
+    notes = [f"{n_unnamed:,} recordings name no side and follow their group, or train"] if n_unnamed else []
     lacking = [side for side in (Side.VALID, Side.TEST) if not (sides == side).any()]
     if not (sides == Side.TRAIN).any():
         raise SplitError("the split column leaves no recording to train on; name some train")
     if not lacking:
         return sides, notes
-    side, share = (lacking[0], valid_share if lacking[0] is Side.VALID else test_share)
+    side = lacking[0]
+    share = valid_share if side is Side.VALID else test_share
     notes.append(f"the data names no {side.name.lower()} side; {share:.0%} of the training groups were drawn for it")
     is_free = np.ones(cohort.n_groups, dtype=bool)
     is_free[cohort.groups[sides != Side.TRAIN]] = False

@@ -18,6 +18,9 @@ from tasks.failures import MachineFault, Unusable
 _HASH_BLOCK_BYTES = 1 << 20
 _KNOWN_AT_ONCE = 1000
 
+# A thread takes so many files at once: handing them out singly costs more than looking at a known one.
+_FILES_A_TASK = 16
+
 # Not the file's doing: memory, handles, or a network folder that went away.
 _MACHINE_ERRORS = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN}
@@ -77,7 +80,7 @@ def recordings(
     from joblib import Parallel, delayed  # noqa: PLC0415 - a tenth of a second that a plan's importers need not pay
 
     rows = iter(rows)
-    with Parallel(n_jobs=n_threads, backend="threading") as threads:
+    with Parallel(n_jobs=n_threads, backend="threading", batch_size=_FILES_A_TASK) as threads:
         while batch := list(islice(rows, _KNOWN_AT_ONCE)):
             uris = [row.uri for row in batch if isinstance(row, Row)]
             found = known(uris) if uris else {}

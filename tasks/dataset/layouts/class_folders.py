@@ -136,7 +136,7 @@ def _entries(folder: Path) -> list[tuple[str, _Kind]]:
     try:
         with os.scandir(folder) as entries:
             found = [(entry.name, kind) for entry in entries if (kind := _kind(entry)) is not None]
-    except OSError:
+    except (PermissionError, FileNotFoundError):
         return [("", _Kind.LOCKED)]
     return sorted(found, key=lambda pair: pair[0])
 

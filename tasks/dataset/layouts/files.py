@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import unicodedata
@@ -25,6 +26,9 @@ AUDIO_SUFFIXES = frozenset(_DECODED + _KNOWN)
 _JUNK_FOLDERS = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
 
 UNSTORABLE_NAME = "unprintable name: rename the file in plain UTF-8"
+
+# What says that a path leads nowhere; any other error is the machine's, and a file behind it is not missing.
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
 
 # About 40 MB of names; folders beyond it are asked file by file, so memory has a bound.
 LISTED_NAMES = 300_000
@@ -114,16 +118,20 @@ class Files:
             return _listing(path, self._names_left)
         except PermissionError as error:
             raise BadRowError(f"cannot be opened: {error.strerror}") from error
-        except OSError:
-            return _Listing()
+        except OSError as error:
+            if error.errno in _ABSENT:
+                return _Listing()
+            raise
 
     def _is_file(self, uri: str) -> bool:
         """Asks the disk: for links, and for folders too long to list. The folder itself is known to be inside."""
         path = self._prefix + uri
         try:
             mode = os.lstat(path).st_mode
-        except OSError:
-            return False
+        except OSError as error:
+            if error.errno in _ABSENT:
+                return False
+            raise
         if not stat.S_ISLNK(mode):
             return stat.S_ISREG(mode)
         self._refuse_outside(Path(path))

@@ -1,0 +1,165 @@
+"""Whatever the dataset: groups stay whole, sides and folds cover everything once, and the order of rows is nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from tasks.dataset.split import Assignment, Side, SplitError, SplitSpec, assign, groups
+
+
+@dataclass(frozen=True)
+class Data:
+    labels: list[str]
+    names: list[str]
+    folds: list[int | None]
+    sides: list[Side | None]
+
+    def reordered(self, order: list[int]) -> Data:
+        return Data(*([column[i] for i in order] for column in (self.labels, self.names, self.folds, self.sides)))
+
+
+@st.composite
+def datasets(draw: st.DrawFn, *, has_folds: bool = False, has_sides: bool = False) -> Data:
+    """Recordings of mixed groups: most groups hold several classes, and some data cannot be split at all."""
+    n_groups = draw(st.integers(4, 25))
+    numbers = draw(st.lists(st.integers(0, n_groups - 1), min_size=12, max_size=60))
+    n = len(numbers)
+    fold = st.sampled_from([None, 1, 2, 5]) if has_folds else st.none()
+    side = st.sampled_from([None, *Side]) if has_sides else st.none()
+    return Data(
+        draw(st.lists(st.sampled_from("abc"), min_size=n, max_size=n)),
+        [f"group {g}" for g in numbers],
+        draw(st.lists(fold, min_size=n, max_size=n)),
+        draw(st.lists(side, min_size=n, max_size=n)),
+    )
+
+
+@st.composite
+def pure_datasets(draw: st.DrawFn) -> Data:
+    """Recordings whose groups hold one class each; class 0 has three groups or more."""
+    sizes = st.integers(1, 6)
+    classes = [draw(st.lists(sizes, min_size=3, max_size=6)), *draw(st.lists(st.lists(sizes, min_size=1), min_size=1))]
+    cells = [
+        (str(c), f"group {c}.{g}") for c, groups in enumerate(classes) for g, n in enumerate(groups) for _ in range(n)
+    ]
+    none = [None] * len(cells)
+    return Data([label for label, _ in cells], [name for _, name in cells], list(none), list(none))
+
+
+specs = st.builds(SplitSpec, n_folds=st.sampled_from([None, 2, 3, 5]), seed=st.integers(0, 5))
+
+
+def split(data: Data, spec: SplitSpec) -> Assignment:
+    try:
+        return assign(data.labels, data.names, data.folds, data.sides, spec)
+    except SplitError:
+        assume(False)
+        raise
+
+
+def places(data: Data, values: np.ndarray) -> dict[str, set[int]]:
+    found: dict[str, set[int]] = {}
+    for name, value in zip(data.names, values.tolist(), strict=True):
+        found.setdefault(name, set()).add(value)
+    return found
+
+
+@given(datasets(), specs)
+def test_no_group_stands_in_two_places_of_a_drawn_split(data: Data, spec: SplitSpec):
+    assignment = split(data, spec)
+    assert assignment.leaks == 0
+    for values in (assignment.side, assignment.fold):
+        assert all(len(found) == 1 for found in places(data, values).values())
+
+
+@given(datasets(has_folds=True, has_sides=True), specs, st.randoms(use_true_random=False))
+def test_the_order_of_the_rows_changes_nothing(data: Data, spec: SplitSpec, random):
+    assignment = split(data, spec)
+    order = list(range(len(data.labels)))
+    random.shuffle(order)
+    again = split(data.reordered(order), spec)
+    assert again.side.tolist() == assignment.side[order].tolist()
+    assert again.fold.tolist() == assignment.fold[order].tolist()
+    assert (again.notes, again.leaks, again.folds) == (assignment.notes, assignment.leaks, assignment.folds)
+
+
+@given(datasets(), specs)
+def test_every_recording_has_a_place_and_no_place_is_empty(data: Data, spec: SplitSpec):
+    assignment = split(data, spec)
+    if spec.n_folds is None:
+        assert set(assignment.side.tolist()) == set(Side)
+        assert set(assignment.fold.tolist()) == {-1}
+    else:
+        assert set(assignment.fold.tolist()) == set(assignment.folds) == set(range(spec.n_folds))
+        assert set(assignment.side.tolist()) <= {Side.TRAIN, Side.VALID}
+        assert all((assignment.side[assignment.fold != fold] == Side.TRAIN).any() for fold in assignment.folds)
+
+
+@given(datasets(has_sides=True), specs)
+def test_a_named_side_is_never_changed_where_the_data_has_a_split(data: Data, spec: SplitSpec):
+    assume(any(side for side in data.sides))
+    assignment = split(data, spec)
+    for side, found in zip(data.sides, assignment.side.tolist(), strict=True):
+        assert side in (None, Side.TRAIN) or found == side
+    complete = {Side.VALID, Side.TEST} <= set(data.sides)
+    named = [
+        (side, found) for side, found in zip(data.sides, assignment.side.tolist(), strict=True) if side is not None
+    ]
+    assert not complete or all(side == found for side, found in named)
+
+
+@given(datasets(has_folds=True), specs)
+def test_a_named_fold_is_never_changed_and_leaks_are_counted(data: Data, spec: SplitSpec):
+    assume(len(set(data.folds) - {None}) > 1)
+    assignment = split(data, spec)
+    assert all(fold in (None, found) for fold, found in zip(data.folds, assignment.fold.tolist(), strict=True))
+    assert assignment.leaks == sum(len(found) > 1 for found in places(data, assignment.fold).values())
+
+
+@given(pure_datasets(), st.integers(0, 5))
+def test_a_class_is_on_as_many_sides_as_it_has_groups(data: Data, seed: int):
+    assignment = split(data, SplitSpec(None, seed))
+    groups_of: dict[str, set[str]] = {}
+    sides_of: dict[str, set[int]] = {}
+    for label, name, side in zip(data.labels, data.names, assignment.side.tolist(), strict=True):
+        groups_of.setdefault(label, set()).add(name)
+        sides_of.setdefault(label, set()).add(side)
+    for label, sides in sides_of.items():
+        assert sides == ({Side.TRAIN}, {Side.TRAIN, Side.TEST}, set(Side))[min(len(groups_of[label]), 3) - 1]
+
+
+@given(pure_datasets(), st.sampled_from([2, 3, 5]), st.integers(0, 5))
+def test_a_class_of_two_groups_is_learned_in_every_run_that_tests_it(data: Data, n_folds: int, seed: int):
+    assignment = split(data, SplitSpec(n_folds, seed))
+    labels = np.array(data.labels)
+    for label in set(data.labels):
+        is_class = labels == label
+        if len({name for name, found in zip(data.names, is_class, strict=True) if found}) < 2:
+            continue
+        for fold in set(assignment.fold[is_class].tolist()):
+            learned = is_class & (assignment.fold != fold) & (assignment.side == Side.TRAIN)
+            assert learned.any()
+
+
+names = st.one_of(st.none(), st.sampled_from("pqrs"))
+
+
+@given(st.lists(st.tuples(st.sampled_from("0123456789"), names, names), max_size=30), st.randoms(use_true_random=False))
+def test_copies_and_names_are_never_torn_apart_by_grouping(rows: list[tuple[str, str | None, str | None]], random):
+    def final(rows):
+        return groups([row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows])
+
+    found = final(rows)
+    by_digest: dict[str, set[str]] = {}
+    by_name: dict[str, set[str]] = {}
+    for (digest, author, group), name in zip(rows, found, strict=True):
+        by_digest.setdefault(digest, set()).add(name)
+        by_name.setdefault(group or author or digest, set()).add(name)
+    assert all(len(finals) == 1 for finals in (*by_digest.values(), *by_name.values()))
+    order = list(range(len(rows)))
+    random.shuffle(order)
+    assert final([rows[i] for i in order]) == [found[i] for i in order]

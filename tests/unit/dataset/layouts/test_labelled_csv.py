@@ -1,0 +1,130 @@
+"""A csv's rows: good ones as written, bad ones with their reason, none lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tasks.dataset.layouts import BadRow, Row, open_layout
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "data"
+    for name in ("a.wav", "b.wav", "c d.wav", "sub/e.wav"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"RIFF")
+    (tmp_path / "outside.wav").write_bytes(b"RIFF")
+    return root
+
+
+def read(root: Path, text: str | bytes) -> list[Row | BadRow]:
+    raw = text.encode() if isinstance(text, str) else text
+    (root / "labels.csv").write_bytes(raw)
+    return list(open_layout(root).rows())
+
+
+def only(root: Path, text: str | bytes) -> Row | BadRow:
+    (row,) = read(root, text)
+    return row
+
+
+def test_every_column_understood_reaches_the_row(root: Path):
+    text = "path,label,secondary_labels,author,group,fold,split\nc d.wav,wren,\"['robin']\",Ann Lee,site 1,3,dev\n"
+    assert only(root, text) == Row("c d.wav", "wren", ("robin",), "Ann Lee", "site 1", 3, "valid", 2)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("gone.wav,wren,1,train", "missing file"),
+        ("sub,wren,1,train", "missing file"),
+        ("../outside.wav,wren,1,train", "outside the dataset folder: '..' in the path"),
+        ("sub/../../outside.wav,wren,1,train", "outside the dataset folder: '..' in the path"),
+        ("sub\\..\\..\\outside.wav,wren,1,train", "outside the dataset folder: '..' in the path"),
+        ("/etc/passwd,wren,1,train", "outside the dataset folder: absolute path"),
+        ("C:\\clips\\a.wav,wren,1,train", "outside the dataset folder: absolute path"),
+        (",wren,1,train", "empty path"),
+        ("a.wav,  ,1,train", "empty label"),
+        ("a.wav,wren,one,train", "fold is not a number: 'one'"),
+        ("a.wav,wren,-1,train", "fold is not a number: '-1'"),
+        ("a.wav,wren,1,holdback", "unknown split word: 'holdback'; use train, valid or test"),
+        ("a.wav,wren,1", "unreadable row: 3 fields where the header has 4"),
+        ("a.wav,wren,1,train,extra", "unreadable row: 5 fields where the header has 4"),
+        ("a\0.wav,wren,1,train", "unreadable path: it holds a NUL character"),
+        ("a.wav," + "w" * 300 + ",1,train", "label too long: 300 characters, 200 are allowed"),
+        ('"a.wav"x,wren,1,train', "unreadable row: ',' expected after '\"'"),
+    ],
+)
+def test_a_bad_row_says_why_and_its_neighbour_is_read(root: Path, row: str, reason: str):
+    bad, neighbour = read(root, f"path,label,fold,split\n{row}\nb.wav,wren,1,train\n")
+    assert isinstance(bad, BadRow)
+    assert (bad.line, bad.reason) == (2, reason)
+    assert isinstance(neighbour, Row)
+    assert (neighbour.line, neighbour.uri) == (3, "b.wav")
+
+
+def test_a_link_that_leaves_the_dataset_is_refused(root: Path):
+    (root / "link.wav").symlink_to(root.parent / "outside.wav")
+    (root / "folder").symlink_to(root.parent)
+    rows = read(root, "path,label\nlink.wav,wren\nfolder/outside.wav,wren\n")
+    assert [getattr(row, "reason", None) for row in rows] == ["outside the dataset folder: a link leads out of it"] * 2
+
+
+def test_a_path_listed_twice_counts_once(root: Path):
+    first, second, third = read(root, "path,label\na.wav,wren\na.wav,robin\n./a.wav,robin\n")
+    assert isinstance(first, Row)
+    assert second == BadRow(3, "a.wav", "duplicate path: the csv lists it before")
+    assert third == BadRow(4, "./a.wav", "duplicate path: the csv lists it before")
+
+
+def test_an_absolute_path_below_the_root_becomes_relative(root: Path):
+    row = only(root, f"path,label\n{root.resolve()}/sub/e.wav,wren\n")
+    assert isinstance(row, Row)
+    assert row.uri == "sub/e.wav"
+
+
+def test_windows_separators_are_understood(root: Path):
+    row = only(root, "path,label\nsub\\e.wav,wren\n")
+    assert isinstance(row, Row)
+    assert row.uri == "sub/e.wav"
+
+
+def test_an_accent_is_found_however_the_disk_spells_it(root: Path):
+    (root / "cafe\u0301.wav").write_bytes(b"RIFF")
+    row = only(root, "path,label\ncaf\u00e9.wav,cafe\u0301\n")
+    assert isinstance(row, Row)
+    assert (row.uri, row.label) == ("cafe\u0301.wav", "caf\u00e9")
+    assert (root / row.uri).is_file()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_a_csv_reads_the_same_however_it_was_saved(root: Path, encoding: str, separator: str, line_end: str):
+    lines = ["file name", "Class", "Author"], ["a.wav", "m\u00e9sange", "Ann"], [], ["b.wav", "wren", "unknown"]
+    text = line_end.join(separator.join(line) for line in lines)
+    assert read(root, text.encode(encoding)) == [
+        Row("a.wav", "m\u00e9sange", (), "Ann", None, None, None, 2),
+        Row("b.wav", "wren", (), None, None, None, None, 4),
+    ]
+
+
+def test_latin_1_is_noted_because_it_was_guessed(root: Path):
+    read(root, "path,label\na.wav,m\u00e9sange\n".encode("latin-1"))
+    assert any("not UTF-8" in note for note in open_layout(root).notes)
+
+
+def test_an_open_quote_spoils_no_more_than_what_it_swallows(root: Path):
+    text = 'path,label\n"a.wav,wren\n' + "x" * 200_000 + "\nb.wav,wren\n"
+    rows = read(root, text)
+    assert isinstance(rows[0], BadRow)
+    assert rows[0].reason.startswith("unreadable row: field larger than field limit")
+    assert rows[-1] == Row("b.wav", "wren", (), None, None, None, None, 4)
+
+
+def test_a_file_without_line_ends_is_read_in_pieces(root: Path):
+    rows = read(root, "path,label\n" + "x" * 3_000_000)
+    assert rows
+    assert all(isinstance(row, BadRow) for row in rows)

@@ -1,0 +1,181 @@
+"""Rows become recordings: hashed once, in order, with what went wrong in its place."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tasks.dataset.layouts import BadRow, Row
+from tasks.dataset.manifest import Known, Recording, Summary, recordings
+from tasks.failures import MachineFault, Unreadable
+
+
+@dataclass(frozen=True)
+class Length:
+    n_frames: int
+    rate_hz: int
+
+
+def row(uri: str, line: int = 1, **other: object) -> Row:
+    fields = {"label": "wren", "secondary": (), "author": None, "group": None, "fold": None, "split": None, **other}
+    return Row(uri=uri, line=line, **fields)  # type: ignore[arg-type]
+
+
+def nothing_known(uris: list[str]) -> dict[str, Known]:
+    return {}
+
+
+def one_second(path: Path) -> Length:
+    return Length(8000, 8000)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for i in range(30):
+        (tmp_path / f"{i}.wav").write_bytes(b"x" * (3_000_000 if i == 0 else i))
+    return tmp_path
+
+
+def test_recordings_come_in_the_order_of_their_rows_with_the_digest_of_their_bytes(root: Path):
+    rows = [row(f"{i}.wav", line=i) for i in range(30)]
+    found = list(recordings(rows, root, nothing_known, one_second, 4))
+    assert [entry.row for entry in found if isinstance(entry, Recording)] == rows
+    assert [entry.digest for entry in found if isinstance(entry, Recording)] == [
+        hashlib.sha256((root / f"{i}.wav").read_bytes()).hexdigest() for i in range(30)
+    ]
+
+
+def test_a_known_file_is_not_opened_again(root: Path):
+    probed = []
+
+    def probe(path: Path) -> Length:
+        probed.append(path.name)
+        return Length(1, 1)
+
+    first = list(recordings([row("1.wav"), row("2.wav")], root, nothing_known, probe, 2))
+    known = {
+        entry.row.uri: Known(entry.size_bytes, entry.mtime_ns, "as before", 5, 5)
+        for entry in first
+        if isinstance(entry, Recording)
+    }
+    probed.clear()
+    (root / "2.wav").write_bytes(b"changed")
+    one, two = recordings([row("1.wav"), row("2.wav")], root, lambda uris: known, probe, 2)
+    assert isinstance(one, Recording)
+    assert isinstance(two, Recording)
+    assert (one.digest, one.n_frames) == ("as before", 5)
+    assert two.digest == hashlib.sha256(b"changed").hexdigest()
+    assert probed == ["2.wav"]
+
+
+def test_the_database_is_asked_a_thousand_at_a_time_and_in_the_callers_thread(root: Path):
+    asked: list[int] = []
+
+    def known(uris: list[str]) -> dict[str, Known]:
+        assert threading.current_thread() is threading.main_thread()
+        asked.append(len(uris))
+        return {}
+
+    rows = [row("1.wav")] * 2500
+    assert len(list(recordings(rows, root, known, one_second, 2))) == 2500
+    assert asked == [1000, 1000, 500]
+
+
+def test_no_more_rows_are_drawn_than_a_batch_needs(root: Path):
+    drawn = []
+
+    def rows() -> Iterator[Row]:
+        for line in range(5000):
+            drawn.append(line)
+            yield row("1.wav", line)
+
+    stream = recordings(rows(), root, nothing_known, one_second, 2)
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    assert len(drawn) <= 1000
+
+
+def test_a_file_that_vanished_and_a_bad_row_keep_their_places(root: Path):
+    rows = [row("1.wav"), row("gone.wav", 7), BadRow(8, "z", "missing file"), row("2.wav")]
+    _, gone, bad, _ = recordings(rows, root, nothing_known, one_second, 2)
+    assert gone == BadRow(7, "gone.wav", "cannot be read: No such file or directory")
+    assert bad == rows[2]
+
+
+def test_an_empty_file_is_told_before_it_is_hashed(root: Path):
+    (root / "empty.wav").touch()
+    assert list(recordings([row("empty.wav", 3)], root, nothing_known, one_second, 1)) == [
+        BadRow(3, "empty.wav", "empty: 0 bytes")
+    ]
+
+
+def test_a_folder_in_place_of_a_file_is_a_bad_row(root: Path):
+    (root / "folder").mkdir()
+    (found,) = recordings([row("folder", 3)], root, nothing_known, one_second, 1)
+    assert found == BadRow(3, "folder", "cannot be read: Is a directory")
+
+
+def test_unusable_audio_is_a_recording_without_length(root: Path):
+    def probe(path: Path) -> Length:
+        raise Unreadable(f"{path.name} is no audio")
+
+    (found,) = recordings([row("1.wav")], root, nothing_known, probe, 1)
+    assert isinstance(found, Recording)
+    assert (found.n_frames, found.rate_hz) == (0, 0)
+    assert found.digest == hashlib.sha256(b"x").hexdigest()
+
+
+def test_a_file_written_to_while_it_is_read_is_not_trusted(root: Path):
+    def probe(path: Path) -> Length:
+        path.write_bytes(b"more")
+        return Length(1, 1)
+
+    (found,) = recordings([row("1.wav")], root, nothing_known, probe, 1)
+    assert isinstance(found, BadRow)
+    assert found.reason.startswith("changed while it was read")
+
+
+def test_a_machine_out_of_handles_is_no_fault_of_the_file(root: Path):
+    def probe(path: Path) -> Length:
+        raise OSError(24, "Too many open files")
+
+    with pytest.raises(MachineFault, match=r"1\.wav cannot be read now: Too many open files"):
+        list(recordings([row("1.wav")], root, nothing_known, probe, 1))
+
+
+def test_the_summary_counts_what_people_ask_before_they_submit():
+    summary = Summary()
+    summary.add(Recording(row("a", author="Ann", fold=1), 1_000_000, 0, "d1", 32_000 * 1800, 32_000))
+    summary.add(Recording(row("b", author="Ann", fold=2), 1_000_000, 0, "d2", 32_000 * 1800, 32_000))
+    summary.add(Recording(row("c", label="robin", split="test"), 500_000, 0, "d3", 0, 0))
+    summary.add(BadRow(4, "d", "label too long: 300 characters"))
+    summary.add(BadRow(5, "e", "label too long: 400 characters"))
+    assert summary.as_dict() == {
+        "recordings": 3,
+        "unmeasured": 1,
+        "bytes": 2_500_000,
+        "duration_s": 3600.0,
+        "groups": 2,
+        "classes": {"robin": 1, "wren": 2},
+        "folds": {"1": 1, "2": 1},
+        "splits": {"test": 1},
+        "bad_rows": {"label too long": 2},
+    }
+    assert summary.lines() == [
+        "3 recordings, 2.5 MB, 1.00 h",
+        "2 classes, from robin (1) to wren (2)",
+        "2 groups",
+        "folds: 1: 1, 2: 1",
+        "split: test: 1",
+        "1 recordings whose audio could not be measured; a worker will say why",
+        "2 rows not used: label too long",
+    ]
+
+
+def test_an_empty_manifest_has_a_summary_too():
+    assert Summary().lines() == ["0 recordings, 0.0 MB, 0.00 h", "0 classes", "0 groups"]

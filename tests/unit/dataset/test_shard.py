@@ -1,0 +1,178 @@
+"""Shards: the same bytes for the same examples, and nothing believed that a file merely claims."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tasks.dataset.shard import Example, ShardError, ShardFacts, read_shard, shard_facts, shards
+
+
+def examples(n: int, shape: tuple[int, int] = (48, 128)) -> Iterator[Example]:
+    random = np.random.default_rng(5)
+    for i in range(n):
+        yield Example(
+            spectrogram=random.integers(0, 256, shape, dtype=np.uint8),
+            features=random.normal(size=15).astype(np.float32),
+            label=i % 3,
+            recording=f"wren/caf\u00e9 {i // 2}.ogg",
+            digest=f"{i // 2:064x}",
+            group=f"author {i // 4}",
+            chunk=i % 2,
+            copy=i % 5,
+            synthetic=i % 7 == 0,
+        )
+
+
+def one(n: int = 10) -> bytes:
+    (shard,) = shards(examples(n), "order", "pipeline")
+    return shard
+
+
+def test_a_shard_gives_back_every_field_of_every_example():
+    shard = read_shard(one(10))
+    for i, example in enumerate(examples(10)):
+        np.testing.assert_array_equal(shard.spectrograms[i], example.spectrogram)
+        np.testing.assert_array_equal(shard.features[i], example.features)
+        told = (shard.recordings[i], shard.digests[i], shard.groups[i], shard.chunks[i], shard.copies[i])
+        assert told == (example.recording, example.digest, example.group, example.chunk, example.copy)
+        assert (shard.labels[i], shard.synthetic[i]) == (example.label, example.synthetic)
+    assert (shard.spectrograms.dtype, shard.features.dtype, shard.labels.dtype) == (np.uint8, np.float32, np.int32)
+
+
+def test_a_file_and_its_bytes_are_the_same_shard(tmp_path: Path):
+    path = tmp_path / "0.parquet"
+    path.write_bytes(one())
+    np.testing.assert_array_equal(read_shard(path).spectrograms, read_shard(one()).spectrograms)
+    assert shard_facts(path) == shard_facts(one())
+
+
+def test_shards_hold_the_examples_in_order_and_the_last_holds_the_rest():
+    parts = [read_shard(part) for part in shards(examples(10), "order", "pipeline", size=4)]
+    assert [len(part.labels) for part in parts] == [4, 4, 2]
+    assert [name for part in parts for name in part.recordings] == [example.recording for example in examples(10)]
+
+
+def test_the_same_examples_give_the_same_bytes():
+    assert list(shards(examples(9), "o", "p", 4)) == list(shards(list(examples(9)), "o", "p", 4))
+    assert next(shards(examples(9), "o", "p")) != next(shards(examples(9), "o", "q"))
+
+
+def test_no_examples_make_no_shard():
+    assert list(shards([], "o", "p")) == []
+
+
+def test_examples_are_taken_one_shard_at_a_time():
+    taken = []
+
+    def counted() -> Iterator[Example]:
+        for example in examples(9):
+            taken.append(example)
+            yield example
+
+    next(shards(counted(), "o", "p", size=3))
+    assert len(taken) == 3
+
+
+def test_the_footer_tells_the_facts():
+    assert shard_facts(one(10)) == ShardFacts(10, {0: 4, 1: 3, 2: 3}, "pipeline", "order", (48, 128), 15)
+
+
+def test_another_presets_shape_is_kept():
+    (shard,) = shards(examples(3, shape=(64, 96)), "o", "p")
+    assert read_shard(shard).spectrograms.shape == (3, 64, 96)
+
+
+def test_any_parquet_reader_can_open_a_shard(tmp_path: Path):
+    path = tmp_path / "0.parquet"
+    path.write_bytes(one())
+    table = pq.read_table(path)
+    assert table.num_rows == 10
+    assert table["features"][3].as_py() == list(examples(4))[3].features.tolist()
+
+
+def test_a_shard_cut_short_anywhere_is_refused():
+    whole = one()
+    for length in [0, 3, 4, 12, len(whole) // 2, len(whole) - 9, len(whole) - 1]:
+        with pytest.raises(ShardError):
+            read_shard(whole[:length])
+
+
+def test_a_flipped_bit_in_a_picture_is_noticed():
+    damaged = bytearray(one())
+    damaged[5000] ^= 1
+    with pytest.raises(ShardError, match="damaged"):
+        read_shard(bytes(damaged))
+
+
+def test_a_missing_file_is_the_machines_matter_and_no_damage(tmp_path: Path):
+    with pytest.raises(FileNotFoundError):
+        read_shard(tmp_path / "none.parquet")
+
+
+def test_somebody_elses_parquet_is_refused():
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"a": [1, 2]}), sink)
+    with pytest.raises(ShardError, match="no shard"):
+        shard_facts(bytes(sink.getvalue()))
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"n_examples": 10**12},
+        {"n_examples": 9},
+        {"n_examples": "10"},
+        {"n_examples": True},
+        {"version": "9"},
+        {"shape": [10**9, 10**9]},
+        {"shape": [48, 64]},
+        {"shape": [48]},
+        {"shape": "48"},
+        {"label_counts": {"0": 10}},
+        {"label_counts": {"a": 10}},
+        {"label_counts": []},
+        {"n_features": 14},
+        {"pipeline_digest": 5},
+    ],
+)
+def test_a_footer_that_lies_is_not_believed(lie: dict[str, object]):
+    table = pq.read_table(pa.BufferReader(one()))
+    (key,) = table.schema.metadata
+    told = json.loads(table.schema.metadata[key]) | lie
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.replace_schema_metadata({key: json.dumps(told)}), sink)
+    with pytest.raises(ShardError):
+        read_shard(bytes(sink.getvalue()))
+
+
+@pytest.mark.parametrize("footer", ["", "null", "[]", "{}", "[" * 100_000, "\ud800".encode("utf-8", "surrogatepass")])
+def test_a_footer_that_makes_no_sense_is_refused(footer: str | bytes):
+    table = pq.read_table(pa.BufferReader(one()))
+    (key,) = table.schema.metadata
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.replace_schema_metadata({key: footer}), sink)
+    with pytest.raises(ShardError):
+        read_shard(bytes(sink.getvalue()))
+
+
+def test_examples_that_cannot_share_a_shard_are_refused():
+    good, other = next(examples(1)), next(examples(1, shape=(64, 96)))
+    with pytest.raises(ShardError, match=r"\(64, 96\) uint8 where \(48, 128\) uint8"):
+        list(shards([good, other], "o", "p"))
+    with pytest.raises(ShardError, match="labels count from 0"):
+        list(shards([Example(good.spectrogram, good.features, -1, "a.ogg", "d", "g", 0, 0)], "o", "p"))
+    with pytest.raises(ShardError, match="float64"):
+        list(shards([Example(good.spectrogram, good.features.astype(float), 1, "a.ogg", "d", "g", 0, 0)], "o", "p"))
+
+
+@pytest.mark.parametrize("size", [0, -1, 4097])
+def test_a_size_that_no_shard_has_is_refused(size: int):
+    with pytest.raises(ShardError, match="not between 1 and 4096"):
+        list(shards(examples(1), "o", "p", size))

@@ -1,0 +1,264 @@
+"""The split: the data's own where there is one, else drawn by group, and a plain word where it cannot be honest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tasks.dataset.layouts import Row, open_layout
+from tasks.dataset.split import Assignment, Side, SplitError, SplitSpec, assign, groups
+from tests.shared_data import shared_data
+
+HOLDOUT = SplitSpec(n_folds=None, seed=7)
+
+
+def split(
+    labels: list[str],
+    names: list[str],
+    spec: SplitSpec = HOLDOUT,
+    folds: list[int | None] | None = None,
+    sides: list[Side | None] | None = None,
+) -> Assignment:
+    none = [None] * len(labels)
+    return assign(labels, names, folds or none, sides or none, spec)
+
+
+def split_of_folder(path: Path, spec: SplitSpec) -> tuple[list[Row], list[str], Assignment]:
+    layout = open_layout(path)
+    rows = [row for row in layout.rows() if isinstance(row, Row)]
+    digests = [hashlib.sha256((layout.root / row.uri).read_bytes()).hexdigest() for row in rows]
+    names = groups(digests, [row.author for row in rows], [row.group for row in rows])
+    sides = [Side[row.split.upper()] if row.split else None for row in rows]
+    return rows, names, assign([row.label for row in rows], names, [row.fold for row in rows], sides, spec)
+
+
+def on(assignment: Assignment, side: Side, labels: list[str]) -> Counter[str]:
+    return Counter(label for label, where in zip(labels, assignment.side, strict=True) if where == side)
+
+
+def test_ten_single_recordings_of_a_class_are_six_two_and_two():
+    labels = [f"class {i % 4}" for i in range(40)]
+    assignment = split(labels, [f"g{i}" for i in range(40)])
+    for side, n in ((Side.TRAIN, 6), (Side.VALID, 2), (Side.TEST, 2)):
+        assert on(assignment, side, labels) == {f"class {c}": n for c in range(4)}
+    assert set(assignment.fold.tolist()) == {-1}
+    assert (assignment.folds, assignment.leaks, assignment.notes) == ((), 0, ())
+    assert assignment.method == "train, valid and test drawn by group with seed 7"
+
+
+def test_a_large_draw_gives_each_side_its_share():
+    labels = [f"class {i % 7}" for i in range(7000)]
+    names = [f"author {i // 3}" for i in range(7000)]
+    shares = [len(np.flatnonzero(split(labels, names).side == side)) / 7000 for side in Side]
+    np.testing.assert_allclose(shares, [0.64, 0.16, 0.20], atol=0.002)
+
+
+def test_the_author_of_a_quarter_of_birds10_stays_whole_and_every_species_is_judged():
+    rows, names, assignment = split_of_folder(shared_data("birds10"), HOLDOUT)
+    author, n = Counter(names).most_common(1)[0]
+    assert n == 27
+    assert len({side for name, side in zip(names, assignment.side.tolist(), strict=True) if name == author}) == 1
+    sides_of = {name: set() for name in names}
+    for name, side in zip(names, assignment.side.tolist(), strict=True):
+        sides_of[name].add(side)
+    assert all(len(sides) == 1 for sides in sides_of.values())
+    labels = [row.label for row in rows]
+    assert all(len(on(assignment, side, labels)) == 10 for side in Side)
+    assert (assignment.leaks, assignment.notes) == (0, ())
+
+
+def test_esc10_keeps_its_five_folds_and_validates_a_fifth_of_the_rest_in_each():
+    rows, names, assignment = split_of_folder(shared_data("esc10"), HOLDOUT)
+    assert assignment.fold.tolist() == [row.fold for row in rows]
+    assert (assignment.folds, assignment.leaks) == ((1, 2, 3, 4, 5), 0)
+    assert assignment.method == "the data's own 5 folds"
+    sides: dict[str, set[int]] = {}
+    for name, side in zip(names, assignment.side.tolist(), strict=True):
+        sides.setdefault(name, set()).add(side)
+    assert all(len(found) == 1 for found in sides.values())
+    for fold in assignment.folds:
+        others = assignment.side[assignment.fold != fold]
+        assert abs((others == Side.VALID).mean() - 0.2) < 0.03
+        validated = {
+            row.label for row, f, s in zip(rows, assignment.fold, assignment.side, strict=True) if f != fold and s
+        }
+        assert len(validated) == 10
+
+
+def test_drawn_folds_spread_every_class_evenly():
+    labels = [f"class {i % 4}" for i in range(80)]
+    assignment = split(labels, [f"g{i}" for i in range(80)], SplitSpec(n_folds=5, seed=1))
+    cells = Counter(zip(labels, assignment.fold.tolist(), strict=True))
+    assert set(cells.values()) == {4}
+    assert assignment.folds == (0, 1, 2, 3, 4)
+    assert Counter(assignment.side.tolist()) == {Side.TRAIN: 64, Side.VALID: 16}
+
+
+def test_another_seed_draws_another_split_and_the_same_seed_the_same():
+    labels, names = [f"class {i % 2}" for i in range(100)], [f"g{i}" for i in range(100)]
+    first, again = (split(labels, names, SplitSpec(None, 1)) for _ in range(2))
+    assert first.side.tolist() == again.side.tolist()
+    assert first.side.tolist() != split(labels, names, SplitSpec(None, 2)).side.tolist()
+
+
+def test_an_official_test_side_stays_and_validation_comes_from_the_training_groups():
+    labels = [f"class {i % 2}" for i in range(40)]
+    given: list[Side | None] = [Side.TEST if i < 10 else Side.TRAIN for i in range(40)]
+    assignment = split(labels, [f"g{i}" for i in range(40)], sides=given)
+    assert set(assignment.side[:10].tolist()) == {Side.TEST}
+    assert Counter(assignment.side[10:].tolist()) == {Side.TRAIN: 24, Side.VALID: 6}
+    assert assignment.method == "the data's own split"
+    assert assignment.notes == ("the data names no valid side; 20% of the training groups were drawn for it",)
+
+
+def test_without_an_official_test_side_one_is_drawn_from_training_and_validation_stays():
+    labels = [f"class {i % 2}" for i in range(40)]
+    given: list[Side | None] = [Side.VALID if i < 10 else Side.TRAIN for i in range(40)]
+    assignment = split(labels, [f"g{i}" for i in range(40)], sides=given)
+    assert set(assignment.side[:10].tolist()) == {Side.VALID}
+    assert Counter(assignment.side[10:].tolist()) == {Side.TRAIN: 24, Side.TEST: 6}
+
+
+def test_a_complete_official_split_is_taken_as_it_is_even_with_a_fold_column():
+    given: list[Side | None] = [Side(i % 3) for i in range(12)]
+    labels = ["a", "b", "b", "b", "a", "a"] * 2
+    assignment = split(labels, [f"g{i}" for i in range(12)], SplitSpec(5, 7), folds=[1] * 12, sides=given)
+    assert assignment.side.tolist() == given
+    assert assignment.folds == ()
+    assert assignment.notes == ("the data's own split was used, so there are no folds",)
+
+
+def test_a_recording_without_side_follows_its_group_else_it_trains():
+    labels = ["a", "b"] * 6
+    names = ["t", "t", "v", "v", *(f"g{i}" for i in range(8))]
+    given: list[Side | None] = [Side.TEST, None, Side.VALID, None, *[Side.TRAIN] * 7, None]
+    assignment = split(labels, names, sides=given)
+    assert assignment.side.tolist() == [Side.TEST] * 2 + [Side.VALID] * 2 + [Side.TRAIN] * 8
+    assert assignment.leaks == 0
+
+
+def test_an_official_split_that_tears_groups_is_kept_and_called_leaky():
+    given: list[Side | None] = [Side.TRAIN, Side.TEST, Side.VALID, Side.TRAIN] * 5
+    assignment = split(["a", "b"] * 10, [f"g{i // 4}" for i in range(20)], sides=given)
+    assert assignment.side.tolist() == given
+    assert assignment.leaks == 5
+    assert "5 groups stand in more than one side of the data's own: what is measured is not honest" in assignment.notes
+
+
+def test_official_folds_that_tear_a_group_are_kept_and_called_leaky():
+    names = ["torn", "torn", *(f"g{i}" for i in range(18))]
+    folds: list[int | None] = [i % 2 + 1 for i in range(20)]
+    assignment = split(["a", "a", "b", "b"] * 5, names, folds=folds)
+    assert assignment.fold.tolist() == folds
+    assert assignment.leaks == 1
+
+
+def test_a_recording_without_fold_joins_its_groups_fold_or_a_dealt_one():
+    names = ["x", "x", *(f"g{i}" for i in range(18))]
+    folds: list[int | None] = [10, None, *([10, 20] * 8), None, None]
+    assignment = split(["a", "b"] * 10, names, folds=folds)
+    assert assignment.fold[1] == 10
+    assert set(assignment.fold.tolist()) == {10, 20}
+    assert assignment.leaks == 0
+    assert "3 recordings name no fold; their groups were dealt to the folds" in assignment.notes
+
+
+def test_official_folds_win_over_the_number_asked_for():
+    folds: list[int | None] = [i % 4 for i in range(24)]
+    assignment = split(["a", "b", "b", "a", "b"] * 4 + ["a"] * 4, [f"g{i}" for i in range(24)], SplitSpec(5, 7), folds)
+    assert assignment.folds == (0, 1, 2, 3)
+    assert "the data's own 4 folds were used, not the 5 asked for" in assignment.notes
+
+
+def test_columns_that_divide_nothing_are_not_used_and_that_is_said():
+    labels, names = ["a", "b"] * 10, [f"g{i}" for i in range(20)]
+    assignment = split(labels, names, folds=[1] * 20, sides=[Side.TRAIN] * 20)
+    assert assignment.notes == (
+        "the split column names no valid or test side and was not used",
+        "the fold column only knows fold 1 and was not used",
+    )
+    assert set(assignment.side.tolist()) == set(Side)
+
+
+def test_a_class_of_one_group_trains_and_a_class_of_two_is_tested_too():
+    labels = ["one"] * 5 + ["two"] * 2 + ["many"] * 20
+    names = ["x"] * 5 + ["y", "z"] + [f"g{i}" for i in range(20)]
+    assignment = split(labels, names)
+    assert set(assignment.side[:5].tolist()) == {Side.TRAIN}
+    assert set(assignment.side[5:7].tolist()) == {Side.TRAIN, Side.TEST}
+    assert assignment.notes == (
+        "class one: only on the train side (1 group at most)",
+        "class two: only on the train and test side (2 groups at most)",
+    )
+
+
+def test_classes_of_two_groups_alone_still_leave_something_to_validate():
+    labels = [f"class {i // 2}" for i in range(8)]
+    assert set(split(labels, [f"g{i}" for i in range(8)]).side.tolist()) == set(Side)
+
+
+def test_a_class_that_one_run_cannot_learn_is_named():
+    labels = ["rare"] * 4 + ["a", "b"] * 10
+    names = ["only"] * 4 + [f"g{i}" for i in range(20)]
+    assignment = split(labels, names, SplitSpec(n_folds=5, seed=3))
+    assert "class rare: tested in a run that could not learn it (too few groups)" in assignment.notes
+
+
+def test_a_class_of_one_large_and_one_small_group_is_learned_from_either():
+    labels = ["rare"] * 11 + ["a", "b"] * 20
+    names = ["large"] * 10 + ["small"] + [f"g{i}" for i in range(40)]
+    folds: list[int | None] = [1] * 10 + [2] + [i % 4 // 2 + 1 for i in range(40)]
+    assignment = split(labels, names, folds=folds)
+    assert set(assignment.side[:11].tolist()) == {Side.TRAIN}
+    assert assignment.notes == ("class rare: not in validation (too few groups)",)
+
+
+def test_every_run_of_small_folds_has_something_to_validate_by():
+    labels = ["a", "a", "b", "b"] * 2
+    assignment = split(labels, [f"g{i}" for i in range(8)], folds=[1] * 4 + [2] * 4)
+    for fold in (1, 2):
+        assert set(assignment.side[assignment.fold == fold].tolist()) == {Side.TRAIN, Side.VALID}
+    assert assignment.notes == ()
+
+
+def test_a_run_without_anything_to_validate_by_is_named():
+    assignment = split(["a", "b"] * 2, [f"g{i}" for i in range(4)], folds=[1, 1, 2, 2])
+    assert "testing fold 1 leaves no group for validation" in assignment.notes
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "spec", "sentence"),
+    [
+        (["a"] * 9, [f"g{i}" for i in range(9)], HOLDOUT, "1 classes: a classifier needs at least two labels"),
+        ([], [], HOLDOUT, "0 classes"),
+        (["a", "b"] * 4, ["x", "y"] * 4, HOLDOUT, "2 groups cannot fill 3 sides"),
+        (["a", "b"] * 4, ["x", "y", "z", "w"] * 2, SplitSpec(5, 1), "4 groups cannot fill 5 folds"),
+        (["a", "b", "c"], ["x", "y", "z"], HOLDOUT, "no class has two groups"),
+        (["a", "b", "c"], ["x", "y", "z"], SplitSpec(3, 1), "no class has two groups"),
+    ],
+)
+def test_what_cannot_be_split_is_refused_with_a_sentence(
+    labels: list[str], names: list[str], spec: SplitSpec, sentence: str
+):
+    with pytest.raises(SplitError, match=sentence):
+        split(labels, names, spec)
+
+
+def test_an_official_split_without_training_is_refused():
+    with pytest.raises(SplitError, match="leaves no recording to train on"):
+        split(["a", "b"], ["x", "y"], sides=[Side.TEST, Side.VALID])
+
+
+@pytest.mark.parametrize("wrong", [{"n_folds": 1}, {"test_share": 0.0}, {"valid_share": 1.0}])
+def test_a_wish_nobody_can_fulfil_is_refused(wrong: dict[str, float]):
+    with pytest.raises(SplitError):
+        SplitSpec(**{"n_folds": None, "seed": 1, **wrong})  # type: ignore[arg-type]
+
+
+def test_columns_of_unlike_length_are_refused():
+    with pytest.raises(ValueError, match="not one each"):
+        assign(["a", "b"], ["x"], [None] * 2, [None] * 2, HOLDOUT)
