@@ -62,23 +62,12 @@ def _require_plain(infos: list[zipfile.ZipInfo], size_bytes: int) -> None:
         raise BundleError("the members claim more bytes than the file has; do not open this file")
 
 
-def without_accidents(members: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The members as Keras wrote them, less the time of saving and the addresses of objects in memory."""
+def without_time(members: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The members as Keras wrote them, less the time of saving."""
     metadata = json.loads(members[METADATA]) | {"date_saved": "1980-01-01@00:00:00"}
-    config = _renumbered(json.loads(members[CONFIG]), {})
-    return {**members, METADATA: canonical(metadata), CONFIG: canonical(config)}
+    return {**members, METADATA: canonical(metadata)}
 
 
 def canonical(value: Any) -> bytes:
     """JSON in one way of writing it: keys in the order given, UTF-8, no NaN."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-
-
-def _renumbered(value: Any, seen: dict[int, int]) -> Any:
-    # Keras tells objects that are one from objects that are equal by id(); any numbers do, so count them.
-    if isinstance(value, dict):
-        return {
-            key: seen.setdefault(item, len(seen)) if key == "shared_object_id" else _renumbered(item, seen)
-            for key, item in value.items()
-        }
-    return [_renumbered(item, seen) for item in value] if isinstance(value, list) else value

@@ -87,15 +87,26 @@ class Bundle:
 def write_bundle(path: Path, model: Any, facts: BundleFacts) -> None:
     """Writes a bundle; the same weights and facts give the same bytes, in any process and at any time.
 
-    model: an uncompiled keras.Model, as `train` returns it.  path: where to; what is there is replaced.
+    model: a keras.Model, as `train` returns it.  path: where to; what is there is replaced.
     """
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         plain = Path(folder) / "plain.keras"
-        model.save(plain)
+        _released(model).save(plain)
         with zipfile.ZipFile(plain) as saved:
             members = {name: saved.read(name) for name in saved.namelist()}
     facts_json = archive.canonical({"schema": SCHEMA, **asdict(facts)})
-    path.write_bytes(archive.packed(archive.without_accidents({**members, archive.FACTS: facts_json})))
+    path.write_bytes(archive.packed(archive.without_time({**members, archive.FACTS: facts_json})))
+
+
+def _released(model: Any) -> Any:
+    """The same network as it will be when it is read.
+
+    It has no optimizer, whose moments would triple the file, and its objects are not shared: Keras would write down
+    their addresses in memory.
+    """
+    released = keras.Model.from_config(model.get_config())
+    released.set_weights(model.get_weights())
+    return released
 
 
 def read_bundle(path: Path) -> Bundle:

@@ -121,11 +121,19 @@ class Reader:
 
 def batches(rows: Iterator[Row], size: int) -> Iterator[Batch]:
     """The rows, `size` at a time; only the last batch may be smaller."""
-    while taken := list(islice(rows, size)):
-        yield Batch(
-            RawBatch(
-                np.stack([shard.spectrograms[row] for shard, row in taken]),
-                np.stack([shard.features[row] for shard, row in taken]),
-            ),
-            np.array([shard.labels[row] for shard, row in taken], np.int64),
-        )
+    while batch := _next_batch(rows, size):
+        yield batch
+
+
+def _next_batch(rows: Iterator[Row], size: int) -> Batch | None:
+    # The rows are let go on return: kept until the next batch, they would hold a window that is read through.
+    taken = list(islice(rows, size))
+    if not taken:
+        return None
+    return Batch(
+        RawBatch(
+            np.stack([shard.spectrograms[row] for shard, row in taken]),
+            np.stack([shard.features[row] for shard, row in taken]),
+        ),
+        np.array([shard.labels[row] for shard, row in taken], np.int64),
+    )

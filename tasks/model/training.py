@@ -6,8 +6,6 @@ TensorFlow's chatter is silenced by TF_CPP_MIN_LOG_LEVEL in the environment of t
 from __future__ import annotations
 
 import math
-import resource
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +18,7 @@ from tasks.dataset.shard import read_shard
 from tasks.model.epochs import EpochLog, OnEpoch
 from tasks.model.feed import Feed, Feeds, balanced_weights
 from tasks.model.inputs import Scaling, measured_scaling
+from tasks.model.machine import device, peak_rss_bytes
 from tasks.model.sides import Sides, surveyed_sides
 from tasks.model.spec import TrainingSettings, TrainingSpec
 from tasks.model.stream import ShardSet
@@ -34,7 +33,7 @@ VALIDATION_BATCH = 256
 class Trained:
     """What came out of a training.
 
-    model: an uncompiled keras.Model with the weights of `best_epoch` (counted from 1).
+    model: a keras.Model with the weights of `best_epoch` (counted from 1).
     scaling: how its inputs are made; belongs into the bundle.
     history: for each epoch, `epoch` and what `on_epoch` was told.
     device: "CPU", or "GPU: " and its name.  epoch_s: the median epoch's seconds, validation included; the first
@@ -76,7 +75,7 @@ def train(spec: TrainingSpec, on_epoch: OnEpoch, clock: Callable[[], float]) -> 
     log = EpochLog(on_epoch, clock)
     _fit(model, spec.settings, _feeds(spec, sides, scaling), log)
     return Trained(
-        model=_released(model, spec.settings.seed),
+        model=model,
         scaling=scaling,
         best_epoch=log.best_epoch,
         history=log.history,
@@ -88,20 +87,6 @@ def train(spec: TrainingSpec, on_epoch: OnEpoch, clock: Callable[[], float]) -> 
         trainable_parameters=sum(int(np.prod(weight.shape)) for weight in model.trainable_weights),
         notes=sides.notes(spec.labels),
     )
-
-
-def device() -> str:
-    """What TensorFlow computes on: "CPU", or "GPU: " and the name of the first one."""
-    gpus = tf.config.list_physical_devices("GPU")
-    if not gpus:
-        return "CPU"
-    return f"GPU: {tf.config.experimental.get_device_details(gpus[0]).get('device_name', 'unnamed')}"
-
-
-def peak_rss_bytes() -> int:
-    """The most memory this process ever held."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
 
 
 def _make_repeatable(seed: int) -> None:
@@ -154,11 +139,3 @@ def _validation_callbacks(settings: TrainingSettings) -> tuple[Any, ...]:
             monitor="val_loss", patience=settings.early_stop_patience, restore_best_weights=True
         ),
     )
-
-
-def _released(model: Any, seed: int) -> Any:
-    """The same network without its optimizer, whose moments would triple the bundle."""
-    keras.utils.set_random_seed(seed)  # a dropout layer draws its own seed when it is made, and the bundle holds it
-    released = keras.Model.from_config(model.get_config())
-    released.set_weights(model.get_weights())
-    return released

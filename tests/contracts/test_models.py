@@ -104,6 +104,8 @@ def test_a_network_is_trained_bundled_read_and_asked(name, tmp_path):
     )
     write_bundle(tmp_path / "model.keras", trained.model, facts)
     bundle = read_bundle(tmp_path / "model.keras")
+    write_bundle(tmp_path / "again.keras", bundle.model, facts)
+    assert (tmp_path / "again.keras").read_bytes() == (tmp_path / "model.keras").read_bytes()
     (answer,) = predictions(bundle, written(tmp_path, examples(20, first=300), "test"))
     assert (answer.probabilities.argmax(axis=1) == answer.truth).mean() >= 0.9
 

@@ -1,0 +1,129 @@
+"""Training from shards against `model.fit` on arrays in memory, and the memory each size of data set takes.
+
+    TF_CPP_MIN_LOG_LEVEL=3 python -m benchmarks.training         # from the checkout, without TensorFlow's chatter
+    python -m benchmarks.training --examples 4096 --rounds 5
+    python -m benchmarks.training --sizes 16384 65536            # peak memory only grows up to one window (16,384)
+
+Both ways run in one process and take turns, epoch by epoch, on the same untrained network; memory is measured in a
+process of its own for each size, on the MLP, because the network's own memory does not depend on the size. Prints
+lines for people and, last, one line of JSON. The pictures are noise: only speed and memory are measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from tasks.dataset.shard import Example, read_shard, shards
+from tasks.model.feed import Feed, one_hot
+from tasks.model.inputs import Scaling
+from tasks.model.machine import peak_rss_bytes
+from tasks.model.spec import TrainingSettings, TrainingSpec
+from tasks.model.stream import surveyed
+from tasks.model.training import train
+from tasks.model.zoo import entry
+
+LABELS = tuple("abcdefghij")
+BATCH = 32
+
+
+def noise(n: int) -> Iterator[Example]:
+    draw = np.random.default_rng(0)
+    for number in range(n):
+        pixels = draw.integers(0, 256, (48, 128), dtype=np.uint8)
+        features = draw.normal(size=15).astype(np.float32)
+        yield Example(pixels, features, number % len(LABELS), f"{number}.ogg", "d" * 64, str(number), 0, 0)
+
+
+def written(folder: Path, n: int) -> tuple[Path, ...]:
+    paths = []
+    for number, content in enumerate(shards(noise(n), "order", "pipeline")):
+        paths.append(folder / f"{number}.parquet")
+        paths[-1].write_bytes(content)
+    return tuple(paths)
+
+
+def throughput(folder: Path, n: int, rounds: int) -> dict[str, float]:
+    """Examples a second, medians over the rounds, of both ways; the first epoch of each compiles and is left out."""
+    paths = written(folder, n)
+    found = surveyed(paths)
+    everything = [read_shard(path) for path in paths]
+    pixels = np.concatenate([shard.spectrograms for shard in everything])[..., np.newaxis] / np.float32(255)
+    targets = one_hot(np.concatenate([shard.labels for shard in everything]), len(LABELS))
+
+    def compiled():
+        keras.utils.set_random_seed(0)
+        model = entry("cnn").build(found.shapes, len(LABELS))
+        model.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
+        return model
+
+    streaming, in_memory = compiled(), compiled()
+    feed = Feed(found, ("spectrogram",), Scaling(), np.ones(len(LABELS), np.float32)).endless(0, BATCH)
+    ways = {
+        "streaming": lambda: streaming.fit(feed, steps_per_epoch=found.n_batches(BATCH), shuffle=False, verbose=0),
+        "in_memory": lambda: in_memory.fit(pixels, targets, batch_size=BATCH, verbose=0),
+    }
+    walls: dict[str, list[float]] = {way: [] for way in ways}
+    cpus: dict[str, list[float]] = {way: [] for way in ways}
+    for number, (way, epoch) in itertools.product(range(rounds + 1), ways.items()):
+        started, cpu = time.perf_counter(), time.process_time()
+        epoch()
+        if number:
+            walls[way].append(time.perf_counter() - started)
+            cpus[way].append(time.process_time() - cpu)
+    figures = {f"{way}_per_s": round(n / statistics.median(seconds), 1) for way, seconds in walls.items()}
+    figures |= {f"{way}_cpu_ms": round(1000 * statistics.median(seconds) / n, 3) for way, seconds in cpus.items()}
+    ratios = [memory / stream for stream, memory in zip(walls["streaming"], walls["in_memory"], strict=True)]
+    return figures | {"streaming_of_in_memory": round(statistics.median(ratios), 3)}
+
+
+def memory(folder: Path, n: int) -> dict[str, float]:
+    """Peak memory of this process after training on n examples, and what it was before a shard was opened."""
+    before = peak_rss_bytes()
+    paths = tuple(sorted(folder.glob("*.parquet")))
+    trained = train(
+        TrainingSpec("mlp", LABELS, paths, (), TrainingSettings(epochs=2)), lambda *_: None, time.perf_counter
+    )
+    return {"examples": n, "before_mb": before // 10**6, "peak_mb": trained.peak_rss_bytes // 10**6}
+
+
+def memory_apart(n: int) -> dict[str, float]:
+    """The same in a process of its own, with the shards written by this one."""
+    with tempfile.TemporaryDirectory() as folder:
+        written(Path(folder), n)
+        command = [sys.executable, "-m", "benchmarks.training", "--memory-of", folder, "--examples", str(n)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--examples", type=int, default=2048)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--sizes", type=int, nargs="*", default=[16_384, 65_536])
+    parser.add_argument("--memory-of", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.memory_of:
+        print(json.dumps(memory(args.memory_of, args.examples)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        figures = throughput(Path(folder), args.examples, args.rounds)
+    print("\n".join(f"{name:24} {value}" for name, value in figures.items()))
+    sizes = [memory_apart(n) for n in args.sizes]
+    print("\n".join(f"{size['examples']:>9,} examples: peak {size['peak_mb']:,} MB" for size in sizes))
+    print(json.dumps(figures | {"memory": sizes}))
+
+
+if __name__ == "__main__":
+    main()

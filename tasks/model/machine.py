@@ -1,0 +1,31 @@
+"""What this process computes on, and how much memory it took."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from pathlib import Path
+
+import tensorflow as tf
+
+_STATUS = Path("/proc/self/status")
+
+
+def device() -> str:
+    """What TensorFlow computes on: "CPU", or "GPU: " and the name of the first one."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return "CPU"
+    return f"GPU: {tf.config.experimental.get_device_details(gpus[0]).get('device_name', 'unnamed')}"
+
+
+def peak_rss_bytes() -> int:
+    """The most memory this process ever held.
+
+    On Linux from its own status: getrusage would tell the parent's peak where that was higher at the fork.
+    """
+    if _STATUS.exists():
+        peak = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(peak.split()[1]) * 1024
+    peak_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak_rss if sys.platform == "darwin" else peak_rss * 1024
