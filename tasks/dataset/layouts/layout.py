@@ -24,6 +24,10 @@ class LayoutError(Impossible):
     """A path that is no dataset this system understands."""
 
 
+class LayoutNotFound(LayoutError):
+    """A path that does not exist."""
+
+
 class BadRowError(ChorusError):
     """Why one row cannot be used; a layout turns it into a BadRow and goes on."""
 

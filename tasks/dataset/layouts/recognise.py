@@ -9,7 +9,7 @@ from tasks.dataset.layouts.class_folders import class_folders
 from tasks.dataset.layouts.columns import columns
 from tasks.dataset.layouts.files import is_junk_name
 from tasks.dataset.layouts.labelled_csv import METADATA_FOLDERS, labelled_csv
-from tasks.dataset.layouts.layout import Layout, LayoutError
+from tasks.dataset.layouts.layout import Layout, LayoutError, LayoutNotFound
 from tasks.dataset.layouts.table import TABLE_SUFFIXES, open_table
 
 # A folder with several tables that would do is described by the one with the first of these names.
@@ -22,7 +22,7 @@ def open_layout(path: Path) -> Layout:
     Raises LayoutError where the path does not exist, holds no recordings, or is no layout known here.
     """
     if not path.exists():
-        raise LayoutError(f"{path} does not exist; give the dataset's folder or its csv")
+        raise LayoutNotFound(f"{path} does not exist; give the dataset's folder or its csv")
     if path.is_file():
         if path.suffix.lower() not in TABLE_SUFFIXES:
             raise LayoutError(f"{path} is a file but no csv; give the dataset's folder or its csv")
