@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -11,6 +12,8 @@ from db.states import State
 from db.tables import Artifact, Item, Recording
 
 _RATE_BINS = 40
+_SHOWN_FROM_S = 120.0
+"""A shorter time shows the size of messages rather than a pace."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +76,11 @@ def sides(database: Database, run: int) -> list[SideCount]:
 
 def work(database: Database, run: int) -> WorkCount:
     """Items, those made in this run, attempts and seconds."""
-    took = sa.case((Item.attempts > 0, Item.finished_at - Item.started_at), else_=0.0)
     query = sa.select(
         sa.func.count(),
         sa.func.sum(sa.case((Item.attempts > 0, 1), else_=0)),
         sa.func.sum(Item.attempts),
-        sa.func.sum(took),
+        sa.func.sum(Item.worked_s),
     ).where(Item.run_id == run)
     with database.read() as connection:
         n_items, n_made, attempts, seconds = connection.execute(query).one()
@@ -92,7 +94,7 @@ def rates(database: Database, run: int) -> list[tuple[float, float]]:
     )
     with database.read() as connection:
         first, last = connection.execute(ends).one()
-        if first is None or last is None or last - first < 5:
+        if first is None or last is None or last - first < _SHOWN_FROM_S:
             return []
         width = (last - first) / _RATE_BINS
         at = sa.cast(sa.func.floor((Item.finished_at - first) / width), sa.Integer)
@@ -114,3 +116,31 @@ def strips_of(database: Database, run: int, label: str, limit: int) -> list[tupl
     )
     with database.read() as connection:
         return [(uri, key) for uri, key in connection.execute(query)]
+
+
+@dataclass(frozen=True)
+class Torn:
+    """What stands in two places of a split, where nothing should."""
+
+    n_groups: int
+    n_recordings: int
+
+
+def torn(database: Database, run: int) -> Torn:
+    """Groups, and recordings by their bytes, that stand on two sides or in two folds."""
+    place = Item.fold * 10 + Item.side
+
+    def count(what: sa.SQLColumnExpression[str]) -> sa.Select[Any]:
+        twice = (
+            sa.select(what)
+            .select_from(Item)
+            .join(Recording, Recording.id == Item.recording_id)
+            .where(Item.run_id == run)
+            .group_by(what)
+            .having(sa.func.count(sa.distinct(place)) > 1)
+        )
+        return sa.select(sa.func.count()).select_from(twice.subquery())
+
+    with database.read() as connection:
+        groups = connection.execute(count(Item.group_name)).scalar_one()
+        return Torn(groups, connection.execute(count(Recording.digest)).scalar_one())

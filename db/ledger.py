@@ -73,6 +73,7 @@ class Outcome:
     state: State
     reason: str | None = None
     strip: StripFacts | None = None
+    worked_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class Ledger:
             held = [row for row in rows if row.fence == by_id[row.id].claim.fence]
             _keep_strips(connection, [by_id[row.id] for row in held])
             now = connection.execute(sa.select(now_s())).scalar_one()
-            move_each(connection, Item, [_settled(row, by_id[row.id].state, by_id[row.id].reason, now) for row in held])
+            move_each(connection, Item, [_settled_item(row, by_id[row.id], now) for row in held])
         return len(held)
 
     def settle_job(
@@ -213,6 +214,11 @@ def _keep_strips(connection: Connection, outcomes: Sequence[Outcome]) -> None:
     ]  # fmt: skip
     if rows:
         connection.execute(insert(connection, Artifact).on_conflict_do_nothing(), rows)
+
+
+def _settled_item(row: Locked, outcome: Outcome, now: float) -> tuple[Locked, State, dict[str, Any]]:
+    row, state, values = _settled(row, outcome.state, outcome.reason, now)
+    return row, state, {**values, "worked_s": outcome.worked_s}
 
 
 def _settled(row: Locked, state: State, reason: str | None, now: float) -> tuple[Locked, State, dict[str, Any]]:

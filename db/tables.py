@@ -150,6 +150,8 @@ class Item(Work, Table):
     order_key: Mapped[int] = mapped_column(sa.BigInteger)
     work_s: Mapped[float]
     """Estimated seconds of one core; messages are filled by it."""
+    worked_s: Mapped[float | None]
+    """Seconds the last attempt took, without waiting for the others of its message."""
     is_alone: Mapped[bool] = mapped_column(sa.Boolean, default=False)
     """Sent in a message of its own, after a message it shared ended its process."""
     __table_args__ = (

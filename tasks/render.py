@@ -156,23 +156,36 @@ def _part(fold: int | None, side: int | None) -> str:
 
 
 def _split(database: Database, planned: PlannedRun) -> SplitFacts:
-    split = planned.split
+    split, torn = planned.split, figures.torn(database, planned.id)
     by_part: dict[str, list[int]] = {}
     for part in figures.sides(database, planned.id):
         total = by_part.setdefault(_part(part.fold, part.side), [0, 0, 0])
         for at, n in enumerate((part.n_groups, part.n_recordings, part.n_chunks)):
             total[at] += n
-    leak = f"{split['leaks']} groups stand on two sides: the data's own column put them there"
     return SplitFacts(
-        method=split["method"],
+        method=f"as follows: {split['method']}",
         grouped_by="group (the data's own group where given, else the author, else the recording; exact copies join)",
         n_groups=split["groups"],
         seed=split["seed"],
         sides=tuple(SideFacts(name, *counts) for name, counts in by_part.items()),
         folds=len(split["folds"]),
-        checks=tuple(split["notes"]),
-        leaks=(leak,) if split["leaks"] else (),
+        checks=(*_checked(torn), *split["notes"]),
+        leaks=tuple(_leaks(torn)),
     )
+
+
+def _checked(torn: figures.Torn) -> Iterator[str]:
+    if not torn.n_groups:
+        yield "Every group stands on one side, and in one fold; checked in the ledger when this page was made."
+    if not torn.n_recordings:
+        yield "No recording, nor an exact copy of one, stands on two sides; checked by the digests of the files."
+
+
+def _leaks(torn: figures.Torn) -> Iterator[str]:
+    if torn.n_groups:
+        yield f"{torn.n_groups} groups stand on two sides or in two folds: the data's own columns put them there."
+    if torn.n_recordings:
+        yield f"{torn.n_recordings} recordings stand on two sides or in two folds, as exact copies of each other."
 
 
 def _job(database: Database, store: Store, job: JobStatus) -> JobReport:

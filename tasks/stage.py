@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -189,12 +190,14 @@ class Stage(Task):  # type: ignore[type-arg]
 def _attempt(claim: ItemClaim, make: Callable[[ItemClaim, Store], StripFacts]) -> Outcome:
     if claim.is_made:
         return Outcome(claim, State.DONE)
+    began_s = time.perf_counter()
     try:
-        return Outcome(claim, State.DONE, strip=make(claim, engine().store))
+        strip = make(claim, engine().store)
+        return Outcome(claim, State.DONE, strip=strip, worked_s=time.perf_counter() - began_s)
     except Exception as error:  # whatever it is, it is this recording's news or the machine's
         state, reason = _ended(verdict(error))
         _LOG.warning("%s span %d: %s: %s", claim.uri, claim.span, state, reason, exc_info=state == State.WAITING)
-        return Outcome(claim, state, reason)
+        return Outcome(claim, state, reason, worked_s=time.perf_counter() - began_s)
 
 
 def _attempt_job(work: Work, do: Callable[[Work], dict[str, Any]]) -> tuple[State, str | None, dict[str, Any] | None]:

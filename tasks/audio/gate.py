@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from tasks.audio.chunk import n_chunks
 from tasks.audio.preset import Preset
 from tasks.audio.recording import Passage
@@ -25,4 +27,5 @@ def check_passage(passage: Passage, name: str, span: int, preset: Preset) -> Non
     peak = max(passage.span.max(), -passage.span.min())
     if peak < 10 ** (preset.gate.silence_dbfs / 20):
         where = f"{name}, span {span}," if span else name
-        raise Silent(f"{where} has a peak of {peak:.3g} of full scale, below {preset.gate.silence_dbfs} dBFS")
+        level = f"peaks at {20 * math.log10(peak):.1f} dBFS" if peak > 0 else "holds nothing but zeros"
+        raise Silent(f"{where} {level}; a recording needs {preset.gate.silence_dbfs:g} dBFS at least")

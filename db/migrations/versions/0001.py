@@ -104,6 +104,7 @@ def upgrade() -> None:
     sa.Column('group_name', sa.Text(), nullable=False),
     sa.Column('order_key', sa.BigInteger(), nullable=False),
     sa.Column('work_s', sa.Double(), nullable=False),
+    sa.Column('worked_s', sa.Double(), nullable=True),
     sa.Column('is_alone', sa.Boolean(), nullable=False),
     sa.Column('state', sa.String(length=12), nullable=False),
     sa.Column('attempts', sa.Integer(), nullable=False),
