@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from db.store import Store
+
+
+def test_what_is_put_is_got_and_the_same_key_may_be_put_again(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert "a/b.png" not in store
+    for data in (b"one", b"one"):
+        assert store.put("a/b.png", data) == 3
+    assert "a/b.png" in store
+    assert store.get("a/b.png") == b"one"
+
+
+def test_a_file_that_could_not_be_finished_leaves_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(RuntimeError), store.writing("a/b.keras") as path:
+        path.write_bytes(b"half")
+        raise RuntimeError
+    assert "a/b.keras" not in store
+    assert list(tmp_path.rglob("*.keras")) == []
+
+
+def test_a_file_keeps_its_ending_while_it_is_written(tmp_path: Path) -> None:
+    with Store(tmp_path).writing("a/b.keras") as path:
+        assert path.suffix == ".keras"
+        path.write_bytes(b"x")
+
+
+@pytest.mark.parametrize("key", ["", "/etc/passwd", "../x", "a/../../x", "a//b", "./a"])
+def test_no_key_leaves_the_folder(tmp_path: Path, key: str) -> None:
+    with pytest.raises(ValueError, match="store key"):
+        Store(tmp_path).local(key)

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from db.reading import RunFacts
+from db.states import RunState, State
+from db.status import JobStatus
+from orchestrator.render import ProgressView, Rate, result_lines
+from orchestrator.watch import Snapshot, scores
+
+FACTS = RunFacts(7, "active", "/data", "csv", 1, "p", {}, ("a", "b"), {}, {}, {}, 0.0, None)
+
+
+def seen(state: str = RunState.ACTIVE, **items: int) -> Snapshot:
+    counts = {str(one): items.get(one.value, 0) for one in State}
+    return Snapshot(RunFacts(**{**FACTS.__dict__, "state": state}), counts, ())
+
+
+def judged(model: str, fold: int, accuracy: float) -> JobStatus:
+    result = {"accuracy": accuracy, "macro_f1": 0.5, "by_recording_accuracy": 0.6}
+    return JobStatus(fold, "evaluate", model, 0, fold, None, State.DONE, "CPU", None, "w", 1, 0.0, 1.0, result, 0)
+
+
+def test_a_rate_is_taken_over_the_last_seconds() -> None:
+    rate = Rate()
+    for at_s in range(61):
+        rate.add(float(at_s), at_s * (1 if at_s < 30 else 5))
+    assert rate.a_second == 5.0
+
+
+def test_a_rate_of_one_moment_is_nothing() -> None:
+    rate = Rate()
+    rate.add(1.0, 5)
+    assert rate.a_second == 0.0
+
+
+def test_away_from_a_terminal_progress_is_a_line_when_something_changed_and_time_has_passed() -> None:
+    text, now_s = io.StringIO(), [0.0]
+    with ProgressView(Console(file=text, width=200), clock=lambda: now_s[0]) as view:
+        for now, done in ((0.0, 0), (1.0, 1), (6.0, 2), (12.0, 2)):
+            now_s[0] = now
+            view.show(seen(waiting=4 - done, done=done))
+        view.show(seen(RunState.DONE, done=4))
+    assert text.getvalue().splitlines() == [
+        "run 7 active: preprocess 0/4",
+        "run 7 active: preprocess 2/4",
+        "run 7 done: preprocess 4/4",
+    ]
+
+
+def test_on_a_terminal_bars_show_rate_time_left_and_quarantine() -> None:
+    text, now_s = io.StringIO(), [0.0]
+    with ProgressView(Console(file=text, width=120, force_terminal=True), clock=lambda: now_s[0]) as view:
+        view.show(seen(waiting=100))
+        now_s[0] = 10.0
+        view.show(seen(waiting=50, done=48, quarantined=2))
+    assert "50/100" in text.getvalue()
+    assert "5.0/s, 10 s left" in text.getvalue()
+    assert "2 quarantined" in text.getvalue()
+
+
+def test_scores_are_means_over_folds_with_the_sample_deviation() -> None:
+    found = scores((judged("cnn", 1, 0.6), judged("cnn", 2, 0.8), judged("mlp", 1, 0.4)))
+    assert abs((found["cnn"]["accuracy"] or 0) - 0.7) < 1e-12
+    assert abs((found["cnn"]["accuracy_sd"] or 0) - 0.1 * 2**0.5) < 1e-12
+    assert found["mlp"]["accuracy_sd"] is None
+
+
+def test_a_result_names_what_was_not_used_and_how_many_more_there_are() -> None:
+    quarantined = [{"recording": f"{n}.ogg", "reason": "silent: x"} for n in range(25)]
+    found = {
+        "run": 1, "state": "done", "recordings": {"total": 30, "done": 5, "quarantined": 25}, "scores": {}, "jobs": [],
+        "quarantined": quarantined, "report": "/r.html",
+    }  # fmt: skip
+    lines = result_lines(found)
+    assert lines[0] == "run 1: done; 30 recordings: 5 done, 25 quarantined"
+    assert "  0.ogg: silent: x" in lines
+    assert any("5 more" in line for line in lines)
+    assert lines[-1] == "report: /r.html"

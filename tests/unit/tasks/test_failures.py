@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+
+from db.session import DatabaseUnusable
+from tasks.failures import (
+    ChorusError,
+    Empty,
+    Fail,
+    Impossible,
+    MachineFault,
+    Quarantine,
+    Retry,
+    Silent,
+    Unusable,
+    verdict,
+)
+
+
+def subclasses(kind: type[Unusable]) -> list[type[Unusable]]:
+    return [kind, *(deeper for sub in kind.__subclasses__() for deeper in subclasses(sub))]
+
+
+@pytest.mark.parametrize("kind", subclasses(Unusable))
+def test_a_recordings_own_fault_quarantines_it_with_its_reason(kind: type[Unusable]) -> None:
+    assert verdict(kind("why")) == Quarantine(f"{kind.reason}: why")
+
+
+def test_reasons_differ_where_people_must_tell_them_apart() -> None:
+    assert Empty.reason != Silent.reason
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(28, "No space left"), MachineFault("x"), DatabaseUnusable("x"), RuntimeError("bug"), MemoryError()],
+)
+def test_the_machines_fault_and_the_unforeseen_are_tried_again(error: BaseException) -> None:
+    assert isinstance(verdict(error), Retry)
+
+
+def test_an_impossible_request_fails() -> None:
+    assert verdict(Impossible("one class only")) == Fail("one class only")
+
+
+def test_all_errors_have_one_root() -> None:
+    assert issubclass(Unusable, ChorusError)
+    assert issubclass(Impossible, ChorusError)
