@@ -163,6 +163,14 @@ def test_without_validation_the_fixed_number_of_epochs_is_trained_and_said(spec)
     assert any("no validation examples" in note for note in outcome.notes)
 
 
+def test_a_small_set_is_cut_into_smaller_batches_and_that_is_said(spec):
+    outcome = trained(replace(spec, settings=replace(SETTINGS, batch=32)))
+    assert any("batches of 8 instead of 32: there are only 48 training examples" in note for note in outcome.notes)
+    same = trained(replace(spec, settings=replace(SETTINGS, batch=8)))
+    assert outcome.history == same.history
+    assert not same.notes
+
+
 def test_a_class_without_training_examples_is_said(spec):
     outcome = trained(replace(spec, labels=("a", "b", "wren")))
     assert any("no training example of wren" in note for note in outcome.notes)
