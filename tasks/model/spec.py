@@ -42,14 +42,14 @@ class TrainingSettings:
 
 
 # Fewer updates an epoch than this, and early stopping ends a training that has hardly begun.
-LEAST_UPDATES = 10
+LEAST_UPDATES = 6
 SMALLEST_BATCH = 8
 
 
 def batch_for(n_examples: int, batch: int) -> int:
-    """The batch a set of this size is trained with: halved, down to 8, until an epoch is ten updates.
+    """The batch a set of this size is trained with: halved, down to 8, until an epoch is six updates.
 
-    >>> batch_for(5000, 32), batch_for(260, 32), batch_for(60, 32), batch_for(60, 4)
+    >>> batch_for(260, 32), batch_for(150, 32), batch_for(60, 32), batch_for(60, 4)
     (32, 16, 8, 4)
     """
     while batch >= 2 * SMALLEST_BATCH and n_examples < LEAST_UPDATES * batch:
