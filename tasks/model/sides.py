@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tasks.failures import Impossible
-from tasks.model.spec import TrainingSpec
+from tasks.model.spec import TrainingSpec, batch_for
 from tasks.model.stream import ShardSet, surveyed
 
 
@@ -16,10 +16,15 @@ class Sides:
     train: ShardSet
     valid: ShardSet
 
-    def notes(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+    def notes(self, spec: TrainingSpec) -> tuple[str, ...]:
         """What a reader of the results should know, in sentences."""
-        unseen = [name for label, name in enumerate(labels) if label not in self.train.label_counts]
+        unseen = [name for label, name in enumerate(spec.labels) if label not in self.train.label_counts]
+        asked, batch = spec.settings.batch, batch_for(self.train.n_examples, spec.settings.batch)
         notes = []
+        if batch < asked:
+            notes.append(
+                f"batches of {batch} instead of {asked}: there are only {self.train.n_examples} training examples"
+            )
         if not self.valid.n_examples:
             notes.append("no validation examples: trained for the fixed number of epochs, the last one was kept")
         if unseen:

@@ -13,6 +13,7 @@ class TrainingSettings:
     """How a network is trained. The defaults are explained, with what was measured, in docs/models.md.
 
     epochs: at most this many passes over the training examples.
+    batch: examples an update of the weights is drawn from; fewer for small sets, see `batch_for`.
     label_smoothing: share of a target's weight spread over all classes, 0 to below 1.
     plateau_patience, plateau_factor: after so many epochs without a lower validation loss, multiply the learning rate.
     early_stop_patience: after so many epochs without a lower validation loss, stop and go back to the best.
@@ -38,6 +39,22 @@ class TrainingSettings:
         for name, (holds, rule) in rules.items():
             if not holds:
                 raise Impossible(f"{name} {getattr(self, name)} cannot be trained with; set it to {rule}")
+
+
+# Fewer updates an epoch than this, and early stopping ends a training that has hardly begun.
+LEAST_UPDATES = 6
+SMALLEST_BATCH = 8
+
+
+def batch_for(n_examples: int, batch: int) -> int:
+    """The batch a set of this size is trained with: halved, down to 8, until an epoch is six updates.
+
+    >>> batch_for(260, 32), batch_for(150, 32), batch_for(60, 32), batch_for(60, 4)
+    (32, 16, 8, 4)
+    """
+    while batch >= 2 * SMALLEST_BATCH and n_examples < LEAST_UPDATES * batch:
+        batch //= 2
+    return batch
 
 
 _POSITIVE = ("epochs", "batch", "learning_rate", "plateau_patience", "early_stop_patience")

@@ -20,7 +20,7 @@ from tasks.model.feed import Feed, Feeds, balanced_weights
 from tasks.model.inputs import Scaling, measured_scaling
 from tasks.model.machine import device, peak_rss_bytes
 from tasks.model.sides import Sides, surveyed_sides
-from tasks.model.spec import TrainingSettings, TrainingSpec
+from tasks.model.spec import TrainingSettings, TrainingSpec, batch_for
 from tasks.model.stream import ShardSet
 from tasks.model.zoo import ModelEntry, entry
 
@@ -85,7 +85,7 @@ def train(spec: TrainingSpec, on_epoch: OnEpoch, clock: Callable[[], float]) -> 
         peak_rss_bytes=peak_rss_bytes(),
         parameters=model.count_params(),
         trainable_parameters=sum(int(np.prod(weight.shape)) for weight in model.trainable_weights),
-        notes=sides.notes(spec.labels),
+        notes=sides.notes(spec),
     )
 
 
@@ -115,10 +115,11 @@ def _fit(model: Any, settings: TrainingSettings, feeds: Feeds, log: EpochLog) ->
         metrics=["accuracy"],
     )
     has_validation = feeds.valid.n_examples > 0
+    batch = batch_for(feeds.train.n_examples, settings.batch)
     with feeds.own_errors():
         model.fit(
-            feeds.train.endless(settings.seed, settings.batch),
-            steps_per_epoch=math.ceil(feeds.train.n_examples / settings.batch),
+            feeds.train.endless(settings.seed, batch),
+            steps_per_epoch=math.ceil(feeds.train.n_examples / batch),
             epochs=settings.epochs,
             validation_data=feeds.valid.one_pass(VALIDATION_BATCH) if has_validation else None,
             callbacks=[

@@ -17,11 +17,13 @@ from tasks.dataset.shard import ShardError
 from tasks.failures import Impossible
 from tasks.model import feed
 from tasks.model.blocks import class_probabilities, input_of
+from tasks.model.bundle import Bundle, BundleFacts
+from tasks.model.prediction import predictions
 from tasks.model.spec import TrainingSettings, TrainingSpec
 from tasks.model.stream import Reader
 from tasks.model.training import train
 from tasks.model.zoo import MODELS, ModelEntry, UnknownModel
-from tests.model_shards import example, examples, written
+from tests.model_shards import PIPELINE, example, examples, written
 
 # Keras 3.15 reads the learning rate through a conversion that NumPy 2.4 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -53,9 +55,18 @@ def small(shapes, n_classes):
     return keras.Model(spectrogram, class_probabilities(bands, n_classes))
 
 
+def merged(shapes, n_classes):
+    """Two inputs: features and the loudness of each band."""
+    spectrogram, features = input_of("spectrogram", shapes), input_of("features", shapes)
+    bands = keras.layers.Flatten()(keras.layers.AveragePooling2D((1, shapes.n_frames))(spectrogram))
+    both = keras.layers.Concatenate()([bands, features])
+    return keras.Model([spectrogram, features], class_probabilities(both, n_classes))
+
+
 @pytest.fixture(autouse=True)
-def _small_is_in_the_zoo(monkeypatch):
+def _test_models_are_in_the_zoo(monkeypatch):
     monkeypatch.setitem(MODELS, "small", ModelEntry("small", "for tests", ("spectrogram",), small))
+    monkeypatch.setitem(MODELS, "merged", ModelEntry("merged", "for tests", ("spectrogram", "features"), merged))
 
 
 @pytest.fixture
@@ -88,6 +99,16 @@ def test_the_same_specification_gives_the_same_weights_in_any_process(spec):
         [sys.executable, "-c", TRAIN_IN_ITS_OWN_PROCESS, *paths], check=True, capture_output=True, text=True
     )
     assert there.stdout.strip() == hashlib.sha256(b"".join(weight.tobytes() for weight in here)).hexdigest()
+
+
+def test_a_network_of_two_inputs_is_trained_and_asked_like_any_other(spec, tmp_path):
+    spec = replace(spec, model="merged", settings=replace(SETTINGS, epochs=10, learning_rate=1e-2))
+    outcome = trained(spec)
+    assert outcome.history[-1]["val_accuracy"] == 1.0
+    assert len(outcome.scaling.feature_means) == 15
+    facts = BundleFacts("merged", spec.labels, {}, PIPELINE, outcome.scaling, spec.settings, split_digest="d" * 64)
+    (answer,) = predictions(Bundle(outcome.model, facts), written(tmp_path, examples(20, first=300), "test"))
+    assert (answer.probabilities.argmax(axis=1) == answer.truth).all()
 
 
 def test_another_seed_gives_other_weights(spec):
@@ -140,6 +161,14 @@ def test_without_validation_the_fixed_number_of_epochs_is_trained_and_said(spec)
     assert len(outcome.history) == outcome.best_epoch == 3
     assert "val_loss" not in outcome.history[0]
     assert any("no validation examples" in note for note in outcome.notes)
+
+
+def test_a_small_set_is_cut_into_smaller_batches_and_that_is_said(spec):
+    outcome = trained(replace(spec, settings=replace(SETTINGS, batch=32)))
+    assert any("batches of 8 instead of 32: there are only 48 training examples" in note for note in outcome.notes)
+    same = trained(replace(spec, settings=replace(SETTINGS, batch=8)))
+    assert outcome.history == same.history
+    assert not same.notes
 
 
 def test_a_class_without_training_examples_is_said(spec):

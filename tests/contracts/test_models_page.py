@@ -1,0 +1,32 @@
+"""docs/models.md says what the code does."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+from tasks.model.spec import TrainingSettings
+from tasks.model.stream import WINDOW_EXAMPLES
+from tasks.model.zoo import MODELS
+
+PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+
+
+def test_every_model_of_the_zoo_is_on_the_page_and_no_other():
+    table = PAGE.split("## Adding a model")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(MODELS)
+
+
+def test_the_page_tells_the_default_of_every_training_setting():
+    told = {}
+    for names, values in re.findall(r"^\| (`[a-z_`, ]+) \| ([^|]+) \|", PAGE.split("| setting |")[1], re.MULTILINE):
+        told |= dict(zip(re.findall(r"`(\w+)`", names), values.split(", "), strict=True))
+    settings = asdict(TrainingSettings())
+    assert set(told) == set(settings)
+    said = {"on": 1.0, "off": 0.0}
+    assert {name: said.get(value.strip()) or float(value) for name, value in told.items()} == settings
+
+
+def test_the_page_tells_the_size_of_a_window():
+    assert f"a window at a time, {WINDOW_EXAMPLES:,} examples" in PAGE
