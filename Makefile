@@ -18,14 +18,14 @@ demo: install
 	$(BIN)/orchestrator demo
 
 test: install
-	$(BIN)/python -m pytest
+	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest
 
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest tests/unit tests/properties tests/contracts -q
+	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest tests/unit tests/properties tests/contracts -q -n auto
 
 # The lock files: universal for Python 3.11 to 3.13, with hashes and without any address.
 UV_COMPILE = uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \

@@ -43,7 +43,7 @@ GPU = Role(
     "gpu",
     verbs=("tasks.train", "tasks.evaluate"),
     # A fresh, spawned process a job: TensorFlow survives no fork and gives no memory back.
-    environment={"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "0"},
+    environment={"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"},
     celery={"worker_pool_start_method": "spawn", "worker_max_tasks_per_child": 1},
 )
 ROLES = {role.name: role for role in (CPU, GPU)}

@@ -17,7 +17,6 @@ from tasks.model.zoo import MODELS, entry
 from tests.model_shards import PIPELINE, examples, written
 
 # Keras 3.15 reads the learning rate and saves weights through a conversion that NumPy 2.4 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 # The layer tables at 27 classes: type, output shape without the batch, parameters.
 TABLES = {

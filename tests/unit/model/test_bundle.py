@@ -19,7 +19,6 @@ from tasks.model.spec import TrainingSettings
 from tasks.model.zoo import entry
 
 # Keras 3.15 saves weights through a conversion that NumPy 2.4 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 FACTS = BundleFacts(
     model="cnn",
