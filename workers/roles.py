@@ -11,6 +11,15 @@ from settings import Settings
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
 
+# Tensors of a batch are given back to the system and asked for anew at every step, unless the allocator keeps them:
+# half of the CNN's training time on a CPU went into that (docs/performance.md).
+_KEPT_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
+    "MALLOC_TOP_PAD_": str(64 << 20),
+}
+
+
 @dataclass(frozen=True)
 class Role:
     """One kind of worker."""
@@ -43,7 +52,7 @@ GPU = Role(
     "gpu",
     verbs=("tasks.train", "tasks.evaluate"),
     # A fresh, spawned process a job: TensorFlow survives no fork and gives no memory back.
-    environment={"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"},
+    environment={"TF_CPP_MIN_LOG_LEVEL": "3", **_KEPT_MEMORY},
     celery={"worker_pool_start_method": "spawn", "worker_max_tasks_per_child": 1},
 )
 ROLES = {role.name: role for role in (CPU, GPU)}
