@@ -14,8 +14,9 @@ install: .venv/installed-$(LOCK)
 	$(BIN)/python -m compileall -q settings.py orchestrator workers tasks db
 	touch $@
 
+# The demo holds broken files on purpose: 3 says that some recordings are in quarantine.
 demo: install
-	$(BIN)/orchestrator demo
+	$(BIN)/orchestrator demo || test $$? -eq 3
 
 test: install
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest
