@@ -194,6 +194,10 @@ def _attempt(claim: ItemClaim, make: Callable[[ItemClaim, Store], StripFacts]) -
     try:
         strip = make(claim, engine().store)
         return Outcome(claim, State.DONE, strip=strip, worked_s=time.perf_counter() - began_s)
+    except MemoryError:  # bounded work that finds no memory is like a crash: this process is not to be trusted further
+        _LOG.exception("%s span %d: no memory", claim.uri, claim.span)
+        os.kill(os.getpid(), signal.SIGABRT)
+        raise
     except Exception as error:  # whatever it is, it is this recording's news or the machine's
         state, reason = _ended(verdict(error))
         _LOG.warning("%s span %d: %s: %s", claim.uri, claim.span, state, reason, exc_info=state == State.WAITING)

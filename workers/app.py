@@ -23,6 +23,7 @@ def make_app(settings: Settings) -> Celery:
         task_queues=[Queue(name) for name in ROLES],
         task_routes={task: {"queue": queue} for task, queue in QUEUE_OF_TASK.items()},
         task_create_missing_queues=False,
+        task_annotations={"preprocess": {"time_limit": settings.time_limit_s}},
         imports=role.verbs if role else (),
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
