@@ -36,7 +36,7 @@ class Answer:
         return "Traceback" in self.err + self.out
 
 
-def orchestrator(*words: str | Path, timeout_s: float = 240, **environment: str) -> Answer:
+def orchestrator(*words: str | Path, timeout_s: float = 500, **environment: str) -> Answer:
     """Runs a command to its end."""
     done = subprocess.run(
         [ORCHESTRATOR, *map(str, words)],

@@ -61,7 +61,7 @@ def carried_out(
     request: plan.Request = QUICK,
     disturb: Disturbance | None = None,
     sender: type[Sender] = Sender,
-    limit_s: float = 240.0,
+    limit_s: float = 600.0,
 ) -> Snapshot:
     """Submits and carries out a run, disturbing it at every look; returns how it ended."""
     run = submit(session.database, path, request, lambda _: None).run

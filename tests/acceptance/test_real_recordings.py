@@ -1,0 +1,86 @@
+"""The command line on real recordings, compared with what is known of them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.audio.strip import decode_strip
+from tests.acceptance.command import orchestrator
+from tests.shared_data import shared_data
+
+pytestmark = pytest.mark.acceptance
+
+
+@pytest.fixture(scope="module")
+def birds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """birds10 taken the whole way, briefly trained: the home, and what `--json` said."""
+    home = tmp_path_factory.mktemp("birds")
+    answer = orchestrator("run", shared_data("birds10"), "--epochs", "2", "--home", home, "--json", timeout_s=800)
+    assert answer.code == 0, answer.err
+    return home, answer.json
+
+
+def test_every_clip_becomes_a_strip_with_its_provenance(birds: tuple[Path, dict[str, Any]]) -> None:
+    home, found = birds
+    assert found["recordings"]["done"] == found["recordings"]["total"] == 100
+    strips = [decode_strip(path.read_bytes()) for path in sorted((home / "store" / "strips").rglob("*.png"))]
+    assert len(strips) == 100
+    for strip in strips:
+        assert strip.spectrograms.shape[1:] == (48, 128)
+        assert strip.features.shape == (len(strip.spectrograms), 15)
+        assert {"numpy", "scipy"} <= set(strip.versions)
+
+
+def test_the_run_ends_with_scores_and_a_page(birds: tuple[Path, dict[str, Any]]) -> None:
+    _, found = birds
+    assert [job["kind"] for job in found["jobs"]] == ["pack", "pack", "pack", "train", "evaluate", "render"]
+    assert {job["state"] for job in found["jobs"]} == {"done"}
+    assert set(found["scores"]["cnn"]) == {"accuracy", "accuracy_sd", "macro_f1", "by_recording_accuracy"}
+    page = Path(found["report"]).read_text()
+    assert "Junco_hyemalis" in page
+    assert "Every group stands on one side" in page
+
+
+def test_the_same_clips_again_need_no_preprocessing(birds: tuple[Path, dict[str, Any]]) -> None:
+    home, _ = birds
+    strips = sorted((home / "store" / "strips").rglob("*.png"))
+    before = {path: path.stat().st_mtime_ns for path in strips}
+    answer = orchestrator("run", shared_data("birds10"), "--until", "preprocess", "--home", home, "--json")
+    assert answer.code == 0, answer.err
+    assert {path: path.stat().st_mtime_ns for path in sorted((home / "store" / "strips").rglob("*.png"))} == before
+
+
+def test_official_folds_become_one_training_each_and_their_mean(tmp_path: Path) -> None:
+    esc10 = shared_data("esc10")
+    answer = orchestrator("run", esc10, "--epochs", "1", "--home", tmp_path / "home", "--json", timeout_s=800)
+    assert answer.code == 0, answer.err
+    trained = [job for job in answer.json["jobs"] if job["kind"] == "train"]
+    assert sorted(job["fold"] for job in trained) == [1, 2, 3, 4, 5]
+    assert answer.json["scores"]["cnn"]["accuracy_sd"] is not None
+    assert len([job for job in answer.json["jobs"] if job["kind"] == "pack"]) == 10
+
+
+def test_every_bad_file_is_named_with_a_reason_and_costs_no_good_one(tmp_path: Path) -> None:
+    folder = tmp_path / "mixed"
+    shutil.copytree(shared_data("birds10") / "by_class", folder)
+    bad = [
+        path for path in sorted(shared_data("bad").rglob("*")) if path.is_file() and path.suffix not in {".md", ".txt"}
+    ]
+    for number, path in enumerate(bad):
+        into = folder / "Junco_hyemalis" / f"bad-{number:03d}"
+        into.mkdir()
+        shutil.copy(path, into / path.name)
+    answer = orchestrator("run", folder, "--until", "preprocess", "--home", tmp_path / "home", "--json")
+    assert answer.code == 3, answer.err
+    found = answer.json
+    assert found["recordings"]["failed"] == found["recordings"]["waiting"] == 0
+    assert not [entry for entry in found["quarantined"] if "bad-" not in entry["recording"]]
+    reasons = {entry["reason"].partition(":")[0] for entry in found["quarantined"]}
+    assert {"empty", "too short", "unreadable", "unsupported format", "header and content disagree"} <= reasons
+    assert all(": " in entry["reason"] for entry in found["quarantined"])
+    log = (tmp_path / "home" / "logs" / "cpu.log").read_text()
+    assert "WorkerLostError" not in log
