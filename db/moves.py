@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from db.states import State
@@ -36,8 +36,7 @@ class Locked(NamedTuple):
 
 def insert(connection: Connection, table: type[Table]) -> Any:
     """An INSERT of the connection's dialect, which knows ON CONFLICT."""
-    module: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
-    return module.insert(table)
+    return import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(table)
 
 
 def lock(

@@ -174,7 +174,7 @@ def locked(home: Path) -> IO[str]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         lock.close()
-        sentence = "use `orchestrator submit` to add a run to it, or another --home"
+        sentence = "a dispatcher takes more work by `orchestrator submit`; otherwise wait, or choose another --home"
         raise HomeUnusable(f"another `run` or `dispatcher` is at work in {home}; {sentence}") from error
     return lock
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from tasks.dataset.groups import drawn
+from tasks.dataset.groups import drawn, numbered
 
 Ints = npt.NDArray[np.int64]
 Folds = npt.NDArray[np.int16]
@@ -76,8 +75,11 @@ class Cohort:
     @classmethod
     def of(cls, labels: Sequence[str], groups: Sequence[str], seed: int) -> Cohort:
         """Numbered from names; the numbers of two cohorts are the same whatever the order of their rows."""
-        label_codes, class_names = pd.factorize(np.asarray(labels, dtype=object), sort=True)
-        found, group_names = pd.factorize(np.asarray(groups, dtype=object))
+        by_appearance, appeared = numbered(labels)
+        class_names = sorted(appeared)
+        place = {name: number for number, name in enumerate(class_names)}
+        label_codes = np.array([place[name] for name in appeared], np.int64)[by_appearance]
+        found, group_names = numbered(groups)
         order = _drawn_order(group_names, seed)
         rank = np.empty(len(order), dtype=np.int64)
         rank[order] = np.arange(len(order))
@@ -104,7 +106,7 @@ class Cohort:
         return np.bincount(cells, minlength=n_classes * n_values).reshape(n_classes, n_values)
 
 
-def _drawn_order(names: npt.NDArray[np.object_], seed: int) -> Ints:
+def _drawn_order(names: Sequence[str], seed: int) -> Ints:
     draws = np.fromiter((drawn(seed, name) for name in names), dtype=np.float64, count=len(names))
     order = np.argsort(draws, kind="stable")
     if (np.diff(draws[order]) == 0).any():  # one in 20,000 at a million groups; their names decide, not their rows

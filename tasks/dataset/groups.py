@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import pandas as pd
+import numpy.typing as npt
 
 
 def drawn(seed: int, *parts: str) -> float:
@@ -19,6 +19,18 @@ def drawn(seed: int, *parts: str) -> float:
     """
     digest = hashlib.sha256(ascii((seed, *parts)).encode("ascii")).digest()
     return (int.from_bytes(digest[:8], "big") >> 11) / (1 << 53)
+
+
+def numbered(names: Sequence[str]) -> tuple[npt.NDArray[np.int64], list[str]]:
+    """Each name's number, (n,), and the names by number, in the order of their first appearance.
+
+    >>> codes, names = numbered(["b", "a", "b"])
+    >>> codes.tolist(), names
+    ([0, 1, 0], ['b', 'a'])
+    """
+    numbers: dict[str, int] = {}
+    codes = np.fromiter((numbers.setdefault(name, len(numbers)) for name in names), np.int64, count=len(names))
+    return codes, list(numbers)
 
 
 def groups(digests: Sequence[str], authors: Sequence[str | None], declared: Sequence[str | None]) -> list[str]:
@@ -36,7 +48,7 @@ def groups(digests: Sequence[str], authors: Sequence[str | None], declared: Sequ
         raise ValueError(f"{len(digests)} digests, {len(authors)} authors and {len(declared)} groups: not one each")
     names = [group or author or digest for group, author, digest in zip(declared, authors, digests, strict=True)]
     # Only copies join anything, and they are few: memory for the rest is one integer each.
-    codes, _ = pd.factorize(np.asarray(digests, dtype=object))
+    codes, _ = numbered(digests)
     copies = np.flatnonzero(np.bincount(codes)[codes] > 1) if len(codes) else codes
     joined = joined_groups((digests[i], names[i]) for i in copies.tolist())
     return [joined.get(name, name) for name in names]
