@@ -6,6 +6,7 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -18,7 +19,7 @@ class Settings(BaseSettings):
     socket for as long as a command needs it.
     """
 
-    model_config = SettingsConfigDict(env_prefix="CHORUS_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="CHORUS_", frozen=True, extra="ignore", env_ignore_empty=True)
 
     home: Path = Field(Path(".chorus"), description="folder of ledger, store, logs and the embedded broker")
     broker_url: str = Field("", description="redis:// or rediss:// URL; empty: an embedded broker")
@@ -28,12 +29,35 @@ class Settings(BaseSettings):
     lease_s: float = Field(60.0, ge=1, description="a claim not renewed for so long may be taken by another worker")
     window_messages: int = Field(256, ge=1, description="messages the feeder keeps in the broker at most")
     time_limit_s: float = Field(900.0, ge=1, description="a preprocessing message is ended after so long")
-    role: str = Field("", description="cpu or gpu; set by `orchestrator worker`, read by the worker it starts")
+    role: Literal["", "cpu", "gpu"] = Field(
+        "", description="cpu or gpu; set by `orchestrator worker`, read by the worker it starts"
+    )
 
     @field_validator("home")
     @classmethod
     def _absolute(cls, home: Path) -> Path:
         return home.expanduser().absolute()
+
+    @field_validator("broker_url")
+    @classmethod
+    def _redis(cls, url: str) -> str:
+        if url and not url.startswith(("redis://", "rediss://", "redis+socket://")):
+            raise ValueError("a broker is named by redis://, rediss:// or redis+socket://")
+        return url
+
+    @field_validator("database_url")
+    @classmethod
+    def _one_file_from_everywhere(cls, url: str) -> str:
+        if url and not url.startswith(("sqlite:///", "postgresql+psycopg://")):
+            raise ValueError("a database is named by sqlite:///FILE or postgresql+psycopg://HOST/NAME")
+        return f"sqlite:///{_absolute_path(url.removeprefix('sqlite:///'))}" if url.startswith("sqlite:///") else url
+
+    @field_validator("store_url")
+    @classmethod
+    def _folder(cls, url: str) -> str:
+        if "://" in url:
+            raise ValueError("a store is a folder, on this machine or shared by all")
+        return _absolute_path(url) if url else ""
 
     @property
     def is_broker_embedded(self) -> bool:
@@ -77,9 +101,15 @@ class Settings(BaseSettings):
     @property
     def cpu_children(self) -> int:
         """Children of a cpu worker on this machine."""
-        return self.concurrency or len(os.sched_getaffinity(0))
+        usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return self.concurrency or usable
 
     def environment(self) -> dict[str, str]:
         """This process's environment with every setting in it, for a child process that must see the same."""
         named = {f"CHORUS_{name.upper()}": str(value) for name, value in self.model_dump().items()}
         return {**os.environ, **named}
+
+
+def _absolute_path(path: str) -> str:
+    """Workers have another working directory: a relative path would name another file there."""
+    return str(Path(path).expanduser().absolute())

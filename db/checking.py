@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from db.moves import lock, move
 from db.session import Database, now_s
-from db.states import RUN_FINAL, State
+from db.states import RUN_FINAL, RunState, State
 from db.tables import Artifact, Item, Job, Recording, Run
 
 PAGE = 5000
@@ -38,21 +39,50 @@ def kept_strips(database: Database) -> Iterator[KeptStrip]:
         last = page[-1].id
 
 
-def kept_files(database: Database) -> Iterator[str]:
-    """Keys of everything that jobs left in the store."""
+@dataclass(frozen=True)
+class KeptFile:
+    """A file that a finished job left; `sha256` is empty where none was noted."""
+
+    job: int
+    run: int
+    key: str
+    sha256: str
+
+
+def kept_files(database: Database) -> Iterator[KeptFile]:
+    """Everything that finished jobs left in the store."""
+    columns = (Job.id, Job.run_id, Job.result)
     with database.read() as connection:
-        left = connection.execute(sa.select(Job.kind, Job.result).where(Job.state == State.DONE)).all()
-    for kind, result in left:
-        yield from result.get("shards", []) if kind == "pack" else [result["key"]] if "key" in result else []
+        left = connection.execute(sa.select(*columns).where(Job.state == State.DONE).order_by(Job.id)).all()
+    for job, run, result in left:
+        if "shards" in result:
+            pairs = zip(result["shards"], result["sha256"], strict=True)
+            yield from (KeptFile(job, run, key, digest) for key, digest in pairs)
+        elif "key" in result:
+            yield KeptFile(job, run, result["key"], result.get("sha256", ""))
 
 
-def forget_strips(database: Database, strips: Sequence[int]) -> int:
-    """Takes strips out of the ledger and lets the items that count on them wait again; returns their number.
+def fail_jobs(database: Database, jobs: Sequence[int]) -> list[int]:
+    """Marks finished jobs whose file is gone as failed, so that `retry` does them again; returns their runs."""
+    with database.write() as connection:
+        rows = lock(connection, Job, Job.id.in_(jobs), Job.state == State.DONE, waits=True)
+        move(connection, Job, rows, State.FAILED, reason="its file is gone from the store or damaged")
+        return _failed_runs(connection, [row.run for row in rows])
 
-    Their runs go on with `resume` or `retry`; what was packed from them is packed again.
+
+def _failed_runs(connection: Connection, runs: Sequence[int]) -> list[int]:
+    is_over = (Run.id.in_(runs), Run.state.in_(RUN_FINAL))
+    connection.execute(sa.update(Run).where(*is_over).values(state=RunState.FAILED))
+    return sorted(set(runs))
+
+
+def forget_strips(database: Database, strips: Sequence[int]) -> list[int]:
+    """Takes strips out of the ledger and marks the items that count on them as failed; returns their runs.
+
+    `retry` has them made again, and packed again.
     """
     with database.write() as connection:
-        total = 0
+        runs: list[int] = []
         for strip in strips:
             same = sa.select(Item.id).join(Recording, Recording.id == Item.recording_id).join(
                 Artifact,
@@ -64,8 +94,8 @@ def forget_strips(database: Database, strips: Sequence[int]) -> int:
             rows = lock(connection, Item, Item.id.in_(same), Item.state == State.DONE)
             move(connection, Item, rows, State.FAILED, reason="its strip is gone from the store", finished_at=now_s())
             connection.execute(sa.delete(Artifact).where(Artifact.id == strip))
-            total += len(rows)
-    return total
+            runs += [row.run for row in rows]
+        return _failed_runs(connection, runs)
 
 
 @dataclass(frozen=True)
@@ -73,12 +103,12 @@ class Stuck:
     """Work that somebody should look at."""
 
     n_expired: int
-    n_sent: int
     planning_runs: tuple[int, ...]
+    active_runs: tuple[int, ...]
 
 
 def stuck(database: Database) -> Stuck:
-    """Claims whose lease ran out, messages under way, and plans that were never finished."""
+    """Claims whose lease ran out, plans that were never finished, and runs that somebody should be working on."""
     with database.read() as connection:
         expired = sum(
             connection.execute(
@@ -88,9 +118,8 @@ def stuck(database: Database) -> Stuck:
             ).scalar_one()
             for table in (Item, Job)
         )
-        active = sa.select(Run.id).where(Run.state.not_in(RUN_FINAL))
-        sent = connection.execute(
-            sa.select(sa.func.count()).select_from(Item).where(Item.run_id.in_(active), Item.state == State.SENT)
-        ).scalar_one()
-        planning = connection.execute(sa.select(Run.id).where(Run.state == "planning").order_by(Run.id)).scalars()
-        return Stuck(int(expired), int(sent), tuple(planning))
+        by_state = {
+            state: tuple(connection.scalars(sa.select(Run.id).where(Run.state == state).order_by(Run.id)))
+            for state in (RunState.PLANNING, RunState.ACTIVE)
+        }
+    return Stuck(int(expired), by_state[RunState.PLANNING], by_state[RunState.ACTIVE])

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 from sqlalchemy.orm import aliased
 
-from db.ledger import bury_items, bury_jobs
-from db.moves import Locked, Worked, lock, move
+from db.ledger import bury
+from db.moves import Worked, lock, move
 from db.session import Database, now_s
 from db.states import FINAL, OPEN, RunState, State
 from db.tables import Item, Job, Need, Run, Tally
@@ -152,33 +151,28 @@ def put_back_expired(database: Database) -> int:
             continue
         with database.write() as connection:
             rows = lock(connection, table, *is_expired, limit=5000)
-            _bury_one_by_one(connection, table, rows, reason)
+            bury(connection, table, rows, is_own=False, reason=reason)
             total += len(rows)
     return total
 
 
-def _bury_one_by_one(connection: Connection, table: Worked, rows: Sequence[Locked], reason: str) -> None:
-    """What shared a worker did not share a message: nothing is said about who was alone."""
-    for row in rows:
-        (bury_items if table is Item else bury_jobs)(connection, [row], is_own=False, reason=reason)
-
-
-def release(database: Database, worker: str | None = None) -> int:
-    """What a worker known to be dead held (None: all workers); returns the number."""
+def release(database: Database, worker: str) -> int:
+    """What a worker known to be dead held; returns the number."""
     total = 0
     with database.write() as connection:
         for table in (Item, Job):
-            rows = lock(connection, table, table.state == State.RUNNING, *([table.worker == worker] if worker else []))
-            _bury_one_by_one(connection, table, rows, "its worker was killed")
+            rows = lock(connection, table, table.state == State.RUNNING, table.worker == worker)
+            bury(connection, table, rows, is_own=False, reason="its worker was killed")
             total += len(rows)
     return total
 
 
-def forget_sent(database: Database) -> None:
-    """Everything sent waits again: the broker that held the messages is gone."""
+def begin_again(database: Database) -> None:
+    """Everything sent or running waits again: the broker and all workers are known to be gone, and nobody is blamed."""
     with database.write() as connection:
         for table in (Item, Job):
-            move(connection, table, lock(connection, table, table.state == State.SENT), State.WAITING)
+            rows = lock(connection, table, table.state.in_((State.SENT, State.RUNNING)))
+            move(connection, table, rows, State.WAITING, lease_until=None)
 
 
 def cancel_hopeless(database: Database) -> int:

@@ -128,7 +128,7 @@ class Ledger:
         """Writes what became of the claims, for those still held; returns their number."""
         by_id = {outcome.claim.id: outcome for outcome in outcomes}
         with self.database.write() as connection:
-            rows = lock(connection, Item, Item.id.in_(by_id), Item.state == State.RUNNING)
+            rows = lock(connection, Item, Item.id.in_(by_id), Item.state == State.RUNNING, waits=True)
             held = [row for row in rows if row.fence == by_id[row.id].claim.fence]
             _keep_strips(connection, [by_id[row.id] for row in held])
             now = connection.execute(sa.select(now_s())).scalar_one()
@@ -138,9 +138,14 @@ class Ledger:
     def settle_job(
         self, claim: JobClaim, state: State, reason: str | None = None, result: dict[str, Any] | None = None
     ) -> bool:
-        """Writes what became of the job; False when somebody else holds it by now."""
+        """Writes what became of the job; False when somebody else holds it by now.
+
+        A job given up because its run was cancelled waits again when the run has been resumed in the meantime.
+        """
         with self.database.write() as connection:
-            rows = lock(connection, Job, Job.id == claim.id, Job.fence == claim.fence, Job.state == State.RUNNING)
+            rows = _own_job(connection, claim)
+            if state == State.CANCELLED and not _is_cancelled(connection, claim.run):
+                state, reason = State.WAITING, None
             now = connection.execute(sa.select(now_s())).scalar_one()
             move_each(connection, Job, [_settled(row, state, reason, now) for row in rows])
             if rows and result is not None:
@@ -149,10 +154,14 @@ class Ledger:
         return bool(rows)
 
     def write_metrics(self, claim: JobClaim, epoch: int, values: dict[str, float]) -> None:
-        """Figures of one epoch (0: of the whole job); written again, they replace the old ones."""
+        """Figures of one epoch (0: of the whole job); written again, they replace the old ones.
+
+        A job that has finished an epoch has shown that it can be done: what counts against it starts again.
+        """
         with self.database.write() as connection:
-            if not lock(connection, Job, Job.id == claim.id, Job.fence == claim.fence, Job.state == State.RUNNING):
+            if not _own_job(connection, claim):
                 return
+            connection.execute(sa.update(Job).where(Job.id == claim.id).values(own_deaths=0, losses=0, faults=0))
             statement = insert(connection, Metric)
             connection.execute(
                 statement.on_conflict_do_update(
@@ -173,14 +182,26 @@ class Ledger:
         one towards ten. Of several items none is blamed: they come again, one by one.
         """
         with self.database.write() as connection:
-            rows = lock(connection, Item, Item.id.in_(ids), Item.state == State.RUNNING, Item.worker == self.worker)
-            bury_items(connection, rows, is_own=is_own, reason=reason)
+            is_ours = (Item.id.in_(ids), Item.state == State.RUNNING, Item.worker == self.worker)
+            rows = lock(connection, Item, *is_ours, waits=True)
+            bury(connection, Item, rows, is_own=is_own and len(rows) == 1, reason=reason)
+            if len(rows) > 1:
+                connection.execute(sa.update(Item).where(Item.id.in_([row.id for row in rows])).values(is_alone=True))
 
     def bury_job(self, job: int, *, is_own: bool, reason: str) -> None:
         """The process that held this job died."""
         with self.database.write() as connection:
-            rows = lock(connection, Job, Job.id == job, Job.state == State.RUNNING, Job.worker == self.worker)
-            bury_jobs(connection, rows, is_own=is_own, reason=reason)
+            is_ours = (Job.id == job, Job.state == State.RUNNING, Job.worker == self.worker)
+            bury(connection, Job, lock(connection, Job, *is_ours, waits=True), is_own=is_own, reason=reason)
+
+
+def _own_job(connection: Connection, claim: JobClaim) -> list[Locked]:
+    is_ours = (Job.id == claim.id, Job.fence == claim.fence, Job.state == State.RUNNING)
+    return lock(connection, Job, *is_ours, waits=True)
+
+
+def _is_cancelled(connection: Connection, run: int) -> bool:
+    return connection.execute(sa.select(Run.state).where(Run.id == run)).scalar_one() == RunState.CANCELLED
 
 
 def _item_claims(connection: Connection, rows: Sequence[Locked]) -> list[ItemClaim]:
@@ -231,22 +252,17 @@ def _settled(row: Locked, state: State, reason: str | None, now: float) -> tuple
     return row, state, {"reason": reason, "faults": faults, "retry_at": retry_at, "finished_at": finished_at}
 
 
-def bury_items(connection: Connection, rows: Sequence[Locked], *, is_own: bool, reason: str) -> None:
-    """Items whose process died, or whose lease ran out: back to waiting, or quarantined when it was once too often."""
-    is_blamed = is_own and len(rows) == 1
-    move_each(connection, Item, [_buried(row, reason, is_blamed, State.QUARANTINED) for row in rows])
-    if len(rows) > 1:
-        connection.execute(sa.update(Item).where(Item.id.in_([row.id for row in rows])).values(is_alone=True))
+def bury(connection: Connection, table: Worked, rows: Sequence[Locked], *, is_own: bool, reason: str) -> None:
+    """What died with its process, or lost its lease: back to waiting, or given up when it was once too often."""
+    end = State.QUARANTINED if table is Item else State.FAILED
+    move_each(connection, table, [_buried(row, reason, end, is_blamed=is_own) for row in rows])
 
 
-def bury_jobs(connection: Connection, rows: Sequence[Locked], *, is_own: bool, reason: str) -> None:
-    """The same for jobs, which fail."""
-    move_each(connection, Job, [_buried(row, reason, is_own, State.FAILED) for row in rows])
-
-
-def _buried(row: Locked, reason: str, is_blamed: bool, end: State) -> tuple[Locked, State, dict[str, Any]]:  # noqa: FBT001
+def _buried(row: Locked, reason: str, end: State, *, is_blamed: bool) -> tuple[Locked, State, dict[str, Any]]:
     own_deaths, losses = row.own_deaths + is_blamed, row.losses + (not is_blamed)
-    is_over = own_deaths >= MAX_OWN_DEATHS or losses >= MAX_LOSSES
-    if is_over:
-        reason = f"ended its process {own_deaths or losses} times: {reason}"
-    return row, end if is_over else State.WAITING, {"reason": reason, "own_deaths": own_deaths, "losses": losses}
+    values = {"own_deaths": own_deaths, "losses": losses}
+    if own_deaths >= MAX_OWN_DEATHS:
+        return row, end, {**values, "reason": f"ended its process {own_deaths} times: {reason}"}
+    if losses >= MAX_LOSSES:
+        return row, end, {**values, "reason": f"lost its worker {losses} times: {reason}"}
+    return row, State.WAITING, {**values, "reason": reason}

@@ -40,11 +40,14 @@ def insert(connection: Connection, table: type[Table]) -> Any:
 
 
 def lock(
-    connection: Connection, table: Worked, *where: sa.ColumnElement[bool], limit: int | None = None
+    connection: Connection, table: Worked, *where: sa.ColumnElement[bool], limit: int | None = None, waits: bool = False
 ) -> list[Locked]:
-    """The rows that satisfy `where` and that no other transaction holds, in the order of their ids."""
+    """The rows that satisfy `where`, in the order of their ids.
+
+    Rows another transaction holds are left out, or waited for: a sweep takes what is free, a worker needs its own.
+    """
     columns = (table.id, table.run_id, table.state, table.fence, table.own_deaths, table.losses, table.faults)
-    query = sa.select(*columns).where(*where).order_by(table.id).limit(limit).with_for_update(skip_locked=True)
+    query = sa.select(*columns).where(*where).order_by(table.id).limit(limit).with_for_update(skip_locked=not waits)
     return [Locked(*row) for row in connection.execute(query)]
 
 

@@ -222,7 +222,8 @@ def activate_run(database: Database, run: int, jobs: Sequence[JobRow], **values:
         ).all()
         tally = [{"run_id": run, "state": state, "slot": 0, "n": n} for state, n in counts]
         connection.execute(sa.insert(Tally), tally)
-        connection.execute(sa.update(Run).where(Run.id == run).values(state=RunState.ACTIVE, **values))
+        is_planned = (Run.id == run, Run.state == RunState.PLANNING)
+        connection.execute(sa.update(Run).where(*is_planned).values(state=RunState.ACTIVE, **values))
 
 
 def _add_job(connection: Connection, run: int, job: JobRow) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -18,6 +18,8 @@ BUSY_TIMEOUT_MS = 30_000
 
 class DatabaseUnusable(ConnectionError):
     """The database is out of reach, or of a version this code does not know: never a recording's fault."""
+
+    exit_code = 4
 
 
 class now_s(FunctionElement[float]):  # noqa: N801  # reads as a SQL function
@@ -44,17 +46,18 @@ class Database:
     Raises DatabaseUnusable for another kind of URL.
     """
 
-    def __init__(self, url: str, pool_size: int = 2) -> None:
+    def __init__(self, url: str, *, keeps_connections: bool = True) -> None:
         self.url = url
         try:
             parsed = make_url(url)
         except ArgumentError as error:
             hint = "use sqlite:///FILE or postgresql+psycopg://HOST/NAME"
-            raise DatabaseUnusable(f"database URL {url!r:.60} is not one; {hint}") from error
+            raise DatabaseUnusable(f"the database URL given is not one; {hint}") from error
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         if not self.is_sqlite and parsed.get_backend_name() != "postgresql":
             raise DatabaseUnusable(f"database {parsed.get_backend_name()!r} is neither sqlite nor postgresql")
-        self.engine = _sqlite_engine(parsed) if self.is_sqlite else _postgresql_engine(parsed, pool_size)
+        pool = sa.pool.QueuePool if keeps_connections else sa.pool.NullPool
+        self.engine = _sqlite_engine(parsed, pool) if self.is_sqlite else _postgresql_engine(parsed, pool)
 
     @property
     def shown(self) -> str:
@@ -78,23 +81,23 @@ class Database:
     def _named_errors(self) -> Iterator[None]:
         try:
             yield
-        except OperationalError as error:
+        except (IntegrityError, ProgrammingError):  # ours: a defect, not a database out of reach
+            raise
+        except DBAPIError as error:
             cause = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
             raise DatabaseUnusable(f"database {self.shown}: {cause}") from error
-
-    def forget_connections(self) -> None:
-        """Called in a forked child: the parent's connections stay the parent's."""
-        self.engine.dispose(close=False)
 
     def close(self) -> None:
         """Ends all connections."""
         self.engine.dispose()
 
 
-def _sqlite_engine(url: sa.URL) -> sa.Engine:
+def _sqlite_engine(url: sa.URL, pool: type[sa.Pool]) -> sa.Engine:
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False})
+    engine = sa.create_engine(
+        url, poolclass=pool, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}
+    )
 
     @sa.event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
@@ -110,11 +113,10 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
     return engine
 
 
-def _postgresql_engine(url: sa.URL, pool_size: int) -> sa.Engine:
+def _postgresql_engine(url: sa.URL, pool: type[sa.Pool]) -> sa.Engine:
     return sa.create_engine(
         url,
-        pool_size=pool_size,
-        max_overflow=2,
+        poolclass=pool,
         pool_pre_ping=True,
         connect_args={"connect_timeout": 5, "prepare_threshold": None, "application_name": "dawn-chorus"},
     )

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from db.session import Database
 from db.states import FINAL, OPEN, State
-from db.tables import Artifact, BadRow, Dataset, Item, Job, Metric, Recording, Run, Tally
+from db.tables import BadRow, Dataset, Item, Job, Metric, Recording, Run, Tally
 
 
 @dataclass(frozen=True)
@@ -209,17 +209,3 @@ def at_work(database: Database) -> list[AtWork]:
 def is_final(state: str) -> bool:
     """Whether an item or job will not move any more."""
     return state in FINAL
-
-
-def strip_keys(database: Database, run: int) -> Iterator[tuple[str, str]]:
-    """(key, SHA-256) of every strip of a run, for those who compare or check them."""
-    query = (
-        sa.select(Artifact.key, Artifact.sha256)
-        .join(Recording, Recording.digest == Artifact.recording_digest)
-        .join(Item, sa.and_(Item.recording_id == Recording.id, Item.span == Artifact.span, Item.copy == Artifact.copy))
-        .where(Item.run_id == run, Item.pipeline_id == Artifact.pipeline_id, Item.state == State.DONE)
-        .order_by(Artifact.key)
-        .distinct()
-    )
-    with database.read() as connection:
-        yield from [(row.key, row.sha256) for row in connection.execute(query)]

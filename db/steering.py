@@ -1,4 +1,4 @@
-"""What a person does to a run: pause, resume, cancel, retry."""
+"""What a person does to a run: pause, resume, cancel, retry. Each says False or 0 where the run's state forbids it."""
 
 from __future__ import annotations
 
@@ -8,41 +8,37 @@ from sqlalchemy.engine import Connection
 from db.moves import Worked, lock, move
 from db.session import Database, now_s
 from db.states import CLAIMABLE, RUN_FINAL, RunState, State
-from db.tables import Item, Job, Run
+from db.tables import Item, Job, Need, Run
+
+_RETRIED = (State.QUARANTINED, State.FAILED, State.CANCELLED)
 
 
 def pause(database: Database, run: int) -> None:
     """Nothing new is sent or claimed; what is running may end."""
     with database.write() as connection:
-        connection.execute(
-            sa.update(Run).where(Run.id == run, Run.state == RunState.ACTIVE).values(state=RunState.PAUSED)
-        )
+        _change_run(connection, run, RunState.PAUSED, RunState.ACTIVE)
 
 
 def resume(database: Database, run: int) -> bool:
     """Lets a paused or cancelled run go on; False when it is over or was never planned to its end."""
     with database.write() as connection:
-        state = connection.execute(sa.select(Run.state).where(Run.id == run)).scalar_one_or_none()
-        if state not in (RunState.ACTIVE, RunState.PAUSED, RunState.CANCELLED):
+        if not _change_run(connection, run, RunState.ACTIVE, RunState.ACTIVE, RunState.PAUSED, RunState.CANCELLED):
             return False
         for table in (Item, Job):
-            _wait_again(connection, table, run, State.CANCELLED, State.SENT)
-        connection.execute(sa.update(Run).where(Run.id == run).values(state=RunState.ACTIVE, finished_at=None))
+            _wait_again(connection, table, run, table.state.in_((State.CANCELLED, State.SENT)))
     return True
 
 
 def cancel(database: Database, run: int) -> bool:
-    """Calls off all that has not begun; what is running notices at its next heartbeat. False when the run is over."""
+    """Calls off all that has not begun; what is running notices at its next heartbeat.
+
+    False when the run is over, or still being planned.
+    """
     with database.write() as connection:
-        cancelled = connection.execute(
-            sa.update(Run)
-            .where(Run.id == run, Run.state.not_in(RUN_FINAL))
-            .values(state=RunState.CANCELLED, finished_at=now_s())
-        )
-        if cancelled.rowcount != 1:
+        if not _change_run(connection, run, RunState.CANCELLED, RunState.ACTIVE, RunState.PAUSED):
             return False
         for table in (Item, Job):
-            rows = lock(connection, table, table.run_id == run, table.state.in_(CLAIMABLE))
+            rows = lock(connection, table, table.run_id == run, table.state.in_(CLAIMABLE), waits=True)
             move(connection, table, rows, State.CANCELLED, reason="the run was cancelled", finished_at=now_s())
     return True
 
@@ -50,25 +46,36 @@ def cancel(database: Database, run: int) -> bool:
 def retry(database: Database, run: int) -> int:
     """Everything quarantined, failed or cancelled is tried again; returns the number of items and jobs.
 
-    When items come back, every job is done again: what is packed has changed.
+    What stands on something that is done again is done again too: with an item every job, with a job all that need
+    it. 0 when there is nothing to try again, or when the run is being planned or worked on.
     """
-    ends = (State.QUARANTINED, State.FAILED, State.CANCELLED)
     with database.write() as connection:
-        n_items = _wait_again(connection, Item, run, *ends)
-        n_jobs = _wait_again(connection, Job, run, *ends)
+        if not _change_run(connection, run, RunState.ACTIVE, RunState.PAUSED, *RUN_FINAL):
+            return 0
+        n_items = _wait_again(connection, Item, run, Item.state.in_(_RETRIED))
         if n_items:
-            n_jobs += _wait_again(connection, Job, run, State.DONE)
-        if n_items or n_jobs:
-            is_report = Job.kind == "render"
-            _wait_again(connection, Job, run, State.DONE, only=is_report)
-            connection.execute(sa.update(Run).where(Run.id == run).values(state=RunState.ACTIVE, finished_at=None))
-    return n_items + n_jobs
+            return n_items + _wait_again(connection, Job, run)
+        return _wait_again(connection, Job, run, Job.id.in_(_with_all_that_need_them(connection, run)))
 
 
-def _wait_again(
-    connection: Connection, table: Worked, run: int, *states: State, only: sa.ColumnElement[bool] | None = None
-) -> int:
-    rows = lock(connection, table, table.run_id == run, table.state.in_(states), *([only] if only is not None else []))
+def _with_all_that_need_them(connection: Connection, run: int) -> set[int]:
+    again = set(connection.scalars(sa.select(Job.id).where(Job.run_id == run, Job.state.in_(_RETRIED))))
+    while True:
+        needing = set(connection.scalars(sa.select(Need.job_id).where(Need.needs_id.in_(again)))) - again
+        if not needing:
+            return again
+        again |= needing
+
+
+def _change_run(connection: Connection, run: int, state: RunState, *only_from: RunState) -> bool:
+    finished_at = now_s() if state in RUN_FINAL else None
+    changed = sa.update(Run).where(Run.id == run, Run.state.in_(only_from)).values(state=state, finished_at=finished_at)
+    return connection.execute(changed).rowcount == 1
+
+
+def _wait_again(connection: Connection, table: Worked, run: int, *where: sa.ColumnElement[bool]) -> int:
+    rows = lock(connection, table, table.run_id == run, *where, waits=True)
     counters = {"own_deaths": 0, "losses": 0, "faults": 0, "retry_at": None, "finished_at": None, "reason": None}
-    move(connection, table, rows, State.WAITING, **counters)
+    # A worker that still holds one finds another fence and writes nothing.
+    move(connection, table, rows, State.WAITING, fence=table.fence + 1, lease_until=None, **counters)
     return len(rows)

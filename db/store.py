@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from collections.abc import Iterator
@@ -49,6 +50,11 @@ class Store:
     def get(self, key: str) -> bytes:
         """The key's bytes. Raises FileNotFoundError."""
         return self.local(key).read_bytes()
+
+    def digest(self, key: str) -> str:
+        """SHA-256 of the key's bytes, in hex. Raises FileNotFoundError."""
+        with self.local(key).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def __contains__(self, key: str) -> bool:
         return self.local(key).is_file()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -26,9 +27,11 @@ from orchestrator.options import (
     Until,
     with_settings,
 )
-from orchestrator.speak import FAILED, INTERRUPTED, OK, USAGE, code_of, opened, print_json, say, view
+from orchestrator.speak import FAILED, INTERRUPTED, OK, USAGE, opened, print_json, say, view
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from orchestrator.plan import Request
     from orchestrator.session import Session
     from settings import Settings
@@ -43,6 +46,7 @@ def main() -> NoReturn:
     """Runs a command; every refusal is one sentence on stderr and the right exit code."""
     from tasks.failures import ChorusError  # noqa: PLC0415
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end, a command ends as by Ctrl-C
     try:
         ended = app(standalone_mode=False)  # what a command returns, or the code it exited with
         code = ended if isinstance(ended, int) else OK
@@ -50,7 +54,9 @@ def main() -> NoReturn:
         code = INTERRUPTED
     except (ChorusError, OSError) as error:
         say(f"orchestrator: {error}")
-        code = code_of(error)
+        code = getattr(error, "exit_code", FAILED)
+        if "--json" in sys.argv:
+            print_json({"error": str(error), "exit_code": code})
     except BaseException as error:  # click's usage errors know how to show themselves
         code = _shown(error)
     sys.stdout.flush()
@@ -101,11 +107,19 @@ def run(
     wanted = _requested(models, preset, folds, (seed, seeds), split_seed, epochs, until)
     if dry_run:
         return _preview(settings, path, wanted, as_json=as_json)
+    _require_dataset(path)
     session = opened(settings)
     if not settings.is_broker_embedded:
         require_broker(settings)
-    number = _submitted(session, path, wanted)
-    return _carry_out(session, number, as_json=as_json, flower_port=flower_port if flower else None)
+    port = flower_port if flower else None
+    return _carry_out(session, lambda: _submitted(session, path, wanted), as_json=as_json, flower_port=port)
+
+
+def _require_dataset(path: Path) -> None:
+    """Refuses a path that is no dataset before a home is made for it."""
+    from tasks.dataset.layouts import open_layout  # noqa: PLC0415
+
+    open_layout(path)
 
 
 def _preview(settings: Settings, path: Path, wanted: Request, *, as_json: bool) -> None:
@@ -130,11 +144,15 @@ def _submitted(session: Session, path: Path, wanted: Request) -> int:
     return planned.run
 
 
-def _carry_out(session: Session, number: int, *, as_json: bool, flower_port: int | None = None) -> None:
+def _carry_out(
+    session: Session, begin: Callable[[], int], *, as_json: bool, flower_port: int | None = None, tables: bool = False
+) -> None:
+    from orchestrator.result import classification_tables  # noqa: PLC0415
     from orchestrator.run import run_here  # noqa: PLC0415
 
-    with view() as progress:
-        run_here(session, number, progress, flower_port)
+    number = run_here(session, begin, view(), flower_port)
+    if tables and not as_json:
+        print(classification_tables(session, number))
     _finish(session, number, as_json=as_json)
 
 
@@ -147,13 +165,15 @@ def submit(
     watch: Annotated[bool, typer.Option("--watch", help="Follow the run.")] = False,
 ) -> None:  # fmt: skip
     """Plan a dataset and leave the work to a dispatcher and workers that run elsewhere."""
-    from orchestrator.join import require_broker  # noqa: PLC0415
+    from orchestrator.join import require_broker, require_dispatcher  # noqa: PLC0415
 
     wanted = _requested(models, preset, folds, (seed, seeds), split_seed, epochs, until)
     if dry_run:
         return _preview(settings, path, wanted, as_json=as_json)
+    _require_dataset(path)
     session = opened(settings)
     require_broker(settings)
+    require_dispatcher(settings)
     number = _submitted(session, path, wanted)
     if watch:
         return _followed(session, number, as_json=as_json)
@@ -204,7 +224,7 @@ def runs(settings: Settings, as_json: AsJson = False) -> None:
 
     lines = run_lines(opened(settings, make=False).database)
     if as_json:
-        return print_json([asdict(line) for line in lines])
+        return print_json({"runs": [asdict(line) for line in lines]})
     return print(
         "\n".join(f"{line.id:>5}  {line.state:<10}  {', '.join(line.models):<12}  {line.dataset}" for line in lines)
     )
@@ -220,9 +240,9 @@ def resume(
     from orchestrator.run import resumed  # noqa: PLC0415
 
     session = opened(settings, make=False)
-    resumed(session, run)
-    if not remote:
-        _carry_out(session, run, as_json=as_json)
+    if remote:
+        return say(f"run {resumed(session, run)} goes on where a dispatcher is")
+    return _carry_out(session, lambda: resumed(session, run), as_json=as_json)
 
 
 @app.command()
@@ -232,15 +252,12 @@ def retry(
     remote: Annotated[bool, typer.Option("--remote", help="Only mark it; a dispatcher elsewhere goes on.")] = False,
 ) -> None:  # fmt: skip
     """Try again what was quarantined, failed or cancelled."""
-    from db import steering  # noqa: PLC0415
-    from orchestrator.watch import snapshot  # noqa: PLC0415
+    from orchestrator.run import retried  # noqa: PLC0415
 
     session = opened(settings, make=False)
-    snapshot(session.database, run)
-    n = steering.retry(session.database, run)
-    say(f"run {run}: {n} items and jobs to try again")
-    if n and not remote:
-        _carry_out(session, run, as_json=as_json)
+    if remote:
+        return say(f"run {retried(session, run)} goes on where a dispatcher is")
+    return _carry_out(session, lambda: retried(session, run), as_json=as_json)
 
 
 @app.command()
@@ -253,7 +270,7 @@ def cancel(settings: Settings, run: RunId) -> None:
     session = opened(settings, make=False)
     state = snapshot(session.database, run).run.state
     cancelled = steering.cancel(session.database, run)
-    say(f"run {run} is cancelled" if cancelled else f"run {run} is {state} already")
+    say(f"run {run} is cancelled" if cancelled else f"run {run} is {state}; there is nothing to call off")
 
 
 @app.command()
@@ -281,18 +298,13 @@ def report(
 def demo(settings: Settings, as_json: AsJson = False) -> None:
     """Make a synthetic dataset of 27 invented species and take it through the whole way."""
     from orchestrator.demo import make_dataset  # noqa: PLC0415
-    from orchestrator.result import classification_tables  # noqa: PLC0415
-    from orchestrator.run import run_here  # noqa: PLC0415
 
     session = opened(settings)
+    say("making recordings of invented birds …")
     made = make_dataset(settings.home / "demo")
     say(f"{made.n_recordings} recordings of {made.n_species} invented species in {made.root}")
-    number = _submitted(session, made.root, _requested("cnn", "birdclef2021", None, (0, 1), 0, None, "all"))
-    with view() as progress:
-        run_here(session, number, progress)
-    if not as_json:
-        print(classification_tables(session, number))
-    _finish(session, number, as_json=as_json)
+    wanted = _requested("cnn", "birdclef2021", None, (0, 1), 0, None, "all")
+    _carry_out(session, lambda: _submitted(session, made.root, wanted), as_json=as_json, tables=True)
 
 
 app.add_typer(services.app)

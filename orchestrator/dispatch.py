@@ -35,6 +35,8 @@ _BUSY_PAUSE_S, _IDLE_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.25, 10.0
 class BrokerUnreachable(ChorusError):
     """The broker does not answer."""
 
+    exit_code = 4
+
 
 class Sender:
     """Puts messages into queues by task name, and looks at how full they are.
@@ -72,7 +74,11 @@ class Sender:
 
     def workers(self) -> dict[str, list[str]]:
         """Names of the workers that answer within a second, with their queues."""
-        answers = self._app.control.inspect(timeout=1.0).active_queues() or {}
+        self.require_broker()
+        try:
+            answers = self._app.control.inspect(timeout=1.0).active_queues() or {}
+        except _BROKER_ERRORS() as error:
+            raise BrokerUnreachable(f"broker {self._shown} does not answer: {error}") from error
         return {name: [queue["name"] for queue in queues] for name, queues in sorted(answers.items())}
 
     def _asked(self, question: Callable[[Any], Any]) -> Any:

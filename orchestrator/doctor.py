@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from db import checking
-from db.checking import KeptStrip
+from db import checking, planning
+from db.checking import KeptFile, KeptStrip
 from db.store import Store
 from orchestrator.dispatch import BrokerUnreachable, Sender
 from orchestrator.local import answers
@@ -16,31 +15,41 @@ from orchestrator.session import Session
 
 _LOW_DISK_BYTES = 1 << 30
 _AT_ONCE = 512
+_SHOWN = 20
 _READERS = 8
 
 
 def findings(session: Session, *, repair: bool) -> list[str]:
-    """What is wrong, one sentence each; nothing when all is well. `repair`: have what is gone made again."""
+    """What is wrong, one sentence each; nothing when all is well. `repair`: let what is gone be made again."""
     return [
-        *_store_findings(session, repair=repair),
-        *_missing_files(session),
-        *_ledger_findings(session),
+        *_strip_findings(session, repair=repair),
+        *_file_findings(session, repair=repair),
+        *_ledger_findings(session, repair=repair),
         *_broker_findings(session),
         *_disk_findings(session),
     ]
 
 
-def _store_findings(session: Session, *, repair: bool) -> Iterator[str]:
+def _strip_findings(session: Session, *, repair: bool) -> Iterator[str]:
     damaged = list(_damaged(session.store, checking.kept_strips(session.database)))
-    for strip, why in damaged[:20]:
-        yield f"strip {strip.key} is {why}"
-    if not damaged:
-        return
-    if not repair:
+    yield from (f"strip {strip.key} is {why}" for strip, why in damaged[:_SHOWN])
+    if damaged and not repair:
         yield f"{len(damaged)} strips are damaged; `orchestrator doctor --repair` lets them be made again"
-        return
-    n = checking.forget_strips(session.database, [strip.id for strip, _ in damaged])
-    yield f"{len(damaged)} strips were taken out of the ledger; `orchestrator retry RUN` makes the {n} items again"
+    elif damaged:
+        yield _mended(checking.forget_strips(session.database, [strip.id for strip, _ in damaged]))
+
+
+def _file_findings(session: Session, *, repair: bool) -> Iterator[str]:
+    damaged = [(file, why) for file in checking.kept_files(session.database) if (why := _damage(session.store, file))]
+    yield from (f"{file.key} of run {file.run} is {why}" for file, why in damaged[:_SHOWN])
+    if damaged and not repair:
+        yield f"{len(damaged)} files are damaged; `orchestrator doctor --repair` lets them be made again"
+    elif damaged:
+        yield _mended(checking.fail_jobs(session.database, [file.job for file, _ in damaged]))
+
+
+def _mended(runs: list[int]) -> str:
+    return "to have it made again: " + ", ".join(f"orchestrator retry {run}" for run in runs)
 
 
 def _damaged(store: Store, strips: Iterable[KeptStrip]) -> Iterator[tuple[KeptStrip, str]]:
@@ -53,26 +62,23 @@ def _damaged(store: Store, strips: Iterable[KeptStrip]) -> Iterator[tuple[KeptSt
             yield from ((strip, why) for strip, why in zip(page, checked, strict=True) if why)
 
 
-def _damage(store: Store, strip: KeptStrip) -> str:
-    try:
-        data = store.get(strip.key)
-    except FileNotFoundError:
+def _damage(store: Store, kept: KeptStrip | KeptFile) -> str:
+    if kept.key not in store:
         return "gone from the store"
-    return "" if hashlib.sha256(data).hexdigest() == strip.sha256 else "not what was written"
+    return "not what was written" if kept.sha256 and store.digest(kept.key) != kept.sha256 else ""
 
 
-def _missing_files(session: Session) -> Iterator[str]:
-    for key in checking.kept_files(session.database):
-        if key not in session.store:
-            yield f"{key} is gone from the store; plan the run again to have it made"
-
-
-def _ledger_findings(session: Session) -> Iterator[str]:
+def _ledger_findings(session: Session, *, repair: bool) -> Iterator[str]:
     stuck = checking.stuck(session.database)
     if stuck.n_expired:
         yield f"{stuck.n_expired} claims ran out; a dispatcher puts them back within seconds"
     for run in stuck.planning_runs:
+        if repair:
+            planning.discard_run(session.database, run)
         yield f"run {run} was never planned to its end; submit its dataset again"
+    is_alone = session.settings.is_broker_embedded and not answers(session.settings.socket)
+    for run in stuck.active_runs if is_alone else ():
+        yield f"nobody works on run {run}; go on with: orchestrator resume {run}"
 
 
 def _broker_findings(session: Session) -> Iterator[str]:

@@ -35,3 +35,11 @@ def require_broker(settings: Settings) -> None:
             "`orchestrator dispatcher` first, or name a Redis server with --broker-url"
         )
     Sender(settings).require_broker()
+
+
+def require_dispatcher(settings: Settings) -> None:
+    """Raises BrokerUnreachable when the home is taken by a `run`, which feeds no other run than its own."""
+    if settings.is_broker_embedded and (settings.home / "lock").read_text() == "run":
+        raise BrokerUnreachable(
+            f"a `run` is at work in {settings.home} and feeds only itself; wait for its end, or choose another --home"
+        )

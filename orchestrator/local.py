@@ -13,10 +13,10 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from db import feeding
 from db.session import Database
@@ -33,6 +33,8 @@ _RESTART_PAUSE_S = 1.0
 
 class HomeUnusable(ChorusError):
     """The home folder cannot be written, or another stack is at work in it."""
+
+    exit_code = 4
 
 
 @dataclass
@@ -52,20 +54,21 @@ class Stack:
     Raises HomeUnusable when the home belongs to another stack.
     """
 
-    def __init__(self, settings: Settings, database: Database) -> None:
-        self._settings, self._database = settings, database
+    def __init__(self, settings: Settings, database: Database, *, takes_submissions: bool = False) -> None:
+        self._settings, self._database, self._takes_submissions = settings, database, takes_submissions
         self._broker: Child | None = None
         self._workers: dict[str, Child] = {}
         self._lock: IO[str] | None = None
 
     def __enter__(self) -> Stack:
         self._lock = locked(self._settings.home)
+        self._lock.write("dispatcher" if self._takes_submissions else "run")
+        self._lock.flush()
         try:
             if self._settings.is_broker_embedded:
                 if not self._settings.database_url:
                     # Nobody else was at work in this home: neither messages nor claims are under way.
-                    feeding.forget_sent(self._database)
-                    feeding.release(self._database)
+                    feeding.begin_again(self._database)
                 self._start_broker()
         except BaseException:
             self.__exit__()
@@ -77,6 +80,8 @@ class Stack:
         if self._broker:
             _end([self._broker.process], 5.0)
             self._settings.socket.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._settings.runtime_folder.rmdir()
         if self._lock:
             self._lock.close()
 
@@ -128,7 +133,7 @@ class Stack:
                 stderr=log,
                 cwd=Path(__file__).resolve().parents[1],
                 start_new_session=True,  # Ctrl-C is the parent's to handle
-                preexec_fn=lambda: die_with(parent),  # noqa: PLW1509  # no threads touch the child before exec
+                preexec_fn=lambda: die_with(parent),  # noqa: PLW1509  # calls into a library loaded before the fork, no more
             )
 
     def _start_broker(self) -> None:
@@ -176,6 +181,7 @@ def locked(home: Path) -> IO[str]:
         lock.close()
         sentence = "a dispatcher takes more work by `orchestrator submit`; otherwise wait, or choose another --home"
         raise HomeUnusable(f"another `run` or `dispatcher` is at work in {home}; {sentence}") from error
+    lock.truncate(0)
     return lock
 
 
@@ -200,17 +206,3 @@ def _end(processes: Sequence[subprocess.Popen[bytes]], within_s: float) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-@contextlib.contextmanager
-def interrupted_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the block like Ctrl-C."""
-
-    def interrupt(_signal: int, _frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -13,16 +13,16 @@ import typer
 if TYPE_CHECKING:
     from settings import Settings
 
-RunId = Annotated[int, typer.Argument(metavar="RUN", help="Number of the run, as `runs` lists it.", min=1)]
+RunId = Annotated[int, typer.Argument(metavar="RUN", help="Number of the run, as `runs` lists it.", min=1, max=2**31)]
 DataPath = Annotated[Path, typer.Argument(metavar="PATH", help="Folder of recordings, or a csv that names them.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
 Models = Annotated[str, typer.Option(help="Models to train, separated by commas; `orchestrator models` lists them.")]
 Preset = Annotated[str, typer.Option(help="Preprocessing preset: a name, or a TOML file.")]
-Folds = Annotated[int | None, typer.Option(help="Cross-validate over so many folds.", min=2)]
-Seeds = Annotated[int, typer.Option(help="Train every model with so many seeds.", min=1)]
-Seed = Annotated[int, typer.Option(help="First seed of the training.", min=0)]
-SplitSeed = Annotated[int, typer.Option(help="Seed the split is drawn with.", min=0)]
-Epochs = Annotated[int | None, typer.Option(help="Longest training, in epochs.", min=1)]
+Folds = Annotated[int | None, typer.Option(help="Cross-validate over so many folds.", min=2, max=1000)]
+Seeds = Annotated[int, typer.Option(help="Train every model with so many seeds.", min=1, max=1000)]
+Seed = Annotated[int, typer.Option(help="First seed of the training.", min=0, max=2**31)]
+SplitSeed = Annotated[int, typer.Option(help="Seed the split is drawn with.", min=0, max=2**31)]
+Epochs = Annotated[int | None, typer.Option(help="Longest training, in epochs.", min=1, max=100_000)]
 Until = Annotated[str, typer.Option(help="Last stage: preprocess, pack, train or all.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
 Flower = Annotated[bool, typer.Option("--flower", help="Start the Flower monitor on 127.0.0.1.")]

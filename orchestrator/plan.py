@@ -87,7 +87,7 @@ def split_digest(method: str, seed: int, placed: Iterable[Placed]) -> str:
 def items(placed: Iterable[Placed], split: str, copies: int, span_s: float) -> Iterator[PlannedItem]:
     """Every span once, and `copies` augmented times where the recording may be trained on."""
     for recording in placed:
-        n_copies = 1 + (copies if recording.fold != HOLDOUT or recording.side == TRAIN else 0)
+        n_copies = 1 + (copies if recording.side == TRAIN else 0)
         for span in range(recording.n_spans):
             rest_s = max(recording.duration_s - span * span_s, 0.0)
             work_s = WORK_S_A_FILE + WORK_S_A_SECOND * min(rest_s, span_s)

@@ -9,7 +9,7 @@ from typing import Any
 from db import planning
 from db.session import Database
 from orchestrator import plan
-from orchestrator.gather import Gathered, Progress, assignment, gather, know_nothing, lookup_in, side_counts
+from orchestrator.gather import Gathered, Progress, assignment_or_none, gather, know_nothing, lookup_in, side_counts
 from tasks.audio.chunk import n_spans
 from tasks.audio.preset import load_preset
 from tasks.dataset.layouts import Layout, open_layout
@@ -34,7 +34,7 @@ def preview(database: Database | None, path: Path, request: plan.Request, on_pro
     layout, preset = open_layout(path), load_preset(request.preset)
     dataset = planning.find_dataset(database, str(layout.root)) if database else None
     found = gather(layout, lookup_in(database, dataset) if database and dataset else know_nothing, on_progress)
-    split, _ = assignment(request, found.rows)
+    split, _ = assignment_or_none(request, found.rows)
     spans = sum(n_spans(row.n_frames, row.rate_hz, row.size_bytes, preset) for row in found.rows)
     return Preview(tuple(_lines(layout, found, split, spans)), _values(layout, found, split, spans))
 

@@ -135,6 +135,8 @@ def result_lines(found: dict[str, Any], limit: int = 20) -> list[str]:
         )
     if found["report"]:
         lines.append(f"report: {found['report']}")
+    if found["state"] == "paused":
+        lines.append(f"go on with: orchestrator resume {found['run']}")
     return lines
 
 

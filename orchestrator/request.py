@@ -10,6 +10,8 @@ from tasks.model.zoo import MODELS, entry
 class UsageError(ChorusError):
     """An option has a value that makes no sense."""
 
+    exit_code = 2
+
 
 def model_names(text: str) -> tuple[str, ...]:
     """The models, each once. Raises UsageError when there is none, UnknownModel for one that does not exist.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 from db import steering
-from db.states import CLAIMABLE, Kind, State
+from db.states import CLAIMABLE, Kind, RunState, State
 from orchestrator.dispatch import Dispatcher, Sender, dispatch_forever
-from orchestrator.local import Stack, interrupted_by_sigterm
+from orchestrator.local import Stack
 from orchestrator.render import ProgressView
 from orchestrator.session import Session
 from orchestrator.watch import Snapshot, snapshot
@@ -46,23 +47,28 @@ class DispatcherThread:
             raise self._failed
 
 
-def run_here(session: Session, run: int, view: ProgressView, flower_port: int | None = None) -> None:
-    """Carries the run out with an embedded stack; returns when it is over. Ctrl-C pauses it."""
-    with interrupted_by_sigterm(), Stack(session.settings, session.database) as stack:
+def run_here(session: Session, begin: Callable[[], int], progress: ProgressView, flower_port: int | None = None) -> int:
+    """Carries out, with an embedded stack, the run that `begin` plans or takes up; returns its number when it is over.
+
+    The home is taken before anything is planned in it. Ctrl-C pauses the run.
+    """
+    with Stack(session.settings, session.database) as stack:
+        run = begin()
         sender = Sender(session.settings)
         sender.require_broker()
         stack.start_worker(CPU)
         if flower_port is not None:
             stack.start_flower(flower_port)
-            view.say(f"monitor: http://127.0.0.1:{flower_port}")
+            progress.say(f"monitor: http://127.0.0.1:{flower_port}")
         dispatcher = Dispatcher(session.database, sender, session.settings, only_run=run)
         try:
-            with DispatcherThread(dispatcher) as thread:
-                _until_over(session, run, view, stack, thread)
+            with progress, DispatcherThread(dispatcher) as thread:
+                _until_over(session, run, progress, stack, thread)
         except KeyboardInterrupt:
             steering.pause(session.database, run)
-            view.say(f"stopping; what is finished is kept. Go on with: orchestrator resume {run}")
+            progress.say(f"stopping; what is finished is kept. Go on with: orchestrator resume {run}")
             raise
+    return run
 
 
 def _until_over(session: Session, run: int, view: ProgressView, stack: Stack, thread: DispatcherThread) -> None:
@@ -98,12 +104,11 @@ def follow(session: Session, run: int, view: ProgressView) -> None:
 
 def dispatch_here(session: Session, say: ProgressView) -> None:
     """Feeds all runs until interrupted; with an embedded broker this process owns it."""
-    with interrupted_by_sigterm():
-        if session.settings.is_broker_embedded:
-            with Stack(session.settings, session.database) as stack:
-                _dispatch_all(session, say, stack)
-        else:
-            _dispatch_all(session, say, None)
+    if session.settings.is_broker_embedded:
+        with Stack(session.settings, session.database, takes_submissions=True) as stack:
+            _dispatch_all(session, say, stack)
+    else:
+        _dispatch_all(session, say, None)
 
 
 def _dispatch_all(session: Session, say: ProgressView, stack: Stack | None) -> None:
@@ -121,9 +126,25 @@ def _dispatch_all(session: Session, say: ProgressView, stack: Stack | None) -> N
 class RunIsOver(ChorusError):
     """A run that has ended cannot go on."""
 
+    exit_code = 2
 
-def resumed(session: Session, run: int) -> None:
+
+def resumed(session: Session, run: int) -> int:
     """Lets the run go on. Raises UnknownRun, or RunIsOver when there is nothing to go on with."""
+    state = snapshot(session.database, run).run.state
+    if steering.resume(session.database, run):
+        return run
+    if state == RunState.PLANNING:
+        raise RunIsOver(f"run {run} was never planned to its end; submit its dataset again")
+    raise RunIsOver(f"run {run} is {state}; `orchestrator retry {run}` tries again what did not succeed")
+
+
+def retried(session: Session, run: int) -> int:
+    """Lets what did not succeed be tried again. Raises UnknownRun, or RunIsOver when there is nothing to try."""
     seen = snapshot(session.database, run)
-    if not steering.resume(session.database, run):
-        raise RunIsOver(f"run {run} is {seen.run.state}; `orchestrator retry {run}` tries again what did not succeed")
+    n = steering.retry(session.database, run)
+    if n == 0 and not seen.is_over:
+        raise RunIsOver(f"run {run} is {seen.run.state}; cancel it, or let it end, before anything is tried again")
+    if n == 0:
+        raise RunIsOver(f"run {run} is {seen.run.state}, and nothing of it was quarantined, failed or cancelled")
+    return run

@@ -32,7 +32,7 @@ def workers(settings: Settings, as_json: AsJson = False) -> None:
         for name, queues in answering.items()
     ]
     if as_json:
-        return print_json(listed)
+        return print_json({"workers": listed})
     lines = [f"{w['worker']}  {','.join(w['queues'])}  {'; '.join(w['doing']) or 'idle'}" for w in listed]
     return print("\n".join(lines or ["no worker answers"]))
 
@@ -72,7 +72,7 @@ def doctor(
 
     found = findings(opened(settings, make=False), repair=repair)
     if as_json:
-        print_json(found)
+        print_json({"findings": found})
     else:
         print("\n".join(found) or "all is well")
     raise typer.Exit(FAILED if found and not repair else OK)
@@ -84,7 +84,8 @@ def models(as_json: AsJson = False) -> None:
     from tasks.model.zoo import MODELS  # noqa: PLC0415
 
     if as_json:
-        return print_json([{"name": e.name, "inputs": list(e.inputs), "sentence": e.sentence} for e in MODELS.values()])
+        named = [{"name": e.name, "inputs": list(e.inputs), "sentence": e.sentence} for e in MODELS.values()]
+        return print_json({"models": named})
     return print("\n".join(f"{entry.name:<12} {entry.sentence}" for entry in MODELS.values()))
 
 

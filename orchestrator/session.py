@@ -18,6 +18,8 @@ from tasks.failures import ChorusError
 class SettingsUnusable(ChorusError):
     """A setting has a value that makes no sense."""
 
+    exit_code = 2
+
 
 @dataclass(frozen=True)
 class Session:
@@ -35,7 +37,8 @@ def settings_from(options: dict[str, object]) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "CHORUS_" + "_".join(map(str, first["loc"])).upper()
-        raise SettingsUnusable(f"setting {name} is {first['input']!r}: {first['msg']}") from error
+        shown = "not usable" if name.endswith("_URL") else repr(first["input"])  # a URL may hold a password
+        raise SettingsUnusable(f"setting {name} is {shown}: {first['msg'].removeprefix('Value error, ')}") from error
 
 
 def opened(settings: Settings, *, make: bool = True) -> Session:

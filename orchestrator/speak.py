@@ -13,17 +13,6 @@ if TYPE_CHECKING:
 
 OK, FAILED, USAGE, SOME_QUARANTINED, OUT_OF_REACH, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
-_USAGE_ERRORS = {
-    "LayoutNotFound", "PresetError", "UnknownModel", "UnknownRun", "SettingsUnusable", "RunIsOver", "UsageError",
-}  # fmt: skip
-_REACH_ERRORS = {"BrokerUnreachable", "HomeUnusable", "DatabaseUnusable"}
-
-
-def code_of(error: Exception) -> int:
-    """The exit code of a refusal; known by name, so that nothing need be imported to ask."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return USAGE if names & _USAGE_ERRORS else OUT_OF_REACH if names & _REACH_ERRORS else FAILED
-
 
 def say(text: str) -> None:
     """A line for people."""

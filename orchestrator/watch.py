@@ -11,7 +11,7 @@ from db import status
 from db.reading import RunFacts, run_facts
 from db.session import Database
 from db.states import OPEN, RUN_FINAL, Kind, RunState, State
-from db.status import JobStatus, Quarantined
+from db.status import JobStatus
 from db.store import Store
 from tasks.failures import Impossible
 
@@ -21,6 +21,8 @@ _FIGURES = ("accuracy", "macro_f1", "by_recording_accuracy")
 
 class UnknownRun(Impossible):
     """There is no such run."""
+
+    exit_code = 2
 
 
 @dataclass(frozen=True)
@@ -132,11 +134,6 @@ def exit_code(database: Database, run: int) -> int:
     if state == RunState.DONE:
         return 3 if status.recording_counts(database, run)[State.QUARANTINED] else 0
     return 130 if state == RunState.PAUSED else 1
-
-
-def quarantine_list(database: Database, run: int) -> list[Quarantined]:
-    """Recordings set aside, with their reasons."""
-    return status.quarantined(database, run)
 
 
 def _iso(time_s: float | None) -> str | None:

@@ -13,6 +13,9 @@ from typing import ClassVar
 class ChorusError(Exception):
     """Root of every error this system raises on purpose; its text is a sentence a person can act on."""
 
+    exit_code: ClassVar[int] = 1
+    """What a command ends with: 1 it failed, 2 it was asked the wrong way, 4 broker, database or home out of reach."""
+
 
 class Unusable(ChorusError):
     """A recording that cannot become examples. `reason` is the short name people see in the quarantine list."""

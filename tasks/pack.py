@@ -34,7 +34,8 @@ def pack(self: Stage, message: dict[str, Any]) -> None:
 def shards_in_store(work: Work) -> dict[str, Any]:
     """Writes the part's shards, unless another run has; returns their index.
 
-    The index: `key`, `shards` (keys in the store), `n_examples`, `label_counts` (by the run's label numbers).
+    The index: `key`, `shards` (keys in the store) and their `sha256`, `n_examples`, `label_counts` (by the numbers
+    of the run's labels).
     """
     run = run_facts(work.database, work.claim.run)
     assert run is not None  # noqa: S101  # a job's row refers to its run's
@@ -44,7 +45,8 @@ def shards_in_store(work: Work) -> dict[str, Any]:
     index_key = f"{key}/index.json"
     if index_key in work.store:
         index: dict[str, Any] = json.loads(work.store.get(index_key))
-        return index
+        if _is_whole(work.store, index):
+            return index
     examples = _examples(work, run, strips(work.database, run.id, fold, side))
     return _write(work.store, key, run, examples)
 
@@ -64,14 +66,23 @@ def _write(store: Store, key: str, run: RunFacts, examples: Iterator[Example]) -
             label_counts[example.label] += 1
             yield example
 
-    names = []
+    names, digests = [], []
     for at, data in enumerate(shards(counted(), run.split["digest"], run.pipeline_digest)):
         names.append(f"{key}/{at:05d}.parquet")
+        digests.append(hashlib.sha256(data).hexdigest())
         store.put(names[-1], data)
     counts = {str(label): n for label, n in sorted(label_counts.items())}
-    index = {"key": key, "shards": names, "n_examples": label_counts.total(), "label_counts": counts}
+    index = {
+        "key": key, "shards": names, "sha256": digests, "n_examples": label_counts.total(), "label_counts": counts,
+    }  # fmt: skip
     store.put(f"{key}/index.json", json.dumps(index, indent=1).encode())
     return index
+
+
+def _is_whole(store: Store, index: dict[str, Any]) -> bool:
+    """Whether every shard is there as it was written; what is not is written again."""
+    pairs = zip(index["shards"], index["sha256"], strict=True)
+    return all(key in store and store.digest(key) == digest for key, digest in pairs)
 
 
 def _examples(work: Work, run: RunFacts, rows: Iterable[StripRow]) -> Iterator[Example]:

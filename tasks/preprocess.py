@@ -12,7 +12,7 @@ from db.ledger import ItemClaim, StripFacts
 from db.store import Store
 from tasks.audio.preset import Preset
 from tasks.audio.strip import encode, make_strip
-from tasks.failures import Changed, Missing
+from tasks.failures import Changed, MachineFault, Missing
 from tasks.stage import Stage
 
 
@@ -47,11 +47,19 @@ def strip_key(pipeline_digest: str, recording_digest: str, span: int, copy: int)
 
 
 def _as_planned(claim: ItemClaim) -> Path:
-    """The recording's path. Raises Missing when it is gone, Changed when its bytes are others by now."""
+    """The recording's path.
+
+    Raises Missing when it is gone, Changed when its bytes are others by now; MachineFault when the whole dataset is
+    not there, for then a disk is not mounted and no recording is to blame.
+    """
     path = Path(claim.root, claim.uri)
     try:
         found = path.stat()
     except FileNotFoundError as error:
+        if not _holds_anything(Path(claim.root)):
+            raise MachineFault(
+                f"the dataset {claim.root} is not there; is its disk mounted on this machine?"
+            ) from error
         raise Missing(f"{claim.uri} was there when it was planned") from error
     if (found.st_size, found.st_mtime_ns) == (claim.size_bytes, claim.mtime_ns):
         return path
@@ -60,3 +68,7 @@ def _as_planned(claim: ItemClaim) -> Path:
     if digest != claim.digest:
         raise Changed(f"{claim.uri} had {claim.size_bytes} bytes and has {found.st_size}; plan it again")
     return path
+
+
+def _holds_anything(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())  # a mount point without its disk is an empty folder

@@ -124,13 +124,16 @@ class StageRequest(Request):
 
     def _bury(self, reason: str, *, is_own: bool) -> None:
         settings = Settings()
-        database = Database(settings.database, pool_size=0)  # nothing stays open for the next fork to inherit
+        database = Database(settings.database, keeps_connections=False)  # the next fork must not inherit one
         ledger = Ledger(database, self.hostname, settings.lease_s)
         message = self.args[0]
-        if self.name == "preprocess":
-            ledger.bury_items(PreprocessMessage.from_dict(message).items, is_own=is_own, reason=reason)
-        else:
-            ledger.bury_job(JobMessage.from_dict(message).job, is_own=is_own, reason=reason)
+        try:
+            if self.name == "preprocess":
+                ledger.bury_items(PreprocessMessage.from_dict(message).items, is_own=is_own, reason=reason)
+            else:
+                ledger.bury_job(JobMessage.from_dict(message).job, is_own=is_own, reason=reason)
+        except Exception:  # the lease will tell; Celery's own part must be done whatever happens here
+            _LOG.exception("the death of %s could not be noted", self.name)
 
 
 def _signal_in(text: str) -> int:

@@ -53,8 +53,14 @@ def model_in_store(work: Work) -> dict[str, Any]:
     key = _model_key(run, spec, packs)
     with work.store.writing(key) as path:
         write_bundle(path, result.model, _bundle_facts(work, run, spec, result))
+    digest = work.store.digest(key)
     counts = _label_counts(pack for pack in packs if pack.side == Side.TRAIN)
-    return {"key": key, "label_counts": {str(label): n for label, n in sorted(counts.items())}, **_figures(result)}
+    return {
+        "key": key,
+        "sha256": digest,
+        "label_counts": {str(label): n for label, n in sorted(counts.items())},
+        **_figures(result),
+    }
 
 
 def _spec(work: Work, run: RunFacts, packs: list[JobResult]) -> TrainingSpec:

@@ -12,6 +12,8 @@ from tasks.failures import Impossible
 class PresetError(Impossible):
     """A preset that cannot be used; the text names the key, the value and what is allowed."""
 
+    exit_code = 2
+
 
 def _number(low: float, high: float) -> Any:
     return field(metadata={"low": low, "high": high})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.failures import Impossible
+from tasks.failures import MachineFault
 
 MAX_EXAMPLES = 4096
 
@@ -20,7 +20,7 @@ _MOST_PIXELS = 1 << 20
 _MOST_FEATURES = 1 << 12
 
 
-class ShardError(Impossible):
+class ShardError(MachineFault):
     """Bytes that are no shard of this version, or examples that cannot stand in one shard."""
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
-from tasks.failures import Impossible
+from tasks.failures import MachineFault
 
 METADATA = "metadata.json"
 CONFIG = "config.json"
@@ -20,7 +20,7 @@ MEMBERS = (CONFIG, FACTS, METADATA, WEIGHTS)
 MAX_SIZE_BYTES = 512 * 1024**2
 
 
-class BundleError(Impossible):
+class BundleError(MachineFault):
     """A file that is not a whole bundle, or one that must not be opened."""
 
 

@@ -16,6 +16,8 @@ Builder = Callable[[InputShapes, int], Any]
 class UnknownModel(Impossible):
     """A model was asked for by a name the zoo does not have."""
 
+    exit_code = 2
+
 
 @dataclass(frozen=True)
 class ModelEntry:

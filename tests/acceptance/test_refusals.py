@@ -37,6 +37,7 @@ def _assert_refused(answer: Answer, code: int, *words: str) -> None:
 
 def test_a_path_that_does_not_exist(home: Path, tmp_path: Path) -> None:
     _assert_refused(orchestrator("run", tmp_path / "nowhere", "--home", home), 2, "nowhere", "does not exist")
+    assert not home.exists()
 
 
 def test_an_empty_folder(home: Path, tmp_path: Path) -> None:
@@ -47,7 +48,7 @@ def test_an_empty_folder(home: Path, tmp_path: Path) -> None:
 def test_one_class_only(home: Path, tmp_path: Path) -> None:
     write_tone(tmp_path / "one" / "wren" / "a.wav", 1000, 0.5)
     _assert_refused(orchestrator("run", tmp_path / "one", "--home", home), 1, "at least two labels")
-    assert orchestrator("runs", "--home", home, "--json").json == []
+    assert orchestrator("runs", "--home", home, "--json").json == {"runs": []}
 
 
 def test_fewer_recordings_than_folds(home: Path, tones: Path) -> None:
@@ -89,7 +90,7 @@ def test_a_broker_that_does_not_answer_leaves_no_run(home: Path, tones: Path) ->
         answer = orchestrator(command, tones, "--home", home, "--broker-url", url)
         _assert_refused(answer, 4, "does not answer")
         assert "secret" not in answer.err
-    assert orchestrator("runs", "--home", home, "--json").json == []
+    assert orchestrator("runs", "--home", home, "--json").json == {"runs": []}
 
 
 def test_a_database_that_does_not_answer_is_named_without_its_password(tones: Path, home: Path) -> None:
@@ -118,6 +119,33 @@ def test_a_database_by_url_that_was_never_set_up_says_how(home: Path, tones: Pat
 def test_a_worker_without_a_broker_and_one_without_a_role(home: Path) -> None:
     _assert_refused(orchestrator("worker", "cpu", "--home", home), 4, "no embedded broker")
     _assert_refused(orchestrator("worker", "tpu", "--home", home), 2, "tpu", "cpu or gpu")
+
+
+def test_asking_for_workers_or_a_diagnosis_without_a_broker(home: Path, tones: Path) -> None:
+    orchestrator("run", tones, "--until", "preprocess", "--home", home)
+    _assert_refused(orchestrator("workers", "--home", home), 4, "does not answer")
+    assert orchestrator("doctor", "--home", home).code == 0
+    dead = "redis://127.0.0.1:1/0"
+    _assert_refused(orchestrator("workers", "--home", home, "--broker-url", dead), 4, "does not answer")
+    assert "does not answer" in orchestrator("doctor", "--home", home, "--broker-url", dead).out
+
+
+def test_a_ledger_that_is_no_database(home: Path, tones: Path) -> None:
+    home.mkdir()
+    (home / "ledger.sqlite").write_text("not a database, but long enough to be taken for one" * 100)
+    _assert_refused(orchestrator("run", tones, "--home", home), 4, "not a database")
+
+
+def test_an_address_of_an_unknown_kind_is_refused_and_its_password_not_shown(home: Path, tones: Path) -> None:
+    for option, url in (
+        ("broker-url", "http://u:secret@h"),
+        ("database-url", "x//u:secret@h"),
+        ("store-url", "s3://b"),
+    ):
+        answer = orchestrator("run", tones, "--home", home, f"--{option}", url, "--json")
+        _assert_refused(answer, 2, option.upper().replace("-", "_"))
+        assert "secret" not in answer.err + answer.out
+        assert answer.json["exit_code"] == 2
 
 
 def test_a_setting_of_the_wrong_kind(home: Path, tones: Path) -> None:

@@ -85,16 +85,18 @@ def test_a_killed_run_leaves_no_process_behind_and_can_be_resumed(home: Path, ma
 def test_a_second_run_in_the_same_home_is_refused_while_the_first_is_at_work(home: Path, many: Path) -> None:
     with started("run", many, "--until", "preprocess", "--home", home):
         until(lambda: _n_done(home) >= 0)
-        answer = orchestrator("dispatcher", "--home", home)
-        assert answer.code == 4
-        assert "another" in answer.err
+        for words in (("dispatcher",), ("run", many), ("resume", "1"), ("retry", "1"), ("submit", many)):
+            answer = orchestrator(*words, "--home", home)
+            assert answer.code == 4, (words, answer.err)
+            assert "at work in" in answer.err
+        assert len(orchestrator("runs", "--home", home, "--json").json["runs"]) == 1
 
 
 def test_dispatcher_worker_submit_and_watch_in_four_terminals(home: Path, many: Path) -> None:
     with started("dispatcher", "--home", home):
         until(lambda: orchestrator("workers", "--home", home).code == 0 and _answers(home))
         with started("worker", "cpu", "--home", home, "--concurrency", "2"):
-            until(lambda: bool(orchestrator("workers", "--home", home, "--json").json))
+            until(lambda: bool(orchestrator("workers", "--home", home, "--json").json["workers"]))
             submitted = orchestrator("submit", many, "--until", "preprocess", "--home", home, "--json")
             assert submitted.code == 0, submitted.err
             with started("watch", "1", "--home", home) as watching:
@@ -130,7 +132,9 @@ def test_the_doctor_finds_a_damaged_strip_and_has_it_made_again(home: Path, tmp_
     assert sick.code == 1
     assert "not what was written" in sick.out
     assert "gone from the store" in sick.out
-    assert orchestrator("doctor", "--repair", "--home", home).code == 0
+    repaired = orchestrator("doctor", "--repair", "--home", home)
+    assert repaired.code == 0
+    assert "orchestrator retry 1" in repaired.out
     assert orchestrator("retry", "1", "--home", home).code == 0
     assert strips[0].read_bytes() == before
     assert strips[1].exists()

@@ -286,3 +286,68 @@ def test_an_empty_and_a_newer_database_are_refused_in_a_sentence(database: Datab
     for refuse in (require_current, upgrade):
         with pytest.raises(DatabaseUnusable, match="newer than this code"):
             refuse(database)
+
+
+def test_a_run_still_being_planned_is_neither_cancelled_nor_resumed_nor_retried(database: Database) -> None:
+    small = small_run(database, 1)
+    planned = planning.begin_run(small.database, 1, 1, {"models": []})
+    assert not steering.cancel(small.database, planned)
+    assert not steering.resume(small.database, planned)
+    assert steering.retry(small.database, planned) == 0
+    assert snapshot(small.database, planned).run.state == RunState.PLANNING
+
+
+def test_nothing_of_a_run_at_work_is_tried_again(database: Database) -> None:
+    small = small_run(database, 2)
+    ledger = small.ledger()
+    bad, _ = ledger.claim_items(small.run, small.items)
+    ledger.settle_items([Outcome(bad, State.QUARANTINED, "empty: 0 samples")])
+    assert steering.retry(small.database, small.run) == 0
+    assert item_states(small) == [State.QUARANTINED, State.RUNNING]
+
+
+def test_whoever_holds_a_job_that_is_tried_again_writes_nothing(database: Database) -> None:
+    small = small_run(database, 1, [PACK, TRAIN])
+    ledger = small.ledger()
+    ledger.settle_items([done(claim) for claim in ledger.claim_items(small.run, small.items)])
+    [pack] = feeding.take_jobs(small.database)
+    claim = ledger.claim_job(small.run, pack.job)
+    assert claim is not None
+    steering.cancel(small.database, small.run)
+    assert steering.retry(small.database, small.run) == 1  # the training; packing is still held and nobody's fault
+    assert ledger.settle_job(claim, State.DONE, result={"key": "k"})
+    assert [job.kind for job in feeding.take_jobs(small.database)] == ["train"]
+
+
+def test_a_training_that_finished_an_epoch_starts_its_counts_again(database: Database) -> None:
+    small = small_run(database, 1, [PACK])
+    ledger = small.ledger()
+    ledger.settle_items([done(claim) for claim in ledger.claim_items(small.run, small.items)])
+    [ready] = feeding.take_jobs(small.database)
+    for _ in range(MAX_LOSSES + 2):
+        claim = ledger.claim_job(small.run, ready.job)
+        assert claim is not None
+        ledger.write_metrics(claim, 1, {"loss": 1.0})
+        ledger.bury_job(ready.job, is_own=False, reason="signal 9 (SIGKILL)")
+
+
+def test_a_job_given_up_for_a_cancelled_run_waits_when_the_run_was_resumed_meanwhile(database: Database) -> None:
+    small = small_run(database, 1, [PACK])
+    ledger = small.ledger()
+    ledger.settle_items([done(claim) for claim in ledger.claim_items(small.run, small.items)])
+    [ready] = feeding.take_jobs(small.database)
+    claim = ledger.claim_job(small.run, ready.job)
+    assert claim is not None
+    steering.cancel(small.database, small.run)
+    steering.resume(small.database, small.run)
+    ledger.settle_job(claim, State.CANCELLED, "the run was cancelled")
+    assert snapshot(small.database, small.run).jobs[0].state == State.WAITING
+
+
+def test_a_fresh_stack_takes_up_what_a_dead_one_held_and_blames_nobody(database: Database) -> None:
+    small = small_run(database, 3)
+    for _ in range(MAX_LOSSES + 1):
+        small.ledger().claim_items(small.run, small.items[:2])
+        feeding.begin_again(small.database)
+    assert item_states(small) == [State.WAITING] * 3
+    assert status.item_counts(small.database, small.run) == counted_states(small)

@@ -36,3 +36,32 @@ def test_a_child_sees_the_same_settings(monkeypatch: pytest.MonkeyPatch, tmp_pat
     for name, value in settings.environment().items():
         monkeypatch.setenv(name, value)
     assert Settings() == settings
+
+
+def test_relative_paths_are_made_absolute_because_workers_stand_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(home=Path("h"), store_url="s", database_url="sqlite:///l.db")
+    assert settings.home == tmp_path / "h"
+    assert settings.store == str(tmp_path / "s")
+    assert settings.database == f"sqlite:///{tmp_path}/l.db"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("store_url", "s3://b/p"),
+        ("broker_url", "http://b"),
+        ("broker_url", "amqp://b"),
+        ("database_url", "mysql://b/x"),
+    ],
+)
+def test_an_address_of_an_unknown_kind_is_refused(name: str, value: str) -> None:
+    with pytest.raises(ValueError, match=r"a (store|broker|database) is"):
+        Settings(**{name: value})
+
+
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHORUS_HOME", "")
+    assert Settings().home == Path(".chorus").absolute()

@@ -27,6 +27,8 @@ class LayoutError(Impossible):
 class LayoutNotFound(LayoutError):
     """A path that does not exist."""
 
+    exit_code = 2
+
 
 class BadRowError(ChorusError):
     """Why one row cannot be used; a layout turns it into a BadRow and goes on."""

@@ -19,7 +19,7 @@ def test_every_span_is_an_item_and_its_work_follows_its_length() -> None:
 
 
 def test_only_what_may_be_trained_on_is_augmented() -> None:
-    found = items([placed(1, side=0), placed(2, side=1), placed(3, side=2), placed(4, side=1, fold=2)], "s", 2, 75.0)
+    found = items([placed(1, side=0), placed(2, side=1), placed(3, side=2), placed(4, side=0, fold=2)], "s", 2, 75.0)
     copies = [(item.recording_id, item.copy) for item in found]
     assert copies == [(1, 0), (1, 1), (1, 2), (2, 0), (3, 0), (4, 0), (4, 1), (4, 2)]
 
