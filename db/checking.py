@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from db.moves import lock, move
 from db.session import Database, now_s
 from db.states import RUN_FINAL, RunState, State
-from db.tables import Artifact, Item, Job, Recording, Run
+from db.tables import IS_ITS_STRIP, Artifact, Item, Job, Recording, Run
 
 PAGE = 5000
 
@@ -84,13 +84,8 @@ def forget_strips(database: Database, strips: Sequence[int]) -> list[int]:
     with database.write() as connection:
         runs: list[int] = []
         for strip in strips:
-            same = sa.select(Item.id).join(Recording, Recording.id == Item.recording_id).join(
-                Artifact,
-                sa.and_(
-                    Artifact.recording_digest == Recording.digest, Artifact.span == Item.span,
-                    Artifact.pipeline_id == Item.pipeline_id, Artifact.copy == Item.copy,
-                ),
-            ).where(Artifact.id == strip)  # fmt: skip
+            recordings = sa.select(Item.id).join(Recording, Recording.id == Item.recording_id)
+            same = recordings.join(Artifact, IS_ITS_STRIP).where(Artifact.id == strip)
             rows = lock(connection, Item, Item.id.in_(same), Item.state == State.DONE)
             move(connection, Item, rows, State.FAILED, reason="its strip is gone from the store", finished_at=now_s())
             connection.execute(sa.delete(Artifact).where(Artifact.id == strip))

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from db.session import Database
 from db.states import State
-from db.tables import Artifact, Item, Recording
+from db.tables import IS_ITS_STRIP, Artifact, Item, Recording
 
 _RATE_BINS = 40
 _SHOWN_FROM_S = 120.0
@@ -37,14 +37,6 @@ class WorkCount:
     seconds: float
 
 
-_IS_STRIP = sa.and_(
-    Artifact.recording_digest == Recording.digest,
-    Artifact.span == Item.span,
-    Artifact.pipeline_id == Item.pipeline_id,
-    Artifact.copy == Item.copy,
-)
-
-
 def recordings_by_label(database: Database, run: int) -> dict[str, int]:
     """Recordings of each class, usable or not."""
     query = (
@@ -65,7 +57,7 @@ def sides(database: Database, run: int) -> list[SideCount]:
             sa.func.count(sa.distinct(Item.recording_id)), sa.func.coalesce(sa.func.sum(Artifact.n_chunks), 0),
         )
         .join(Recording, Recording.id == Item.recording_id)
-        .outerjoin(Artifact, sa.and_(_IS_STRIP, Item.copy == 0, Item.state == State.DONE))
+        .outerjoin(Artifact, sa.and_(IS_ITS_STRIP, Item.copy == 0, Item.state == State.DONE))
         .where(Item.run_id == run)
         .group_by(Item.fold, Item.side)
         .order_by(Item.fold, Item.side)
@@ -109,7 +101,7 @@ def strips_of(database: Database, run: int, label: str, limit: int) -> list[tupl
         sa.select(Recording.uri, Artifact.key)
         .select_from(Item)
         .join(Recording, Recording.id == Item.recording_id)
-        .join(Artifact, _IS_STRIP)
+        .join(Artifact, IS_ITS_STRIP)
         .where(Item.run_id == run, Item.state == State.DONE, Item.copy == 0, Item.span == 0, Recording.label == label)
         .order_by(Item.order_key)
         .limit(limit)

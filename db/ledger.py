@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from db.moves import Locked, Worked, insert, lock, move, move_each
 from db.session import Database, now_s
 from db.states import CLAIMABLE, MAX_FAULTS, MAX_LOSSES, MAX_OWN_DEATHS, RunState, State
-from db.tables import Artifact, Dataset, Item, Job, Metric, Pipeline, Recording, Run
+from db.tables import IS_ITS_STRIP, Artifact, Dataset, Item, Job, Metric, Pipeline, Recording, Run
 
 RETRY_PAUSE_S = 2.0
 """Pause before the second attempt after a machine's fault; doubled with each further one."""
@@ -205,10 +205,7 @@ def _is_cancelled(connection: Connection, run: int) -> bool:
 
 
 def _item_claims(connection: Connection, rows: Sequence[Locked]) -> list[ItemClaim]:
-    is_made = sa.select(Artifact.id).where(
-        Artifact.recording_digest == Recording.digest, Artifact.span == Item.span,
-        Artifact.pipeline_id == Item.pipeline_id, Artifact.copy == Item.copy,
-    ).exists()  # fmt: skip
+    is_made = sa.select(Artifact.id).where(IS_ITS_STRIP).exists()
     query = (
         sa.select(
             Item.id, Item.fence, Dataset.root, Recording.uri, Recording.digest, Recording.size_bytes,

@@ -16,7 +16,7 @@ from sqlalchemy.orm import aliased
 from db.moves import insert
 from db.session import Database, now_s
 from db.states import RunState, State
-from db.tables import Artifact, BadRow, Dataset, Item, Job, Need, Pipeline, Recording, Run, Tally
+from db.tables import IS_ITS_STRIP, Artifact, BadRow, Dataset, Item, Job, Need, Pipeline, Recording, Run, Tally
 
 BATCH = 1000
 _Row = TypeVar("_Row")
@@ -171,13 +171,10 @@ def _find_done(connection: Connection, run: int) -> None:
     is_made = (
         sa.select(Artifact.id)
         .join(Recording, Recording.digest == Artifact.recording_digest)
-        .where(
-            Recording.id == Item.recording_id, Artifact.span == Item.span, Artifact.pipeline_id == Item.pipeline_id,
-            Artifact.copy == Item.copy,
-        )
+        .where(Recording.id == Item.recording_id, IS_ITS_STRIP)
         .correlate(Item)
         .exists()
-    )  # fmt: skip
+    )
     connection.execute(sa.update(Item).where(Item.run_id == run, is_made).values(state=State.DONE, finished_at=now_s()))
 
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from db.session import Database
 from db.states import State
-from db.tables import Artifact, Dataset, Item, Job, Need, Pipeline, Recording, Run
+from db.tables import IS_ITS_STRIP, Artifact, Dataset, Item, Job, Need, Pipeline, Recording, Run
 
 PAGE = 2000
 
@@ -94,17 +94,13 @@ def strips(database: Database, run: int, fold: int, side: int) -> Iterator[Strip
 def _strip_page(
     database: Database, part: tuple[int, int, int], after: tuple[int, int]
 ) -> list[tuple[tuple[int, int], StripRow]]:
-    is_artifact = sa.and_(
-        Artifact.recording_digest == Recording.digest, Artifact.span == Item.span,
-        Artifact.pipeline_id == Item.pipeline_id, Artifact.copy == Item.copy,
-    )  # fmt: skip
     query = (
         sa.select(
             Item.order_key, Item.id, Artifact.key, Artifact.sha256, Recording.uri, Recording.digest, Recording.label,
             Item.group_name, Item.span, Item.copy,
         )
         .join(Recording, Recording.id == Item.recording_id)
-        .join(Artifact, is_artifact)
+        .join(Artifact, IS_ITS_STRIP)
         .where(
             Item.run_id == part[0], Item.fold == part[1], Item.side == part[2], Item.state == State.DONE,
             sa.tuple_(Item.order_key, Item.id) > after,

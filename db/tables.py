@@ -230,3 +230,12 @@ class Tally(Table):
     state: Mapped[str] = mapped_column(sa.String(12), primary_key=True)
     slot: Mapped[int] = mapped_column(sa.SmallInteger, primary_key=True)
     n: Mapped[int] = mapped_column(sa.BigInteger)
+
+
+IS_ITS_STRIP = sa.and_(
+    Artifact.recording_digest == Recording.digest,
+    Artifact.span == Item.span,
+    Artifact.pipeline_id == Item.pipeline_id,
+    Artifact.copy == Item.copy,
+)
+"""Joins an item, through its recording, with the strip that stands for it: strips belong to bytes, not to runs."""

@@ -69,14 +69,8 @@ class Changed(Unusable):
     reason = "changed since it was planned"
 
 
-class Killer(Unusable):
-    """Working on this recording ended its process, again and again."""
-
-    reason = "ended its process"
-
-
 class MachineFault(ChorusError):
-    """Disk, store, database or memory failed: nothing is wrong with the recording, later may be better."""
+    """Disk, store or database failed: nothing is wrong with the recording, later may be better."""
 
 
 class Impossible(ChorusError):

@@ -16,6 +16,8 @@ from db.session import Database
 from db.states import RunState, State
 from orchestrator import plan
 from orchestrator.dispatch import Sender
+from orchestrator.doctor import findings
+from orchestrator.run import retried
 from orchestrator.session import Session
 from orchestrator.watch import Snapshot, summary
 from tests.integration.way import QUICK, Way, carried_out, dataset, files, home
@@ -140,3 +142,18 @@ def test_another_seed_trains_again_and_does_nothing_else_again(
     assert any(key.startswith("models/") for key in after.keys() - before.keys())
     assert all(after[key] == digest for key, digest in before.items())
     assert status.n_artifacts(session.database, seen.run.id) >= 36
+
+
+def test_a_shard_that_was_lost_is_found_by_the_doctor_and_packed_again(tones: Path, tmp_path: Path) -> None:
+    with home(tmp_path) as session:
+        first = carried_out(session, tones, plan.Request(until="pack"))
+        before = files(session, "shards")
+        for shard in (key for key in before if key.endswith(".parquet")):
+            session.store.local(shard).unlink()
+        assert any("gone from the store" in finding for finding in findings(session, repair=False))
+        assert any(f"retry {first.run.id}" in finding for finding in findings(session, repair=True))
+        again = carried_out(session, tones, plan.Request(until="pack"))
+        assert again.run.state == RunState.DONE
+        assert files(session, "shards") == before
+        assert findings(session, repair=False) == []
+        assert retried(session, first.run.id) == first.run.id
