@@ -8,6 +8,7 @@ from tasks.report.models import ModelView
 from tasks.report.scores import Spread
 
 _SPACE = "\u00a0"  # a number and its unit stay on one line
+_TIMES = "\u00d7"
 
 
 def percent(share: float, decimals: int = 0) -> str:
@@ -81,7 +82,7 @@ def verdict(models: Sequence[ModelView], heard: str) -> str:
 
 
 def trainings(model: ModelView) -> str:
-    """What the mean over the judged trainings of a model is over, such as `3 folds × 2 seeds`.
+    """What the mean over the judged trainings of a model is over, such as `3 folds by 2 seeds` with a sign for `by`.
 
     Where some of a grid were not judged it is only `5 trainings`.  Raises nothing.
     """
@@ -90,7 +91,7 @@ def trainings(model: ModelView) -> str:
     if len(judged) != n_folds * n_seeds or len(judged) == 1:
         return f"{len(judged)} training{'s' if len(judged) > 1 else ''}"
     counts = ((n_folds, "folds"), (n_seeds, "seeds"))
-    return f"{_SPACE}×{_SPACE}".join(f"{n}{_SPACE}{what}" for n, what in counts if n > 1)
+    return f"{_SPACE}{_TIMES}{_SPACE}".join(f"{n}{_SPACE}{what}" for n, what in counts if n > 1)
 
 
 def spread(score: Spread, decimals: int = 1) -> str:
