@@ -84,7 +84,8 @@ def snapshot(database: Database, run: int) -> Snapshot:
 def summary(database: Database, store: Store, run: int) -> dict[str, Any]:
     """The one object that `--json` prints."""
     seen = snapshot(database, run)
-    report = next((job.result["key"] for job in seen.jobs if job.kind == Kind.RENDER and "key" in job.result), None)
+    rendered = (job for job in seen.jobs if job.kind == Kind.RENDER and job.state == State.DONE)
+    report = next((job.result["key"] for job in rendered), None)
     return {
         "run": run,
         "state": seen.run.state,

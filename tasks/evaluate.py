@@ -31,6 +31,7 @@ def evaluation_in_store(work: Work) -> dict[str, Any]:
     Raises Impossible when the test side holds no usable recording.
     """
     from tasks.model.bundle import read_bundle  # noqa: PLC0415  # TensorFlow, which a worker's parent never loads
+    from tasks.model.machine import device  # noqa: PLC0415
     from tasks.model.prediction import predictions  # noqa: PLC0415
 
     run = run_facts(work.database, work.claim.run)
@@ -51,7 +52,7 @@ def evaluation_in_store(work: Work) -> dict[str, Any]:
     work.store.put(key, data)
     figures = _figures(evaluation)
     work.ledger.write_metrics(work.claim, 0, figures)
-    return {"key": key, "device": trained.result["device"], **figures}
+    return {"key": key, "device": device(), **figures}
 
 
 def _figures(evaluation: Evaluation) -> dict[str, float]:

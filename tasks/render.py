@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 from collections import Counter, defaultdict
@@ -53,9 +54,13 @@ def render(self: Stage, message: dict[str, Any]) -> None:
 
 
 def report_in_store(work: Work) -> dict[str, Any]:
-    """Writes the run's report; returns its key in the store."""
-    key = f"reports/run-{work.claim.run}.html"
-    work.store.put(key, page(report_data(work.database, work.store, work.claim.run)).encode())
+    """Writes the run's report; returns its key in the store.
+
+    Two ledgers on one store both have a run 1, so the key begins with the page's own digest.
+    """
+    content = page(report_data(work.database, work.store, work.claim.run)).encode()
+    key = f"reports/{hashlib.sha256(content).hexdigest()[:16]}/run-{work.claim.run}.html"
+    work.store.put(key, content)
     return {"key": key}
 
 
@@ -87,8 +92,8 @@ def _run(database: Database, planned: PlannedRun, jobs: list[JobStatus]) -> RunF
     return RunFacts(
         id=str(planned.id),
         state="done" if all(job.state == State.DONE for job in jobs) else "ended with failures",
-        seed=int(planned.options["seeds"][0]),
-        command=_command(planned),
+        seeds=tuple(planned.options["seeds"]),
+        command=command(planned.dataset, planned.options),
         submitted=_date(planned.created_at),
         finished=_date(ended_at),
         duration_s=ended_at - planned.created_at if ended_at else None,
@@ -101,11 +106,23 @@ def _run(database: Database, planned: PlannedRun, jobs: list[JobStatus]) -> RunF
     )
 
 
-def _command(planned: PlannedRun) -> str:
-    options = planned.options
-    words = ["orchestrator", "run", planned.dataset, "--models", ",".join(options["models"])]
-    words += ["--preset", options["preset"]] if options["preset"] != "birdclef2021" else []
-    words += ["--folds", str(options["n_folds"])] if options["n_folds"] else []
+def command(dataset: str, options: Mapping[str, Any]) -> str:
+    """What to type for the same run: its models, and every option that is not what it would be anyway.
+
+    options: those of the run, as the ledger keeps them; seeds follow one another.
+    """
+    given = (
+        ("--preset", options["preset"], "birdclef2021"),
+        ("--folds", options["n_folds"], None),
+        ("--seeds", len(options["seeds"]), 1),
+        ("--seed", options["seeds"][0], 0),
+        ("--split-seed", options["split_seed"], 0),
+        ("--epochs", options["training"].get("epochs"), None),
+        ("--until", options["until"], "all"),
+    )
+    words = ["orchestrator", "run", dataset, "--models", ",".join(options["models"])]
+    for name, value, usual in given:
+        words += [name, str(value)] if value != usual else []
     return shlex.join(words)
 
 

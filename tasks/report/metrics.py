@@ -10,21 +10,21 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from tasks.failures import Impossible
 from tasks.report.interval import effective_n, wilson_interval
-from tasks.report.scores import ClassScore, Confusion, Evaluation, FoldScores, Mistake, Scores, Spread
+from tasks.report.scores import ClassScore, Confusion, Evaluation, MeanScores, Mistake, Scores, Spread
 
 __all__ = [
     "ClassScore",
     "Confusion",
     "Evaluation",
-    "FoldScores",
     "Judge",
+    "MeanScores",
     "Mistake",
     "Scores",
     "Spread",
     "class_scores",
     "classification_table",
     "confusion_table",
-    "mean_over_folds",
+    "mean_over_trainings",
     "pooled_confusion",
     "top_confusions",
 ]
@@ -215,6 +215,7 @@ def _table_line(name: str, width: int, ratios: Sequence[object], support: int) -
 def pooled_confusion(evaluations: Sequence[Evaluation]) -> Counts:
     """The chunk confusions of several folds added up, (C, C): each fold tests what no other fold does.
 
+    evaluations: of one seed, since another seed tests the same chunks again.
     Raises Impossible where the folds do not know the same labels.
     """
     if len({evaluation.labels for evaluation in evaluations}) != 1:
@@ -223,26 +224,27 @@ def pooled_confusion(evaluations: Sequence[Evaluation]) -> Counts:
     return total
 
 
-def mean_over_folds(evaluations: Sequence[Evaluation]) -> FoldScores:
-    """Mean and sample standard deviation (n - 1) of the folds' scores.
+def mean_over_trainings(evaluations: Sequence[Evaluation]) -> MeanScores:
+    """Mean and sample standard deviation (n - 1) of the scores of trainings, one a fold and seed.
 
-    The deviation describes folds, not the error of the mean: training sides of folds overlap, so it understates that.
+    The deviation describes trainings, not the error of the mean: training sides of folds overlap, and seeds share
+    theirs, so it understates that.
     Raises Impossible for no evaluation at all.
     """
     if not evaluations:
-        raise Impossible("no fold was evaluated, so there is nothing to average")
+        raise Impossible("no training was evaluated, so there is nothing to average")
 
     def spread(score: Callable[[Evaluation], float]) -> Spread:
         values = np.array([score(evaluation) for evaluation in evaluations])
         return Spread(float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else None)
 
-    return FoldScores(
-        n_folds=len(evaluations),
-        accuracy=spread(lambda fold: fold.by_chunk.accuracy),
-        macro_f1=spread(lambda fold: fold.by_chunk.macro_f1),
-        recording_accuracy=spread(lambda fold: fold.by_recording.accuracy),
-        majority_accuracy=spread(lambda fold: fold.by_chunk.majority_accuracy),
-        chance_accuracy=spread(lambda fold: fold.by_chunk.chance_accuracy),
-        recording_majority_accuracy=spread(lambda fold: fold.by_recording.majority_accuracy),
-        recording_chance_accuracy=spread(lambda fold: fold.by_recording.chance_accuracy),
+    return MeanScores(
+        n_trainings=len(evaluations),
+        accuracy=spread(lambda each: each.by_chunk.accuracy),
+        macro_f1=spread(lambda each: each.by_chunk.macro_f1),
+        recording_accuracy=spread(lambda each: each.by_recording.accuracy),
+        majority_accuracy=spread(lambda each: each.by_chunk.majority_accuracy),
+        chance_accuracy=spread(lambda each: each.by_chunk.chance_accuracy),
+        recording_majority_accuracy=spread(lambda each: each.by_recording.majority_accuracy),
+        recording_chance_accuracy=spread(lambda each: each.by_recording.chance_accuracy),
     )

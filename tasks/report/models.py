@@ -1,4 +1,4 @@
-"""The jobs of one model, over all its folds, gathered into what the page says about it."""
+"""The jobs of one model, over all its folds and seeds, gathered into what the page says about it."""
 
 from __future__ import annotations
 
@@ -14,23 +14,27 @@ from tasks.report.metrics import (
     ClassScore,
     Confusion,
     Evaluation,
-    FoldScores,
+    MeanScores,
     Mistake,
     class_scores,
     confusion_table,
-    mean_over_folds,
+    mean_over_trainings,
     pooled_confusion,
     top_confusions,
 )
 
 _MOST_MISTAKES = 20
 
+_Key = tuple[int | None, int | None]  # fold and seed
+
 
 @dataclass(frozen=True)
-class FoldView:
-    """One training of a model, and what came of it."""
+class TrainingView:
+    """One training of a model, and what came of it. fold, seed: as the plan numbers them, None where it has none."""
 
     name: str
+    fold: int | None
+    seed: int | None
     evaluation: Evaluation | None
     epochs: int
     best_epoch: int | None
@@ -40,8 +44,15 @@ class FoldView:
 
 @dataclass(frozen=True)
 class Judged:
-    """What is only there when at least one fold was judged; chunks of several folds are pooled, each tested once."""
+    """What is only there when at least one training was judged: the folds of its first seed, pooled.
 
+    Each chunk is tested once in the folds of a seed, and again in those of the next one: of one seed, nothing is
+    counted twice.  seed: that seed.  n_folds, n_seeds: how many of them were judged at all.
+    """
+
+    seed: int | None
+    n_folds: int
+    n_seeds: int
     labels: tuple[str, ...]
     classes: tuple[tuple[str, ClassScore], ...]
     untested: tuple[str, ...]
@@ -59,13 +70,18 @@ class ModelView:
     """One row of the scores table and one section of the page. troubles: one sentence a job that did not end well."""
 
     name: str
-    folds: tuple[FoldView, ...]
-    scores: FoldScores | None
+    trainings: tuple[TrainingView, ...]
+    scores: MeanScores | None
     judged: Judged | None
     loss_curve: str = ""
     accuracy_curve: str = ""
     troubles: tuple[str, ...] = ()
     parameters: Mapping[str, Plain] = field(default_factory=dict)
+
+    @property
+    def judged_trainings(self) -> tuple[TrainingView, ...]:
+        """Those a score is known of."""
+        return tuple(training for training in self.trainings if training.evaluation)
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -90,8 +106,8 @@ class ModelView:
 
     @property
     def _only_evaluation(self) -> Evaluation | None:
-        evaluations = [fold.evaluation for fold in self.folds if fold.evaluation]
-        return evaluations[0] if len(evaluations) == 1 else None
+        judged = self.judged_trainings
+        return judged[0].evaluation if len(judged) == 1 else None
 
 
 def model_views(jobs: Sequence[JobReport]) -> tuple[ModelView, ...]:
@@ -106,16 +122,15 @@ def model_views(jobs: Sequence[JobReport]) -> tuple[ModelView, ...]:
 
 
 def _model_view(name: str, jobs: Sequence[JobReport]) -> ModelView:
-    trainings = dict.fromkeys((job.fold, job.seed) for job in jobs)
-    keys = sorted(trainings, key=lambda key: (key[0] or 0, key[1] or 0))
-    folds = tuple(_fold_view(key, [job for job in jobs if (job.fold, job.seed) == key], keys) for key in keys)
-    evaluations = [fold.evaluation for fold in folds if fold.evaluation]
-    histories = [job.history for job in sorted(jobs, key=lambda job: job.fold or 0) if job.history]
+    keys = sorted({(job.fold, job.seed) for job in jobs}, key=_in_order)
+    trainings = tuple(_training_view(key, [job for job in jobs if (job.fold, job.seed) == key], keys) for key in keys)
+    evaluations = [training.evaluation for training in trainings if training.evaluation]
+    histories = [job.history for job in sorted(jobs, key=lambda job: _in_order((job.fold, job.seed))) if job.history]
     return ModelView(
         name=name,
-        folds=folds,
-        scores=mean_over_folds(evaluations) if evaluations else None,
-        judged=_judged(evaluations) if evaluations else None,
+        trainings=trainings,
+        scores=mean_over_trainings(evaluations) if evaluations else None,
+        judged=_judged(trainings) if evaluations else None,
         loss_curve=learning_curve(histories, "loss"),
         accuracy_curve=learning_curve(histories, "accuracy"),
         troubles=tuple(trouble(job) for job in jobs if has_trouble(job)),
@@ -123,15 +138,19 @@ def _model_view(name: str, jobs: Sequence[JobReport]) -> ModelView:
     )
 
 
-def _fold_view(
-    key: tuple[int | None, int | None], jobs: Sequence[JobReport], keys: Sequence[tuple[int | None, int | None]]
-) -> FoldView:
+def _in_order(key: _Key) -> tuple[int, int]:
+    return (key[0] or 0, key[1] or 0)
+
+
+def _training_view(key: _Key, jobs: Sequence[JobReport], keys: Sequence[_Key]) -> TrainingView:
     fold, seed = key
     seeds = {other_seed for _, other_seed in keys}
-    name = "the only split" if fold is None else f"fold {fold + 1}"
+    name = "the only split" if fold is None else f"fold {fold}"
     history = next((job.history for job in jobs if job.history), ())
-    return FoldView(
+    return TrainingView(
         name=f"{name}, seed {seed}" if len(seeds) > 1 else name,
+        fold=fold,
+        seed=seed,
         evaluation=next((job.evaluation for job in jobs if job.evaluation), None),
         epochs=len(history),
         best_epoch=best_epoch(history),
@@ -140,12 +159,17 @@ def _fold_view(
     )
 
 
-def _judged(evaluations: Sequence[Evaluation]) -> Judged:
+def _judged(trainings: Sequence[TrainingView]) -> Judged:
+    seeds = sorted({training.seed for training in trainings if training.evaluation}, key=lambda seed: seed or 0)
+    evaluations = [each.evaluation for each in trainings if each.evaluation and each.seed == seeds[0]]
     labels = evaluations[0].labels
     confusion = pooled_confusion(evaluations)
     classes = tuple(zip(labels, class_scores(confusion), strict=True))
     worst = sorted((mistake for each in evaluations for mistake in each.worst), key=lambda row: -row.confidence)
     return Judged(
+        seed=seeds[0],
+        n_folds=len(evaluations),
+        n_seeds=len(seeds),
         labels=labels,
         classes=classes,
         untested=tuple(label for label, row in classes if row.support == 0),
@@ -168,7 +192,7 @@ def trouble(job: JobReport) -> str:
     """What became of a job that is not done, in one clause.
 
     >>> trouble(JobReport("train", "failed", model="cnn", fold=0, reason="loss is not a number"))
-    'train cnn, fold 1, failed: loss is not a number'
+    'train cnn, fold 0, failed: loss is not a number'
     """
-    name = f"{job.kind} {job.model}".strip() + (f", fold {job.fold + 1}," if job.fold is not None else "")
+    name = f"{job.kind} {job.model}".strip() + (f", fold {job.fold}," if job.fold is not None else "")
     return f"{name} {job.state}" + (f": {job.reason}" if job.reason else "")

@@ -102,17 +102,17 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Spread:
-    """A mean over folds and its sample standard deviation (n - 1), None where one fold gives no spread."""
+    """A mean over trainings and its sample standard deviation (n - 1), None where one training gives no spread."""
 
     mean: float
     deviation: float | None
 
 
 @dataclass(frozen=True)
-class FoldScores:
-    """One model over its folds: every number is a mean of the folds' numbers, never of pooled chunks."""
+class MeanScores:
+    """One model over its trainings, one a fold and seed: each number is a mean of theirs, never of pooled chunks."""
 
-    n_folds: int
+    n_trainings: int
     accuracy: Spread
     macro_f1: Spread
     recording_accuracy: Spread

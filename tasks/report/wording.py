@@ -8,6 +8,7 @@ from tasks.report.models import ModelView
 from tasks.report.scores import Spread
 
 _SPACE = "\u00a0"  # a number and its unit stay on one line
+_TIMES = "\u00d7"
 
 
 def percent(share: float, decimals: int = 0) -> str:
@@ -69,10 +70,10 @@ def verdict(models: Sequence[ModelView], heard: str) -> str:
     if best.scores is None:
         return f"No model could be judged. {'; '.join(best.troubles).capitalize() or 'None of them has finished'}."
     scores = best.scores
-    folds = f", on average over {scores.n_folds} folds" if scores.n_folds > 1 else ""
+    several = f", on average over {trainings(best)}" if scores.n_trainings > 1 else ""
     claim = (
         f"{best.name} names {percent(scores.accuracy.mean)} of chunks and "
-        f"{percent(scores.recording_accuracy.mean)} of {heard} correctly{folds}"
+        f"{percent(scores.recording_accuracy.mean)} of {heard} correctly{several}"
     )
     floor = f"always answering the commonest class would reach {percent(scores.majority_accuracy.mean)}"
     if best.is_no_better_than_guessing:
@@ -80,8 +81,21 @@ def verdict(models: Sequence[ModelView], heard: str) -> str:
     return f"{claim}; {floor}."
 
 
+def trainings(model: ModelView) -> str:
+    """What the mean over the judged trainings of a model is over, such as `3 folds by 2 seeds` with a sign for `by`.
+
+    Where some of a grid were not judged it is only `5 trainings`.  Raises nothing.
+    """
+    judged = model.judged_trainings
+    n_folds, n_seeds = len({each.fold for each in judged}), len({each.seed for each in judged})
+    if len(judged) != n_folds * n_seeds or len(judged) == 1:
+        return f"{len(judged)} training{'s' if len(judged) > 1 else ''}"
+    counts = ((n_folds, "folds"), (n_seeds, "seeds"))
+    return f"{_SPACE}{_TIMES}{_SPACE}".join(f"{n}{_SPACE}{what}" for n, what in counts if n > 1)
+
+
 def spread(score: Spread, decimals: int = 1) -> str:
-    """A mean over folds with its deviation, where there is one, in percent.
+    """A mean over trainings with its deviation, where there is one, in percent.
 
     >>> spread(Spread(0.714, 0.013)), spread(Spread(0.714, None))
     ('71.4\xa0±\xa01.3\xa0%', '71.4\xa0%')

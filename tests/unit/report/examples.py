@@ -31,17 +31,17 @@ def evaluation_of(labels=LABELS, right: float = 0.75, n: int = 120) -> Evaluatio
     return judge.evaluation(dict.fromkeys(range(len(labels)), 10))
 
 
-def jobs_of(model: str, labels=LABELS, fold: int | None = None, right: float = 0.75) -> list[JobReport]:
+def jobs_of(model: str, labels=LABELS, fold: int | None = None, right: float = 0.75, seed: int = 42) -> list[JobReport]:
     return [
-        JobReport("train", "done", model, fold, 42, device="CPU", timings={"epochs": 80.0}, history=HISTORY),
-        JobReport("evaluate", "done", model, fold, 42, evaluation=evaluation_of(labels, right)),
+        JobReport("train", "done", model, fold, seed, device="CPU", timings={"epochs": 80.0}, history=HISTORY),
+        JobReport("evaluate", "done", model, fold, seed, evaluation=evaluation_of(labels, right)),
     ]
 
 
 def report_of(jobs=(), labels=LABELS, **changes) -> ReportData:
     classes = tuple(ClassFacts(label, 30, {"train": 50, "validation": 10, "test": 20}) for label in labels)
     facts = {
-        "run": RunFacts("7f3a", "done", 42, presets={"birdclef2021": {"chunk_s": 5.0, "range_hz": [500, 12500]}}),
+        "run": RunFacts("7f3a", "done", (42,), presets={"birdclef2021": {"chunk_s": 5.0, "range_hz": [500, 12500]}}),
         "dataset": DatasetFacts("dawn", "/birds", "one folder a class", 60, 160, 800.0, 10**7, classes),
         "split": SplitFacts(
             "by group", "recording", 60, 42, (SideFacts("train", 40, 40, 100),), checks=("No group is torn.",)

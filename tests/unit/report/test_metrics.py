@@ -9,7 +9,7 @@ from tasks.report.metrics import (
     Judge,
     Mistake,
     classification_table,
-    mean_over_folds,
+    mean_over_trainings,
     pooled_confusion,
 )
 
@@ -146,8 +146,8 @@ def test_probabilities_of_another_shape_are_impossible():
 def test_folds_are_averaged_with_their_sample_deviation():
     right = judged(np.eye(3, dtype=np.float32)[[0, 1]], np.array([0, 1]), ["a", "b"]).evaluation({0: 1})
     half = judged(np.eye(3, dtype=np.float32)[[0, 0]], np.array([0, 1]), ["a", "b"]).evaluation({0: 1})
-    folds = mean_over_folds([right, half])
-    assert folds.n_folds == 2
+    folds = mean_over_trainings([right, half])
+    assert folds.n_trainings == 2
     assert folds.accuracy.mean == 0.75
     assert folds.accuracy.deviation == pytest.approx(0.25 * 2**0.5)  # of 1 and 0.5, divided by n - 1
     assert folds.macro_f1.mean == pytest.approx((1 + (2 / 3 + 0) / 2) / 2)
@@ -155,12 +155,12 @@ def test_folds_are_averaged_with_their_sample_deviation():
 
 
 def test_one_fold_has_a_mean_and_no_spread(evaluation):
-    assert mean_over_folds([evaluation]).accuracy.deviation is None
+    assert mean_over_trainings([evaluation]).accuracy.deviation is None
 
 
-def test_no_folds_have_no_mean():
-    with pytest.raises(Impossible, match="no fold was evaluated"):
-        mean_over_folds([])
+def test_no_trainings_have_no_mean():
+    with pytest.raises(Impossible, match="no training was evaluated"):
+        mean_over_trainings([])
 
 
 def test_confusions_of_folds_add_up(evaluation):

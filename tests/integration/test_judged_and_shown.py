@@ -1,0 +1,116 @@
+"""The last two verbs on a real ledger and store: what evaluate records, where render puts its page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from db import status
+from db.ledger import JobClaim, Ledger
+from db.planning import JobRow
+from db.schema import upgrade
+from db.session import Database
+from db.states import Kind, State
+from db.store import Store
+from orchestrator.plan import Request
+from orchestrator.submit import submit
+from orchestrator.watch import summary
+from tasks.evaluate import evaluation_in_store
+from tasks.render import report_in_store
+from tasks.stage import Heartbeat, Work
+from tests.ledger_rows import small_run
+from tests.model_shards import PIPELINE, examples, written
+from tests.recordings import write_class_folders
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def database(sqlite_url: str) -> Iterator[Database]:
+    """One kind of database is enough: nothing here depends on it."""
+    opened = Database(sqlite_url)
+    upgrade(opened)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def claimed(database: Database, run: int, kind: Kind) -> tuple[Ledger, JobClaim]:
+    ledger = Ledger(database, "w1", 60.0)
+    job = next(job for job in status.jobs(database, run) if job.kind == kind)
+    claim = ledger.claim_job(run, job.id)
+    assert claim is not None
+    return ledger, claim
+
+
+def work(database: Database, store: Store, run: int, kind: Kind) -> Work:
+    ledger, claim = claimed(database, run, kind)
+    return Work(claim, database, store, ledger, Heartbeat(ledger, [claim]))
+
+
+def settled(database: Database, run: int, kind: Kind, state: State = State.DONE, **result: object) -> None:
+    ledger, claim = claimed(database, run, kind)
+    assert ledger.settle_job(claim, state, None, result)
+
+
+def planned(database: Database, folder: Path, name: str) -> int:
+    data = write_class_folders(folder / name, {"high": 6000.0, "low": 1000.0}, per_label=6, seconds=0.2)
+    return submit(database, data, Request(), lambda _: None).run
+
+
+def test_an_evaluation_records_the_device_it_ran_on_not_that_of_the_training(
+    database: Database, store: Store, tmp_path: Path
+) -> None:
+    from tasks.model.bundle import BundleFacts, write_bundle
+    from tasks.model.inputs import InputShapes, Scaling
+    from tasks.model.machine import device
+    from tasks.model.spec import TrainingSettings
+    from tasks.model.zoo import entry
+
+    rows = [
+        JobRow("pack", fold=-1, side=2),
+        JobRow("train", "cnn", 0, -1),
+        JobRow("evaluate", "cnn", 0, -1, needs=(0, 1)),
+    ]
+    run = small_run(database, jobs=rows).run
+    [shard] = written(tmp_path, examples(8))
+    store.put("shards/test.parquet", shard.read_bytes())
+    facts = BundleFacts("cnn", ("robin", "wren"), {}, PIPELINE, Scaling(), TrainingSettings(), split_digest="s" * 64)
+    with store.writing("models/cnn.keras") as path:
+        write_bundle(path, entry("cnn").build(InputShapes(), 2), facts)
+    settled(database, run, Kind.PACK, shards=["shards/test.parquet"], label_counts={"0": 4, "1": 4})
+    counts = {"0": 5, "1": 5}
+    settled(database, run, Kind.TRAIN, key="models/cnn.keras", device="GPU: of another machine", label_counts=counts)
+    assert evaluation_in_store(work(database, store, run, Kind.EVALUATE))["device"] == device()
+
+
+def test_two_ledgers_on_one_store_keep_their_reports_apart(database: Database, store: Store, tmp_path: Path) -> None:
+    other = Database(f"sqlite:///{tmp_path / 'other.db'}")
+    upgrade(other)
+    keys = []
+    for ledger, name in ((database, "dawn"), (other, "dusk")):
+        run = planned(ledger, tmp_path, name)
+        assert run == 1
+        keys.append(report_in_store(work(ledger, store, run, Kind.RENDER))["key"])
+    other.close()
+    assert [key.rpartition("/")[2] for key in keys] == ["run-1.html", "run-1.html"]
+    assert [name for key in keys for name in ("dawn", "dusk") if f"<bdi>{name}</bdi>" in store.get(key).decode()] == [
+        "dawn",
+        "dusk",
+    ]
+
+
+@pytest.mark.parametrize(("state", "has_report"), [(State.DONE, True), (State.FAILED, False)])
+def test_only_a_render_job_that_is_done_has_a_report(
+    state: State, has_report: bool, database: Database, store: Store, tmp_path: Path
+) -> None:
+    run = planned(database, tmp_path, "dawn")
+    settled(database, run, Kind.RENDER, state, key="reports/0123456789abcdef/run-1.html")
+    report = summary(database, store, run)["report"]
+    assert report == (str(store.local("reports/0123456789abcdef/run-1.html")) if has_report else None)

@@ -1,0 +1,65 @@
+"""A report as a browser meets it: nothing fetched, nothing complained about, nothing wider than a telephone."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tasks.report.page import JobReport, page
+from tests import services
+from tests.unit.report.examples import LABELS, jobs_of, report_of
+
+pytestmark = pytest.mark.integration
+
+WIDTHS_PX = (400, 1280)
+LONG = "Luscinia_megarhynchos_" * 12
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = shutil.which("chromium")
+    if path is None:
+        services.absent("chromium", "apt-get install chromium")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-background-networking"]
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folds, seeds, two models, a failure and a class with a name as long as a line."""
+    labels = (LONG, *LABELS[1:])
+    grid = [(fold, seed) for fold in (1, 2, 3) for seed in (0, 1)]
+    jobs = [job for fold, seed in grid for job in jobs_of("cnn", labels, fold, seed=seed)]
+    jobs += [*jobs_of("mlp", labels, 1, 0.5, seed=0), JobReport("train", "failed", "lstm", reason=LONG, worker=LONG)]
+    path = tmp_path_factory.mktemp("report") / "run-1.html"
+    path.write_text(page(report_of(jobs, labels)), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("width_px", WIDTHS_PX)
+def test_a_browser_fetches_nothing_complains_of_nothing_and_never_scrolls_sideways(
+    width_px: int, browser: Browser, report: Path
+) -> None:
+    requests: list[str] = []
+    complaints: list[str] = []
+    tab = browser.new_page(viewport={"width": width_px, "height": 800})
+    tab.on("request", lambda request: requests.append(request.url))
+    tab.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.goto(report.as_uri(), wait_until="load")
+    tab.eval_on_selector_all("details", "all => all.forEach(each => each.open = true)")
+    content_px = tab.evaluate("document.documentElement.scrollWidth")
+    title = tab.title()
+    tab.close()
+    assert [url for url in requests if not url.startswith("data:")] == [report.as_uri()]
+    assert complaints == []
+    assert content_px <= width_px
+    assert title == "dawn, run 7f3a: Dawn Chorus"

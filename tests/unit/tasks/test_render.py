@@ -1,0 +1,48 @@
+"""What the report says to type gives the run it reports."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import pytest
+import typer.main
+
+from orchestrator import cli
+from orchestrator.plan import Request
+from tasks.render import command
+
+
+def typed(line: str) -> tuple[str, dict[str, Any]]:
+    """The dataset and the options of the run that the command line makes of this line."""
+    program, verb, *words = shlex.split(line)
+    assert (program, verb) == ("orchestrator", "run")
+    group: Any = typer.main.get_command(cli.app)
+    given = group.commands["run"].make_context("run", words).params
+    request = cli._requested(
+        given["models"], given["preset"], given["folds"], (given["seed"], given["seeds"]), given["split_seed"],
+        given["epochs"], given["until"],
+    )  # fmt: skip
+    return str(given["path"]), request.as_dict()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Request(),
+        Request(models=("mlp", "cnn"), preset="small.toml", n_folds=3),
+        Request(seeds=(0, 1)),
+        Request(seeds=(7,)),
+        Request(seeds=(7, 8, 9), split_seed=5),
+        Request(training={"epochs": 2}),
+        Request(until="pack"),
+        Request(("mlp",), (3, 4), 5, 2, "train", "small.toml", {"epochs": 9}),
+    ],
+    ids=str,
+)
+def test_the_printed_command_asks_for_the_same_run(request_: Request) -> None:
+    assert typed(command("/data/birds of dawn", request_.as_dict())) == ("/data/birds of dawn", request_.as_dict())
+
+
+def test_options_that_are_as_usual_are_not_printed() -> None:
+    assert command("/data", Request().as_dict()) == "orchestrator run /data --models cnn"
