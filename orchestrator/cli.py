@@ -196,22 +196,29 @@ def _followed(session: Session, number: int, *, as_json: bool) -> None:
 @with_settings
 def watch(settings: Settings, run: RunId, as_json: AsJson = False) -> None:
     """Follow a run; Ctrl-C ends the watching, never the work."""
-    _followed(opened(settings, make=False), run, as_json=as_json)
+    from orchestrator.join import abandoned  # noqa: PLC0415
+    from orchestrator.watch import snapshot  # noqa: PLC0415
+
+    session = opened(settings, make=False)
+    for line in abandoned(settings, run, snapshot(session.database, run).run.state):
+        say(line)
+    _followed(session, run, as_json=as_json)
 
 
 @app.command()
 @with_settings
 def status(settings: Settings, run: RunId, as_json: AsJson = False) -> None:
     """Say how a run stands."""
+    from orchestrator.join import abandoned  # noqa: PLC0415
     from orchestrator.render import result_lines  # noqa: PLC0415
     from orchestrator.watch import snapshot, summary  # noqa: PLC0415
 
     session = opened(settings, make=False)
-    snapshot(session.database, run)
+    state = snapshot(session.database, run).run.state
     found = summary(session.database, session.store, run)
     if as_json:
         return print_json(found)
-    return print("\n".join(result_lines(found)))
+    return print("\n".join([*result_lines(found), *abandoned(settings, run, state)]))
 
 
 @app.command()

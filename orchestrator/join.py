@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 from typing import NoReturn
 
+from db.states import RunState
 from orchestrator.dispatch import BrokerUnreachable, Sender
 from orchestrator.local import answers
 from orchestrator.request import UsageError
@@ -43,3 +44,10 @@ def require_dispatcher(settings: Settings) -> None:
         raise BrokerUnreachable(
             f"a `run` is at work in {settings.home} and feeds only itself; wait for its end, or choose another --home"
         )
+
+
+def abandoned(settings: Settings, run: int, state: str) -> list[str]:
+    """A line for people when an active run has nobody to work on it, as after a crash; nothing otherwise."""
+    if state == RunState.ACTIVE and settings.is_broker_embedded and not answers(settings.socket):
+        return [f"nobody works on run {run} now; go on with: orchestrator resume {run}"]
+    return []

@@ -77,6 +77,8 @@ def test_a_killed_run_leaves_no_process_behind_and_can_be_resumed(home: Path, ma
         process.kill()
         process.communicate(timeout=10)
         until(lambda: processes_of(home) == [], within_s=10)
+    assert "nobody works on run 1 now" in orchestrator("status", "1", "--home", home).out
+    assert "resume 1" in orchestrator("doctor", "--home", home).out
     resumed = orchestrator("resume", "1", "--home", home, "--json")
     assert resumed.code == 0, resumed.err
     assert resumed.json["recordings"]["done"] == 200
