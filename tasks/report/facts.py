@@ -17,7 +17,8 @@ Plain = str | int | float | bool | None
 class RunFacts:
     """One submission: when, with what, how long.
 
-    id, state, command: as a person would type or read them.  seeds: of the trainings.  submitted, finished: dates as text, "" when unknown.
+    id, state, command: as a person would type or read them.  submitted, finished: dates as text, "" when unknown.
+    seeds: of the trainings, in order.
     presets: preset name -> parameter -> value.  versions: package -> version.  counts: what is counted -> how many,
     shown in this order (such as `strips made`, `strips found done`, `attempts`).  stage_s: stage -> seconds of work.
     rates: (seconds since the start, `rate_unit` a second).
@@ -101,7 +102,8 @@ class SplitFacts:
 class JobReport:
     """One job of the run.
 
-    kind: pack, train, evaluate or render.  model: "" for jobs of no model.  fold: as the data or the plan numbers it, None without folds.
+    kind: pack, train, evaluate or render.  model: "" for jobs of no model.
+    fold: as the data or the plan numbers it, None without folds.
     state: done, failed, cancelled, waiting, running.  timings: what -> seconds.  history: one mapping an epoch with
     Keras's names (`loss`, `accuracy`, `val_loss`, `val_accuracy`, `epoch` from 1).  evaluation: of evaluate jobs.
     parameters: whatever configured it, learning rate and number of weights among it.

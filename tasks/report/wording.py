@@ -82,7 +82,7 @@ def verdict(models: Sequence[ModelView], heard: str) -> str:
 
 
 def trainings(model: ModelView) -> str:
-    """What the mean over the judged trainings of a model is over, such as `3 folds by 2 seeds` with a sign for `by`.
+    """What the mean over the judged trainings of a model is over, `3 folds` and `2 seeds` multiplied.
 
     Where some of a grid were not judged it is only `5 trainings`.  Raises nothing.
     """

@@ -18,6 +18,11 @@ from orchestrator.plan import Request
 from orchestrator.submit import submit
 from orchestrator.watch import summary
 from tasks.evaluate import evaluation_in_store
+from tasks.model.bundle import BundleFacts, write_bundle
+from tasks.model.inputs import InputShapes, Scaling
+from tasks.model.machine import device
+from tasks.model.spec import TrainingSettings
+from tasks.model.zoo import entry
 from tasks.render import report_in_store
 from tasks.stage import Heartbeat, Work
 from tests.ledger_rows import small_run
@@ -67,12 +72,6 @@ def planned(database: Database, folder: Path, name: str) -> int:
 def test_an_evaluation_records_the_device_it_ran_on_not_that_of_the_training(
     database: Database, store: Store, tmp_path: Path
 ) -> None:
-    from tasks.model.bundle import BundleFacts, write_bundle
-    from tasks.model.inputs import InputShapes, Scaling
-    from tasks.model.machine import device
-    from tasks.model.spec import TrainingSettings
-    from tasks.model.zoo import entry
-
     rows = [
         JobRow("pack", fold=-1, side=2),
         JobRow("train", "cnn", 0, -1),
