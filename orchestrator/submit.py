@@ -43,7 +43,7 @@ def submit(database: Database, path: Path, request: plan.Request, on_progress: P
     layout, preset = open_layout(path), load_preset(request.preset)
     dataset = planning.keep_dataset(database, str(layout.root), layout.name)
     pipeline = planning.keep_pipeline(database, preset.digest, preset.name, preset.as_dict())
-    run = planning.begin_run(database, dataset, pipeline, request.as_dict())
+    run = planning.begin_run(database, dataset, pipeline, {**request.as_dict(), "path": str(path.absolute())})
     try:
         found = gather(layout, lookup_in(database, dataset), on_progress)
         return _write(database, (run, dataset, pipeline), layout, preset, request, found)

@@ -93,7 +93,7 @@ def _run(database: Database, planned: PlannedRun, jobs: list[JobStatus]) -> RunF
         id=str(planned.id),
         state="done" if all(job.state == State.DONE for job in jobs) else "ended with failures",
         seeds=tuple(planned.options["seeds"]),
-        command=command(planned.dataset, planned.options),
+        command=command(planned.options["path"], planned.options),
         submitted=_date(planned.created_at),
         finished=_date(ended_at),
         duration_s=ended_at - planned.created_at if ended_at else None,
