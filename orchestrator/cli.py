@@ -147,11 +147,12 @@ def _submitted(session: Session, path: Path, wanted: Request) -> int:
 def _carry_out(
     session: Session, begin: Callable[[], int], *, as_json: bool, flower_port: int | None = None, tables: bool = False
 ) -> None:
-    from orchestrator.result import classification_tables  # noqa: PLC0415
     from orchestrator.run import run_here  # noqa: PLC0415
 
     number = run_here(session, begin, view(), flower_port)
     if tables and not as_json:
+        from orchestrator.result import classification_tables  # noqa: PLC0415  # two seconds of scikit-learn
+
         print(classification_tables(session, number))
     _finish(session, number, as_json=as_json)
 

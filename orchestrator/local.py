@@ -75,8 +75,10 @@ class Stack:
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
-        _end([child.process for child in self._workers.values()], _WORKER_STOPS_WITHIN_S)
+    def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
+        # Interrupted workers may finish what they hold; at the end of a run they hold nothing, and asking takes time.
+        how = signal.SIGTERM if kind else signal.SIGKILL
+        _end([child.process for child in self._workers.values()], _WORKER_STOPS_WITHIN_S, how)
         if self._broker:
             _end([self._broker.process], 5.0)
             self._settings.socket.unlink(missing_ok=True)
@@ -194,11 +196,11 @@ def private_folder(folder: Path) -> Path:
     return folder
 
 
-def _end(processes: Sequence[subprocess.Popen[bytes]], within_s: float) -> None:
-    """SIGTERM, and SIGKILL to those that take longer than allowed."""
+def _end(processes: Sequence[subprocess.Popen[bytes]], within_s: float, how: signal.Signals = signal.SIGTERM) -> None:
+    """A signal, and SIGKILL to those that take longer than allowed."""
     for process in processes:
         with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(how)
     deadline = time.monotonic() + within_s
     for process in processes:
         try:

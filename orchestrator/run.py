@@ -53,10 +53,10 @@ def run_here(session: Session, begin: Callable[[], int], progress: ProgressView,
     The home is taken before anything is planned in it. Ctrl-C pauses the run.
     """
     with Stack(session.settings, session.database) as stack:
+        stack.start_worker(CPU)  # it starts while the run is planned
         run = begin()
         sender = Sender(session.settings)
         sender.require_broker()
-        stack.start_worker(CPU)
         if flower_port is not None:
             stack.start_flower(flower_port)
             progress.say(f"monitor: http://127.0.0.1:{flower_port}")

@@ -34,8 +34,7 @@ from tasks.report.facts import (
     SideFacts,
     SplitFacts,
 )
-from tasks.report.metrics import Evaluation
-from tasks.report.page import page
+from tasks.report.scores import Evaluation
 from tasks.stage import Stage, Work
 
 _GALLERY_LABELS = 30
@@ -58,6 +57,8 @@ def report_in_store(work: Work) -> dict[str, Any]:
 
     Two ledgers on one store both have a run 1, so the key begins with the page's own digest.
     """
+    from tasks.report.page import page  # noqa: PLC0415  # two seconds of drawing libraries that most workers never need
+
     content = page(report_data(work.database, work.store, work.claim.run)).encode()
     key = f"reports/{hashlib.sha256(content).hexdigest()[:16]}/run-{work.claim.run}.html"
     work.store.put(key, content)
