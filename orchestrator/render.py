@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -22,14 +23,15 @@ _PLAIN_EVERY_S = 5.0
 
 @dataclass
 class Rate:
-    """How fast a count grows, over the last seconds."""
+    """How fast a count grows, over the last `window_s` seconds."""
 
+    window_s: float = _RATE_WINDOW_S
     seen: deque[tuple[float, int]] = field(default_factory=deque)
 
     def add(self, at_s: float, done: int) -> None:
         """Notes a count."""
         self.seen.append((at_s, done))
-        while at_s - self.seen[0][0] > _RATE_WINDOW_S:
+        while at_s - self.seen[0][0] > self.window_s:
             self.seen.popleft()
 
     @property
@@ -68,7 +70,9 @@ class ProgressView:
         now_s = self._clock()
         steps = seen.steps()
         for step in steps:
-            self._rates.setdefault(step.name, Rate()).add(now_s, step.done)
+            if _is_told(step):  # jobs are few and long: their pace is taken since the first of them began
+                window_s = _RATE_WINDOW_S if step.name == "preprocess" else math.inf
+                self._rates.setdefault(step.name, Rate(window_s)).add(now_s, step.done)
         if self._live:
             self._live.update(self._bars(seen, steps))
         else:
@@ -85,10 +89,11 @@ class ProgressView:
         return table
 
     def _pace(self, step: Step) -> str:
-        rate = self._rates[step.name].a_second
-        if step.done == step.total or rate <= 0 or step.name != "preprocess":
+        rate = self._rates[step.name].a_second if step.name in self._rates else 0.0
+        if step.done == step.total or rate <= 0:
             return ""
-        return f"{rate:.1f}/s, {duration((step.total - step.done) / rate)} left"
+        pace = f"{rate:.1f}/s" if rate >= 1 else f"{60 * rate:.1f}/min"
+        return f"{pace}, {duration((step.total - step.done) / rate)} left"
 
     def _say_plainly(self, seen: Snapshot, steps: list[Step], now_s: float) -> None:
         line = f"run {seen.run.id} {seen.run.state}: " + ", ".join(_plain(step) for step in steps if _is_told(step))

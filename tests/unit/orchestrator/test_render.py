@@ -79,3 +79,14 @@ def test_a_result_names_what_was_not_used_and_how_many_more_there_are() -> None:
     assert "  0.ogg: silent: x" in lines
     assert any("5 more" in line for line in lines)
     assert lines[-1] == "report: /r.html"
+
+
+def test_trainings_have_a_pace_too_taken_since_the_first_began() -> None:
+    text, now_s = io.StringIO(), [0.0]
+    ended = judged("cnn", 1, 0.5)
+    waiting = JobStatus(**{**judged("cnn", 2, 0.5).__dict__, "state": State.RUNNING})
+    with ProgressView(Console(file=text, width=120, force_terminal=True), clock=lambda: now_s[0]) as view:
+        view.show(Snapshot(FACTS, seen(done=4).items, (waiting, JobStatus(**{**waiting.__dict__, "id": 3}))))
+        now_s[0] = 120.0
+        view.show(Snapshot(FACTS, seen(done=4).items, (ended, waiting)))
+    assert "0.5/min, 2 min 00 s left" in text.getvalue()
