@@ -32,9 +32,11 @@ def write_silence(path: Path, seconds: float, rate_hz: int = 32_000) -> Path:
     return write_samples(path, np.zeros(round(seconds * rate_hz), np.float32), rate_hz)
 
 
-def write_class_folders(root: Path, hz_by_label: dict[str, float], per_label: int = 4, seconds: float = 5.0) -> Path:
+def write_class_folders(
+    root: Path, hz_by_label: dict[str, float], per_label: int = 4, seconds: float = 5.0, rate_hz: int = 32_000
+) -> Path:
     """A dataset of one folder a class: every class a tone of its own, no two files alike."""
     for label, hz in hz_by_label.items():
         for number in range(per_label):
-            write_tone(root / label / f"{label}-{number}.wav", hz * (1 + number / 100), seconds)
+            write_tone(root / label / f"{label}-{number}.wav", hz * (1 + number / 100), seconds, rate_hz)
     return root

@@ -37,6 +37,8 @@ def die_with(parent: int) -> None:
 @worker_init.connect
 def _load_before_fork(**_: Any) -> None:
     _load(_BEFORE_FORK)
+    if Settings().role == "cpu":
+        importlib.import_module("tasks.audio.strip").warm()  # compiled once, for all children
 
 
 @worker_process_init.connect

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
 from tasks.audio.preset import Preset
 from tasks.audio.spectrogram import decibels
-from tasks.audio.stft import Floats, magnitudes, mel_filters
+from tasks.audio.stft import Floats, centred_spectra, mel_power
 
 FEATURES = (
     "rms_mean",
@@ -30,9 +28,12 @@ FEATURES = (
     "mfcc_6",
 )
 
-_ROLLOFF = np.float32(0.85)
+_ROLLOFF = 0.85
 _TOP_DB = 80.0
-_SMALLEST_POWER = np.float32(1e-10)
+_SMALLEST_POWER = 1e-10
+
+
+Column = npt.NDArray[np.float64]
 
 
 def features(chunk: Floats, preset: Preset) -> Floats:
@@ -43,25 +44,39 @@ def features(chunk: Floats, preset: Preset) -> Floats:
     and without a floor the shape of that would be described.
     Source: librosa.feature with n_fft and hop of the preset; means and standard deviations over frames.
     """
+    from tasks.audio import kernels  # noqa: PLC0415  # numba takes half a second
+
     settings = preset.features
-    magnitude = magnitudes(chunk, settings.n_fft, settings.hop_samples)
-    magnitude += np.float32(settings.magnitude_floor)
-    power = np.square(magnitude)
+    re, im = centred_spectra(chunk, settings.n_fft, settings.hop_samples)
+    power, facts = np.empty_like(re), np.empty((len(re), 6))
+    kernels.shape(re, im, np.float32(settings.magnitude_floor), power, facts)
+    by_frame = np.stack([
+        _loudness(power, facts[:, 4], settings.n_fft),
+        *_position(facts, preset.decode.rate_hz / settings.n_fft),
+        _flatness(facts[:, 4:], power.shape[1]),
+    ])  # fmt: skip
+    (rms, centroid, bandwidth, rolloff, flatness), deviations = by_frame.mean(axis=1), by_frame[:3].std(axis=1)
+    crossings = zero_crossing_rate(chunk, settings.zero_crossing_threshold, settings.n_fft, settings.hop_samples)
     return np.asarray([
-        *_loudness(power, settings.n_fft),
-        zero_crossing_rate(chunk, settings.zero_crossing_threshold, settings.n_fft, settings.hop_samples),
-        *_position(magnitude, preset.decode.rate_hz),
-        _flatness(power),
-        *_mfcc(power, preset),
+        rms, deviations[0], crossings,
+        centroid, deviations[1], bandwidth, deviations[2],
+        rolloff, flatness, *_mfcc(power, preset),
     ], np.float32)  # fmt: skip
 
 
-def _loudness(power: Floats, n_fft: int) -> tuple[float, float]:
-    """Mean and standard deviation over frames of the root mean square amplitude, from (frame, bin) power."""
-    weights = np.full(power.shape[1], 2 / n_fft**2, np.float32)
-    weights[[0, -1]] /= 2  # the two bins that have no mirror image
-    rms = np.sqrt((power @ weights).astype(np.float64))
-    return rms.mean(), rms.std()
+def plain_facts(magnitude: Column) -> Column:
+    """What `kernels.shape` finds out about each frame, said plainly: (frame, 6) of (frame, bin) raised magnitudes."""
+    bins = np.arange(magnitude.shape[1])
+    sums = [(magnitude * weights).sum(axis=1) for weights in (1, bins, bins**2)]
+    rolloff = (np.cumsum(magnitude, axis=1) < _ROLLOFF * sums[0][:, None]).sum(axis=1)
+    power = np.maximum(magnitude**2, _SMALLEST_POWER)
+    return np.stack([*sums, rolloff, power.sum(axis=1), np.log(power).sum(axis=1)], axis=1)
+
+
+def _loudness(power: Floats, total: Column, n_fft: int) -> Column:
+    """The root mean square amplitude of each frame, from (frame, bin) power and its sums."""
+    mirrored = 2 * total - power[:, 0] - power[:, -1]  # the two bins that have no mirror image count once
+    return np.asarray(np.sqrt(mirrored) / n_fft)
 
 
 def zero_crossing_rate(chunk: Floats, threshold: float, n_fft: int, hop_samples: int) -> float:
@@ -69,39 +84,33 @@ def zero_crossing_rate(chunk: Floats, threshold: float, n_fft: int, hop_samples:
 
     Samples within ±threshold of zero count as positive. The frames are those of the spectrum.
     """
+    from tasks.audio import kernels  # noqa: PLC0415  # numba takes half a second
+
     is_negative = chunk < -np.float32(threshold)
-    has_turned = np.zeros(len(chunk), bool)
-    np.not_equal(is_negative[1:], is_negative[:-1], out=has_turned[1:])
-    starts = range(-(n_fft // 2), len(chunk) - n_fft // 2 + 1, hop_samples)
-    crossings = [np.count_nonzero(has_turned[max(0, start + 1) : start + n_fft]) for start in starts]
-    return sum(crossings) / (len(crossings) * n_fft)
+    counts = np.empty(1 + len(chunk) // hop_samples, np.int64)
+    kernels.crossings(is_negative.view(np.uint8), n_fft, hop_samples, counts)
+    return float(counts.mean() / n_fft)
 
 
-def _position(magnitude: Floats, rate_hz: int) -> Iterator[float]:
-    """Centroid and bandwidth, mean and standard deviation of each, and mean rolloff, in hertz."""
-    hz = np.linspace(0, rate_hz / 2, magnitude.shape[1])
-    # In float32 the difference below would lose the bandwidth of a pure tone.
-    total, first, second = (magnitude.astype(np.float64) @ np.stack([np.ones_like(hz), hz, hz**2], axis=1)).T
+def _position(facts: Column, bin_hz: float) -> tuple[Column, Column, Column]:
+    """Centroid, bandwidth and rolloff of each frame, in hertz."""
+    total, first, second, rolloff = facts.T[:4]
     centroid = first / total
     bandwidth = np.sqrt(np.maximum(second / total - centroid**2, 0))
-    for value in (centroid, bandwidth):
-        yield value.mean()
-        yield value.std()
-    energy = np.cumsum(magnitude, axis=1)
-    n_below = np.count_nonzero(energy < _ROLLOFF * energy[:, -1:], axis=1)
-    yield hz[n_below].mean()
+    return bin_hz * centroid, bin_hz * bandwidth, bin_hz * rolloff
 
 
-def _flatness(power: Floats) -> float:
-    """The mean over frames of the geometric mean of power over its arithmetic mean: 1 for white noise, 0 for tones."""
-    power = np.maximum(power, _SMALLEST_POWER)
-    flatness = np.exp(np.log(power).mean(axis=1)) / power.mean(axis=1)
-    return float(flatness.mean())
+def _flatness(sums: Column, n_bins: int) -> Column:
+    """The geometric mean of power over its arithmetic mean in each frame: 1 for white noise, 0 for tones.
+
+    sums: (frame, 2), of power and of its natural logarithm.
+    """
+    return np.asarray(np.exp(sums[:, 1] / n_bins) / (sums[:, 0] / n_bins))
 
 
-def _mfcc(power: Floats, preset: Preset) -> npt.NDArray[np.float64]:
+def _mfcc(power: Floats, preset: Preset) -> Column:
     """Mel-frequency cepstral coefficients 1 to 6, the mean over frames, (6,)."""
-    db = decibels(power @ mel_filters(preset.features.n_fft, preset.decode.rate_hz, preset.mel))
+    db = decibels(mel_power(power, preset.decode.rate_hz, preset.mel))
     np.maximum(db, db.max() - np.float32(_TOP_DB), out=db)
     # The transform is linear: that of the mean is the mean of those.
-    return np.asarray(scipy.fft.dct(db.mean(axis=0, dtype=np.float64), type=2, norm="ortho")[1:7])
+    return np.asarray(scipy.fft.dct(np.ones(len(db)) @ db / len(db), type=2, norm="ortho")[1:7])

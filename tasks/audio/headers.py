@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 HEAD_BYTES = 65_536
 
 # Silent FLAC, the densest of all, holds 65,535 samples in about ten bytes.
@@ -15,18 +17,28 @@ def missing_bytes(head: bytes, size_bytes: int) -> int:
     """How many bytes of samples a WAV header promises beyond the end of its file; 0 for whole files and other formats.
 
     head: the first HEAD_BYTES of the file.  size_bytes: of the whole file.
-    Source: Microsoft & IBM 1991, Multimedia Programming Interface and Data Specifications 1.0, RIFF.
+    Source: Microsoft & IBM 1991, Multimedia Programming Interface and Data Specifications 1.0, RIFF; EBU Tech 3306,
+    RF64, where the chunk `ds64` holds what does not fit into 32 bits.
     """
-    if head[8:12] != b"WAVE" or head[:4] not in (b"RIFF", b"RIFX"):
+    if head[8:12] != b"WAVE" or head[:4] not in (b"RIFF", b"RIFX", b"RF64"):
         return 0
-    order = "little" if head[:4] == b"RIFF" else "big"
-    at = 12
+    order: Literal["little", "big"] = "big" if head[:4] == b"RIFX" else "little"
+    at, long_length = 12, 0
     while at + 8 <= len(head):
-        length = int.from_bytes(head[at + 4 : at + 8], order)  # type: ignore[arg-type]
-        if head[at : at + 4] == b"data":
-            return 0 if length >= _UNKNOWN_BYTES else max(0, at + 8 + length - size_bytes)
+        kind, length = head[at : at + 4], int.from_bytes(head[at + 4 : at + 8], order)
+        if kind == b"ds64":
+            long_length = int.from_bytes(head[at + 16 : at + 24], order)
+        if kind == b"data":
+            is_long = length == 0xFFFF_FFFF and 0 < long_length < 1 << 63
+            promised = long_length if is_long else 0 if length >= _UNKNOWN_BYTES else length
+            return max(0, at + 8 + promised - size_bytes)
         at += 8 + length + length % 2
     return 0
+
+
+def is_beyond_riff(head: bytes, size_bytes: int) -> bool:
+    """True for a plain WAV of more bytes than its 32-bit lengths can tell; libsndfile silently decodes a part of it."""
+    return head[:4] in (b"RIFF", b"RIFX") and head[8:12] == b"WAVE" and size_bytes > 8 + 0xFFFF_FFFF
 
 
 def has_estimated_length(head: bytes, kind: str) -> bool:

@@ -29,7 +29,7 @@ from tasks.audio.parameters import (
 __all__ = ["REVISION", "Preset", "PresetError", "load_preset", "preset_names"]
 
 # Goes up with every change of the code that makes strips after which the same preset makes other strips.
-REVISION = 1
+REVISION = 2
 
 _BUILT_IN = Path(__file__).parent / "presets"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -30,7 +30,7 @@ Samples = npt.NDArray[np.float32]
 
 _PREROLL_S = 1  # resampling forgets where it began long before that
 _TOLERANCE_S = 0.1  # encoders and decoders disagree by a frame or two
-_BLOCK_VALUES = 1 << 24  # read at once, all channels: 64 MB
+_BLOCK_VALUES = 1 << 18  # read at once, all channels: what a second-level cache holds
 _LOUDEST = 1e6  # beyond it squares and sums leave float32
 _UNKNOWN_FORMAT, _UNIMPLEMENTED_FORMAT, _MISLEADING = 1, 18, 7  # libsndfile's error numbers
 _stderr = threading.Lock()
@@ -119,7 +119,9 @@ def _resampled(mono: Samples, rate_hz: int, preset: Preset, n_wanted: int) -> Sa
     if rate_hz == preset.decode.rate_hz or not len(mono):
         return mono
     samples: Samples = soxr.resample(mono, rate_hz, preset.decode.rate_hz, "HQ")
-    return np.pad(samples[:n_wanted], (0, max(0, n_wanted - len(samples))))
+    if len(samples) < n_wanted:
+        samples = np.pad(samples, (0, n_wanted - len(samples)))
+    return samples[:n_wanted]
 
 
 @contextlib.contextmanager
@@ -189,6 +191,10 @@ def _check_promises(facts: Facts, head: bytes, size_bytes: int, name: str) -> No
     """Nothing, or Inconsistent for a header that promises more than the file can hold."""
     if facts.n_frames < 0 or facts.n_frames > size_bytes * headers.MOST_FRAMES_PER_BYTE:
         raise Inconsistent(f"{name} promises {facts.n_frames} frames in {size_bytes} bytes; no format holds so many")
+    if headers.is_beyond_riff(head, size_bytes):
+        raise Inconsistent(
+            f"{name} is a plain WAV of {size_bytes} bytes, which 4 GiB end; write it as RF64, W64 or FLAC"
+        )
     missing = headers.missing_bytes(head, size_bytes)
     held = max(1, size_bytes - 44)
     if missing / held * facts.n_frames > _TOLERANCE_S * facts.rate_hz:
@@ -218,11 +224,10 @@ def _mono(recording: _Opened, start: int, stop: int) -> Samples:
         if start:
             recording.sound.seek(start)
         while n_read < len(mono):
-            n_block = min(len(mono) - n_read, max(1, _BLOCK_VALUES // facts.channels))
-            block = recording.sound.read(n_block, dtype="float32", always_2d=True)
-            mono[n_read : n_read + len(block)] = _mixed(block)
-            n_read += len(block)
-            if len(block) < n_block:
+            rest = mono[n_read : n_read + max(1, _BLOCK_VALUES // facts.channels)]
+            n_block = _fill_mixed(recording.sound, rest)
+            n_read += n_block
+            if n_block < len(rest):
                 break
     except soundfile.SoundFileError as error:
         raise _undecodable(recording, start + n_read, error) from error
@@ -230,13 +235,17 @@ def _mono(recording: _Opened, start: int, stop: int) -> Samples:
     return _checked(mono[:n_read], recording.name)
 
 
-def _mixed(block: Samples) -> Samples:
-    """The mean of all channels, (n,) of (n, channels), to the last bit as librosa.to_mono."""
-    if block.shape[1] == 1:
-        return block[:, 0]
-    if block.shape[1] == 2:  # the same to the last bit, and ten times faster
-        return (block[:, 0] + block[:, 1]) / np.float32(2)
-    return np.asarray(np.mean(block.T, axis=0))
+def _fill_mixed(sound: soundfile.SoundFile, out: Samples) -> int:
+    """How many of the next frames there were; `out` begins with the means of their channels, as librosa.to_mono."""
+    if sound.channels == 1:
+        return len(sound.read(dtype="float32", out=out))
+    block = sound.read(len(out), dtype="float32", always_2d=True)
+    if sound.channels == 2:  # the same to the last bit, and ten times faster
+        np.add(block[:, 0], block[:, 1], out=out[: len(block)])
+        out[: len(block)] /= np.float32(2)
+    else:
+        out[: len(block)] = np.mean(block.T, axis=0)
+    return len(block)
 
 
 def _undecodable(recording: _Opened, n_read: int, error: soundfile.SoundFileError) -> Unusable:

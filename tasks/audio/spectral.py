@@ -1,4 +1,7 @@
-"""The passes of spectral gating over `(frame, bin)` arrays: running average, mask, smoothing."""
+"""What spectral gating computes over `(frame, bin)` arrays, said plainly: running average, mask, smoothing.
+
+`kernels` computes the same faster and is tested against these.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ def running_average(magnitudes: Cells, decay: float, *, begins_with_zeros: bool,
         np.matmul(ahead[:n, :n], rows, out=average[low : low + n])
         average[low : low + n] += fading[:n] * state
         state = average[low + n - 1]
-    state = average[-1] * np.float32(_echo(decay, n_zero_frames_after))
+    state = average[-1] * np.float32(echo(decay, n_zero_frames_after))
     for low in reversed(range(0, len(magnitudes), _BLOCK_FRAMES)):
         rows = average[low : low + _BLOCK_FRAMES]
         n = len(rows)
@@ -41,7 +44,7 @@ def running_average(magnitudes: Cells, decay: float, *, begins_with_zeros: bool,
     return average
 
 
-def _echo(decay: float, n_zeros: int) -> float:
+def echo(decay: float, n_zeros: int) -> float:
     """The backward average at the first of `n_zeros` frames of zeros, for a forward average of 1 before them.
 
     The forward average fades as decay**j; the backward one starts from its last value. With no zeros it is 1.

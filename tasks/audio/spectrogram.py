@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.audio.preset import Preset
-from tasks.audio.stft import Floats, magnitudes, mel_filters
+from tasks.audio.stft import Floats, centred_spectra, mel_power
 
 Grey = npt.NDArray[np.uint8]
 
@@ -20,9 +20,12 @@ def log_mel(chunk: Floats, preset: Preset) -> Grey:
     Cells more than `mel.top_db` below the loudest count as that far below it.
     Source: librosa.feature.melspectrogram and librosa.power_to_db(ref=np.max), stretched to 0..255.
     """
+    from tasks.audio import kernels  # noqa: PLC0415  # numba takes half a second
+
     mel = preset.mel
-    magnitude = magnitudes(chunk, mel.n_fft, mel.hop_samples)
-    db = decibels(np.square(magnitude) @ mel_filters(mel.n_fft, preset.decode.rate_hz, mel))
+    re, im = centred_spectra(chunk, mel.n_fft, mel.hop_samples)
+    kernels.powers(re, im, power := np.empty_like(re))
+    db = decibels(mel_power(power, preset.decode.rate_hz, mel))
     db -= db.max()
     np.maximum(db, -mel.top_db, out=db)
     lowest = db.min()

@@ -17,23 +17,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import soundfile
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from tasks.audio.augment import augmented
 from tasks.audio.chunk import chunks
 from tasks.audio.denoise import denoise
 from tasks.audio.features import FEATURES, features
 from tasks.audio.gate import check_passage
-from tasks.audio.png import StripError, checked_png
-from tasks.audio.preset import Preset
-from tasks.audio.recording import decode
+from tasks.audio.png import StripError, checked_png, grey_png
+from tasks.audio.preset import Preset, load_preset
+from tasks.audio.recording import Passage, decode
 from tasks.audio.spectrogram import log_mel
 
-__all__ = ["Strip", "StripError", "decode_strip", "encode", "make_strip"]
+__all__ = ["Strip", "StripError", "decode_strip", "encode", "make_strip", "warm"]
 
 _SCHEMA = "1"
 _FIELDS = {"schema", "recording_digest", "span", "copy", "pipeline_digest", "features", "versions"}
-_LIBRARIES = ("audiomentations", "librosa", "noisereduce", "numpy", "pillow", "scipy", "soundfile", "soxr")
+_LIBRARIES = ("audiomentations", "librosa", "noisereduce", "numba", "numpy", "pillow", "scipy", "soundfile", "soxr")
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +83,17 @@ def make_strip(path: str | Path, recording_digest: str, span: int, copy: int, pr
     )
 
 
+def warm(preset: Preset | None = None) -> None:
+    """Loads what `make_strip` loads late, and compiles its kernels or takes them from their cache.
+
+    For a parent before it forks: its children would each take seconds. preset: the built-in one unless given.
+    """
+    preset = preset or load_preset("birdclef2021")
+    tone = np.sin(np.arange(preset.chunk_samples, dtype=np.float32))
+    chunk = denoise(Passage(tone, 0, len(tone)), preset)
+    encode(Strip(log_mel(chunk, preset), features(chunk, preset)[None], "", 0, 0, preset.digest, dict(_versions())))
+
+
 @lru_cache(maxsize=1)
 def _versions() -> dict[str, str]:
     installed = {name: version(name) for name in _LIBRARIES}
@@ -91,13 +102,7 @@ def _versions() -> dict[str, str]:
 
 def encode(strip: Strip) -> bytes:
     """The strip as PNG, 8 bit grey; the same strip gives the same bytes."""
-    info = PngImagePlugin.PngInfo()
-    for key, value in _texts(strip).items():
-        info.add_text(key, value)
-    buffer = io.BytesIO()
-    # Grey levels of noise hardly repeat: run lengths are as small as a search for matches, and several times faster.
-    Image.fromarray(strip.image).save(buffer, "PNG", compress_level=1, compress_type=zlib.Z_RLE, pnginfo=info)
-    return buffer.getvalue()
+    return grey_png(strip.image, _texts(strip))
 
 
 def _texts(strip: Strip) -> dict[str, str]:

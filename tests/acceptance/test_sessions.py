@@ -32,10 +32,10 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
-@pytest.fixture
-def many(tmp_path: Path) -> Path:
-    """Enough work for some seconds."""
-    return write_class_folders(tmp_path / "many", TONES, per_label=100, seconds=8.0)
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Enough work for some seconds: 200 recordings, two hours of sound."""
+    return write_class_folders(tmp_path_factory.mktemp("many"), TONES, per_label=100, seconds=40.0, rate_hz=16_000)
 
 
 def test_a_run_with_a_silent_recording_ends_with_code_3_and_one_object_on_stdout(home: Path, tmp_path: Path) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
+import noisereduce
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tasks.audio.chunk import chunks, n_chunks, n_spans
+from tasks.audio.denoise import denoise
 from tasks.audio.preset import Preset, load_preset
+from tasks.audio.recording import Passage
 from tasks.audio.strip import Strip, StripError, decode_strip, encode
 
 BUILT_IN = load_preset("birdclef2021")
@@ -70,6 +74,23 @@ def test_a_strip_comes_back_from_its_bytes(pictures: np.ndarray, seed: int, span
     np.testing.assert_array_equal(again.spectrograms, pictures)
     np.testing.assert_array_equal(again.features, rows)
     assert (again.span, again.copy) == (span, copy)
+
+
+@given(
+    n=st.integers(1, 40_000),
+    seed=st.integers(0, 2**32 - 1),
+    level_db=st.integers(-80, 0),
+    silent=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+)
+@settings(max_examples=25, deadline=None)
+def test_any_sound_is_denoised_as_by_noisereduce(n: int, seed: int, level_db: int, silent: tuple[float, float]) -> None:
+    generator = np.random.default_rng(seed)
+    samples = np.clip(10 ** (level_db / 20) * generator.standard_normal(n), -1, 1).astype(np.float32)
+    samples[round(min(silent) * n) : round(max(silent) * n)] = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # silence divides by zero in the library
+        expected = np.nan_to_num(noisereduce.reduce_noise(y=samples, sr=BUILT_IN.decode.rate_hz))
+    np.testing.assert_allclose(denoise(Passage(samples, 0, n), BUILT_IN), expected, atol=1e-5)
 
 
 @given(data=st.binary(max_size=400), keep=st.integers(0, 60))

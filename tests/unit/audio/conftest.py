@@ -8,12 +8,19 @@ from types import ModuleType
 import pytest
 
 from tasks.audio.preset import Preset, load_preset
+from tasks.audio.strip import warm
 from tests.shared_data import shared_folder
 
 
 @pytest.fixture(scope="session")
 def preset() -> Preset:
     return load_preset("birdclef2021")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once() -> None:
+    """Kernels compiled before any test looks at the clock or at memory, and kept for the processes that tests start."""
+    warm()
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from tasks.audio.headers import has_estimated_length, id3_bytes, missing_bytes
+from tasks.audio.headers import has_estimated_length, id3_bytes, is_beyond_riff, missing_bytes
 
 
-def _wav(endian: str = "LITTLE") -> bytes:
+def _wav(endian: str = "LITTLE", kind: str = "WAV") -> bytes:
     buffer = io.BytesIO()
-    soundfile.write(buffer, np.zeros(1_000, np.float32), 8_000, format="WAV", subtype="PCM_16", endian=endian)
+    soundfile.write(buffer, np.zeros(1_000, np.float32), 8_000, format=kind, subtype="PCM_16", endian=endian)
     return buffer.getvalue()
 
 
@@ -22,6 +22,21 @@ def test_a_whole_wav_misses_nothing_and_a_cut_one_what_was_cut(endian: str) -> N
     data = _wav(endian)
     assert missing_bytes(data, len(data)) == 0
     assert missing_bytes(data[:-700], len(data) - 700) == 700
+
+
+def test_an_rf64_cut_short_misses_what_was_cut() -> None:
+    data = _wav(kind="RF64")
+    assert data[:4] == b"RF64"
+    assert missing_bytes(data, len(data)) == 0
+    assert missing_bytes(data[:-700], len(data) - 700) == 700
+
+
+def test_only_a_plain_wav_can_be_too_long_for_its_header() -> None:
+    assert not is_beyond_riff(_wav(), 1 << 32)
+    assert is_beyond_riff(_wav(), (1 << 32) + 8)
+    assert is_beyond_riff(_wav("BIG"), 1 << 40)
+    assert not is_beyond_riff(_wav(kind="RF64"), 1 << 40)
+    assert not is_beyond_riff(b"fLaC" + bytes(60), 1 << 40)
 
 
 def test_a_wav_written_to_a_pipe_promises_nothing() -> None:

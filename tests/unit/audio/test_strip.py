@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tasks.audio import fft, kernels
 from tasks.audio.chunk import chunks
 from tasks.audio.denoise import denoise
 from tasks.audio.features import features
 from tasks.audio.preset import Preset
 from tasks.audio.recording import decode
 from tasks.audio.spectrogram import log_mel
-from tasks.audio.strip import Strip, StripError, decode_strip, encode, make_strip
+from tasks.audio.strip import Strip, StripError, decode_strip, encode, make_strip, warm
 from tasks.failures import MachineFault, Silent
 from tests.unit.audio.signals import song, write
 
@@ -94,6 +95,21 @@ def test_another_preset_makes_another_shape(wren: Path, preset: Preset) -> None:
     made = make_strip(wren, DIGEST, 0, 0, other)
     assert made.spectrograms.shape == (2, 64, 251)
     assert decode_strip(encode(made)).spectrograms.shape == (2, 64, 251)
+
+
+def _compiled() -> dict[str, int]:
+    """How many kinds of arguments each kernel has been compiled for."""
+    found = {**vars(fft), **vars(kernels)}.items()
+    return {name: len(each.signatures) for name, each in found if hasattr(each, "signatures")}
+
+
+def test_a_warm_process_compiles_nothing_for_a_strip(wren: Path, tmp_path: Path, preset: Preset) -> None:
+    warm(preset)
+    before = _compiled()
+    assert {"spectra", "overlap_added", "cells_kept", "smoothed", "shape"} <= {name for name, n in before.items() if n}
+    for path in (wren, write(tmp_path / "a.wav", song(80 * 44_100).reshape(-1, 2), 44_100)):
+        make_strip(path, DIGEST, 0, 0, preset)
+    assert _compiled() == before
 
 
 def test_only_the_silent_span_of_a_recording_is_turned_away(tmp_path: Path, preset: Preset) -> None:
