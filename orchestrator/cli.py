@@ -24,10 +24,11 @@ from orchestrator.options import (
     Seed,
     Seeds,
     SplitSeed,
+    TrustCsv,
     Until,
     with_settings,
 )
-from orchestrator.speak import FAILED, INTERRUPTED, OK, USAGE, opened, print_json, say, view
+from orchestrator.speak import FAILED, INTERRUPTED, OK, USAGE, opened, print_json, say, say_planned, view
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,14 +73,15 @@ def _shown(error: BaseException) -> int:
 
 
 def _requested(
-    models: str, preset: str, folds: int | None, seeds: tuple[int, int], split_seed: int, epochs: int | None, until: str
-) -> Request:
+    models: str, preset: str, folds: int | None, seeds: tuple[int, int], split_seed: int, epochs: int | None,
+    until: str, *, trust_csv: bool = False,
+) -> Request:  # fmt: skip
     from orchestrator.plan import Request  # noqa: PLC0415
     from orchestrator.request import last_stage, model_names  # noqa: PLC0415
 
     training = {} if epochs is None else {"epochs": epochs}
     numbers = tuple(range(seeds[0], seeds[0] + seeds[1]))
-    return Request(model_names(models), numbers, folds, split_seed, last_stage(until), preset, training)
+    return Request(model_names(models), numbers, folds, split_seed, last_stage(until), preset, training, trust_csv)
 
 
 def _finish(session: Session, run: int, *, as_json: bool) -> NoReturn:
@@ -99,15 +101,16 @@ def _finish(session: Session, run: int, *, as_json: bool) -> NoReturn:
 def run(
     settings: Settings, path: DataPath, models: Models = "cnn", preset: Preset = "birdclef2021", folds: Folds = None,
     seeds: Seeds = 1, seed: Seed = 0, split_seed: SplitSeed = 0, epochs: Epochs = None, until: Until = "all",
-    dry_run: DryRun = False, as_json: AsJson = False, flower: Flower = False, flower_port: FlowerPort = 5555,
+    trust_csv: TrustCsv = False, dry_run: DryRun = False, as_json: AsJson = False, flower: Flower = False,
+    flower_port: FlowerPort = 5555,
 ) -> None:  # fmt: skip
     """Take a dataset through the whole way on this machine: plan, preprocess, pack, train, evaluate, report."""
     from orchestrator.join import require_broker  # noqa: PLC0415
 
-    wanted = _requested(models, preset, folds, (seed, seeds), split_seed, epochs, until)
+    wanted = _requested(models, preset, folds, (seed, seeds), split_seed, epochs, until, trust_csv=trust_csv)
     if dry_run:
         return _preview(settings, path, wanted, as_json=as_json)
-    _require_dataset(path)
+    _require_dataset(path, wanted)
     session = opened(settings)
     if not settings.is_broker_embedded:
         require_broker(settings)
@@ -115,18 +118,18 @@ def run(
     return _carry_out(session, lambda: _submitted(session, path, wanted), as_json=as_json, flower_port=port)
 
 
-def _require_dataset(path: Path) -> None:
+def _require_dataset(path: Path, wanted: Request) -> None:
     """Refuses a path that is no dataset before a home is made for it."""
     from tasks.dataset.layouts import open_layout  # noqa: PLC0415
 
-    open_layout(path)
+    open_layout(path, is_trusted=wanted.trust_csv)
 
 
 def _preview(settings: Settings, path: Path, wanted: Request, *, as_json: bool) -> None:
     from orchestrator.preview import preview  # noqa: PLC0415
 
     is_there = bool(settings.database_url) or (settings.home / "ledger.sqlite").exists()
-    found = preview(opened(settings).database if is_there else None, path, wanted, lambda _: None)
+    found = preview(opened(settings).database if is_there else None, path, wanted, say_planned())
     if as_json:
         return print_json(found.values)
     return print("\n".join(found.lines))
@@ -135,9 +138,7 @@ def _preview(settings: Settings, path: Path, wanted: Request, *, as_json: bool) 
 def _submitted(session: Session, path: Path, wanted: Request) -> int:
     from orchestrator.submit import submit  # noqa: PLC0415
 
-    planned = submit(
-        session.database, path, wanted, lambda n: say(f"planning: {n:,} recordings") if n % 10000 == 0 else None
-    )
+    planned = submit(session.database, path, wanted, say_planned())
     for line in planned.lines:
         say(line)
     say(f"run {planned.run}: {planned.n_recordings:,} recordings, {planned.n_items:,} items")
@@ -162,16 +163,16 @@ def _carry_out(
 def submit(
     settings: Settings, path: DataPath, models: Models = "cnn", preset: Preset = "birdclef2021", folds: Folds = None,
     seeds: Seeds = 1, seed: Seed = 0, split_seed: SplitSeed = 0, epochs: Epochs = None, until: Until = "all",
-    dry_run: DryRun = False, as_json: AsJson = False,
+    trust_csv: TrustCsv = False, dry_run: DryRun = False, as_json: AsJson = False,
     watch: Annotated[bool, typer.Option("--watch", help="Follow the run.")] = False,
 ) -> None:  # fmt: skip
     """Plan a dataset and leave the work to a dispatcher and workers that run elsewhere."""
     from orchestrator.join import require_broker, require_dispatcher  # noqa: PLC0415
 
-    wanted = _requested(models, preset, folds, (seed, seeds), split_seed, epochs, until)
+    wanted = _requested(models, preset, folds, (seed, seeds), split_seed, epochs, until, trust_csv=trust_csv)
     if dry_run:
         return _preview(settings, path, wanted, as_json=as_json)
-    _require_dataset(path)
+    _require_dataset(path, wanted)
     session = opened(settings)
     require_broker(settings)
     require_dispatcher(settings)

@@ -1,24 +1,29 @@
-"""A dataset, read once: its recordings and bad rows, and the sides they would take."""
+"""A dataset, read once as a stream: the roll of its recordings, its bad rows, and the sides they would take."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 
 import numpy as np
 
 from db import planning
 from db.session import Database
 from orchestrator import plan
+from tasks.audio.chunk import n_spans
+from tasks.audio.preset import Preset
 from tasks.audio.recording import probe
-from tasks.dataset.groups import groups
+from tasks.dataset.groups import Coded, groups
 from tasks.dataset.layouts import BadRow, Layout
-from tasks.dataset.manifest import Known, Recording, Summary, recordings
+from tasks.dataset.manifest import Known, Recording, Summary, recordings, trusted
+from tasks.dataset.roll import Roll
 from tasks.dataset.split import Assignment, Side, SplitError, SplitSpec, assign
 from tasks.failures import Impossible
 
 _READERS = 8
 """Threads that hash and probe: they wait for the disk more than they compute."""
+_TOLD_EVERY = 100
 
 Progress = Callable[[int], None]
 Lookup = Callable[[list[str]], dict[str, Known]]
@@ -26,32 +31,63 @@ Lookup = Callable[[list[str]], dict[str, Known]]
 
 @dataclass
 class Gathered:
-    """What was found, column by column: what a split needs of each recording, and no more."""
+    """What was found: counts for people, and what a split needs of each recording, and no more."""
 
     summary: Summary = field(default_factory=Summary)
-    bad: list[BadRow] = field(default_factory=list)
-    rows: list[Recording] = field(default_factory=list)
+    roll: Roll = field(default_factory=Roll)
 
 
-def gather(layout: Layout, lookup: Lookup, on_progress: Progress) -> Gathered:
-    """Every row of the layout, read once."""
-    found = Gathered()
-    for entry in recordings(layout.rows(), layout.root, lookup, probe, _READERS):
-        found.summary.add(entry)
-        if isinstance(entry, BadRow):
-            found.bad.append(entry)
-        else:
-            found.rows.append(entry)
-        if (len(found.rows) + len(found.bad)) % 200 == 0:
-            on_progress(len(found.rows))
-    if not found.rows:
-        raise Impossible(f"no usable recording in {layout.root}: {_why_empty(found)}")
-    return found
+@dataclass(frozen=True)
+class Sink:
+    """Where what is found goes, a batch at a time.
+
+    keep: recordings to their ids.  set_aside: bad rows.
+    """
+
+    keep: Callable[[list[Recording]], Iterable[int]]
+    set_aside: Callable[[list[BadRow]], object]
+
+
+def gather(layout: Layout, preset: Preset, found: Iterator[Recording | BadRow], sink: Sink, tell: Progress) -> Gathered:
+    """Every row of the layout, read once; `tell` hears the number of rows read, again and again.
+
+    Raises Impossible when none is usable.
+    """
+    gathered = Gathered()
+    told = _telling(found, tell)
+    while batch := list(islice(told, planning.BATCH)):
+        for entry in batch:
+            gathered.summary.add(entry)
+        good = [entry for entry in batch if isinstance(entry, Recording)]
+        for entry, row_id in zip(good, sink.keep(good), strict=True):
+            spans = n_spans(entry.n_frames, entry.rate_hz, entry.size_bytes, preset)
+            gathered.roll.add(entry, row_id, spans)
+        sink.set_aside([entry for entry in batch if isinstance(entry, BadRow)])
+    if not len(gathered.roll):
+        raise Impossible(f"no usable recording in {layout.root}: {_why_empty(gathered)}")
+    return gathered
+
+
+def _telling(found: Iterator[Recording | BadRow], tell: Progress) -> Iterator[Recording | BadRow]:
+    for n, entry in enumerate(found, start=1):
+        if n % _TOLD_EVERY == 0:
+            tell(n)
+        yield entry
 
 
 def _why_empty(found: Gathered) -> str:
     reasons = "; ".join(f"{n} times {reason}" for reason, n in found.summary.bad.most_common(3))
     return reasons or "it holds no audio files"
+
+
+def looked_at(layout: Layout, lookup: Lookup) -> Iterator[Recording | BadRow]:
+    """The layout's recordings, each file hashed and measured unless the lookup knows it."""
+    return recordings(layout.rows(), layout.root, lookup, probe, _READERS)
+
+
+def taken_on_trust(layout: Layout) -> Iterator[Recording | BadRow]:
+    """The layout's recordings, no file looked at."""
+    return trusted(layout.rows())
 
 
 def know_nothing(_uris: list[str]) -> dict[str, Known]:
@@ -68,35 +104,25 @@ def lookup_in(database: Database, dataset: int) -> Lookup:
     return known
 
 
-def assignment(request: plan.Request, rows: list[Recording]) -> tuple[Assignment, list[str]]:
+def assignment(request: plan.Request, roll: Roll) -> tuple[Assignment, Coded]:
     """The split asked for, and the final group of each recording. Raises SplitError."""
-    names = groups([row.digest for row in rows], [row.row.author for row in rows], [row.row.group for row in rows])
-    found = assign(
-        [row.row.label for row in rows],
-        names,
-        [row.row.fold for row in rows],
-        [_side(row.row.split) for row in rows],
-        SplitSpec(n_folds=request.n_folds, seed=request.split_seed),
-    )
-    return found, names
+    found = groups(roll.identities, roll.wider)
+    spec = SplitSpec(n_folds=request.n_folds, seed=request.split_seed)
+    return assign(roll.labels, found, roll.folds, roll.sides, spec), found
 
 
-def _side(split: str | None) -> Side | None:
-    return Side[split.upper()] if split else None
-
-
-def assignment_or_none(request: plan.Request, rows: list[Recording]) -> tuple[Assignment, list[str]]:
+def assignment_or_none(request: plan.Request, roll: Roll) -> tuple[Assignment, Coded]:
     """Preprocessing alone needs no split: what cannot be split stays on the training side."""
     try:
-        return assignment(request, rows)
+        return assignment(request, roll)
     except SplitError as error:
         if request.until != "preprocess":
             raise
-        return _undivided(rows, str(error)), [row.digest for row in rows]
+        return _undivided(len(roll), str(error)), groups(roll.identities, roll.wider)
 
 
-def _undivided(rows: list[Recording], why: str) -> Assignment:
-    fold, side = np.full(len(rows), plan.HOLDOUT, np.int16), np.full(len(rows), Side.TRAIN, np.int8)
+def _undivided(n: int, why: str) -> Assignment:
+    fold, side = np.full(n, plan.HOLDOUT, np.int16), np.full(n, Side.TRAIN, np.int8)
     return Assignment(fold, side, method="not at all", notes=(why,), folds=(), leaks=0)
 
 

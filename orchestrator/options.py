@@ -24,6 +24,9 @@ Seed = Annotated[int, typer.Option(help="First seed of the training.", min=0, ma
 SplitSeed = Annotated[int, typer.Option(help="Seed the split is drawn with.", min=0, max=2**31)]
 Epochs = Annotated[int | None, typer.Option(help="Longest training, in epochs.", min=1, max=100_000)]
 Until = Annotated[str, typer.Option(help="Last stage: preprocess, pack, train or all.")]
+TrustCsv = Annotated[
+    bool, typer.Option("--trust-csv", help="Plan from the csv alone: workers read the files, and find copies later.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
 Flower = Annotated[bool, typer.Option("--flower", help="Start the Flower monitor on 127.0.0.1.")]
 FlowerPort = Annotated[int, typer.Option(help="The monitor's port.", min=1, max=65535)]

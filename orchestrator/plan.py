@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 WORK_S_A_SECOND = 0.004
 """Estimated seconds of one core a second of audio takes."""
 WORK_S_A_FILE = 0.005
 UNKNOWN_DURATION_S = 30.0
-"""Taken for a recording whose header could not be read."""
+"""Taken for a recording whose length is not known."""
 TRAIN, VALID, TEST = 0, 1, 2
 HOLDOUT = -1
 """The fold of everything when there are no folds."""
@@ -28,19 +28,22 @@ class Request:
     until: str = "all"
     preset: str = "birdclef2021"
     training: dict[str, Any] = field(default_factory=dict)
+    trust_csv: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form, kept with the run."""
         return {**self.__dict__, "models": list(self.models), "seeds": list(self.seeds)}
 
 
-@dataclass(frozen=True)
-class Placed:
-    """One recording and where the split put it."""
+class Placed(NamedTuple):
+    """One recording and where the split put it.
+
+    identity: what copies have in common.  order: 64 bits that are its own.  duration_s: 0 where it is not known.
+    """
 
     id: int
-    digest: str
-    uri: str
+    identity: str
+    order: int
     label: str
     group: str
     fold: int
@@ -49,8 +52,7 @@ class Placed:
     duration_s: float
 
 
-@dataclass(frozen=True)
-class PlannedItem:
+class PlannedItem(NamedTuple):
     """One span to preprocess."""
 
     recording_id: int
@@ -80,7 +82,7 @@ def split_digest(method: str, seed: int, placed: Iterable[Placed]) -> str:
     """What names a split: how it was made, and where every recording stands."""
     digest = hashlib.sha256(f"{method}|{seed}".encode())
     for recording in placed:
-        digest.update(f"\n{recording.digest}|{recording.label}|{recording.fold}|{recording.side}".encode())
+        digest.update(f"\n{recording.identity}|{recording.label}|{recording.fold}|{recording.side}".encode())
     return digest.hexdigest()
 
 
@@ -89,7 +91,7 @@ def items(placed: Iterable[Placed], split: str, copies: int, span_s: float) -> I
     for recording in placed:
         n_copies = 1 + (copies if recording.side == TRAIN else 0)
         for span in range(recording.n_spans):
-            rest_s = max(recording.duration_s - span * span_s, 0.0)
+            rest_s = max((recording.duration_s or UNKNOWN_DURATION_S) - span * span_s, 0.0)
             work_s = WORK_S_A_FILE + WORK_S_A_SECOND * min(rest_s, span_s)
             for copy in range(n_copies):
                 yield PlannedItem(
@@ -100,7 +102,7 @@ def items(placed: Iterable[Placed], split: str, copies: int, span_s: float) -> I
 
 def _order_key(split: str, recording: Placed, span: int, copy: int) -> int:
     """A place in the packed order that follows from the split and the recording, not from who came first."""
-    named = f"{split}|{recording.digest}|{recording.uri}|{span}|{copy}".encode()
+    named = f"{split}|{recording.order}|{span}|{copy}".encode()
     return int.from_bytes(hashlib.sha256(named).digest()[:8], "big", signed=True)
 
 

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from db import planning
 from db.session import Database
 from orchestrator import plan
-from orchestrator.gather import Gathered, Progress, assignment_or_none, gather, know_nothing, lookup_in, side_counts
-from tasks.audio.chunk import n_spans
+from orchestrator.gather import (
+    Gathered,
+    Progress,
+    Sink,
+    assignment_or_none,
+    gather,
+    know_nothing,
+    looked_at,
+    lookup_in,
+    side_counts,
+    taken_on_trust,
+)
 from tasks.audio.preset import load_preset
-from tasks.dataset.layouts import Layout, open_layout
+from tasks.dataset.layouts import BadRow, Layout, open_layout
 from tasks.dataset.split import Assignment
 
 _SHOWN_BAD_ROWS = 1000
@@ -31,34 +41,36 @@ def preview(database: Database | None, path: Path, request: plan.Request, on_pro
 
     Raises LayoutError, PresetError, SplitError or another Impossible, with the sentence to show.
     """
-    layout, preset = open_layout(path), load_preset(request.preset)
+    layout, preset = open_layout(path, is_trusted=request.trust_csv), load_preset(request.preset)
     dataset = planning.find_dataset(database, str(layout.root)) if database else None
-    found = gather(layout, lookup_in(database, dataset) if database and dataset else know_nothing, on_progress)
-    split, _ = assignment_or_none(request, found.rows)
-    spans = sum(n_spans(row.n_frames, row.rate_hz, row.size_bytes, preset) for row in found.rows)
-    return Preview(tuple(_lines(layout, found, split, spans)), _values(layout, found, split, spans))
+    lookup = lookup_in(database, dataset) if database and dataset else know_nothing
+    bad: list[BadRow] = []
+    rows = taken_on_trust(layout) if request.trust_csv else looked_at(layout, lookup)
+    found = gather(layout, preset, rows, Sink(lambda good: [0] * len(good), bad.extend), on_progress)
+    split, _ = assignment_or_none(request, found.roll)
+    return Preview(tuple(_lines(layout, found, bad, split)), _values(layout, found, bad, split))
 
 
-def _lines(layout: Layout, found: Gathered, split: Assignment, spans: int) -> list[str]:
+def _lines(layout: Layout, found: Gathered, bad: list[BadRow], split: Assignment) -> list[str]:
     return [
         f"{layout.name} at {layout.root}",
         *layout.notes,
         *found.summary.lines(),
-        f"{spans:,} spans to preprocess",
+        f"{sum(found.roll.n_spans):,} spans to preprocess",
         f"split: {split.method}",
         *(f"  {name}: {n:,} recordings" for name, n in side_counts(split).items()),
         *split.notes,
-        *(f"line {row.line}: {row.uri}: {row.reason}" for row in found.bad[:_SHOWN_BAD_ROWS]),
+        *(f"line {row.line}: {row.uri}: {row.reason}" for row in bad[:_SHOWN_BAD_ROWS]),
     ]
 
 
-def _values(layout: Layout, found: Gathered, split: Assignment, spans: int) -> dict[str, Any]:
+def _values(layout: Layout, found: Gathered, bad: list[BadRow], split: Assignment) -> dict[str, Any]:
     sides = {"method": split.method, "notes": list(split.notes), "counts": side_counts(split), "leaks": split.leaks}
     return {
         "layout": layout.name,
         "root": str(layout.root),
         **found.summary.as_dict(),
-        "spans": spans,
+        "spans": sum(found.roll.n_spans),
         "split": sides,
-        "bad_rows": [asdict(row) for row in found.bad],
+        "bad_rows": [row._asdict() for row in bad],
     }

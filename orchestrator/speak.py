@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,11 +14,25 @@ if TYPE_CHECKING:
     from settings import Settings
 
 OK, FAILED, USAGE, SOME_QUARANTINED, OUT_OF_REACH, INTERRUPTED = 0, 1, 2, 3, 4, 130
+_SAID_EVERY_S = 5.0
 
 
 def say(text: str) -> None:
     """A line for people."""
     print(text, file=sys.stderr)
+
+
+def say_planned() -> Callable[[int], None]:
+    """Says how far a plan is, every few seconds."""
+    said_s = time.monotonic()
+
+    def tell(n_rows: int) -> None:
+        nonlocal said_s
+        if time.monotonic() - said_s >= _SAID_EVERY_S:
+            said_s = time.monotonic()
+            say(f"planning: {n_rows:,} recordings")
+
+    return tell
 
 
 def opened(settings: Settings, *, make: bool = True) -> Session:

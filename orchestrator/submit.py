@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,22 @@ from typing import Any
 from db import planning
 from db.session import Database
 from orchestrator import plan
-from orchestrator.gather import Gathered, Progress, assignment_or_none, gather, lookup_in, side_counts
-from tasks.audio.chunk import n_spans
+from orchestrator.gather import (
+    Gathered,
+    Progress,
+    Sink,
+    assignment_or_none,
+    gather,
+    looked_at,
+    lookup_in,
+    side_counts,
+    taken_on_trust,
+)
 from tasks.audio.preset import Preset, load_preset
+from tasks.dataset.groups import Coded
 from tasks.dataset.layouts import BadRow, Layout, open_layout
 from tasks.dataset.manifest import Recording
+from tasks.dataset.roll import Roll
 from tasks.dataset.split import Assignment
 
 _PACKAGES = (
@@ -40,59 +51,55 @@ def submit(database: Database, path: Path, request: plan.Request, on_progress: P
 
     Raises LayoutError, PresetError, SplitError or another Impossible, with the sentence to show.
     """
-    layout, preset = open_layout(path), load_preset(request.preset)
+    layout, preset = open_layout(path, is_trusted=request.trust_csv), load_preset(request.preset)
     dataset = planning.keep_dataset(database, str(layout.root), layout.name)
     pipeline = planning.keep_pipeline(database, preset.digest, preset.name, preset.as_dict())
     run = planning.begin_run(database, dataset, pipeline, {**request.as_dict(), "path": str(path.absolute())})
     try:
-        found = gather(layout, lookup_in(database, dataset), on_progress)
-        return _write(database, (run, dataset, pipeline), layout, preset, request, found)
+        rows = taken_on_trust(layout) if request.trust_csv else looked_at(layout, lookup_in(database, dataset))
+        found = gather(layout, preset, rows, _into_ledger(database, run, dataset), on_progress)
+        return _write(database, (run, pipeline), layout, preset, request, found)
     except BaseException:
         planning.discard_run(database, run)
         raise
 
 
+def _into_ledger(database: Database, run: int, dataset: int) -> Sink:
+    return Sink(
+        lambda rows: planning.keep_recordings(database, dataset, map(_recording_row, rows)),
+        lambda rows: planning.add_bad_rows(database, run, map(_bad_row, rows)),
+    )
+
+
 def _write(
-    database: Database,
-    ids: tuple[int, int, int],
-    layout: Layout,
-    preset: Preset,
-    request: plan.Request,
-    found: Gathered,
+    database: Database, ids: tuple[int, int], layout: Layout, preset: Preset, request: plan.Request, found: Gathered
 ) -> Planned:
-    run, dataset, pipeline = ids
-    assignment, names = assignment_or_none(request, found.rows)
-    recording_ids = planning.keep_recordings(database, dataset, map(_recording_row, found.rows))
-    placed = list(_placed(found.rows, recording_ids, names, assignment, preset))
-    split = plan.split_digest(assignment.method, request.split_seed, placed)
-    planned = list(plan.items(placed, split, preset.augment.copies, preset.decode.span_s))
-    planning.add_items(database, run, pipeline, (planning.ItemRow(**asdict(item)) for item in planned))
-    planning.add_bad_rows(database, run, map(_bad_row, found.bad))
-    parts = {(recording.fold, recording.side) for recording in placed}
+    run, pipeline = ids
+    roll = found.roll
+    assignment, groups = assignment_or_none(request, roll)
+    split = plan.split_digest(assignment.method, request.split_seed, _placed(roll, groups, assignment))
+    items = plan.items(_placed(roll, groups, assignment), split, preset.augment.copies, preset.decode.span_s)
+    n_items = planning.add_items(database, run, pipeline, map(planning.ItemRow._make, items))
+    parts = set(zip(assignment.fold.tolist(), assignment.side.tolist(), strict=True))
     planning.activate_run(
         database, run, [planning.JobRow(**asdict(job)) for job in plan.jobs(request, parts)],
-        labels=sorted({recording.label for recording in placed}),
-        split=_split_facts(split, request, assignment, names),
-        facts=_facts(layout, preset, found, len(planned)),
+        labels=sorted(roll.labels.names),
+        split=_split_facts(split, request, assignment, len(groups.names)),
+        facts=_facts(layout, preset, found, n_items),
     )  # fmt: skip
     lines = (f"{layout.name} at {layout.root}", *layout.notes, *found.summary.lines(), f"split: {assignment.method}",
              *assignment.notes)  # fmt: skip
-    return Planned(run, len(placed), len(planned), lines)
+    return Planned(run, len(roll), n_items, lines)
 
 
-def _placed(
-    rows: list[Recording], ids: Iterable[int], names: list[str], assignment: Assignment, preset: Preset
-) -> Iterator[plan.Placed]:
-    for at, (row, row_id) in enumerate(zip(rows, ids, strict=True)):
-        yield plan.Placed(
-            row_id, row.digest, row.row.uri, row.row.label, names[at],
-            int(assignment.fold[at]), int(assignment.side[at]),
-            n_spans(row.n_frames, row.rate_hz, row.size_bytes, preset), _duration_s(row),
-        )  # fmt: skip
-
-
-def _duration_s(row: Recording) -> float:
-    return row.n_frames / row.rate_hz if row.rate_hz else plan.UNKNOWN_DURATION_S
+def _placed(roll: Roll, groups: Coded, assignment: Assignment) -> Iterator[plan.Placed]:
+    labels = roll.labels
+    columns = (labels.codes, groups.codes, assignment.fold, assignment.side)
+    numbers = zip(*(column.data for column in columns), strict=True)  # their buffers give plain ints, one at a time
+    facts = zip(roll.ids, roll.identities_as_text(), roll.orders, roll.n_spans, roll.durations_s, strict=True)
+    for (row_id, identity, order, n_spans, duration_s), (label, group, fold, side) in zip(facts, numbers, strict=True):
+        names = labels.names[label], groups.names[group]
+        yield plan.Placed(row_id, identity, order, *names, fold, side, n_spans, duration_s)
 
 
 def _recording_row(recording: Recording) -> planning.RecordingRow:
@@ -107,17 +114,17 @@ def _bad_row(row: BadRow) -> dict[str, Any]:
     return {"line": row.line, "uri": row.uri, "reason": row.reason, "is_duplicate": row.reason.startswith("duplicate")}
 
 
-def _split_facts(digest: str, request: plan.Request, assignment: Assignment, names: list[str]) -> dict[str, Any]:
+def _split_facts(digest: str, request: plan.Request, assignment: Assignment, n_groups: int) -> dict[str, Any]:
     return {
         "digest": digest, "method": assignment.method, "seed": request.split_seed, "notes": list(assignment.notes),
         "folds": list(assignment.folds), "leaks": assignment.leaks, "counts": side_counts(assignment),
-        "groups": len(set(names)),
+        "groups": n_groups,
     }  # fmt: skip
 
 
 def _facts(layout: Layout, preset: Preset, found: Gathered, n_items: int) -> dict[str, Any]:
     return {
-        "recordings": len(found.rows), "items": n_items, "chunks_a_span": preset.chunks_per_span,
+        "recordings": len(found.roll), "items": n_items, "chunks_a_span": preset.chunks_per_span,
         "summary": found.summary.as_dict(), "layout_notes": list(layout.notes), "versions": versions(),
     }  # fmt: skip
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from tasks.dataset.groups import drawn, numbered
+from tasks.dataset.groups import Coded, Ints, Names, drawn
 
-Ints = npt.NDArray[np.int64]
 Folds = npt.NDArray[np.int16]
 Sides = npt.NDArray[np.int8]
 Bools = npt.NDArray[np.bool_]
@@ -73,17 +71,15 @@ class Cohort:
     census: Census
 
     @classmethod
-    def of(cls, labels: Sequence[str], groups: Sequence[str], seed: int) -> Cohort:
-        """Numbered from names; the numbers of two cohorts are the same whatever the order of their rows."""
-        by_appearance, appeared = numbered(labels)
-        class_names = sorted(appeared)
+    def of(cls, labels: Coded, groups: Coded, seed: int) -> Cohort:
+        """Numbered by name and draw; the numbers of two cohorts are the same whatever the order of their rows."""
+        class_names = sorted(labels.names)
         place = {name: number for number, name in enumerate(class_names)}
-        label_codes = np.array([place[name] for name in appeared], np.int64)[by_appearance]
-        found, group_names = numbered(groups)
-        order = _drawn_order(group_names, seed)
+        label_codes = np.array([place[name] for name in labels.names], np.int64)[labels.codes]
+        order = _drawn_order(groups.names, seed)
         rank = np.empty(len(order), dtype=np.int64)
         rank[order] = np.arange(len(order))
-        codes = rank[found]
+        codes = rank[groups.codes]
         census = Census.of(label_codes, codes, len(class_names), len(order))
         return cls(tuple(class_names), len(order), label_codes, codes, census)
 
@@ -106,7 +102,7 @@ class Cohort:
         return np.bincount(cells, minlength=n_classes * n_values).reshape(n_classes, n_values)
 
 
-def _drawn_order(names: Sequence[str], seed: int) -> Ints:
+def _drawn_order(names: Names, seed: int) -> Ints:
     draws = np.fromiter((drawn(seed, name) for name in names), dtype=np.float64, count=len(names))
     order = np.argsort(draws, kind="stable")
     if (np.diff(draws[order]) == 0).any():  # one in 20,000 at a million groups; their names decide, not their rows

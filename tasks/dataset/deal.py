@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tasks.dataset.census import Bools, Census, Folds, Ints
+from tasks.dataset.census import Bools, Census, Folds
+from tasks.dataset.groups import Ints
 
 # A class is brought into a bin by the best of this many of its smallest groups.
 _CANDIDATES = 32

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tasks.dataset.census import Cohort, Ints
+from tasks.dataset.census import Cohort
 from tasks.dataset.deal import Bins, deal
+from tasks.dataset.groups import Ints
 from tasks.dataset.holdout import Side, SplitError, named, refuse_unjudgeable
 
 # Groups looked at when a run has nothing to validate by; where so many small ones do not help, it is said in a note.

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint64]
+
+NAMELESS = -1
+"""The number of what has no name."""
 
 
 def drawn(seed: int, *parts: str) -> float:
@@ -21,37 +29,107 @@ def drawn(seed: int, *parts: str) -> float:
     return (int.from_bytes(digest[:8], "big") >> 11) / (1 << 53)
 
 
-def numbered(names: Sequence[str]) -> tuple[npt.NDArray[np.int64], list[str]]:
-    """Each name's number, (n,), and the names by number, in the order of their first appearance.
+class Names(Protocol):
+    """Names by number: a list, or something that makes them when they are asked for."""
 
-    >>> codes, names = numbered(["b", "a", "b"])
-    >>> codes.tolist(), names
-    ([0, 1, 0], ['b', 'a'])
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def __getitem__(self, number: int, /) -> str: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """A column of names, each name kept once.
+
+    codes: (n,) the number of each row's name, or NAMELESS.  names: by number; they may be made only when asked for.
     """
-    numbers: dict[str, int] = {}
-    codes = np.fromiter((numbers.setdefault(name, len(numbers)) for name in names), np.int64, count=len(names))
-    return codes, list(numbers)
+
+    codes: Ints
+    names: Names
+
+    @classmethod
+    def of(cls, names: Sequence[str | None]) -> Self:
+        """Numbered in the order of their first appearance.
+
+        >>> column = Coded.of(["b", "a", None, "b"])
+        >>> column.codes.tolist(), column.names
+        ([0, 1, -1, 0], ['b', 'a'])
+        """
+        numbers: dict[str, int] = {}
+        found = (NAMELESS if name is None else numbers.setdefault(name, len(numbers)) for name in names)
+        return cls(np.fromiter(found, np.int64, count=len(names)), list(numbers))
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, row: int) -> str | None:
+        """The name in a row."""
+        code = int(self.codes[row])
+        return None if code == NAMELESS else self.names[code]
 
 
-def groups(digests: Sequence[str], authors: Sequence[str | None], declared: Sequence[str | None]) -> list[str]:
-    """Each recording's final group: the declared one, else its author, else itself (its digest).
+def groups(identities: Words, wider: Coded) -> Coded:
+    """Each recording's final group: the wider one it is in, else the recording itself.
 
+    identities: (n, 2) the first 16 bytes of each recording's digest; their 32 hex digits name a group of its own.
+    wider: the declared group or the author of each, NAMELESS where there is neither.
     Recordings with the same digest are exact copies and join their groups, and so, step by step, does everything
-    those groups hold; the joined group takes the smallest of the names. The order of the recordings changes nothing.
+    those groups hold; the joined group takes the smallest of the names. The order of the recordings changes no name.
 
-    >>> groups(["d1", "d2", "d2"], ["Ann", "Bo", None], [None, None, "site 7"])
-    ['Ann', 'Bo', 'Bo']
+    >>> found = groups(np.array([[0, 1], [0, 2], [0, 2], [0, 3]], np.uint64), Coded.of([None, "Bo", "Ann", "Bo"]))
+    >>> [found[row] for row in range(4)]
+    ['00000000000000000000000000000001', 'Ann', 'Ann', 'Ann']
 
-    Raises ValueError when the three are not of one length.
+    Raises ValueError when the two are not of one length.
     """
-    if not len(digests) == len(authors) == len(declared):
-        raise ValueError(f"{len(digests)} digests, {len(authors)} authors and {len(declared)} groups: not one each")
-    names = [group or author or digest for group, author, digest in zip(declared, authors, digests, strict=True)]
-    # Only copies join anything, and they are few: memory for the rest is one integer each.
-    codes, _ = numbered(digests)
-    copies = np.flatnonzero(np.bincount(codes)[codes] > 1) if len(codes) else codes
-    joined = joined_groups((digests[i], names[i]) for i in copies.tolist())
-    return [joined.get(name, name) for name in names]
+    if len(identities) != len(wider):
+        raise ValueError(f"{len(identities)} identities and {len(wider)} wider groups: not one each")
+    own, first_row, count = _distinct(identities)
+    n_wider = len(wider.names)
+    codes = np.where(wider.codes == NAMELESS, n_wider + own, wider.codes)
+    names = _GroupNames(wider.names, identities, first_row, np.arange(n_wider + len(first_row)))
+    copies = np.flatnonzero(count[own] > 1)
+    joined = joined_groups((str(own[row]), names[int(codes[row])]) for row in copies.tolist())
+    if joined:
+        code_of = {names[code]: code for code in np.unique(codes[copies]).tolist()}
+        becomes = np.arange(n_wider + len(first_row))
+        for name, final in joined.items():
+            becomes[code_of[name]] = code_of[final]
+        codes = becomes[codes]
+    used, compact = np.unique(codes, return_inverse=True)
+    return Coded(compact.astype(np.int64).reshape(-1), _GroupNames(wider.names, identities, first_row, used))
+
+
+def _distinct(identities: Words) -> tuple[Ints, Ints, Ints]:
+    """(n,) the number of each row's identity; by number, the first row that has it and how many do."""
+    order = np.lexsort((identities[:, 1], identities[:, 0]))
+    is_new = np.ones(len(order), dtype=bool)
+    is_new[1:] = (identities[order[1:]] != identities[order[:-1]]).any(axis=1)
+    own = np.empty(len(order), dtype=np.int64)
+    own[order] = np.cumsum(is_new) - 1
+    return own, order[is_new], np.bincount(own, minlength=0)
+
+
+class _GroupNames:
+    """Names of groups, those of single recordings made when asked for: a million of them would fill 100 MB."""
+
+    def __init__(self, wider: Names, identities: Words, first_row: Ints, used: Ints) -> None:
+        self._wider, self._identities, self._first_row, self._used = wider, identities, first_row, used
+
+    def __len__(self) -> int:
+        return len(self._used)
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self._name, self._used.tolist())
+
+    def __getitem__(self, number: int) -> str:
+        return self._name(int(self._used[number]))
+
+    def _name(self, code: int) -> str:
+        if code < len(self._wider):
+            return self._wider[code]
+        high, low = self._identities[self._first_row[code - len(self._wider)]].tolist()
+        return f"{high:016x}{low:016x}"
 
 
 def joined_groups(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:

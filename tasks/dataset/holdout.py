@@ -7,8 +7,9 @@ from enum import IntEnum
 
 import numpy as np
 
-from tasks.dataset.census import Bools, Cohort, Ints
+from tasks.dataset.census import Bools, Cohort
 from tasks.dataset.deal import Bins, deal
+from tasks.dataset.groups import Ints
 from tasks.failures import Impossible
 
 # How many names a note lists before it only counts.

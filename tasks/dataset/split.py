@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.dataset.census import Cohort, Folds, Ints, Sides
+from tasks.dataset.census import Cohort, Folds, Sides
 from tasks.dataset.folds import completed_folds, drawn_folds, fold_notes, fold_sides
-from tasks.dataset.groups import drawn, groups, joined_groups
+from tasks.dataset.groups import Coded, Ints, drawn, groups, joined_groups
 from tasks.dataset.holdout import Side, SplitError, drawn_sides, official_sides, presence_notes
 
-__all__ = ["Assignment", "Side", "SplitError", "SplitSpec", "assign", "drawn", "groups", "joined_groups"]
+__all__ = ["Assignment", "Coded", "Side", "SplitError", "SplitSpec", "assign", "drawn", "groups", "joined_groups"]
 
 
 @dataclass(frozen=True)
@@ -53,41 +52,31 @@ class Assignment:
     leaks: int
 
 
-def assign(
-    labels: Sequence[str],
-    groups: Sequence[str],
-    official_fold: Sequence[int | None],
-    official_side: Sequence[Side | None],
-    spec: SplitSpec,
-) -> Assignment:
-    """The split of a dataset, one entry a recording in each sequence.
+def assign(labels: Coded, groups: Coded, official_fold: Ints, official_side: Ints, spec: SplitSpec) -> Assignment:
+    """The split of a dataset, one entry a recording in each column.
+
+    official_fold, official_side: (n,) what the data says, -1 where it says nothing.
 
     The data's own sides win, then its own folds, then the folds asked for; else a holdout is drawn. What is drawn
     follows from the seed and the names of groups and classes, not from the order of the recordings, keeps groups
     whole, and brings each class to every side it has groups for.
     Raises SplitError when there are fewer than two classes, or too few groups for what is asked.
-    Raises ValueError when the sequences are not of one length.
+    Raises ValueError when the columns are not of one length.
     """
     if not len(labels) == len(groups) == len(official_fold) == len(official_side):
         raise ValueError("labels, groups, official folds and official sides are not one each for every recording")
     cohort = Cohort.of(labels, groups, spec.seed)
     if len(cohort.class_names) < 2:
         raise SplitError(f"{len(cohort.class_names)} classes: a classifier needs at least two labels")
-    given_side = _numbers(official_side)
-    given_fold = _numbers(official_fold)
-    own_folds = np.unique(given_fold[given_fold >= 0])
-    if (given_side > Side.TRAIN).any():
-        return _by_official_sides(cohort, given_side, spec, has_folds=len(own_folds) > 0)
-    notes = ["the split column names no valid or test side and was not used"] if (given_side >= 0).any() else []
+    own_folds = np.unique(official_fold[official_fold >= 0])
+    if (official_side > Side.TRAIN).any():
+        return _by_official_sides(cohort, official_side, spec, has_folds=len(own_folds) > 0)
+    notes = ["the split column names no valid or test side and was not used"] if (official_side >= 0).any() else []
     if len(own_folds) > 1:
-        return _by_official_folds(cohort, given_fold, own_folds, spec, notes)
+        return _by_official_folds(cohort, official_fold, own_folds, spec, notes)
     if len(own_folds) == 1:
         notes.append(f"the fold column only knows fold {own_folds[0]} and was not used")
     return _by_draw(cohort, spec, notes)
-
-
-def _numbers(values: Sequence[int | None]) -> Ints:
-    return np.fromiter((-1 if value is None else int(value) for value in values), dtype=np.int64, count=len(values))
 
 
 def _by_official_sides(cohort: Cohort, given: Ints, spec: SplitSpec, *, has_folds: bool) -> Assignment:

@@ -80,6 +80,16 @@ class Files:
                 return spelling
         raise BadRowError("missing file")
 
+    def named(self, written: str) -> str:
+        """The uri a path means if its file is there, which nobody looks for.
+
+        Raises BadRowError for a path that leaves the root as written; whoever opens it has to see where links lead.
+        """
+        uri = _tidy(self._relative(written).replace("\\", "/"))
+        if not is_storable(uri):
+            raise BadRowError(UNSTORABLE_NAME)
+        return uri
+
     def _relative(self, written: str) -> str:
         if not written:
             raise BadRowError("empty path")

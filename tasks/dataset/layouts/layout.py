@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tasks.failures import ChorusError, Impossible
 
@@ -34,8 +33,7 @@ class BadRowError(ChorusError):
     """Why one row cannot be used; a layout turns it into a BadRow and goes on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One recording as its owner describes it.
 
     uri: path below the layout's root, posix, spelt as on disk, so that `root / uri` opens the file.
@@ -53,8 +51,7 @@ class Row:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class BadRow:
+class BadRow(NamedTuple):
     """A row that is news: its reason is a short kind, then a colon and the details where there are any."""
 
     line: int

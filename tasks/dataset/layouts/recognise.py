@@ -16,9 +16,10 @@ from tasks.dataset.layouts.table import TABLE_SUFFIXES, open_table
 _KNOWN_NAMES = ("train_metadata.csv", "metadata.csv", "labels.csv")
 
 
-def open_layout(path: Path) -> Layout:
+def open_layout(path: Path, *, is_trusted: bool = False) -> Layout:
     """The layout of a dataset: a csv, a folder that holds one, or a folder of class folders.
 
+    is_trusted: take a csv's word that its files are there.
     Raises LayoutError where the path does not exist, holds no recordings, or is no layout known here.
     """
     if not path.exists():
@@ -26,12 +27,16 @@ def open_layout(path: Path) -> Layout:
     if path.is_file():
         if path.suffix.lower() not in TABLE_SUFFIXES:
             raise LayoutError(f"{path} is a file but no csv; give the dataset's folder or its csv")
-        return labelled_csv(path)
+        return labelled_csv(path, is_trusted=is_trusted)
     if not path.is_dir():
         raise LayoutError(f"{path} is neither a folder nor a csv; give the dataset's folder or its csv")
     try:
         table = _table(path)
-        return labelled_csv(table) if table else class_folders(path)
+        if table:
+            return labelled_csv(table, is_trusted=is_trusted)
+        if is_trusted:
+            raise LayoutError(f"{path} holds no csv that could be trusted; leave --trust-csv away")
+        return class_folders(path)
     except OSError as error:
         raise LayoutError(f"{path} cannot be opened: {error.strerror}") from error
 

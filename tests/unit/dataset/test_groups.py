@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from tasks.dataset.split import drawn, groups, joined_groups
+from tasks.dataset.groups import Coded, drawn, groups, joined_groups
 
 
-def test_the_declared_group_wins_then_the_author_then_the_recording_itself():
-    assert groups(["d1", "d2", "d3"], ["Ann", "Ann", None], ["site", None, None]) == ["site", "Ann", "d3"]
+def named(number: int) -> str:
+    """A recording's own group, when nothing wider is known."""
+    return f"{number:032x}"
+
+
+def final(numbers: list[int], wider: list[str | None]) -> list[str | None]:
+    identities = np.array([(0, number) for number in numbers], np.uint64).reshape(-1, 2)
+    return list(groups(identities, Coded.of(wider)))
+
+
+def test_the_wider_group_wins_over_the_recording_itself():
+    assert final([1, 2, 3], ["site", "Ann", None]) == ["site", "Ann", named(3)]
 
 
 def test_exact_copies_join_their_authors_and_all_that_these_recorded():
-    digests = ["d1", "d2", "d2", "d3", "d3", "d4"]
-    authors = ["Cy", "Cy", "Bo", "Bo", "Al", "Di"]
-    assert groups(digests, authors, [None] * 6) == ["Al", "Al", "Al", "Al", "Al", "Di"]
+    assert final([1, 2, 2, 3, 3, 4], ["Cy", "Cy", "Bo", "Bo", "Al", "Di"]) == ["Al", "Al", "Al", "Al", "Al", "Di"]
 
 
 def test_copies_without_author_are_one_group():
-    assert groups(["d1", "d1", "d2"], [None] * 3, [None] * 3) == ["d1", "d1", "d2"]
+    assert final([1, 1, 2], [None] * 3) == [named(1), named(1), named(2)]
+
+
+def test_a_copy_without_author_joins_the_author_of_the_other_one():
+    assert final([0xF1, 0xF1, 2], [None, "zoe", "zoe"]) == [named(0xF1)] * 3
+    assert final([0xF1, 0xF1, 2], [None, "-", "-"]) == ["-"] * 3
 
 
 def test_no_recordings_have_no_groups():
-    assert groups([], [], []) == []
+    assert final([], []) == []
+
+
+def test_groups_are_numbered_without_gaps():
+    found = groups(np.array([(0, n) for n in (5, 5, 6)], np.uint64), Coded.of(["b", "a", None]))
+    assert sorted(set(found.codes.tolist())) == list(range(len(found.names)))
+    assert list(found.names) == [found.names[number] for number in range(len(found.names))] == ["a", named(6)]
 
 
 def test_a_long_chain_of_copies_ends_in_the_smallest_name():
@@ -32,7 +52,7 @@ def test_a_long_chain_of_copies_ends_in_the_smallest_name():
 
 def test_columns_of_unlike_length_are_refused():
     with pytest.raises(ValueError, match="not one each"):
-        groups(["d1"], [], [None])
+        groups(np.zeros((1, 2), np.uint64), Coded.of([]))
 
 
 def test_draws_are_even_and_their_parts_stay_apart():

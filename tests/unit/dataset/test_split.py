@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from tasks.dataset.layouts import Row, open_layout
-from tasks.dataset.split import Assignment, Side, SplitError, SplitSpec, assign, groups
+from tasks.dataset.manifest import Recording
+from tasks.dataset.roll import Roll
+from tasks.dataset.split import Assignment, Coded, Side, SplitError, SplitSpec, assign, groups
 from tests.shared_data import shared_data
 
 HOLDOUT = SplitSpec(n_folds=None, seed=7)
@@ -23,17 +25,22 @@ def split(
     folds: list[int | None] | None = None,
     sides: list[Side | None] | None = None,
 ) -> Assignment:
-    none = [None] * len(labels)
-    return assign(labels, names, folds or none, sides or none, spec)
+    return assign(Coded.of(labels), Coded.of(names), numbers(folds, len(labels)), numbers(sides, len(labels)), spec)
+
+
+def numbers(values: list[int | None] | list[Side | None] | None, n: int) -> np.ndarray:
+    return np.array([-1 if value is None else value for value in values or [None] * n], np.int64)
 
 
 def split_of_folder(path: Path, spec: SplitSpec) -> tuple[list[Row], list[str], Assignment]:
     layout = open_layout(path)
     rows = [row for row in layout.rows() if isinstance(row, Row)]
-    digests = [hashlib.sha256((layout.root / row.uri).read_bytes()).hexdigest() for row in rows]
-    names = groups(digests, [row.author for row in rows], [row.group for row in rows])
-    sides = [Side[row.split.upper()] if row.split else None for row in rows]
-    return rows, names, assign([row.label for row in rows], names, [row.fold for row in rows], sides, spec)
+    roll = Roll()
+    for row in rows:
+        digest = hashlib.sha256((layout.root / row.uri).read_bytes()).hexdigest()
+        roll.add(Recording(row, 1, 1, digest, 0, 0), 0, 1)
+    names = groups(roll.identities, roll.wider)
+    return rows, list(names), assign(roll.labels, names, roll.folds, roll.sides, spec)
 
 
 def on(assignment: Assignment, side: Side, labels: list[str]) -> Counter[str]:
@@ -261,4 +268,4 @@ def test_a_wish_nobody_can_fulfil_is_refused(wrong: dict[str, float]):
 
 def test_columns_of_unlike_length_are_refused():
     with pytest.raises(ValueError, match="not one each"):
-        assign(["a", "b"], ["x"], [None] * 2, [None] * 2, HOLDOUT)
+        assign(Coded.of(["a", "b"]), Coded.of(["x"]), numbers(None, 2), numbers(None, 2), HOLDOUT)

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 from orchestrator.plan import Placed, Request, items, jobs, split_digest
 
 HOLDOUT_PARTS = [(-1, 0), (-1, 1), (-1, 2)]
@@ -9,7 +7,7 @@ FOLD_PARTS = [(fold, side) for fold in (1, 2, 3) for side in (0, 1)]
 
 
 def placed(number: int, side: int = 0, fold: int = -1, n_spans: int = 1, duration_s: float = 10.0) -> Placed:
-    return Placed(number, f"{number:064x}", f"{number}.ogg", "wren", "Ann", fold, side, n_spans, duration_s)
+    return Placed(number, f"{number:032x}", number, "wren", "Ann", fold, side, n_spans, duration_s)
 
 
 def test_every_span_is_an_item_and_its_work_follows_its_length() -> None:
@@ -35,7 +33,7 @@ def test_the_packed_order_follows_from_split_and_recording_alone() -> None:
 def test_a_split_is_named_by_where_every_recording_stands() -> None:
     digest = split_digest("drawn", 0, [placed(1), placed(2)])
     assert digest != split_digest("drawn", 0, [placed(1), placed(2, side=2)])
-    assert digest != split_digest("drawn", 0, [placed(1), replace(placed(2), label="robin")])
+    assert digest != split_digest("drawn", 0, [placed(1), placed(2)._replace(label="robin")])
     assert digest != split_digest("drawn", 1, [placed(1), placed(2)])
     assert digest == split_digest("drawn", 0, [placed(1), placed(2)])
 

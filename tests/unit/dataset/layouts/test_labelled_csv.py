@@ -76,7 +76,7 @@ def test_a_path_listed_twice_counts_once(root: Path):
     first, second, third = read(root, "path,label\na.wav,wren\na.wav,robin\n./a.wav,robin\n")
     assert isinstance(first, Row)
     assert second == BadRow(3, "a.wav", "duplicate path: the csv lists it before")
-    assert third == BadRow(4, "./a.wav", "duplicate path: the csv lists it before")
+    assert third == BadRow(4, "a.wav", "duplicate path: the csv lists it before")
 
 
 def test_an_absolute_path_below_the_root_becomes_relative(root: Path):
