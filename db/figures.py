@@ -127,7 +127,7 @@ def torn(database: Database, run: int) -> Torn:
             sa.select(what)
             .select_from(Item)
             .join(Recording, Recording.id == Item.recording_id)
-            .where(Item.run_id == run)
+            .where(Item.run_id == run, what != "")
             .group_by(what)
             .having(sa.func.count(sa.distinct(place)) > 1)
         )

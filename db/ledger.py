@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from db.discovery import FoundFile, keep_found
 from db.moves import Locked, Worked, insert, lock, move, move_each
 from db.session import Database, now_s
 from db.states import CLAIMABLE, MAX_FAULTS, MAX_LOSSES, MAX_OWN_DEATHS, RunState, State
@@ -31,12 +32,14 @@ class ItemClaim:
     root: str
     uri: str
     digest: str
+    """"" where the recording was planned on trust and nobody has read it yet."""
     size_bytes: int
     mtime_ns: int
     span: int
     copy: int
     pipeline_id: int
     pipeline: dict[str, Any] = field(repr=False)
+    is_on_trust: bool
     is_made: bool
     """The strip stands in the store already: another run made it."""
 
@@ -63,6 +66,8 @@ class StripFacts:
     size_bytes: int
     sha256: str
     n_chunks: int
+    found: FoundFile | None = None
+    """The recording's file, where it was planned on trust and this is its first span."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,16 @@ class Outcome:
     reason: str | None = None
     strip: StripFacts | None = None
     worked_s: float = 0.0
+
+    @property
+    def found(self) -> FoundFile | None:
+        """What was found out about a file planned on trust."""
+        return self.strip.found if self.strip else None
+
+    @property
+    def digest(self) -> str:
+        """Of the recording's bytes, as planned or as found."""
+        return self.found.digest if self.found else self.claim.digest
 
 
 @dataclass(frozen=True)
@@ -130,6 +145,8 @@ class Ledger:
         with self.database.write() as connection:
             rows = lock(connection, Item, Item.id.in_(by_id), Item.state == State.RUNNING, waits=True)
             held = [row for row in rows if row.fence == by_id[row.id].claim.fence]
+            changed = keep_found(connection, [(row.id, file) for row in held if (file := by_id[row.id].found)])
+            by_id.update((item, _other_bytes(by_id[item])) for item in changed)
             _keep_strips(connection, [by_id[row.id] for row in held])
             now = connection.execute(sa.select(now_s())).scalar_one()
             move_each(connection, Item, [_settled_item(row, by_id[row.id], now) for row in held])
@@ -209,7 +226,8 @@ def _item_claims(connection: Connection, rows: Sequence[Locked]) -> list[ItemCla
     query = (
         sa.select(
             Item.id, Item.fence, Dataset.root, Recording.uri, Recording.digest, Recording.size_bytes,
-            Recording.mtime_ns, Item.span, Item.copy, Item.pipeline_id, Pipeline.parameters, is_made,
+            Recording.mtime_ns, Item.span, Item.copy, Item.pipeline_id, Pipeline.parameters,
+            Recording.is_on_trust, is_made,
         )
         .join(Recording, Recording.id == Item.recording_id)
         .join(Dataset, Dataset.id == Recording.dataset_id)
@@ -223,7 +241,7 @@ def _item_claims(connection: Connection, rows: Sequence[Locked]) -> list[ItemCla
 def _keep_strips(connection: Connection, outcomes: Sequence[Outcome]) -> None:
     rows = [
         {
-            "recording_digest": outcome.claim.digest, "span": outcome.claim.span, "copy": outcome.claim.copy,
+            "recording_digest": outcome.digest, "span": outcome.claim.span, "copy": outcome.claim.copy,
             "pipeline_id": outcome.claim.pipeline_id, "key": outcome.strip.key, "size_bytes": outcome.strip.size_bytes,
             "sha256": outcome.strip.sha256, "n_chunks": outcome.strip.n_chunks,
         }
@@ -232,6 +250,11 @@ def _keep_strips(connection: Connection, outcomes: Sequence[Outcome]) -> None:
     ]  # fmt: skip
     if rows:
         connection.execute(insert(connection, Artifact).on_conflict_do_nothing(), rows)
+
+
+def _other_bytes(outcome: Outcome) -> Outcome:
+    reason = "changed since it was planned: another worker read other bytes"
+    return Outcome(outcome.claim, State.QUARANTINED, reason, worked_s=outcome.worked_s)
 
 
 def _settled_item(row: Locked, outcome: Outcome, now: float) -> tuple[Locked, State, dict[str, Any]]:

@@ -15,12 +15,11 @@ from sqlalchemy.orm import aliased
 from db.bulk import insert_rows, new_ids
 from db.moves import insert
 from db.session import Database, now_s
-from db.states import RunState, State
+from db.states import UNTRIED, RunState, State
 from db.tables import IS_ITS_STRIP, Artifact, BadRow, Dataset, Item, Job, Need, Pipeline, Recording, Run, Tally
 
 BATCH = 10_000
 """Rows a transaction writes: at a thousand SQLite spends twice the time on its indexes and log."""
-_UNTRIED = {"attempts": 0, "own_deaths": 0, "losses": 0, "faults": 0, "fence": 0, "is_alone": False}
 _Row = TypeVar("_Row")
 
 
@@ -38,6 +37,7 @@ class RecordingRow(NamedTuple):
     digest: str
     n_frames: int
     rate_hz: int
+    is_on_trust: bool
 
     @property
     def facts_digest(self) -> str:
@@ -106,12 +106,20 @@ def known_files(database: Database, dataset: int, uris: Sequence[str]) -> dict[s
         Recording.n_frames,
         Recording.rate_hz,
     )
-    query = sa.select(*columns).where(Recording.dataset_id == dataset, Recording.uri.in_(uris)).order_by(Recording.id)
+    is_read = (Recording.dataset_id == dataset, Recording.uri.in_(uris), Recording.digest != "")
+    query = sa.select(*columns).where(*is_read).order_by(Recording.id)
     with database.read() as connection:
         return {
             row.uri: KnownFile(row.size_bytes, row.mtime_ns, row.digest, row.n_frames, row.rate_hz)
             for row in connection.execute(query)
         }
+
+
+def has_read_files(database: Database, dataset: int) -> bool:
+    """Whether any file of the dataset was ever read, so that asking for known files is worth it."""
+    query = sa.select(Recording.id).where(Recording.dataset_id == dataset, Recording.digest != "").limit(1)
+    with database.read() as connection:
+        return connection.execute(query).first() is not None
 
 
 def keep_recordings(database: Database, dataset: int, recordings: Iterable[RecordingRow]) -> Iterator[int]:
@@ -170,8 +178,8 @@ def add_items(database: Database, run: int, pipeline: int, items: Iterable[ItemR
 
     Returns their number.
     """
-    names = ("run_id", "pipeline_id", "state", *_UNTRIED, *ItemRow._fields)
-    begun = (run, pipeline, State.WAITING.value, *_UNTRIED.values())
+    names = ("run_id", "pipeline_id", "state", *UNTRIED, *ItemRow._fields)
+    begun = (run, pipeline, State.WAITING.value, *UNTRIED.values())
     n_items = 0
     for batch in _batches(items):
         with database.write() as connection:
@@ -209,8 +217,8 @@ def _find_quarantined(connection: Connection, run: int) -> None:
         .join(there, there.id == before.recording_id)
         .join(here, here.digest == there.digest)
         .where(
-            here.id == Item.recording_id, before.span == Item.span, before.pipeline_id == Item.pipeline_id,
-            before.state == State.QUARANTINED, before.run_id != run,
+            here.id == Item.recording_id, here.digest != "", before.span == Item.span,
+            before.pipeline_id == Item.pipeline_id, before.state == State.QUARANTINED, before.run_id != run,
             ~before.reason.startswith("missing"), ~before.reason.startswith("changed"),
         )
         .correlate(Item)

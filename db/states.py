@@ -57,3 +57,6 @@ MAX_LOSSES = 10
 """Lost leases and unexplained kills before an item or job is given up."""
 MAX_FAULTS = 8
 """Attempts ended by the machine's fault before an item or job is given up."""
+
+UNTRIED = {"attempts": 0, "own_deaths": 0, "losses": 0, "faults": 0, "fence": 0, "is_alone": False}
+"""The counters of an item that nobody has claimed yet."""

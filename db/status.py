@@ -83,9 +83,8 @@ def recording_counts(database: Database, run: int) -> dict[str, int]:
     with database.read() as connection:
         facts = connection.execute(sa.select(Run.facts).where(Run.id == run)).scalar_one()
         n_lost = _n_lost_rows(connection, run)
-    if facts.get("recordings") == facts.get("items"):
-        counts = item_counts(database, run)
-    else:
+    counts = item_counts(database, run)
+    if sum(counts.values()) != facts.get("recordings"):
         counts = _recordings_by_state(database, run)
     counts[State.QUARANTINED] += n_lost
     return {"total": sum(counts.values()), **counts}

@@ -49,7 +49,7 @@ class Dataset(Table):
 
 
 class Recording(Table):
-    """One audio file as one plan found it. Never changed: another label or other bytes make another row."""
+    """One audio file as one plan found it. Another label or other bytes make another row."""
 
     __tablename__ = "recording"
     id: Mapped[int] = _id()
@@ -65,8 +65,10 @@ class Recording(Table):
     digest: Mapped[str] = mapped_column(_Digest)
     n_frames: Mapped[int] = mapped_column(sa.BigInteger)
     rate_hz: Mapped[int] = mapped_column(sa.Integer)
+    is_on_trust: Mapped[bool] = mapped_column(sa.Boolean, default=False, server_default=sa.false())
+    """Planned without reading the file: the first worker that does fills in digest, size, time and length."""
     facts_digest: Mapped[str] = mapped_column(sa.String(32))
-    """Over everything above: the same file with the same facts is the same row."""
+    """Over everything above, as planned: the same file with the same facts is the same row."""
     __table_args__ = (
         sa.UniqueConstraint("dataset_id", "uri", "facts_digest"),
         sa.Index(None, "digest"),

@@ -85,9 +85,9 @@ def looked_at(layout: Layout, lookup: Lookup) -> Iterator[Recording | BadRow]:
     return recordings(layout.rows(), layout.root, lookup, probe, _READERS)
 
 
-def taken_on_trust(layout: Layout) -> Iterator[Recording | BadRow]:
-    """The layout's recordings, no file looked at."""
-    return trusted(layout.rows())
+def taken_on_trust(layout: Layout, lookup: Lookup) -> Iterator[Recording | BadRow]:
+    """The layout's recordings, no file looked at: what the lookup knows of some was found out by workers."""
+    return trusted(layout.rows(), lookup)
 
 
 def know_nothing(_uris: list[str]) -> dict[str, Known]:
@@ -97,6 +97,8 @@ def know_nothing(_uris: list[str]) -> dict[str, Known]:
 
 def lookup_in(database: Database, dataset: int) -> Lookup:
     """What the ledger remembers of the dataset's files."""
+    if not planning.has_read_files(database, dataset):
+        return know_nothing
 
     def known(uris: list[str]) -> dict[str, Known]:
         return {uri: Known(**asdict(known)) for uri, known in planning.known_files(database, dataset, uris).items()}

@@ -45,7 +45,7 @@ def preview(database: Database | None, path: Path, request: plan.Request, on_pro
     dataset = planning.find_dataset(database, str(layout.root)) if database else None
     lookup = lookup_in(database, dataset) if database and dataset else know_nothing
     bad: list[BadRow] = []
-    rows = taken_on_trust(layout) if request.trust_csv else looked_at(layout, lookup)
+    rows = (taken_on_trust if request.trust_csv else looked_at)(layout, lookup)
     found = gather(layout, preset, rows, Sink(lambda good: [0] * len(good), bad.extend), on_progress)
     split, _ = assignment_or_none(request, found.roll)
     return Preview(tuple(_lines(layout, found, bad, split)), _values(layout, found, bad, split))

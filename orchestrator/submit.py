@@ -56,7 +56,7 @@ def submit(database: Database, path: Path, request: plan.Request, on_progress: P
     pipeline = planning.keep_pipeline(database, preset.digest, preset.name, preset.as_dict())
     run = planning.begin_run(database, dataset, pipeline, {**request.as_dict(), "path": str(path.absolute())})
     try:
-        rows = taken_on_trust(layout) if request.trust_csv else looked_at(layout, lookup_in(database, dataset))
+        rows = (taken_on_trust if request.trust_csv else looked_at)(layout, lookup_in(database, dataset))
         found = gather(layout, preset, rows, _into_ledger(database, run, dataset), on_progress)
         return _write(database, (run, pipeline), layout, preset, request, found)
     except BaseException:
@@ -106,7 +106,7 @@ def _recording_row(recording: Recording) -> planning.RecordingRow:
     row = recording.row
     return planning.RecordingRow(
         row.uri, row.label, row.author, row.group, row.fold, row.split, recording.size_bytes, recording.mtime_ns,
-        recording.digest, recording.n_frames, recording.rate_hz,
+        recording.digest, recording.n_frames, recording.rate_hz, recording.is_on_trust,
     )  # fmt: skip
 
 

@@ -69,6 +69,12 @@ class Changed(Unusable):
     reason = "changed since it was planned"
 
 
+class Outside(Unusable):
+    """A link leads out of the dataset's folder."""
+
+    reason = "outside the dataset folder"
+
+
 class MachineFault(ChorusError):
     """Disk, store or database failed: nothing is wrong with the recording, later may be better."""
 

@@ -8,11 +8,15 @@ from typing import Any
 
 from celery import shared_task
 
+from db.discovery import FoundFile
 from db.ledger import ItemClaim, StripFacts
 from db.store import Store
+from tasks.audio.chunk import n_spans
 from tasks.audio.preset import Preset
+from tasks.audio.recording import probe
 from tasks.audio.strip import encode, make_strip
-from tasks.failures import Changed, MachineFault, Missing
+from tasks.dataset.manifest import file_digest
+from tasks.failures import Changed, MachineFault, Missing, Outside
 from tasks.stage import Stage
 
 
@@ -32,18 +36,30 @@ def strip_in_store(claim: ItemClaim, store: Store) -> StripFacts:
 
     Raises Unusable when the recording is at fault, OSError when the machine is.
     """
-    path = _as_planned(claim)
     preset = Preset.from_dict(claim.pipeline)
-    strip = make_strip(path, claim.digest, claim.span, claim.copy, preset)
+    path = _as_planned(claim)
+    found = _found(path, claim, preset) if claim.is_on_trust and claim.span == 0 else None
+    digest = found.digest if found else claim.digest
+    strip = make_strip(path, digest, claim.span, claim.copy, preset)
     data = encode(strip)
-    key = strip_key(preset.digest, claim.digest, claim.span, claim.copy)
+    key = strip_key(preset.digest, digest, claim.span, claim.copy)
     store.put(key, data)
-    return StripFacts(key, len(data), hashlib.sha256(data).hexdigest(), len(strip.spectrograms))
+    return StripFacts(key, len(data), hashlib.sha256(data).hexdigest(), len(strip.spectrograms), found)
 
 
 def strip_key(pipeline_digest: str, recording_digest: str, span: int, copy: int) -> str:
     """Where a strip stands in the store: named by what it is made from, not by what came out."""
     return f"strips/{pipeline_digest[:16]}/{recording_digest[:2]}/{recording_digest}-{span}-{copy}.png"
+
+
+def _found(path: Path, claim: ItemClaim, preset: Preset) -> FoundFile:
+    """What planning finds out about a file, where a csv was trusted instead. Raises Unusable."""
+    if not path.resolve().is_relative_to(Path(claim.root).resolve()):
+        raise Outside(f"{claim.uri} is a link to another place")
+    stat, facts = path.stat(), probe(path)
+    spans = n_spans(facts.n_frames, facts.rate_hz, stat.st_size, preset)
+    digest = claim.digest or file_digest(path)
+    return FoundFile(digest, stat.st_size, stat.st_mtime_ns, facts.n_frames, facts.rate_hz, spans)
 
 
 def _as_planned(claim: ItemClaim) -> Path:
@@ -60,11 +76,10 @@ def _as_planned(claim: ItemClaim) -> Path:
             raise MachineFault(
                 f"the dataset {claim.root} is not there; is its disk mounted on this machine?"
             ) from error
-        raise Missing(f"{claim.uri} was there when it was planned") from error
-    if (found.st_size, found.st_mtime_ns) == (claim.size_bytes, claim.mtime_ns):
+        raise Missing(f"{claim.uri} was planned, and is not there") from error
+    if not claim.digest or (found.st_size, found.st_mtime_ns) == (claim.size_bytes, claim.mtime_ns):
         return path
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = file_digest(path)
     if digest != claim.digest:
         raise Changed(f"{claim.uri} had {claim.size_bytes} bytes and has {found.st_size}; plan it again")
     return path

@@ -124,6 +124,7 @@ def command(dataset: str, options: Mapping[str, Any]) -> str:
     words = ["orchestrator", "run", dataset, "--models", ",".join(options["models"])]
     for name, value, usual in given:
         words += [name, str(value)] if value != usual else []
+    words += ["--trust-csv"] if options.get("trust_csv") else []
     return shlex.join(words)
 
 

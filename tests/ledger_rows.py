@@ -39,6 +39,7 @@ def recording(number: int) -> RecordingRow:
         f"{number:064x}",
         32_000,
         32_000,
+        is_on_trust=False,
     )
 
 

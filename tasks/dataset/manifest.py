@@ -50,10 +50,13 @@ class Known:
     rate_hz: int
 
 
+_UNREAD = Known(0, 0, "", 0, 0)
+
+
 class Recording(NamedTuple):
     """A row and its file. digest: SHA-256 in hex. n_frames and rate_hz are 0 where the audio is unusable.
 
-    Where the file was not read because the row is trusted, digest is "" and the numbers are 0.
+    On trust, the file was not read; where nobody ever did, digest is "" and the numbers are 0.
     """
 
     row: Row
@@ -62,6 +65,7 @@ class Recording(NamedTuple):
     digest: str
     n_frames: int
     rate_hz: int
+    is_on_trust: bool = False
 
 
 Lookup = Callable[[list[str]], dict[str, Known]]
@@ -89,9 +93,18 @@ def recordings(
             yield from threads(delayed(_recording)(row, root, found.get(row.uri), probe) for row in batch)
 
 
-def trusted(rows: Iterable[Row | BadRow]) -> Iterator[Recording | BadRow]:
-    """Each row's recording with nothing known of its file; bad rows pass through."""
-    return (row if isinstance(row, BadRow) else Recording(row, 0, 0, "", 0, 0) for row in rows)
+def trusted(rows: Iterable[Row | BadRow], known: Lookup) -> Iterator[Recording | BadRow]:
+    """Each row's recording with what is known of its file, which is not looked at; bad rows pass through."""
+    rows = iter(rows)
+    while batch := list(islice(rows, _KNOWN_AT_ONCE)):
+        found = known([row.uri for row in batch if isinstance(row, Row)])
+        yield from (row if isinstance(row, BadRow) else _on_trust(row, found.get(row.uri)) for row in batch)
+
+
+def _on_trust(row: Row, known: Known | None) -> Recording:
+    file = known or _UNREAD
+    facts = (file.size_bytes, file.mtime_ns, file.digest, file.n_frames, file.rate_hz)
+    return Recording(row, *facts, is_on_trust=True)
 
 
 def _recording(row: Row | BadRow, root: Path, known: Known | None, probe: Probe) -> Recording | BadRow:

@@ -252,7 +252,7 @@ def test_a_discarded_plan_leaves_nothing(database: Database) -> None:
 
 def test_a_recording_with_other_facts_is_another_row_and_the_newest_is_known(database: Database) -> None:
     small = small_run(database, 1)
-    changed = recording(0).__class__(**{**recording(0).__dict__, "digest": "e" * 64, "size_bytes": 7})
+    changed = recording(0)._replace(digest="e" * 64, size_bytes=7)
     first = list(planning.keep_recordings(small.database, 1, [recording(0)]))
     second = list(planning.keep_recordings(small.database, 1, [changed]))
     assert first != second

@@ -20,7 +20,21 @@ def claim_of(path: Path, root: Path) -> ItemClaim:
     found, digest = path.stat(), hashlib.sha256(path.read_bytes()).hexdigest()
     preset = load_preset("birdclef2021").as_dict()
     uri = str(path.relative_to(root))
-    return ItemClaim(1, 1, str(root), uri, digest, found.st_size, found.st_mtime_ns, 0, 0, 1, preset, is_made=False)
+    return ItemClaim(
+        1,
+        1,
+        str(root),
+        uri,
+        digest,
+        found.st_size,
+        found.st_mtime_ns,
+        0,
+        0,
+        1,
+        preset,
+        is_on_trust=False,
+        is_made=False,
+    )
 
 
 @pytest.fixture

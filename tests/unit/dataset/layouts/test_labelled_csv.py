@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.dataset.layouts import BadRow, Row, open_layout
+from tasks.dataset.layouts import BadRow, LayoutError, Row, open_layout
 
 
 @pytest.fixture
@@ -128,3 +128,35 @@ def test_a_file_without_line_ends_is_read_in_pieces(root: Path):
     rows = read(root, "path,label\n" + "x" * 3_000_000)
     assert rows
     assert all(isinstance(row, BadRow) for row in rows)
+
+
+def test_a_trusted_csv_is_taken_at_its_word_but_never_out_of_its_folder(root: Path):
+    rows = [
+        "gone.wav,wren",
+        "sub\\e.wav,wren",
+        "../outside.wav,wren",
+        "/etc/passwd,wren",
+        "gone.wav,wren",
+        "a\x01.wav,wren",
+    ]
+    (root / "labels.csv").write_text("path,label\n" + "\n".join(rows) + "\n")
+    found = list(open_layout(root, is_trusted=True).rows())
+    assert [row.uri for row in found if isinstance(row, Row)] == ["gone.wav", "sub/e.wav"]
+    kinds = [row.reason.partition(":")[0] for row in found if isinstance(row, BadRow)]
+    assert kinds == ["outside the dataset folder", "outside the dataset folder", "duplicate path", "unprintable name"]
+
+
+def test_only_a_csv_can_be_trusted(tmp_path: Path):
+    (tmp_path / "wren").mkdir()
+    (tmp_path / "wren" / "a.wav").write_bytes(b"RIFF")
+    with pytest.raises(LayoutError, match="no csv"):
+        open_layout(tmp_path, is_trusted=True)
+
+
+def test_a_path_is_found_again_among_many(root: Path):
+    names = [f"{number}.wav" for number in range(5000)]
+    text = "path,label\n" + "".join(f"{name},wren\n" for name in [*names, names[0], names[999], names[4999]])
+    (root / "labels.csv").write_text(text)
+    found = list(open_layout(root, is_trusted=True).rows())
+    assert [row.line for row in found if isinstance(row, BadRow)] == [5002, 5003, 5004]
+    assert sum(isinstance(row, Row) for row in found) == 5000

@@ -1,0 +1,130 @@
+"""Recordings planned on trust: the ledger learns from the first worker what a plan would have found out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from db import figures, planning, status
+from db.discovery import FoundFile
+from db.ledger import ItemClaim, Outcome, StripFacts
+from db.planning import ItemRow
+from db.schema import upgrade
+from db.session import Database
+from db.states import State
+from db.tables import Item, Recording
+from orchestrator import plan
+from orchestrator.submit import submit
+from tests.integration.way import carried_out, dataset, files, home
+from tests.ledger_rows import SmallRun, counted_states, item_ids, item_states, recording
+
+PREPROCESS = plan.Request(until="preprocess")
+
+
+def on_trust(database: Database, sides: list[int], copies: int = 0) -> SmallRun:
+    """An active run of recordings of which nothing but the name is known, and their copies."""
+    upgrade(database)
+    data = planning.keep_dataset(database, "/data", "csv of paths and labels")
+    pipeline = planning.keep_pipeline(database, "p" * 64, "birdclef2021", {"name": "birdclef2021"})
+    run = planning.begin_run(database, data, pipeline, {"models": ["cnn"]})
+    unread = [
+        recording(n)._replace(digest="", size_bytes=0, mtime_ns=0, n_frames=0, rate_hz=0, is_on_trust=True)
+        for n in range(len(sides))
+    ]
+    ids = planning.keep_recordings(database, data, unread)
+    rows = [
+        ItemRow(row, 0, copy, -1, side, f"g{row}", 10 * row + copy, 0.1)
+        for row, side in zip(ids, sides, strict=True)
+        for copy in range(copies + 1)
+    ]
+    planning.add_items(database, run, pipeline, rows)
+    planning.activate_run(database, run, [], labels=["wren"], split={}, facts={"recordings": len(sides)})
+    return SmallRun(database, run, tuple(item_ids(database, run)))
+
+
+def made(claim: ItemClaim, digest: str = "a" * 64, n_spans: int = 1) -> Outcome:
+    found = FoundFile(digest, 1000, 7, 32_000, 32_000, n_spans)
+    strip = StripFacts(f"strips/{digest}-{claim.span}-{claim.copy}.png", 10, "f" * 64, 1, found)
+    return Outcome(claim, State.DONE, strip=strip)
+
+
+def test_the_first_worker_writes_down_what_it_found(database: Database) -> None:
+    small = on_trust(database, [0, 0])
+    [claim] = small.ledger().claim_items(small.run, small.items[:1])
+    assert (claim.digest, claim.is_on_trust) == ("", True)
+    small.ledger().settle_items([made(claim)])
+    with database.read() as connection:
+        rows = connection.execute(sa.select(Recording.digest, Recording.n_frames).order_by(Recording.id)).all()
+    assert [tuple(row) for row in rows] == [("a" * 64, 32_000), ("", 0)]
+    assert [row.digest for row in planning.known_files(database, 1, ["a/0.ogg", "a/1.ogg"]).values()] == ["a" * 64]
+
+
+def test_a_long_recordings_further_spans_join_the_run_once(database: Database) -> None:
+    small = on_trust(database, [0], copies=1)
+    plain, augmented = small.ledger().claim_items(small.run, small.items)
+    for claim in (plain, augmented):
+        small.ledger().settle_items([made(claim, n_spans=3)])
+    with database.read() as connection:
+        rows = connection.execute(sa.select(Item.copy, Item.span, Item.state).order_by(Item.copy, Item.span)).all()
+        keys = connection.scalars(sa.select(Item.order_key)).all()
+    assert [tuple(row) for row in rows] == [
+        (copy, span, "done" if span == 0 else "waiting") for copy in (0, 1) for span in (0, 1, 2)
+    ]
+    assert len(set(keys)) == len(keys)
+    assert status.item_counts(database, small.run) == counted_states(small)
+    assert status.recording_counts(database, small.run)["total"] == 1
+
+
+def test_two_workers_that_read_different_bytes_cannot_both_be_right(database: Database) -> None:
+    small = on_trust(database, [0], copies=1)
+    first, second = small.ledger().claim_items(small.run, small.items)
+    small.ledger().settle_items([made(first, "a" * 64)])
+    small.ledger().settle_items([made(second, "b" * 64)])
+    assert item_states(small) == [State.DONE, State.QUARANTINED]
+    assert "changed" in status.quarantined(database, small.run)[0].reason
+
+
+def test_a_copy_found_on_two_sides_is_a_leak_and_unread_files_are_none(database: Database) -> None:
+    small = on_trust(database, [0, 2, 0, 2])
+    claims = small.ledger().claim_items(small.run, small.items[:2])
+    assert figures.torn(database, small.run).n_recordings == 0
+    small.ledger().settle_items([made(claim, "c" * 64) for claim in claims])
+    assert figures.torn(database, small.run).n_recordings == 1
+
+
+def test_an_unread_recording_that_was_unusable_blames_no_other(database: Database) -> None:
+    small = on_trust(database, [0, 0])
+    [claim] = small.ledger().claim_items(small.run, small.items[:1])
+    small.ledger().settle_items([Outcome(claim, State.QUARANTINED, "unreadable: x")])
+    assert item_states(on_trust(database, [0, 0])) == [State.WAITING, State.WAITING]
+
+
+def as_csv(folder: Path) -> Path:
+    """The dataset again, named by a csv, with one file that is not there and one that is a link to elsewhere."""
+    (folder.parent / "elsewhere.wav").write_bytes(next(folder.rglob("*.wav")).read_bytes())
+    (folder / "high" / "linked.wav").symlink_to(folder.parent / "elsewhere.wav")
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.wav"))
+    rows = [f"{name},{name.split('/')[0]}" for name in [*names, "high/gone.wav"]]
+    table = folder / "labels.csv"
+    table.write_text("\n".join(["path,label", *rows]))
+    return table
+
+
+def test_a_trusted_csv_gives_the_same_strips_and_names_what_is_not_there(tmp_path: Path) -> None:
+    tones = dataset(tmp_path)
+    with home(tmp_path / "read") as session:
+        carried_out(session, tones, PREPROCESS)
+        expected = files(session, "strips")
+    table = as_csv(tones)
+    with home(tmp_path / "trusted") as session:
+        seen = carried_out(session, table, replace(PREPROCESS, trust_csv=True))
+        assert files(session, "strips") == expected
+        reasons = {entry.recording: entry.reason for entry in status.quarantined(session.database, seen.run.id)}
+        again = submit(session.database, table, replace(PREPROCESS, trust_csv=True), lambda _: None)
+        done = status.item_counts(session.database, again.run)["done"]
+    assert reasons["high/gone.wav"].startswith("missing")
+    assert reasons["high/linked.wav"].startswith("outside the dataset folder")
+    assert len(reasons) == 2
+    assert done == len(expected) == 36
