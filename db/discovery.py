@@ -62,8 +62,8 @@ def _add_spans(connection: Connection, first: Any, n_spans: int) -> None:
         {**copied, **UNTRIED, "span": span, "order_key": _order_key(first.order_key, span), "state": State.WAITING}
         for span in range(1, n_spans)
     ]
-    added = connection.execute(insert(connection, Item).on_conflict_do_nothing(), rows).rowcount
-    count(connection, {(first.run_id, State.WAITING.value): added})
+    added = connection.scalars(insert(connection, Item).on_conflict_do_nothing().returning(Item.id), rows).all()
+    count(connection, {(first.run_id, State.WAITING.value): len(added)})
 
 
 def _order_key(first: int, span: int) -> int:
