@@ -16,18 +16,19 @@ def insert_rows(
 ) -> None:
     """Inserts the rows, each with a value for every name, in this order; columns left out must have a default.
 
-    SQLite takes them one after the other in one compiled statement, PostgreSQL as arrays, a column each.
+    SQLite takes them one after the other in one compiled statement, PostgreSQL by COPY.
     """
     if not rows:
         return
-    into = f"INSERT INTO {table.__tablename__} ({', '.join(names)})"
+    columns = f"{table.__tablename__} ({', '.join(names)})"
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(f"{into} VALUES ({', '.join('?' * len(names))})", [tuple(row) for row in rows])
+        statement = f"INSERT INTO {columns} VALUES ({', '.join('?' * len(names))})"  # noqa: S608  # names are ours
+        connection.exec_driver_sql(statement, [tuple(row) for row in rows])
         return
-    columns = table.__table__.c
-    arrays = ", ".join(f"%s::{columns[name].type.compile(connection.dialect)}[]" for name in names)
-    values = tuple(list(column) for column in zip(*rows, strict=True))
-    connection.exec_driver_sql(f"{into} SELECT * FROM unnest({arrays})", values)  # noqa: S608  # names are ours
+    cursor: Any = connection.connection.cursor()
+    with cursor, cursor.copy(f"COPY {columns} FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
 
 
 def new_ids(connection: Connection, table: type[Table], n: int) -> list[int]:

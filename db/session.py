@@ -68,6 +68,10 @@ class Database:
         self.engine = _sqlite_engine(parsed, pool) if self.is_sqlite else _postgresql_engine(parsed, pool)
 
     @property
+    def _driver(self) -> Any:
+        return self.engine.dialect.loaded_dbapi
+
+    @property
     def shown(self) -> str:
         """The URL without its password."""
         return make_url(self.url).render_as_string(hide_password=True)
@@ -94,6 +98,10 @@ class Database:
         except DBAPIError as error:
             cause = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
             raise DatabaseUnusable(f"database {self.shown}: {cause}") from error
+        except (self._driver.IntegrityError, self._driver.ProgrammingError):
+            raise
+        except self._driver.Error as error:  # from a cursor of the driver's own, as for COPY
+            raise DatabaseUnusable(f"database {self.shown}: {error}") from error
 
     def close(self) -> None:
         """Ends all connections."""

@@ -71,14 +71,16 @@ class Coded:
 def groups(identities: Words, wider: Coded) -> Coded:
     """Each recording's final group: the wider one it is in, else the recording itself.
 
-    identities: (n, 2) the first 16 bytes of each recording's digest; their 32 hex digits name a group of its own.
+    identities: (n, 2) the first 16 bytes of each recording's digest as two words; their 32 hex digits name a group of
+    its own.
     wider: the declared group or the author of each, NAMELESS where there is neither.
     Recordings with the same digest are exact copies and join their groups, and so, step by step, does everything
     those groups hold; the joined group takes the smallest of the names. The order of the recordings changes no name.
 
-    >>> found = groups(np.array([[0, 1], [0, 2], [0, 2], [0, 3]], np.uint64), Coded.of([None, "Bo", "Ann", "Bo"]))
+    >>> identities = np.frombuffer(b"".join(bytes([n] * 16) for n in (1, 2, 2, 3)), np.uint64).reshape(-1, 2)
+    >>> found = groups(identities, Coded.of([None, "Bo", "Ann", "Bo"]))
     >>> [found[row] for row in range(4)]
-    ['00000000000000000000000000000001', 'Ann', 'Ann', 'Ann']
+    ['01010101010101010101010101010101', 'Ann', 'Ann', 'Ann']
 
     Raises ValueError when the two are not of one length.
     """
@@ -128,8 +130,8 @@ class _GroupNames:
     def _name(self, code: int) -> str:
         if code < len(self._wider):
             return self._wider[code]
-        high, low = self._identities[self._first_row[code - len(self._wider)]].tolist()
-        return f"{high:016x}{low:016x}"
+        identity: bytes = self._identities[self._first_row[code - len(self._wider)]].tobytes()
+        return identity.hex()
 
 
 def joined_groups(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -61,8 +61,8 @@ class Roll:
 
     @property
     def identities(self) -> Words:
-        """(n, 2) what copies have in common."""
-        return np.frombuffer(bytes(self._identities), ">u8").reshape(-1, 2).astype(np.uint64)
+        """(n, 2) what copies have in common, 16 bytes as two words; a view, after which nothing can be added."""
+        return np.frombuffer(self._identities, np.uint64).reshape(-1, 2)
 
     @property
     def folds(self) -> Ints:

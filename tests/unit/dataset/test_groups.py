@@ -10,7 +10,7 @@ from tasks.dataset.groups import Coded, drawn, groups, joined_groups
 
 def named(number: int) -> str:
     """A recording's own group, when nothing wider is known."""
-    return f"{number:032x}"
+    return np.array((0, number), np.uint64).tobytes().hex()
 
 
 def final(numbers: list[int], wider: list[str | None]) -> list[str | None]:
