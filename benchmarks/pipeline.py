@@ -1,40 +1,55 @@
 """Recordings a second: `orchestrator run --until preprocess` against joblib over the same pure function.
 
-    python benchmarks/pipeline.py DIR [--processes 2] [--pairs 3]
+    python benchmarks/pipeline.py DIR [--processes 2] [--pairs 3] [--reference]
 
 Both are whole processes, from start to end, taken in turns; each run has a fresh home, each joblib a fresh folder.
 `steady` leaves out the starting and stopping: from the first claim to the last strip in the ledger, and joblib's
-parallel call after its workers are warm. Prints a table and, last, one line of JSON with medians and ratios
-(ours to joblib's recordings a second: 1 is as fast).
+parallel call after its workers are warm and the files are hashed. Prints a table, the split of our own CPU time over
+one process's worth of the recordings, and, last, one line of JSON with medians and ratios (ours to joblib's recordings
+a second: 1 is as fast). --reference: the plain librosa and noisereduce pipeline under joblib as well.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
+import functools
 import json
 import os
+import runpy
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import joblib
 
+from db import schema
+from db.feeding import take_batches
+from db.ledger import ItemClaim, Ledger, Outcome
 from db.session import Database
+from db.states import State
 from db.store import Store
+from orchestrator import plan
+from orchestrator.dispatch import MESSAGE_WORK_S
+from orchestrator.submit import submit
 from tasks.audio.chunk import n_spans
 from tasks.audio.preset import load_preset
 from tasks.audio.recording import probe
-from tasks.audio.strip import encode, make_strip
+from tasks.audio.strip import encode, make_strip, warm
 from tasks.dataset.layouts import Row, open_layout
+from tasks.dataset.manifest import file_digest
 from tasks.failures import Unusable
-from tasks.preprocess import strip_key
+from tasks.preprocess import strip_in_store, strip_key
 
 ROOT = Path(__file__).resolve().parents[1]
+REFERENCE = ROOT.parent / "shared" / "bench" / "reference_pipeline.py"
+Rival = Callable[[Path, Path, int], dict[str, float]]
+load_preset_once = functools.cache(load_preset)
 
 
 def main() -> None:
@@ -42,23 +57,28 @@ def main() -> None:
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--reference", action="store_true")
+    parser.add_argument("--plain", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--joblib-into", type=Path, help=argparse.SUPPRESS)  # how this file calls itself
     arguments = parser.parse_args()
     if arguments.joblib_into:
-        print(json.dumps(by_joblib(arguments.dataset, arguments.joblib_into, arguments.processes)))
+        made = plain if arguments.plain else one
+        print(json.dumps(by_joblib(made, arguments.dataset, arguments.joblib_into, arguments.processes)))
         return
-    compare(arguments.dataset, arguments.processes, arguments.pairs)
+    rivals = {"ours": run_ours, "joblib": run_joblib} | ({"reference": run_reference} if arguments.reference else {})
+    found = compare(rivals, arguments.dataset, arguments.processes, arguments.pairs)
+    print(json.dumps(found | {"cpu_ms_a_recording": split(arguments.dataset)}))
 
 
-def compare(dataset: Path, processes: int, pairs: int) -> None:
+def compare(rivals: dict[str, Rival], dataset: Path, processes: int, pairs: int) -> dict[str, object]:
     rows = []
     for pair in range(pairs):
         with tempfile.TemporaryDirectory() as folder:
-            order = [("ours", run_ours), ("joblib", run_joblib)][:: 1 if pair % 2 == 0 else -1]
+            order = list(rivals.items())[:: 1 if pair % 2 == 0 else -1]
             rows.append({name: run(dataset, Path(folder), processes) for name, run in order})
         for name, found in rows[-1].items():
-            print(f"{name:8} {found['n']} recordings, whole {found['whole_s']:.1f} s, steady {found['steady_s']:.1f} s")
-    print(json.dumps(summary(rows, processes)))
+            print(f"{name:9} {found['n']} recordings, whole {found['whole_s']:.1f} s, steady {found['steady_s']:.1f} s")
+    return summary(rows, processes)
 
 
 def summary(rows: list[dict[str, dict[str, float]]], processes: int) -> dict[str, object]:
@@ -67,8 +87,10 @@ def summary(rows: list[dict[str, dict[str, float]]], processes: int) -> dict[str
 
     found: dict[str, object] = {"processes": processes, "pairs": len(rows), "recordings": rows[0]["ours"]["n"]}
     for part in ("whole", "steady"):
-        found |= {f"{name}_{part}_a_second": round(rate(name, part), 3) for name in ("ours", "joblib")}
-        found[f"ratio_{part}"] = round(rate("ours", part) / rate("joblib", part), 3)
+        found |= {f"{name}_{part}_a_second": round(rate(name, part), 3) for name in rows[0]}
+        for name in rows[0]:
+            if name != "ours":
+                found[f"ratio_{part}_to_{name}"] = round(rate("ours", part) / rate(name, part), 3)
     return found
 
 
@@ -90,8 +112,8 @@ def run_ours(dataset: Path, folder: Path, processes: int) -> dict[str, float]:
     return {"n": json.loads(done.stdout)["recordings"]["total"], "whole_s": whole_s, "steady_s": last - first}
 
 
-def run_joblib(dataset: Path, folder: Path, processes: int) -> dict[str, float]:
-    command = [sys.executable, __file__, str(dataset), "--processes", str(processes)]
+def run_joblib(dataset: Path, folder: Path, processes: int, *options: str) -> dict[str, float]:
+    command = [sys.executable, __file__, str(dataset), "--processes", str(processes), *options]
     command += ["--joblib-into", str(folder / "joblib")]
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
     environment = os.environ | threads | {"PYTHONPATH": str(ROOT)}
@@ -100,27 +122,82 @@ def run_joblib(dataset: Path, folder: Path, processes: int) -> dict[str, float]:
     return {"whole_s": time.perf_counter() - started, **json.loads(done.stdout)}
 
 
-def by_joblib(dataset: Path, into: Path, processes: int) -> dict[str, float]:
+def run_reference(dataset: Path, folder: Path, processes: int) -> dict[str, float]:
+    return run_joblib(dataset, folder, processes, "--plain")
+
+
+def by_joblib(made: Callable[[Path, str, Path], None], dataset: Path, into: Path, processes: int) -> dict[str, float]:
     layout = open_layout(dataset)
     paths = [layout.root / row.uri for row in layout.rows() if isinstance(row, Row)]
+    digests = joblib.Parallel(n_jobs=8, backend="threading")(joblib.delayed(file_digest)(path) for path in paths)
+    work = list(zip(paths, digests, strict=True))
     with joblib.Parallel(n_jobs=processes) as parallel:
-        parallel(joblib.delayed(one)(path, into / "warm") for path in paths[:processes])
+        parallel(joblib.delayed(made)(path, digest, into / "warm") for path, digest in work[: 2 * processes])
         started = time.perf_counter()
-        parallel(joblib.delayed(one)(path, into) for path in paths)
+        parallel(joblib.delayed(made)(path, digest, into) for path, digest in work)
         steady_s = time.perf_counter() - started
     return {"n": len(paths), "steady_s": steady_s}
 
 
-def one(path: Path, into: Path) -> None:
-    """What a worker does with one recording, without the ledger: hash, make, encode, put."""
-    preset = load_preset("birdclef2021")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+def one(path: Path, digest: str, into: Path) -> None:
+    """What a worker does with one recording, without the ledger: make, encode, put."""
+    preset = load_preset_once("birdclef2021")
     for span in spans(path):
         try:
             strip = make_strip(path, digest, span, 0, preset)
         except Unusable:
             return
         Store(into).put(strip_key(preset.digest, digest, span, 0), encode(strip))
+
+
+def plain(path: Path, digest: str, into: Path) -> None:
+    """The same by plain librosa and noisereduce calls, written as the reference writes."""
+    folder = into / digest
+    folder.mkdir(parents=True, exist_ok=True)
+    reference()["process"](str(path), str(folder))
+
+
+@functools.cache
+def reference() -> dict[str, Any]:
+    return runpy.run_path(str(REFERENCE))
+
+
+def split(dataset: Path) -> dict[str, float]:
+    """CPU milliseconds a recording of each part, one process doing all of them in turn as a worker would."""
+    spent: Counter[str] = Counter()
+
+    def timed(name: str, what: Callable[[], Any]) -> Any:
+        began_s = time.process_time()
+        done = what()
+        spent[name] += time.process_time() - began_s
+        return done
+
+    class TimedStore(Store):
+        def put(self, key: str, data: bytes) -> int:
+            return int(timed("store", lambda: super(TimedStore, self).put(key, data)))
+
+    with tempfile.TemporaryDirectory() as folder:
+        database, store = Database(f"sqlite:///{folder}/ledger.sqlite"), TimedStore(Path(folder) / "store")
+        schema.upgrade(database)
+        warm()
+        request = plan.Request(until="preprocess")
+        planned = timed("planning with hashing", lambda: submit(database, dataset, request, lambda _: None))
+        ledger = Ledger(database, "benchmark", 60.0)
+        while batches := timed("feed", lambda: take_batches(database, planned.run, 8, MESSAGE_WORK_S)):
+            for batch in batches:
+                claims = timed("claim", lambda batch=batch: ledger.claim_items(planned.run, batch.items))
+                outcomes = [timed("work", lambda claim=claim: attempted(claim, store)) for claim in claims]
+                timed("settle", lambda outcomes=outcomes: ledger.settle_items(outcomes))
+        database.close()
+    spent["work"] -= spent["store"]
+    return {name: round(1000 * seconds / planned.n_recordings, 3) for name, seconds in spent.items()}
+
+
+def attempted(claim: ItemClaim, store: Store) -> Outcome:
+    try:
+        return Outcome(claim, State.DONE, strip=strip_in_store(claim, store))
+    except Unusable as error:
+        return Outcome(claim, State.QUARANTINED, str(error))
 
 
 def spans(path: Path) -> Iterator[int]:

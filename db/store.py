@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+UNFINISHED = ".unfinished"
+"""Folder of files being written, in the store itself so that a rename stays on one disk; a crash leaves some there."""
 
 
 class Store:
     """A folder; keys are relative POSIX paths made from content digests.
 
-    A file has its final name only when all its bytes are on the disk: temporary file beside it, fsync, rename.
+    A file has its final name only when all its bytes are on the disk: temporary file, fsync, rename.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -35,10 +39,11 @@ class Store:
     @contextmanager
     def writing(self, key: str) -> Iterator[Path]:
         """A temporary path to fill; it takes the key's name when the block ends well, and vanishes when it does not."""
-        final = self.local(key)
+        final, unfinished = self.local(key), self.folder / UNFINISHED
         final.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.mkdir(exist_ok=True)
         # The suffix stays last: Keras chooses its format by it.
-        temporary = final.with_name(f".{secrets.token_hex(6)}.part{final.suffix}")
+        temporary = unfinished / f"{secrets.token_hex(8)}{final.suffix}"
         try:
             yield temporary
             _to_disk(temporary)
@@ -55,6 +60,11 @@ class Store:
         """SHA-256 of the key's bytes, in hex. Raises FileNotFoundError."""
         with self.local(key).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def abandoned(self, older_s: float) -> list[Path]:
+        """Files whose writer ended before they were whole, not touched for so long."""
+        before_s = time.time() - older_s
+        return [path for path in self.folder.glob(f"{UNFINISHED}/*") if path.stat().st_mtime < before_s]
 
     def __contains__(self, key: str) -> bool:
         return self.local(key).is_file()

@@ -16,6 +16,7 @@ from orchestrator.session import Session
 _LOW_DISK_BYTES = 1 << 30
 _AT_ONCE = 512
 _SHOWN = 20
+_ABANDONED_AFTER_S = 86_400.0
 _READERS = 8
 
 
@@ -24,6 +25,7 @@ def findings(session: Session, *, repair: bool) -> list[str]:
     return [
         *_strip_findings(session, repair=repair),
         *_file_findings(session, repair=repair),
+        *_abandoned_findings(session.store, repair=repair),
         *_ledger_findings(session, repair=repair),
         *_broker_findings(session),
         *_disk_findings(session),
@@ -46,6 +48,17 @@ def _file_findings(session: Session, *, repair: bool) -> Iterator[str]:
         yield f"{len(damaged)} files are damaged; `orchestrator doctor --repair` lets them be made again"
     elif damaged:
         yield _mended(checking.fail_jobs(session.database, [file.job for file, _ in damaged]))
+
+
+def _abandoned_findings(store: Store, *, repair: bool) -> Iterator[str]:
+    abandoned = store.abandoned(_ABANDONED_AFTER_S)
+    if abandoned and repair:
+        for path in abandoned:
+            path.unlink(missing_ok=True)
+        yield f"{len(abandoned)} unfinished files in the store were removed"
+    elif abandoned:
+        size = sum(path.stat().st_size for path in abandoned)
+        yield f"{len(abandoned)} unfinished files hold {size / 1e6:.1f} MB; `orchestrator doctor --repair` removes them"
 
 
 def _mended(runs: list[int]) -> str:

@@ -35,3 +35,14 @@ def test_a_file_keeps_its_ending_while_it_is_written(tmp_path: Path) -> None:
 def test_no_key_leaves_the_folder(tmp_path: Path, key: str) -> None:
     with pytest.raises(ValueError, match="store key"):
         Store(tmp_path).local(key)
+
+
+def test_a_file_that_is_being_written_is_nowhere_near_the_finished_ones_and_can_be_swept(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with store.writing("strips/ab/x.png") as unfinished:
+        unfinished.write_bytes(b"half")
+        assert [path for path in (tmp_path / "strips").rglob("*") if path.is_file()] == []
+        assert store.abandoned(older_s=60) == []
+        assert store.abandoned(older_s=-60) == [unfinished]
+    assert store.abandoned(older_s=-60) == []
+    assert store.get("strips/ab/x.png") == b"half"
