@@ -12,22 +12,22 @@ a second: 1 is as fast). --reference: the plain librosa and noisereduce pipeline
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import os
-import runpy
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import joblib
+from threadpoolctl import threadpool_limits
 
+from benchmarks.pure import one, plain
 from db import schema
 from db.feeding import take_batches
 from db.ledger import ItemClaim, Ledger, Outcome
@@ -37,19 +37,14 @@ from db.store import Store
 from orchestrator import plan
 from orchestrator.dispatch import MESSAGE_WORK_S
 from orchestrator.submit import submit
-from tasks.audio.chunk import n_spans
-from tasks.audio.preset import load_preset
-from tasks.audio.recording import probe
-from tasks.audio.strip import encode, make_strip, warm
+from tasks.audio.strip import warm
 from tasks.dataset.layouts import Row, open_layout
 from tasks.dataset.manifest import file_digest
 from tasks.failures import Unusable
-from tasks.preprocess import strip_in_store, strip_key
+from tasks.preprocess import strip_in_store
 
 ROOT = Path(__file__).resolve().parents[1]
-REFERENCE = ROOT.parent / "shared" / "bench" / "reference_pipeline.py"
 Rival = Callable[[Path, Path, int], dict[str, float]]
-load_preset_once = functools.cache(load_preset)
 
 
 def main() -> None:
@@ -139,29 +134,6 @@ def by_joblib(made: Callable[[Path, str, Path], None], dataset: Path, into: Path
     return {"n": len(paths), "steady_s": steady_s}
 
 
-def one(path: Path, digest: str, into: Path) -> None:
-    """What a worker does with one recording, without the ledger: make, encode, put."""
-    preset = load_preset_once("birdclef2021")
-    for span in spans(path):
-        try:
-            strip = make_strip(path, digest, span, 0, preset)
-        except Unusable:
-            return
-        Store(into).put(strip_key(preset.digest, digest, span, 0), encode(strip))
-
-
-def plain(path: Path, digest: str, into: Path) -> None:
-    """The same by plain librosa and noisereduce calls, written as the reference writes."""
-    folder = into / digest
-    folder.mkdir(parents=True, exist_ok=True)
-    reference()["process"](str(path), str(folder))
-
-
-@functools.cache
-def reference() -> dict[str, Any]:
-    return runpy.run_path(str(REFERENCE))
-
-
 def split(dataset: Path) -> dict[str, float]:
     """CPU milliseconds a recording of each part, one process doing all of them in turn as a worker would."""
     spent: Counter[str] = Counter()
@@ -176,7 +148,7 @@ def split(dataset: Path) -> dict[str, float]:
         def put(self, key: str, data: bytes) -> int:
             return int(timed("store", lambda: super(TimedStore, self).put(key, data)))
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, threadpool_limits(1):
         database, store = Database(f"sqlite:///{folder}/ledger.sqlite"), TimedStore(Path(folder) / "store")
         schema.upgrade(database)
         warm()
@@ -198,11 +170,6 @@ def attempted(claim: ItemClaim, store: Store) -> Outcome:
         return Outcome(claim, State.DONE, strip=strip_in_store(claim, store))
     except Unusable as error:
         return Outcome(claim, State.QUARANTINED, str(error))
-
-
-def spans(path: Path) -> Iterator[int]:
-    facts = probe(path)
-    yield from range(n_spans(facts.n_frames, facts.rate_hz, path.stat().st_size, load_preset("birdclef2021")))
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from celery import Celery
 
 _LOG = logging.getLogger("chorus")
-MESSAGE_WORK_S = 1.0
-"""Seconds of one core a message should hold: much more than its overhead, little enough to share out and to repeat."""
+MESSAGE_WORK_S = 0.35
+"""Seconds of one core a message should hold: fifty times its overhead, little enough to share out and to repeat."""
 LOST_AFTER_S = {"cpu": 5.0, "gpu": 40.0}
 """A message not claimed for so long, while its queue is empty, is lost; a gpu job's process first has to start."""
 STALE_AFTER_S = 900.0

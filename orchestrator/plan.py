@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-WORK_S_A_SECOND = 0.004
+WORK_S_A_SECOND = 0.0012
 """Estimated seconds of one core a second of audio takes."""
-WORK_S_A_FILE = 0.005
+WORK_S_A_FILE = 0.003
 UNKNOWN_DURATION_S = 30.0
 """Taken for a recording whose length is not known."""
 TRAIN, VALID, TEST = 0, 1, 2
