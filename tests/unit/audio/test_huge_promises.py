@@ -1,0 +1,52 @@
+"""Headers that promise what no file can hold: a typed reason, at once, whatever the format."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tasks.audio.preset import Preset
+from tasks.audio.strip import make_strip
+from tasks.failures import Unusable
+
+MOST = b"\xff" * 7 + b"\x7f"  # 2^63 - 1, low byte first
+
+
+# Format -> the mark its length stands after, the bytes between them, and the largest length it can say.
+LENGTHS = {
+    "au": (b".snd", 8, b"\xff\xff\xff\xf0"),
+    "aiff": (b"COMM", 10, b"\x7f\xff\xff\xff"),
+    "caf": (b"data", 4, MOST[::-1]),
+    "w64": (b"data", 16, MOST),
+    "rf64": (b"ds64", 16, MOST * 2),
+    "flac": (b"fLaC", 22, b"\xff" * 4),
+    "wav": (b"data", 4, b"\xfe\xff\xff\xff"),
+    "ogg": (b"OggS", 6, MOST),
+}
+
+
+def promising(path: Path) -> Path:
+    """The file, its header promising as many samples as the format can say."""
+    content = bytearray(path.read_bytes())
+    mark, offset, most = LENGTHS[path.suffix[1:]]
+    start = content.rfind(mark) + offset
+    content[start : start + len(most)] = most
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("suffix", LENGTHS)
+def test_a_promise_of_centuries_in_four_kilobytes_is_refused_at_once(
+    suffix: str, tmp_path: Path, preset: Preset
+) -> None:
+    noise = np.random.default_rng(1).standard_normal(2000).astype(np.float32) * 0.1
+    soundfile.write(tmp_path / f"a.{suffix}", noise, 32_000, format=suffix.upper())
+    recording = promising(tmp_path / f"a.{suffix}")
+    began_s = time.perf_counter()
+    with pytest.raises(Unusable):
+        make_strip(recording, "0" * 64, 0, 0, preset)
+    assert time.perf_counter() - began_s < 5.0
