@@ -6,6 +6,7 @@
 
 Both run in turn, in one process, on one thread; times are medians over the rounds, in CPU milliseconds. The floor is
 what no program could leave out: decoding, resampling, one transform of the frames and one back, and packing the PNG.
+What augmented copies add is printed apart: a copy of the first file's chunks, and each transform when it is applied.
 The last line is JSON: `ratio` is reference over ours, `floor_ratio` is ours over the floor, over all files.
 """
 
@@ -30,6 +31,7 @@ import scipy.fft
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
+from tasks.audio.augment import augmented, changes
 from tasks.audio.chunk import chunks, n_spans
 from tasks.audio.denoise import denoise
 from tasks.audio.features import features
@@ -141,6 +143,26 @@ def measured(path: Path, preset: Preset, reference: ModuleType | None, n_rounds:
     return found
 
 
+def augmentation(path: Path, preset: Preset, n_rounds: int) -> dict[str, float]:
+    """CPU milliseconds of one augmented copy of the first span's chunks, and of each transform, always applied."""
+    pieces = chunks(denoise(decode(path, preset, 0), preset), 0, preset)
+
+    def took(what: Callable[[np.ndarray, int], object]) -> float:
+        spent: Spent = defaultdict(float)
+        with clock(spent, "all"):
+            for at in range(n_rounds):
+                for number, piece in enumerate(pieces):
+                    what(piece, at * len(pieces) + number)
+        return round(spent["all"] / n_rounds, 2)
+
+    found = {"a copy": took(lambda piece, number: augmented(piece, ("0" * 64, number, 1), preset))}
+    for transform in changes(preset.augment, preset.chunk.duration_s).transforms:
+        chance, transform.p = transform.p, 1.0
+        found[type(transform).__name__] = took(lambda piece, _, to=transform: to(piece.copy(), preset.decode.rate_hz))
+        transform.p = chance
+    return found
+
+
 def loaded(path: Path | None) -> ModuleType | None:
     path = path or ROOT.parent / "shared" / "bench" / "reference_pipeline.py"
     if not path.is_file():
@@ -200,7 +222,9 @@ def main() -> None:
             printed(path, results[-1])
     if not results:
         sys.exit("none of the files can be used")
-    print(json.dumps(summary(results)))
+    copies = augmentation(args.files[0], preset, args.rounds)
+    print("\naugmentation  " + "  ".join(f"{name} {spent_ms:.2f}" for name, spent_ms in copies.items()) + " ms")
+    print(json.dumps(summary(results) | {"augmentation_ms": copies}))
 
 
 if __name__ == "__main__":

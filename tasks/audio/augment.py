@@ -33,7 +33,7 @@ def augmented(chunk: Samples, seed: tuple[str, int, int], preset: Preset) -> Sam
     if not chunk.any():
         return chunk.copy()
     text = "/".join([preset.digest, *map(str, seed)])
-    change = _changes(preset.augment, preset.chunk.duration_s)
+    change = changes(preset.augment, preset.chunk.duration_s)
     with _seeded(int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         changed = change(samples=chunk.copy(), sample_rate=preset.decode.rate_hz)
@@ -55,7 +55,8 @@ def _seeded(seed: int) -> Iterator[None]:
 
 
 @lru_cache(maxsize=4)
-def _changes(settings: AugmentSettings, duration_s: float) -> Any:
+def changes(settings: AugmentSettings, duration_s: float) -> Any:
+    """The transforms, in order, as audiomentations composes them; each draws from the global generators."""
     import audiomentations as am  # noqa: PLC0415  # a second of imports for those who want copies
 
     shift_s, mask_s = (min(seconds, duration_s) for seconds in (settings.shift_s, settings.mask_s))
