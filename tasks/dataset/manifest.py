@@ -159,6 +159,7 @@ class Summary:
     """A running count of a manifest, for people and programs. Memory follows classes and named groups alone."""
 
     n_recordings: int = 0
+    n_unread: int = 0
     n_unmeasured: int = 0
     size_bytes: int = 0
     duration_s: float = 0.0
@@ -176,7 +177,9 @@ class Summary:
             return
         self.n_recordings += 1
         self.size_bytes += entry.size_bytes
-        if entry.rate_hz > 0:
+        if not entry.digest:
+            self.n_unread += 1
+        elif entry.rate_hz > 0:
             self.duration_s += entry.n_frames / entry.rate_hz
         else:
             self.n_unmeasured += 1
@@ -211,6 +214,8 @@ class Summary:
             lines.append("folds: " + ", ".join(f"{fold}: {n:,}" for fold, n in sorted(self.folds.items())))
         if self.splits:
             lines.append("split: " + ", ".join(f"{split}: {n:,}" for split, n in sorted(self.splits.items())))
+        if self.n_unread:
+            lines.append(f"{self.n_unread:,} recordings taken on trust; workers find out their bytes and lengths")
         if self.n_unmeasured:
             lines.append(f"{self.n_unmeasured:,} recordings whose audio could not be measured; a worker will say why")
         lines += [f"{n:,} rows not used: {kind}" for kind, n in sorted(self.bad.items())]
@@ -220,6 +225,7 @@ class Summary:
         """The same counts for `--json`; keys sorted, nothing rounded but the duration, to milliseconds."""
         return {
             "recordings": self.n_recordings,
+            "unread": self.n_unread,
             "unmeasured": self.n_unmeasured,
             "bytes": self.size_bytes,
             "duration_s": round(self.duration_s, 3),

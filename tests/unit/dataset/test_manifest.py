@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tasks.dataset.layouts import BadRow, Row
-from tasks.dataset.manifest import Known, Recording, Summary, recordings
+from tasks.dataset.manifest import Known, Recording, Summary, recordings, trusted
 from tasks.failures import MachineFault, Unreadable
 
 
@@ -157,6 +157,7 @@ def test_the_summary_counts_what_people_ask_before_they_submit():
     summary.add(BadRow(5, "e", "label too long: 400 characters"))
     assert summary.as_dict() == {
         "recordings": 3,
+        "unread": 0,
         "unmeasured": 1,
         "bytes": 2_500_000,
         "duration_s": 3600.0,
@@ -179,3 +180,14 @@ def test_the_summary_counts_what_people_ask_before_they_submit():
 
 def test_an_empty_manifest_has_a_summary_too():
     assert Summary().lines() == ["0 recordings, 0.0 MB, 0.00 h", "0 classes", "0 groups"]
+
+
+def test_what_was_taken_on_trust_is_not_said_to_be_unusable():
+    known = {"2.wav": Known(10, 1, "d" * 64, 64_000, 32_000)}
+    found = list(trusted([row("1.wav"), row("2.wav")], lambda uris: known))
+    assert [(entry.digest, entry.is_on_trust) for entry in found] == [("", True), ("d" * 64, True)]
+    summary = Summary()
+    for entry in found:
+        summary.add(entry)
+    assert (summary.n_unread, summary.n_unmeasured, summary.duration_s) == (1, 0, 2.0)
+    assert "1 recordings taken on trust; workers find out their bytes and lengths" in summary.lines()
