@@ -27,7 +27,7 @@ from workers.roles import CPU, command, environment
 
 ROOT = Path(__file__).resolve().parents[1]
 WORK_S = 0.005
-"""What the plan thinks an item takes: about seventy share a message."""
+"""What the plan thinks an item takes: two hundred share a message, the most that may."""
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ from db.session import Database
 from db.states import State
 from db.store import Store
 from orchestrator import plan
-from orchestrator.dispatch import MESSAGE_WORK_S
+from orchestrator.dispatch import LARGEST_MESSAGE_S
 from orchestrator.submit import submit
 from tasks.audio.strip import warm
 from tasks.dataset.layouts import Row, open_layout
@@ -155,7 +155,7 @@ def split(dataset: Path) -> dict[str, float]:
         request = plan.Request(until="preprocess")
         planned = timed("planning with hashing", lambda: submit(database, dataset, request, lambda _: None))
         ledger = Ledger(database, "benchmark", 60.0)
-        while batches := timed("feed", lambda: take_batches(database, planned.run, 8, MESSAGE_WORK_S)):
+        while batches := timed("feed", lambda: take_batches(database, planned.run, 8, LARGEST_MESSAGE_S)):
             for batch in batches:
                 claims = timed("claim", lambda batch=batch: ledger.claim_items(planned.run, batch.items))
                 outcomes = [timed("work", lambda claim=claim: attempted(claim, store)) for claim in claims]

@@ -5,6 +5,7 @@ Each function is one short transaction; two dispatchers at once do no harm, beca
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,10 @@ from db.states import FINAL, OPEN, RunState, State
 from db.tables import Item, Job, Need, Run, Tally
 
 MAX_ITEMS_A_MESSAGE = 200
+_PART_OF_REST = 1 / 16
+"""A message's part of the work still waiting, so that workers end together; at most 16 idle ones find a message."""
+_SMALLEST = 1 / 10
+"""The smallest message, as a part of the largest."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +48,11 @@ def active_runs(database: Database) -> list[int]:
         return list(connection.scalars(sa.select(Run.id).where(Run.state == RunState.ACTIVE).order_by(Run.id)))
 
 
-def take_batches(database: Database, run: int, n_messages: int, message_work_s: float) -> list[Batch]:
-    """Waiting items of a run in at most `n_messages` messages of about `message_work_s` each, marked as sent."""
+def take_batches(database: Database, run: int, n_messages: int, largest_s: float) -> list[Batch]:
+    """Waiting items of a run in at most `n_messages` messages, marked as sent.
+
+    A message holds about `largest_s` seconds of work, and less towards the end of the run: a tenth at least.
+    """
     is_ready = [
         Item.run_id == run,
         Item.state == State.WAITING,
@@ -53,34 +61,45 @@ def take_batches(database: Database, run: int, n_messages: int, message_work_s: 
     ]
     if not _is_any(database, Item, *is_ready):
         return []
+    at_most = n_messages * 20
     with database.write() as connection:
-        rows = lock(connection, Item, *is_ready, limit=n_messages * 20)
+        rows = lock(connection, Item, *is_ready, limit=at_most)
         sizes = sa.select(Item.id, Item.work_s, Item.is_alone).where(Item.id.in_([row.id for row in rows]))
         work = [(row.id, row.work_s, row.is_alone) for row in connection.execute(sizes.order_by(Item.id))]
-        batches = batched(work, n_messages, message_work_s)
+        rest_s = sum(work_s for _, work_s, _ in work) if len(rows) < at_most else math.inf
+        batches = batched(work, n_messages, largest_s, rest_s)
         taken = {item for batch in batches for item in batch}
         move(connection, Item, [row for row in rows if row.id in taken], State.SENT, sent_at=now_s())
         return [Batch(run, batch) for batch in batches]
 
 
-def batched(items: Sequence[tuple[int, float, bool]], n_messages: int, work_s: float) -> list[tuple[int, ...]]:
-    """Items (id, seconds of work, alone?) in messages of about `work_s` seconds; an item to be alone is.
+def batched(
+    items: Sequence[tuple[int, float, bool]], n_messages: int, largest_s: float, rest_s: float
+) -> list[tuple[int, ...]]:
+    """Items (id, seconds of work, alone?) in messages; an item to be alone is. `rest_s`: the run's work still waiting.
 
-    >>> batched([(1, 0.4, False), (2, 0.7, False), (3, 0.1, True), (4, 0.1, False)], 9, 1.0)
+    >>> batched([(1, 0.4, False), (2, 0.7, False), (3, 0.1, True), (4, 0.1, False)], 9, 1.0, math.inf)
     [(1, 2), (3,), (4,)]
+    >>> batched([(n, 0.05, False) for n in range(9)], 9, 1.0, 0.45)
+    [(0, 1), (2, 3), (4, 5), (6, 7), (8,)]
     """
     batches: list[tuple[int, ...]] = []
     batch: list[int] = []
-    filled_s = 0.0
-    for item, item_work_s, is_alone in items:
-        if batch and (is_alone or filled_s >= work_s or len(batch) >= MAX_ITEMS_A_MESSAGE):
+    filled_s, full_s = 0.0, _size(largest_s, rest_s)
+    for item, work_s, is_alone in items:
+        if batch and (is_alone or filled_s >= full_s or len(batch) >= MAX_ITEMS_A_MESSAGE):
             batches.append(tuple(batch))
-            batch, filled_s = [], 0.0
+            rest_s -= filled_s
+            batch, filled_s, full_s = [], 0.0, _size(largest_s, rest_s)
         if len(batches) == n_messages:
             return batches
         batch.append(item)
-        filled_s += work_s if is_alone else item_work_s
+        filled_s += full_s if is_alone else work_s
     return [*batches, tuple(batch)] if batch else batches
+
+
+def _size(largest_s: float, rest_s: float) -> float:
+    return max(largest_s * _SMALLEST, min(largest_s, rest_s * _PART_OF_REST))
 
 
 def take_jobs(database: Database, only_run: int | None = None) -> list[ReadyJob]:

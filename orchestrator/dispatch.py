@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from celery import Celery
 
 _LOG = logging.getLogger("chorus")
-MESSAGE_WORK_S = 0.35
-"""Seconds of one core a message should hold: fifty times its overhead, little enough to share out and to repeat."""
+LARGEST_MESSAGE_S = 1.0
+"""Seconds of one core a message holds at most: its overhead is lost in it, and it is soon repeated."""
 LOST_AFTER_S = {"cpu": 5.0, "gpu": 40.0}
 """A message not claimed for so long, while its queue is empty, is lost; a gpu job's process first has to start."""
 STALE_AFTER_S = 900.0
@@ -146,7 +146,7 @@ class Dispatcher:
         sent = 0
         for run in runs:
             share = -(-free // len(runs))  # every active run has its share of the window
-            batches = feeding.take_batches(self._database, run, share, MESSAGE_WORK_S) if share > 0 else []
+            batches = feeding.take_batches(self._database, run, share, LARGEST_MESSAGE_S) if share > 0 else []
             messages = [PreprocessMessage(run, batch.items).to_dict() for batch in batches]
             taken = self._sender.send("preprocess", "cpu", messages)
             feeding.put_back_unsent(self._database, Item, [item for batch in batches[taken:] for item in batch.items])
