@@ -20,7 +20,7 @@ from db.tables import Item, Job, Need, Run, Tally
 
 MAX_ITEMS_A_MESSAGE = 200
 _PART_OF_REST = 1 / 16
-"""A message's part of the work still waiting, so that workers end together; at most 16 idle ones find a message."""
+"""A message's part of the work still waiting, so that workers end together."""
 _SMALLEST = 1 / 10
 """The smallest message, as a part of the largest."""
 
