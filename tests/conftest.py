@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -9,9 +10,18 @@ from pathlib import Path
 import pytest
 
 from db.session import Database
+from tasks.audio.compiled import compiling_alone
 from tests import services
 
 _NUMBERS = count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """librosa's kernels, which tests compare ours with, compiled before there are several test processes."""
+    if not hasattr(config, "workerinput"):
+        with compiling_alone():
+            for module in ("librosa.util.utils", "librosa.core.audio", "librosa.core.pitch"):
+                importlib.import_module(module)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from PIL import Image
 
 from tasks.audio.augment import augmented
 from tasks.audio.chunk import chunks
+from tasks.audio.compiled import compiling_alone
 from tasks.audio.denoise import denoise
 from tasks.audio.features import FEATURES, features
 from tasks.audio.gate import check_passage
@@ -86,12 +87,15 @@ def make_strip(path: str | Path, recording_digest: str, span: int, copy: int, pr
 def warm(preset: Preset | None = None) -> None:
     """Loads what `make_strip` loads late, and compiles its kernels or takes them from their cache.
 
-    For a parent before it forks: its children would each take seconds. preset: the built-in one unless given.
+    For a parent before it forks: its children would each take seconds. Of several parents one compiles and the others
+    wait. preset: the built-in one unless given.
     """
     preset = preset or load_preset("birdclef2021")
     tone = np.sin(np.arange(preset.chunk_samples, dtype=np.float32))
-    chunk = denoise(Passage(tone, 0, len(tone)), preset)
-    encode(Strip(log_mel(chunk, preset), features(chunk, preset)[None], "", 0, 0, preset.digest, dict(_versions())))
+    with compiling_alone():
+        chunk = denoise(Passage(tone, 0, len(tone)), preset)
+        row = features(chunk, preset)[None]
+        encode(Strip(log_mel(chunk, preset), row, "", 0, 0, preset.digest, dict(_versions())))
 
 
 @lru_cache(maxsize=1)
