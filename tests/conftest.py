@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from db.session import Database
-from tasks.audio.compiled import compiling_alone
+from tasks.audio.compile_lock import compiling_alone
 from tests import services
 
 _NUMBERS = count(1)

@@ -21,7 +21,7 @@ from PIL import Image
 
 from tasks.audio.augment import augmented
 from tasks.audio.chunk import chunks
-from tasks.audio.compiled import compiling_alone
+from tasks.audio.compile_lock import compiling_alone
 from tasks.audio.denoise import denoise
 from tasks.audio.features import FEATURES, features
 from tasks.audio.gate import check_passage

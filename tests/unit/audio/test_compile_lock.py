@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks.audio import compiled
+from tasks.audio import compile_lock
 
 _HOLD = """
 import time
-from tasks.audio.compiled import compiling_alone
+from tasks.audio.compile_lock import compiling_alone
 with compiling_alone():
     print("inside", flush=True)
     time.sleep(60)
@@ -46,11 +46,11 @@ def test_one_process_is_inside_and_the_next_comes_in_when_it_dies() -> None:
 
 
 def test_who_has_waited_long_enough_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled, "_PATIENCE_S", 0.2)
+    monkeypatch.setattr(compile_lock, "_PATIENCE_S", 0.2)
     with _holder() as other:
         try:
             began = time.monotonic()
-            with compiled.compiling_alone():
+            with compile_lock.compiling_alone():
                 assert 0.2 <= time.monotonic() - began < 5
         finally:
             other.kill()
