@@ -69,9 +69,10 @@ def throughput(folder: Path, n: int, rounds: int) -> dict[str, float]:
         return model
 
     streaming, in_memory = compiled(), compiled()
-    feed = Feed(found, ("spectrogram",), Scaling(), np.ones(len(LABELS), np.float32)).endless(0, BATCH)
+    feed = Feed(found, ("spectrogram",), Scaling(), np.ones(len(LABELS), np.float32))
+    numbers, settings = itertools.count(), TrainingSettings(batch=BATCH)
     ways = {
-        "streaming": lambda: streaming.fit(feed, steps_per_epoch=found.n_batches(BATCH), shuffle=False, verbose=0),
+        "streaming": lambda: streaming.fit(feed.epoch(settings, next(numbers), BATCH), shuffle=False, verbose=0),
         "in_memory": lambda: in_memory.fit(pixels, targets, batch_size=BATCH, verbose=0),
     }
     walls: dict[str, list[float]] = {way: [] for way in ways}

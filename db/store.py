@@ -56,6 +56,10 @@ class Store:
         """The key's bytes. Raises FileNotFoundError."""
         return self.local(key).read_bytes()
 
+    def remove(self, key: str) -> None:
+        """Takes the key away; nothing happens where it is not there."""
+        self.local(key).unlink(missing_ok=True)
+
     def digest(self, key: str) -> str:
         """SHA-256 of the key's bytes, in hex. Raises FileNotFoundError."""
         with self.local(key).open("rb") as file:

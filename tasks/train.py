@@ -15,10 +15,12 @@ from celery import shared_task
 from db.reading import JobResult, RunFacts, needed_results, run_facts
 from tasks.dataset.split import Side
 from tasks.model.spec import TrainingSettings, TrainingSpec
+from tasks.model.zoo import entry
 from tasks.stage import Stage, Work, local
 
 if TYPE_CHECKING:
     from tasks.model.bundle import BundleFacts
+    from tasks.model.checkpoint import Checkpoints
     from tasks.model.training import Trained
 
 
@@ -28,7 +30,8 @@ def train(self: Stage, message: dict[str, Any]) -> None:
 
     Reads: the shards of the pack jobs it needs. Writes: metrics of each epoch, the bundle, then the job row.
     Acknowledged at once, since no broker waits as long as a training takes; exclusive by lease and fence. Safe to
-    repeat because the weights follow from shards, settings and seed.
+    repeat because the weights follow from shards, settings and seed: whoever comes next goes on after the last epoch
+    that was finished.
     """
     self.carry_out_job(message, model_in_store)
 
@@ -43,18 +46,19 @@ def model_in_store(work: Work) -> dict[str, Any]:
     packs = needed_results(work.database, work.claim.id)
     spec = _spec(work, run, packs)
     work.ledger.forget_metrics(work.claim)
+    key = _model_key(run, spec, packs)
 
     def on_epoch(epoch: int, values: dict[str, float]) -> None:
         work.require_claim()
         work.ledger.write_metrics(work.claim, epoch, values)
 
-    result = trained(spec, on_epoch, clock=time.perf_counter)
+    result = trained(spec, on_epoch, time.perf_counter, _checkpoints(work, f"{key}.checkpoint.npz"))
     work.require_claim()
-    key = _model_key(run, spec, packs)
     with work.store.writing(key) as path:
         write_bundle(path, result.model, _bundle_facts(work, run, spec, result))
     digest = work.store.digest(key)
-    counts = _label_counts(pack for pack in packs if pack.side == Side.TRAIN)
+    work.store.remove(f"{key}.checkpoint.npz")
+    counts = _label_counts(pack for pack in packs if pack.side in _learnt_from(spec.settings))
     return {
         "key": key,
         "sha256": digest,
@@ -63,19 +67,37 @@ def model_in_store(work: Work) -> dict[str, Any]:
     }
 
 
+def _checkpoints(work: Work, key: str) -> Checkpoints:
+    """The training's progress in the store, under the name of the model to be: whoever trains it next goes on."""
+    from tasks.model.checkpoint import Checkpoints  # noqa: PLC0415
+
+    def save(data: bytes) -> None:
+        work.require_claim()
+        work.store.put(key, data)
+
+    return Checkpoints(lambda: work.store.get(key) if key in work.store else None, save)
+
+
 def _spec(work: Work, run: RunFacts, packs: list[JobResult]) -> TrainingSpec:
-    settings = TrainingSettings(**{**run.options.get("training", {}), "seed": work.claim.seed})
+    model = str(work.claim.model)
+    asked = {**entry(model).training, **run.options.get("training", {})}
+    settings = TrainingSettings(**{**asked, "seed": work.claim.seed})
+    sides = _learnt_from(settings)
     return TrainingSpec(
-        model=str(work.claim.model),
+        model=model,
         labels=run.labels,
-        train_shards=_shards(work, packs, Side.TRAIN),
-        valid_shards=_shards(work, packs, Side.VALID),
+        train_shards=_shards(work, packs, sides),
+        valid_shards=_shards(work, packs, {Side.VALID} - sides),
         settings=settings,
     )
 
 
-def _shards(work: Work, packs: list[JobResult], side: Side) -> tuple[Path, ...]:
-    return tuple(local(work, key) for pack in packs if pack.side == side for key in pack.result["shards"])
+def _learnt_from(settings: TrainingSettings) -> set[Side]:
+    return {Side.TRAIN} if settings.hold_out else {Side.TRAIN, Side.VALID}
+
+
+def _shards(work: Work, packs: list[JobResult], sides: set[Side]) -> tuple[Path, ...]:
+    return tuple(local(work, key) for pack in packs if pack.side in sides for key in pack.result["shards"])
 
 
 def _label_counts(packs: Any) -> Counter[int]:

@@ -120,9 +120,8 @@ def load_preset(name_or_path: str | Path) -> Preset:
     A file may begin with `like = "birdclef2021"` and then hold only what differs.
     Raises PresetError with a sentence for a file that is absent, no TOML, or holds wrong keys or values.
     """
-    if str(name_or_path) in preset_names():
-        return Preset.from_dict(_table(_BUILT_IN / f"{name_or_path}.toml"))
-    path = Path(name_or_path)
+    is_built_in = str(name_or_path) in preset_names()
+    path = _BUILT_IN / f"{name_or_path}.toml" if is_built_in else Path(name_or_path)
     values = {"name": path.stem, **_table(path)}
     if "like" in values:
         values = _differing(values, values.pop("like"))

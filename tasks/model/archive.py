@@ -13,6 +13,7 @@ from tasks.failures import MachineFault
 METADATA = "metadata.json"
 CONFIG = "config.json"
 WEIGHTS = "model.weights.h5"
+_SHARED = "shared_object_id"
 FACTS = "dawn_chorus.json"
 MEMBERS = (CONFIG, FACTS, METADATA, WEIGHTS)
 
@@ -62,10 +63,24 @@ def _require_plain(infos: list[zipfile.ZipInfo], size_bytes: int) -> None:
         raise BundleError("the members claim more bytes than the file has; do not open this file")
 
 
-def without_time(members: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The members as Keras wrote them, less the time of saving."""
+def without_circumstances(members: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The members as Keras wrote them, less the time of saving and the addresses in memory of what layers share."""
     metadata = json.loads(members[METADATA]) | {"date_saved": "1980-01-01@00:00:00"}
-    return {**members, METADATA: canonical(metadata)}
+    config = json.loads(members[CONFIG])
+    _number_shared(config, {})
+    return {**members, METADATA: canonical(metadata), CONFIG: canonical(config)}
+
+
+def _number_shared(config: Any, numbers: dict[int, int]) -> None:
+    """Replaces each address by its place in the order of appearance."""
+    if isinstance(config, dict):
+        if isinstance(address := config.get(_SHARED), int):
+            config[_SHARED] = numbers.setdefault(address, len(numbers) + 1)
+        for value in config.values():
+            _number_shared(value, numbers)
+    elif isinstance(config, list):
+        for value in config:
+            _number_shared(value, numbers)
 
 
 def canonical(value: Any) -> bytes:

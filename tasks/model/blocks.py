@@ -30,6 +30,23 @@ def conv_stack(x: Tensor, filters: Sequence[int], *, name: str, momentum: float)
     return x
 
 
+def normal_conv(x: Tensor, n_filters: int, *, name: str, momentum: float, size: int = 3, relu: bool = True) -> Tensor:
+    """A convolution that keeps the sizes of both axes, batch normalisation, and ReLU unless it is left out."""
+    x = keras.layers.Conv2D(n_filters, size, padding="same", use_bias=False, name=f"{name}_conv")(x)
+    x = keras.layers.BatchNormalization(momentum=momentum, name=f"{name}_norm")(x)
+    return keras.layers.ReLU(name=f"{name}_relu")(x) if relu else x
+
+
+def residual(x: Tensor, n_filters: int, *, name: str, momentum: float) -> Tensor:
+    """Two 3 by 3 convolutions whose outcome is added to what came in. Source: He et al. 2015, arXiv:1512.03385."""
+    shortcut = x
+    if x.shape[-1] != n_filters:
+        shortcut = normal_conv(x, n_filters, name=f"{name}_short", momentum=momentum, size=1, relu=False)
+    x = normal_conv(x, n_filters, name=f"{name}_1", momentum=momentum)
+    x = normal_conv(x, n_filters, name=f"{name}_2", momentum=momentum, relu=False)
+    return keras.layers.ReLU(name=f"{name}_relu")(keras.layers.Add(name=f"{name}_add")([x, shortcut]))
+
+
 def dense_stack(x: Tensor, units: Sequence[int], *, name: str, dropout: float | None) -> Tensor:
     """For each number of units: a dense layer with ReLU, then dropout of that share of its outputs, or no dropout.
 
@@ -39,6 +56,16 @@ def dense_stack(x: Tensor, units: Sequence[int], *, name: str, dropout: float | 
         x = keras.layers.Dense(n_units, activation="relu", name=f"{name}_dense_{step}")(x)
         if dropout is not None:
             x = keras.layers.Dropout(dropout, name=f"{name}_dropout_{step}")(x)
+    return x
+
+
+def lstm_stack(x: Tensor, units: Sequence[int], *, name: str) -> Tensor:
+    """For each number of units: an LSTM over the sequence that the one before it gives; only the last gives one state.
+
+    x: (batch, step, n). Returns (batch, units[-1]).
+    """
+    for step, n_units in enumerate(units, 1):
+        x = keras.layers.LSTM(n_units, return_sequences=step < len(units), name=f"{name}_lstm_{step}")(x)
     return x
 
 

@@ -95,7 +95,7 @@ def write_bundle(path: Path, model: Any, facts: BundleFacts) -> None:
         with zipfile.ZipFile(plain) as saved:
             members = {name: saved.read(name) for name in saved.namelist()}
     facts_json = archive.canonical({"schema": SCHEMA, **asdict(facts)})
-    path.write_bytes(archive.packed(archive.without_time({**members, archive.FACTS: facts_json})))
+    path.write_bytes(archive.packed(archive.without_circumstances({**members, archive.FACTS: facts_json})))
 
 
 def _released(model: Any) -> Any:

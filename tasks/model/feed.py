@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tasks.model.inputs import INPUTS, Floats, Scaling, as_keras_takes, prepared
+from tasks.model.augmentation import Target, augmented
+from tasks.model.inputs import INPUTS, Floats, RawBatch, Scaling, as_keras_takes, prepared
+from tasks.model.spec import TrainingSettings
 from tasks.model.stream import Batch, Reader, ShardSet, batches
 
 BATCHES_AHEAD = 4
+_AUGMENTATION = 1  # a stream of random numbers beside that of the order
 
 Fed = tuple[Any, Floats, Floats]
 
@@ -39,31 +41,42 @@ class Feed:
         """In one pass."""
         return self._shards.n_examples
 
-    def endless(self, seed: int, size: int) -> Any:
-        """Every epoch after the other, each shuffled anew: a tf.data.Dataset that never ends."""
-        return self._dataset(
-            lambda: (batch for epoch in count() for batch in batches(self._reader.shuffled(seed, epoch), size))
-        )
+    def epoch(self, settings: TrainingSettings, epoch: int, size: int) -> Any:
+        """Every example once, shuffled and augmented as this epoch of these settings: a tf.data.Dataset."""
+
+        def source() -> Iterator[Fed]:
+            draw = np.random.default_rng([settings.seed, epoch, _AUGMENTATION])
+            for batch in batches(self._reader.shuffled(settings.seed, epoch), size):
+                yield self._fed(*augmented(batch.raw, self._target(batch), settings, draw))
+
+        return self._dataset(source, size)
 
     def one_pass(self, size: int) -> Any:
         """Every example once, as they stand: a tf.data.Dataset that can be iterated again."""
-        once = self._dataset(lambda: batches(self._reader.in_order(), size))
-        return once.apply(tf.data.experimental.assert_cardinality(self._shards.n_batches(size)))
 
-    def _dataset(self, source: Callable[[], Iterator[Batch]]) -> Any:
+        def source() -> Iterator[Fed]:
+            for batch in batches(self._reader.in_order(), size):
+                yield self._fed(batch.raw, self._target(batch))
+
+        return self._dataset(source, size)
+
+    def _dataset(self, source: Callable[[], Iterator[Fed]], size: int) -> Any:
         def fed() -> Iterator[Fed]:
             try:
-                yield from map(self._fed, source())
+                yield from source()
             except Exception as error:
                 self.error = error
                 raise
 
-        return tf.data.Dataset.from_generator(fed, output_signature=self._signature()).prefetch(BATCHES_AHEAD)
+        made = tf.data.Dataset.from_generator(fed, output_signature=self._signature())
+        known = tf.data.experimental.assert_cardinality(self._shards.n_batches(size))
+        return made.apply(known).prefetch(BATCHES_AHEAD)
 
-    def _fed(self, batch: Batch) -> Fed:
-        targets = one_hot(batch.labels, len(self._weights))
-        inputs = prepared(batch.raw, self._inputs, self._scaling)
-        return as_keras_takes(inputs), targets, self._weights[batch.labels]
+    def _target(self, batch: Batch) -> Target:
+        return Target(one_hot(batch.labels, len(self._weights)), self._weights[batch.labels])
+
+    def _fed(self, raw: RawBatch, target: Target) -> Fed:
+        return as_keras_takes(prepared(raw, self._inputs, self._scaling)), target.classes, target.weights
 
     def _signature(self) -> Any:
         shapes = {name: INPUTS[name].shape(self._shards.shapes) for name in self._inputs}

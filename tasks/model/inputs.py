@@ -40,9 +40,9 @@ class Scaling:
 
 @dataclass(frozen=True)
 class RawBatch:
-    """Rows as they stand in a shard: spectrograms (n, mel, frame) uint8, features (n, 15) float32."""
+    """Rows of shards: spectrograms (n, mel, frame) in 0..255, uint8 or mixed to float32; features (n, 15) float32."""
 
-    spectrograms: Pixels
+    spectrograms: Pixels | Floats
     features: Floats
 
 
@@ -54,9 +54,14 @@ class InputKind:
     prepare: Callable[[RawBatch, Scaling], Floats]
 
 
+def bands(raw: RawBatch, scaling: Scaling) -> Floats:
+    """(batch, mel, frame) float32 in 0..1: the same picture as a sequence of bands, the lowest first."""
+    return np.divide(raw.spectrograms, scaling.pixel_max, dtype=np.float32)
+
+
 def grey(raw: RawBatch, scaling: Scaling) -> Floats:
     """(batch, mel, frame, channel) float32 in 0..1, one channel."""
-    return np.divide(raw.spectrograms, scaling.pixel_max, dtype=np.float32)[..., np.newaxis]
+    return bands(raw, scaling)[..., np.newaxis]
 
 
 def standard(raw: RawBatch, scaling: Scaling) -> Floats:
@@ -70,6 +75,7 @@ def standard(raw: RawBatch, scaling: Scaling) -> Floats:
 # The words a model's entry in the zoo may use for its inputs; a Keras input bears the same name.
 INPUTS: dict[str, InputKind] = {
     "spectrogram": InputKind(lambda shapes: (shapes.n_mels, shapes.n_frames, 1), grey),
+    "bands": InputKind(lambda shapes: (shapes.n_mels, shapes.n_frames), bands),
     "features": InputKind(lambda shapes: (shapes.n_features,), standard),
 }
 

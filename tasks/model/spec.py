@@ -18,6 +18,10 @@ class TrainingSettings:
     plateau_patience, plateau_factor: after so many epochs without a lower validation loss, multiply the learning rate.
     early_stop_patience: after so many epochs without a lower validation loss, stop and go back to the best.
     class_weights: weigh training examples by the inverse of their class's frequency.
+    schedule: "plateau", as above, or "cosine", down to nearly 0 over exactly `epochs`.
+    hold_out: set the validation side apart to stop by; otherwise learn from it too, for exactly `epochs`.
+    weight_decay: of AdamW, in shares of a weight an update at learning rate 1.
+    shift, time_mask, mel_mask, mixup: see `tasks.model.augmentation`; 0 leaves out.
     """
 
     epochs: int = 60
@@ -29,6 +33,13 @@ class TrainingSettings:
     early_stop_patience: int = 12
     seed: int = 0
     class_weights: bool = True
+    schedule: str = "plateau"
+    hold_out: bool = True
+    weight_decay: float = 0.0
+    shift: float = 0.0
+    time_mask: float = 0.0
+    mel_mask: float = 0.0
+    mixup: float = 0.0
 
     def __post_init__(self) -> None:
         rules = {name: (getattr(self, name) > 0, "more than 0") for name in _POSITIVE} | {
@@ -36,6 +47,9 @@ class TrainingSettings:
             "plateau_factor": (0 < self.plateau_factor < 1, "more than 0 and less than 1"),
             "seed": (0 <= self.seed < 2**32, "a whole number from 0 to 4294967295"),
         }
+        rules |= {name: (0 <= getattr(self, name) <= 0.5, "a share from 0 to 0.5") for name in _SHARES}
+        rules |= {name: (getattr(self, name) >= 0, "0 or more") for name in ("weight_decay", "mixup")}
+        rules["schedule"] = (self.schedule in _SCHEDULES, f"one of {', '.join(_SCHEDULES)}")
         for name, (holds, rule) in rules.items():
             if not holds:
                 raise Impossible(f"{name} {getattr(self, name)} cannot be trained with; set it to {rule}")
@@ -57,6 +71,8 @@ def batch_for(n_examples: int, batch: int) -> int:
     return batch
 
 
+_SCHEDULES = ("plateau", "cosine")
+_SHARES = ("shift", "time_mask", "mel_mask")
 _POSITIVE = ("epochs", "batch", "learning_rate", "plateau_patience", "early_stop_patience")
 
 

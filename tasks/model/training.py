@@ -6,6 +6,7 @@ TensorFlow's chatter is silenced by TF_CPP_MIN_LOG_LEVEL in the environment of t
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from tasks.dataset.shard import read_shard
-from tasks.model.epochs import EpochLog, OnEpoch
+from tasks.model import course
+from tasks.model.checkpoint import NOWHERE, Checkpoints, Progress, packed, put_back, taken, unpacked
 from tasks.model.feed import Feed, Feeds, balanced_weights
 from tasks.model.inputs import Scaling, measured_scaling
 from tasks.model.machine import device, peak_rss_bytes
@@ -25,6 +27,8 @@ from tasks.model.stream import ShardSet
 from tasks.model.zoo import ModelEntry, entry
 
 __all__ = ["Trained", "TrainingSettings", "TrainingSpec", "train"]
+
+OnEpoch = Callable[[int, dict[str, float]], None]
 
 VALIDATION_BATCH = 256
 
@@ -55,12 +59,17 @@ class Trained:
     notes: tuple[str, ...]
 
 
-def train(spec: TrainingSpec, on_epoch: OnEpoch, clock: Callable[[], float]) -> Trained:
+def train(
+    spec: TrainingSpec, on_epoch: OnEpoch, clock: Callable[[], float], checkpoints: Checkpoints = NOWHERE
+) -> Trained:
     """The network of the best epoch: lowest validation loss, or the last epoch where there is nothing to validate on.
 
     on_epoch: called after each epoch with its number (from 1) and loss, accuracy, val_loss, val_accuracy (where there
-    is validation) and learning_rate; what it raises ends the training and is passed on.
+    is validation) and learning_rate; what it raises ends the training and is passed on. Epochs that another process
+    has done are told first.
     clock: seconds from any start, `time.perf_counter`.
+    checkpoints: where progress is kept after each epoch, before `on_epoch` hears of it, and where it is taken up; the
+    weights are those of a training that nothing ever interrupted.
 
     Sets the process-wide random seeds and makes TensorFlow deterministic, for good. Memory does not grow with the
     number of examples.
@@ -72,21 +81,26 @@ def train(spec: TrainingSpec, on_epoch: OnEpoch, clock: Callable[[], float]) -> 
     _make_repeatable(spec.settings.seed)
     scaling = _scaling(model_entry, sides.train)
     model = model_entry.build(sides.train.shapes, len(spec.labels))
-    log = EpochLog(on_epoch, clock)
-    _fit(model, spec.settings, _feeds(spec, sides, scaling), log)
+    fit = _Fit(model, spec.settings, _feeds(spec, sides, scaling), clock)
+    fit.run(on_epoch, checkpoints)
     return Trained(
         model=model,
         scaling=scaling,
-        best_epoch=log.best_epoch,
-        history=log.history,
+        best_epoch=course.best_epoch(fit.progress.history),
+        history=fit.progress.history,
         device=device(),
-        images_per_s=sides.train.n_examples / log.training_s,
-        epoch_s=log.epoch_s,
+        images_per_s=sides.train.n_examples / median_but_first(fit.trainings_s),
+        epoch_s=median_but_first(fit.epochs_s),
         peak_rss_bytes=peak_rss_bytes(),
         parameters=model.count_params(),
         trainable_parameters=sum(int(np.prod(weight.shape)) for weight in model.trainable_weights),
         notes=sides.notes(spec),
     )
+
+
+def median_but_first(seconds: list[float]) -> float:
+    """Of the epochs; the first also compiles and counts only when alone, and nothing was done if there is none."""
+    return statistics.median(seconds[1:] or seconds or [math.nan])
 
 
 def _make_repeatable(seed: int) -> None:
@@ -108,35 +122,69 @@ def _feeds(spec: TrainingSpec, sides: Sides, scaling: Scaling) -> Feeds:
     return Feeds(*(Feed(shards, inputs, scaling, weights) for shards in (sides.train, sides.valid)))
 
 
-def _fit(model: Any, settings: TrainingSettings, feeds: Feeds, log: EpochLog) -> None:
-    model.compile(
-        optimizer=keras.optimizers.Adam(settings.learning_rate),
-        loss=keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing),
-        metrics=["accuracy"],
-    )
-    has_validation = feeds.valid.n_examples > 0
-    batch = batch_for(feeds.train.n_examples, settings.batch)
-    with feeds.own_errors():
-        model.fit(
-            feeds.train.endless(settings.seed, batch),
-            steps_per_epoch=math.ceil(feeds.train.n_examples / batch),
-            epochs=settings.epochs,
-            validation_data=feeds.valid.one_pass(VALIDATION_BATCH) if has_validation else None,
-            callbacks=[
-                log.callback(lambda: float(model.optimizer.learning_rate)),
-                *(_validation_callbacks(settings) if has_validation else ()),
-            ],
-            shuffle=False,
-            verbose=0,
+class _Fit:
+    """One network on its way, epoch by epoch."""
+
+    def __init__(self, model: Any, settings: TrainingSettings, feeds: Feeds, clock: Callable[[], float]) -> None:
+        self._model = model
+        self._settings = settings
+        self._feeds = feeds
+        self._clock = clock
+        self._batch = batch_for(feeds.train.n_examples, settings.batch)
+        self.progress = Progress()
+        self.epochs_s: list[float] = []
+        self.trainings_s: list[float] = []
+        model.compile(
+            optimizer=keras.optimizers.AdamW(settings.learning_rate, weight_decay=settings.weight_decay),
+            loss=keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing),
+            metrics=["accuracy"],
         )
 
+    def run(self, on_epoch: OnEpoch, checkpoints: Checkpoints) -> None:
+        """Leaves the model with the weights of the best epoch."""
+        self._take_up(checkpoints.load(), on_epoch)
+        history = self.progress.history
+        while not course.is_over(self._settings, history):
+            figures = self._epoch()
+            course.require_finite(figures)
+            history.append(figures)
+            if course.best_epoch(history) == len(history):
+                self.progress.best = self._model.get_weights()
+            self.progress.variables = taken(self._model)
+            checkpoints.save(packed(self.progress))
+            _tell(on_epoch, figures)
+        self._model.set_weights(self.progress.best)
 
-def _validation_callbacks(settings: TrainingSettings) -> tuple[Any, ...]:
-    return (
-        keras.callbacks.ReduceLROnPlateau(
-            monitor="val_loss", factor=settings.plateau_factor, patience=settings.plateau_patience, min_delta=0
-        ),
-        keras.callbacks.EarlyStopping(
-            monitor="val_loss", patience=settings.early_stop_patience, restore_best_weights=True
-        ),
-    )
+    def _take_up(self, data: bytes | None, on_epoch: OnEpoch) -> None:
+        found = unpacked(data) if data else None
+        if found is None:
+            return
+        self.progress = found
+        put_back(self._model, found.variables)
+        for figures in found.history:
+            _tell(on_epoch, figures)
+
+    def _epoch(self) -> dict[str, float]:
+        done, settings = len(self.progress.history), self._settings
+        rate = course.learning_rate(settings, self.progress.history)
+        self._model.optimizer.learning_rate = rate
+        started = self._clock()
+        with self._feeds.own_errors():
+            examples = self._feeds.train.epoch(settings, done, self._batch)
+            fitted = self._model.fit(examples, shuffle=False, verbose=0).history
+            self.trainings_s.append(self._clock() - started)
+            judged = self._validated()
+        self.epochs_s.append(self._clock() - started)
+        seen = {name: float(values[-1]) for name, values in fitted.items()}
+        return {"epoch": done + 1, **seen, **judged, "learning_rate": rate}
+
+    def _validated(self) -> dict[str, float]:
+        if not self._feeds.valid.n_examples:
+            return {}
+        examples = self._feeds.valid.one_pass(VALIDATION_BATCH)
+        judged = self._model.evaluate(examples, verbose=0, return_dict=True)
+        return {f"val_{name}": float(value) for name, value in judged.items()}
+
+
+def _tell(on_epoch: OnEpoch, figures: dict[str, float]) -> None:
+    on_epoch(int(figures["epoch"]), {name: value for name, value in figures.items() if name != "epoch"})

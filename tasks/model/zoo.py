@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
@@ -25,26 +25,74 @@ class ModelEntry:
 
     inputs: names from `tasks.model.inputs.INPUTS`.
     build: (input shapes, number of classes) to an uncompiled keras.Model whose inputs bear those names.
+    training: the settings it is trained with where they are not the defaults of `TrainingSettings`.
     """
 
     name: str
     sentence: str
     inputs: tuple[str, ...]
     build: Builder
+    training: Mapping[str, Any] = field(default_factory=dict)
 
 
-def built_in(module: str) -> Builder:
-    """The `build` of a module in this folder, imported when first called: it, unlike this list, needs Keras."""
+def built_in(module: str, function: str = "build") -> Builder:
+    """A builder of a module in this folder, imported when first called: it, unlike this list, needs Keras."""
 
     def build(shapes: InputShapes, n_classes: int) -> Any:
-        return import_module(f"tasks.model.{module}").build(shapes, n_classes)
+        return getattr(import_module(f"tasks.model.{module}"), function)(shapes, n_classes)
 
     return build
 
 
 _ENTRIES = (
-    ModelEntry("cnn", "four convolutions over the spectrogram, three dense layers", ("spectrogram",), built_in("cnn")),
-    ModelEntry("mlp", "three dense layers over the fifteen features", ("features",), built_in("mlp")),
+    ModelEntry(
+        "cnn",
+        "four convolutions over the spectrogram: the one to start with",
+        ("spectrogram",),
+        built_in("cnn"),
+    ),
+    ModelEntry(
+        "mlp",
+        "three dense layers over the fifteen features: seconds to train, a floor for the others",
+        ("features",),
+        built_in("mlp"),
+    ),
+    ModelEntry(
+        "lstm",
+        "six recurrent layers that read the spectrogram band by band: small, slow to learn",
+        ("bands",),
+        built_in("lstm"),
+    ),
+    ModelEntry(
+        "deep_cnn",
+        "residual blocks over the spectrogram: the best single network here, and the slowest",
+        ("spectrogram",),
+        built_in("deep_cnn"),
+        {
+            "schedule": "cosine",
+            "hold_out": False,
+            "epochs": 80,
+            "learning_rate": 2e-3,
+            "weight_decay": 1e-2,
+            "label_smoothing": 0.1,
+            "shift": 0.5,
+            "time_mask": 0.15,
+            "mel_mask": 0.15,
+            "mixup": 0.3,
+        },
+    ),
+    ModelEntry(
+        "cnn_mlp",
+        "the cnn and the mlp joined before the classes: pictures and features together",
+        ("spectrogram", "features"),
+        built_in("merge", "cnn_and_mlp"),
+    ),
+    ModelEntry(
+        "cnn_lstm",
+        "the cnn and the lstm joined before the classes: the spectrogram read in two ways",
+        ("spectrogram", "bands"),
+        built_in("merge", "cnn_and_lstm"),
+    ),
 )
 MODELS: dict[str, ModelEntry] = {entry.name: entry for entry in _ENTRIES}
 

@@ -19,40 +19,73 @@ from tests.model_shards import PIPELINE, examples, written
 # Keras 3.15 reads the learning rate and saves weights through a conversion that NumPy 2.4 deprecates.
 
 # The layer tables at 27 classes: type, output shape without the batch, parameters.
+CNN_TRUNK = [
+    ("InputLayer", (48, 128, 1), 0),
+    ("Conv2D", (46, 126, 16), 160),
+    ("BatchNormalization", (46, 126, 16), 64),
+    ("MaxPooling2D", (23, 63, 16), 0),
+    ("Conv2D", (21, 61, 32), 4_640),
+    ("BatchNormalization", (21, 61, 32), 128),
+    ("MaxPooling2D", (10, 30, 32), 0),
+    ("Conv2D", (8, 28, 64), 18_496),
+    ("BatchNormalization", (8, 28, 64), 256),
+    ("MaxPooling2D", (4, 14, 64), 0),
+    ("Conv2D", (2, 12, 128), 73_856),
+    ("BatchNormalization", (2, 12, 128), 512),
+    ("MaxPooling2D", (1, 6, 128), 0),
+    ("GlobalAveragePooling2D", (128,), 0),
+    ("Dense", (512,), 66_048),
+    ("Dropout", (512,), 0),
+    ("Dense", (512,), 262_656),
+    ("Dropout", (512,), 0),
+    ("Dense", (128,), 65_664),
+    ("Dropout", (128,), 0),
+]
+MLP_TRUNK = [
+    ("InputLayer", (15,), 0),
+    ("Dense", (64,), 1_024),
+    ("Dense", (64,), 4_160),
+    ("Dense", (64,), 4_160),
+    ("Dropout", (64,), 0),
+]
+LSTM_TRUNK = [
+    ("InputLayer", (48, 128), 0),
+    ("LSTM", (48, 36), 23_760),
+    ("LSTM", (48, 32), 8_832),
+    ("LSTM", (48, 28), 6_832),
+    ("LSTM", (48, 24), 5_088),
+    ("LSTM", (48, 20), 3_600),
+    ("LSTM", (16,), 2_368),
+    ("Dense", (64,), 1_088),
+    ("Dropout", (64,), 0),
+    ("Dense", (64,), 4_160),
+    ("Dropout", (64,), 0),
+    ("Dense", (32,), 2_080),
+    ("Dropout", (32,), 0),
+]
 TABLES = {
-    "cnn": [
-        ("InputLayer", (48, 128, 1), 0),
-        ("Conv2D", (46, 126, 16), 160),
-        ("BatchNormalization", (46, 126, 16), 64),
-        ("MaxPooling2D", (23, 63, 16), 0),
-        ("Conv2D", (21, 61, 32), 4_640),
-        ("BatchNormalization", (21, 61, 32), 128),
-        ("MaxPooling2D", (10, 30, 32), 0),
-        ("Conv2D", (8, 28, 64), 18_496),
-        ("BatchNormalization", (8, 28, 64), 256),
-        ("MaxPooling2D", (4, 14, 64), 0),
-        ("Conv2D", (2, 12, 128), 73_856),
-        ("BatchNormalization", (2, 12, 128), 512),
-        ("MaxPooling2D", (1, 6, 128), 0),
-        ("GlobalAveragePooling2D", (128,), 0),
-        ("Dense", (512,), 66_048),
-        ("Dropout", (512,), 0),
-        ("Dense", (512,), 262_656),
-        ("Dropout", (512,), 0),
-        ("Dense", (128,), 65_664),
-        ("Dropout", (128,), 0),
-        ("Dense", (27,), 3_483),
-    ],
-    "mlp": [
-        ("InputLayer", (15,), 0),
-        ("Dense", (64,), 1_024),
-        ("Dense", (64,), 4_160),
-        ("Dense", (64,), 4_160),
-        ("Dropout", (64,), 0),
-        ("Dense", (27,), 1_755),
-    ],
+    "cnn": [*CNN_TRUNK, ("Dense", (27,), 3_483)],
+    "mlp": [*MLP_TRUNK, ("Dense", (27,), 1_755)],
+    "lstm": [*LSTM_TRUNK, ("Dense", (27,), 891)],
 }
-TOTALS = {"cnn": (495_963, 495_483), "mlp": (11_099, 11_099)}
+# Trunks side by side, then what follows their concatenation.
+MERGED = {
+    "cnn_mlp": (
+        [CNN_TRUNK, MLP_TRUNK],
+        [("Concatenate", (192,), 0), ("Dense", (32,), 6_176), ("Dropout", (32,), 0), ("Dense", (27,), 891)],
+    ),
+    "cnn_lstm": (
+        [CNN_TRUNK, LSTM_TRUNK],
+        [("Concatenate", (160,), 0), ("Dense", (64,), 10_304), ("Dense", (27,), 1_755)],
+    ),
+}
+TOTALS = {
+    "cnn": (495_963, 495_483),
+    "mlp": (11_099, 11_099),
+    "lstm": (58_699, 58_699),
+    "cnn_mlp": (508_891, 508_411),
+    "cnn_lstm": (562_347, 561_867),
+}
 
 every_model = pytest.mark.parametrize("name", sorted(MODELS))
 
@@ -65,6 +98,26 @@ def row(layer):
 def test_the_layers_are_those_of_the_table(name):
     model = entry(name).build(InputShapes(), 27)
     assert [row(layer) for layer in model.layers] == TABLES[name]
+
+
+def chain_to(tensor):
+    """The layers that lead to a tensor through single inputs, first to last."""
+    chain = []
+    while tensor is not None:
+        layer = tensor._keras_history.operation
+        chain.append(layer)
+        inputs = layer._inbound_nodes[0].input_tensors
+        tensor = inputs[0] if len(inputs) == 1 else None
+    return chain[::-1]
+
+
+@pytest.mark.parametrize("name", sorted(MERGED))
+def test_merged_networks_are_the_trunks_side_by_side(name):
+    trunks, joint = MERGED[name]
+    model = entry(name).build(InputShapes(), 27)
+    rows = chain_to(model.output)
+    assert [row(layer) for layer in rows] == joint
+    assert [[row(layer) for layer in chain_to(x)] for x in rows[0]._inbound_nodes[0].input_tensors] == trunks
 
 
 @pytest.mark.parametrize("name", sorted(TOTALS))

@@ -1,0 +1,44 @@
+"""What there is to train, layer by layer, as JSON: `python -m tasks.model.listing CLASSES [MODEL…]`.
+
+A program of its own, because it asks Keras, which the command line never loads.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from typing import Any
+
+from tasks.model.inputs import INPUTS, InputShapes
+from tasks.model.zoo import MODELS, ModelEntry
+
+
+def described(entry: ModelEntry, n_classes: int) -> dict[str, Any]:
+    """One model for so many classes: its inputs, its number of weights and its layers.
+
+    `layers` holds name, type, output (without the batch) and parameters of each.
+    """
+    shapes = InputShapes()
+    model = entry.build(shapes, n_classes)
+    return {
+        "name": entry.name,
+        "sentence": entry.sentence,
+        "inputs": {name: list(INPUTS[name].shape(shapes)) for name in entry.inputs},
+        "parameters": model.count_params(),
+        "trainable_parameters": sum(math.prod(weight.shape) for weight in model.trainable_weights),
+        "layers": [
+            {
+                "name": layer.name,
+                "type": type(layer).__name__,
+                "output": list(layer.output.shape[1:]),
+                "parameters": layer.count_params(),
+            }
+            for layer in model.layers
+        ],
+    }
+
+
+if __name__ == "__main__":
+    n_classes, names = int(sys.argv[1]), sys.argv[2:]
+    print(json.dumps([described(MODELS[name], n_classes) for name in names or MODELS]))

@@ -1,0 +1,103 @@
+"""Training pictures are changed in known ways, and only as far as asked."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.model.augmentation import Target, augmented, masked, mixed, shifted
+from tasks.model.inputs import RawBatch
+from tasks.model.spec import TrainingSettings
+
+N_MELS, N_FRAMES = 8, 20
+
+
+@pytest.fixture
+def draw():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def pictures(draw):
+    return draw.integers(0, 256, (16, N_MELS, N_FRAMES), dtype=np.uint8)
+
+
+@pytest.fixture
+def batch(pictures, draw):
+    raw = RawBatch(pictures, draw.normal(size=(16, 15)).astype(np.float32))
+    return raw, Target(np.eye(4, dtype=np.float32)[np.arange(16) % 4], np.ones(16, np.float32))
+
+
+def test_nothing_asked_nothing_changed(batch, draw):
+    raw, target = augmented(*batch, TrainingSettings(), draw)
+    assert raw.spectrograms is batch[0].spectrograms
+    assert target is batch[1]
+
+
+def test_a_shift_rolls_along_time_by_no_more_than_asked(pictures, draw):
+    rolls = set()
+    for picture, moved in zip(pictures, shifted(pictures, 0.2, draw), strict=True):
+        by = [offset for offset in range(-10, 11) if (np.roll(picture, offset, axis=1) == moved).all()]
+        assert len(by) == 1
+        rolls.update(by)
+    assert len(rolls) > 3
+    assert max(map(abs, rolls)) <= 4
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_a_mask_hides_whole_lines_under_the_mean(pictures, axis, draw):
+    widest = 0.25
+    changed = masked(pictures, axis, widest, draw)
+    most = 2 * round(widest * pictures.shape[axis])
+    hidden_lines = []
+    for picture, seen in zip(pictures, changed, strict=True):
+        lines = np.flatnonzero((picture != seen).any(axis=2 - axis))
+        hidden = seen.take(lines, axis=axis - 1)
+        assert (hidden == int(picture.mean())).all()
+        assert len(lines) <= most
+        hidden_lines.append(len(lines))
+    assert max(hidden_lines) > 0
+
+
+def test_mixing_lays_pictures_features_and_targets_over_each_other_in_one_proportion(batch, draw):
+    before, wanted = batch
+    raw, target = mixed(before, wanted, 0.4, draw)
+    for at in range(16):
+        other, share = partner(before.features, at, raw.features[at])
+        for one, mixture, tolerance in (
+            (before.spectrograms, raw.spectrograms, 0.1),
+            (wanted.classes, target.classes, 1e-3),
+        ):
+            np.testing.assert_allclose(mixture[at], share * one[at] + (1 - share) * one[other], atol=tolerance)
+    np.testing.assert_allclose(target.classes.sum(axis=1), 1, atol=1e-6)
+    assert ((target.classes > 0) & (target.classes < 1)).any()
+
+
+def partner(features, at, seen):
+    """Which row was mixed with row `at`, and row `at`'s share: the one pair that explains what is seen."""
+    shares = [share_of(seen, features[at], other) for other in features]
+    errors = [
+        np.abs(seen - share * features[at] - (1 - share) * other).max()
+        for share, other in zip(shares, features, strict=True)
+    ]
+    return int(np.argmin(errors)), shares[int(np.argmin(errors))]
+
+
+def share_of(seen, one, other):
+    """The proportion of `one` that explains `seen` best; 1 where both are the same."""
+    difference = one - other
+    return 1.0 if not difference.any() else float((seen - other) @ difference / (difference @ difference))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_same_draw_gives_the_same_batch(seed):
+    pictures = np.arange(4 * N_MELS * N_FRAMES, dtype=np.uint8).reshape(4, N_MELS, N_FRAMES)
+    raw = RawBatch(pictures, np.zeros((4, 15), np.float32))
+    target = Target(np.eye(4, dtype=np.float32), np.ones(4, np.float32))
+    asked = TrainingSettings(shift=0.5, time_mask=0.2, mel_mask=0.2, mixup=0.3)
+    one, again = (augmented(raw, target, asked, np.random.default_rng(seed)) for _ in range(2))
+    np.testing.assert_array_equal(one[0].spectrograms, again[0].spectrograms)
+    np.testing.assert_array_equal(one[1].classes, again[1].classes)
+    assert 0 <= one[0].spectrograms.min() <= one[0].spectrograms.max() <= 255.001  # rounding

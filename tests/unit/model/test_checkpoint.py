@@ -1,0 +1,118 @@
+"""A training that was interrupted ends with the weights of one that was not."""
+
+from __future__ import annotations
+
+import io
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.model.checkpoint import Checkpoints, Progress, packed, unpacked
+from tasks.model.spec import TrainingSettings, TrainingSpec
+from tasks.model.training import train
+from tests.model_shards import examples, written
+
+
+class Killed(Exception):
+    """Stands for a process that is gone."""
+
+
+class Kept:
+    """A store of one checkpoint that kills the training when so many were saved."""
+
+    def __init__(self, dies_after):
+        self.data, self.left = None, dies_after
+
+    def save(self, data):
+        self.data, self.left = data, self.left - 1
+        if self.left == 0:
+            raise Killed
+
+    @property
+    def checkpoints(self):
+        return Checkpoints(lambda: self.data, self.save)
+
+
+SETTINGS = TrainingSettings(epochs=6, batch=8, seed=1)
+COSINE = replace(SETTINGS, schedule="cosine", hold_out=False, weight_decay=0.01, shift=0.3, time_mask=0.2, mixup=0.3)
+
+
+def spec_of(folder, name, settings):
+    valid = written(folder, examples(16, first=100), "valid") if settings.hold_out else ()
+    return TrainingSpec(name, ("a", "b"), written(folder, examples(40), "train"), valid, settings)
+
+
+def ended(spec, checkpoints=None, told=None):
+    def on_epoch(epoch, figures):
+        if told is not None:
+            told.append((epoch, figures))
+
+    return train(spec, on_epoch, time.perf_counter, *([checkpoints] if checkpoints else []))
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, COSINE], ids=["plateau", "cosine"])
+@pytest.mark.parametrize("name", ["cnn", "lstm"])
+def test_killed_twice_and_gone_on_with_it_is_the_same_training(name, settings, tmp_path):
+    spec = spec_of(tmp_path, name, settings)
+    undisturbed = ended(spec)
+    kept = Kept(2)
+    for _ in range(2):
+        with pytest.raises(Killed):
+            ended(spec, kept.checkpoints)
+        kept.left = 2
+    told = []
+    kept.left = 99
+    resumed = ended(spec, kept.checkpoints, told)
+    assert kept.left == 99 - 2  # of six epochs four were done before
+    assert resumed.history == undisturbed.history
+    assert resumed.best_epoch == undisturbed.best_epoch
+    assert [epoch for epoch, _ in told] == [1, 2, 3, 4, 5, 6]
+    for one, other in zip(resumed.model.get_weights(), undisturbed.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_killed_after_its_last_epoch_it_only_hands_over(tmp_path):
+    spec = spec_of(tmp_path, "mlp", replace(SETTINGS, epochs=2))
+    kept = Kept(2)
+    with pytest.raises(Killed):
+        ended(spec, kept.checkpoints)
+    again = ended(spec, kept.checkpoints)
+    assert len(again.history) == 2
+    for one, other in zip(again.model.get_weights(), ended(spec).model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+PROGRESS = Progress([{"epoch": 1.0, "loss": 0.5}], [np.arange(6.0).reshape(2, 3), np.array(7, np.int64)], [np.ones(3)])
+
+
+def test_it_comes_back_as_it_was():
+    again = unpacked(packed(PROGRESS))
+    assert again.history == PROGRESS.history
+    for name in ("variables", "best"):
+        for one, other in zip(getattr(again, name), getattr(PROGRESS, name), strict=True):
+            np.testing.assert_array_equal(one, other)
+            assert one.dtype == other.dtype
+
+
+@given(st.integers(0, 10_000))
+def test_cut_short_it_is_none(at):
+    whole = packed(PROGRESS)
+    assert unpacked(whole[: at % len(whole)]) is None
+
+
+def test_a_pickled_array_in_it_is_never_opened():
+    held = io.BytesIO()
+    np.savez(held, facts=np.array({"schema": "x"}, dtype=object))
+    assert unpacked(held.getvalue()) is None
+
+
+def test_a_broken_one_is_begun_again(tmp_path):
+    spec = spec_of(tmp_path, "mlp", replace(SETTINGS, epochs=2))
+    kept = Kept(99)
+    kept.data = b"PK not a checkpoint"
+    assert len(ended(spec, kept.checkpoints).history) == 2
+    assert kept.left == 97

@@ -1,0 +1,53 @@
+"""What there is to train, as the command line lists it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from orchestrator.models import lines, listed
+from tasks.failures import MachineFault
+from tasks.model.zoo import MODELS
+
+
+@pytest.fixture(scope="module")
+def models():
+    return listed(27, list(MODELS))
+
+
+def test_every_model_is_listed_in_the_order_of_the_zoo(models):
+    assert [model["name"] for model in models] == list(MODELS)
+    assert {model["name"]: model["sentence"] for model in models} == {name: m.sentence for name, m in MODELS.items()}
+
+
+def test_a_model_says_what_it_reads_and_how_many_weights_it_has(models):
+    by_name = {model["name"]: model for model in models}
+    assert by_name["cnn_mlp"]["inputs"] == {"spectrogram": [48, 128, 1], "features": [15]}
+    assert (by_name["cnn"]["parameters"], by_name["cnn"]["trainable_parameters"]) == (495_963, 495_483)
+    assert sum(layer["parameters"] for layer in by_name["cnn"]["layers"]) == 495_963
+    assert by_name["cnn"]["layers"][-1]["output"] == [27]
+
+
+def test_the_text_shows_layers_only_where_asked(models):
+    brief, whole = ("\n".join(lines(models, with_layers=shown)) for shown in (False, True))
+    assert "495,963 parameters, 495,483 trained" in brief
+    assert "cnn_conv_1" not in brief
+    assert "cnn_conv_1" in whole
+
+
+def test_the_command_prints_one_json_object():
+    program = "from orchestrator.cli import main; main()"
+    command = [sys.executable, "-c", program, "models", "mlp", "--classes", "5", "--json"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = json.loads(told.stdout)
+    assert found["classes"] == 5
+    assert [model["name"] for model in found["models"]] == ["mlp"]
+    assert found["models"][0]["layers"][-1]["output"] == [5]
+
+
+def test_keras_that_cannot_be_loaded_is_one_sentence():
+    with pytest.raises(MachineFault, match=r"cannot be listed: .*KeyError"):
+        listed(3, ["no such model"])
