@@ -303,23 +303,6 @@ def report(
 
 
 @app.command()
-def models(
-    model: Annotated[str, typer.Argument(metavar="[MODELS]", help="Only these, separated by commas.")] = "all",
-    classes: Annotated[int, typer.Option(help="Classes to tell apart.", min=2, max=1_000_000)] = 27,
-    layers: Annotated[bool, typer.Option("--layers", help="Show every layer.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """List what can be trained: inputs, parameters, layers, and what each model is for."""
-    from orchestrator.models import lines, listed  # noqa: PLC0415
-    from orchestrator.request import model_names  # noqa: PLC0415
-
-    found = listed(classes, model_names(model))
-    if as_json:
-        return print_json({"classes": classes, "models": found})
-    return print("\n".join(lines(found, with_layers=layers)))
-
-
-@app.command()
 @with_settings
 def demo(settings: Settings, as_json: AsJson = False) -> None:
     """Make a synthetic dataset of 27 invented species and take it through the whole way."""

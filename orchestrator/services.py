@@ -79,14 +79,20 @@ def doctor(
 
 
 @app.command()
-def models(as_json: AsJson = False) -> None:
-    """List the models."""
-    from tasks.model.zoo import MODELS  # noqa: PLC0415
+def models(
+    model: Annotated[str, typer.Argument(metavar="[MODELS]", help="Only these, separated by commas.")] = "all",
+    classes: Annotated[int, typer.Option(help="Classes to tell apart.", min=2, max=1_000_000)] = 27,
+    layers: Annotated[bool, typer.Option("--layers", help="Show every layer.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List what can be trained: inputs, parameters, layers, and what each model is for."""
+    from orchestrator.models import lines, listed  # noqa: PLC0415
+    from orchestrator.request import model_names  # noqa: PLC0415
 
+    found = listed(classes, model_names(model))
     if as_json:
-        named = [{"name": e.name, "inputs": list(e.inputs), "sentence": e.sentence} for e in MODELS.values()]
-        return print_json({"models": named})
-    return print("\n".join(f"{entry.name:<12} {entry.sentence}" for entry in MODELS.values()))
+        return print_json({"classes": classes, "models": found})
+    return print("\n".join(lines(found, with_layers=layers)))
 
 
 @database_app.command("upgrade")
