@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from db.session import Database
 from db.states import State
-from db.tables import IS_ITS_STRIP, Artifact, Item, Recording
+from db.tables import IS_ITS_STRIP, Artifact, Item, Recording, Run
 
 _RATE_BINS = 40
 _SHOWN_FROM_S = 120.0
@@ -50,7 +50,7 @@ def recordings_by_label(database: Database, run: int) -> dict[str, int]:
 
 
 def sides(database: Database, run: int) -> list[SideCount]:
-    """Groups, recordings and chunks of every part, in the order of folds and sides."""
+    """Groups, recordings and chunks (of the run's own pipeline) of every part, in the order of folds and sides."""
     query = (
         sa.select(
             Item.fold, Item.side, sa.func.count(sa.distinct(Item.group_name)),
@@ -58,12 +58,17 @@ def sides(database: Database, run: int) -> list[SideCount]:
         )
         .join(Recording, Recording.id == Item.recording_id)
         .outerjoin(Artifact, sa.and_(IS_ITS_STRIP, Item.copy == 0, Item.state == State.DONE))
-        .where(Item.run_id == run)
+        .where(Item.run_id == run, Item.pipeline_id == _own_pipeline(run))
         .group_by(Item.fold, Item.side)
         .order_by(Item.fold, Item.side)
     )  # fmt: skip
     with database.read() as connection:
         return [SideCount(*map(int, row)) for row in connection.execute(query)]
+
+
+def _own_pipeline(run: int) -> sa.ScalarSelect[int]:
+    """The first of a run's pipelines: another one's chunks are the same sounds again."""
+    return sa.select(Run.pipeline_id).where(Run.id == run).scalar_subquery()
 
 
 def work(database: Database, run: int) -> WorkCount:
@@ -102,7 +107,14 @@ def strips_of(database: Database, run: int, label: str, limit: int) -> list[tupl
         .select_from(Item)
         .join(Recording, Recording.id == Item.recording_id)
         .join(Artifact, IS_ITS_STRIP)
-        .where(Item.run_id == run, Item.state == State.DONE, Item.copy == 0, Item.span == 0, Recording.label == label)
+        .where(
+            Item.run_id == run,
+            Item.state == State.DONE,
+            Item.copy == 0,
+            Item.span == 0,
+            Recording.label == label,
+            Item.pipeline_id == _own_pipeline(run),
+        )
         .order_by(Item.order_key)
         .limit(limit)
     )

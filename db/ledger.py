@@ -56,6 +56,7 @@ class JobClaim:
     seed: int | None
     fold: int | None
     side: int | None
+    pipeline_id: int | None
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,17 @@ class Ledger:
         with self.database.write() as connection:
             if not self._claim(connection, Job, run, [job]):
                 return None
-            columns = (Job.id, Job.fence, Job.run_id, Job.kind, Job.model, Job.seed, Job.fold, Job.side)
+            columns = (
+                Job.id,
+                Job.fence,
+                Job.run_id,
+                Job.kind,
+                Job.model,
+                Job.seed,
+                Job.fold,
+                Job.side,
+                Job.pipeline_id,
+            )
             return JobClaim(*connection.execute(sa.select(*columns).where(Job.id == job)).one())
 
     def _claim(self, connection: Connection, table: Worked, run: int, ids: Sequence[int]) -> list[Locked]:

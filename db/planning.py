@@ -60,7 +60,7 @@ class ItemRow(NamedTuple):
 
 @dataclass(frozen=True)
 class JobRow:
-    """One job; `needs` are positions in the same list."""
+    """One job; `needs` are positions in the same list; pipeline_id None is the run's own."""
 
     kind: str
     model: str | None = None
@@ -69,6 +69,7 @@ class JobRow:
     side: int | None = None
     needs: tuple[int, ...] = ()
     even_failed: bool = False
+    pipeline_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -251,7 +252,7 @@ def activate_run(database: Database, run: int, jobs: Sequence[JobRow], **values:
 
 
 def _add_job(connection: Connection, run: int, job: JobRow) -> int:
-    values = {"kind": job.kind, "model": job.model, "seed": job.seed, "fold": job.fold, "side": job.side}
+    values = {name: getattr(job, name) for name in ("kind", "model", "seed", "fold", "side", "pipeline_id")}
     statement = sa.insert(Job).values(run_id=run, state=State.WAITING, result={}, **values).returning(Job.id)
     return int(connection.execute(statement).scalar_one())
 

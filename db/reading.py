@@ -17,7 +17,7 @@ PAGE = 2000
 
 @dataclass(frozen=True)
 class RunFacts:
-    """A run as it was planned."""
+    """A run as it was planned, and one of its pipelines: its own, unless another was asked for."""
 
     id: int
     state: str
@@ -61,15 +61,16 @@ class JobResult:
     result: dict[str, Any]
 
 
-def run_facts(database: Database, run: int) -> RunFacts | None:
-    """The run, or None where there is no such run."""
+def run_facts(database: Database, run: int, pipeline: int | None = None) -> RunFacts | None:
+    """The run, or None where there is no such run; pipeline: whose facts it holds, None for the run's own."""
+    of_pipeline = Run.pipeline_id if pipeline is None else sa.literal(pipeline)
     query = (
         sa.select(
-            Run.id, Run.state, Dataset.root, Dataset.layout, Run.pipeline_id, Pipeline.digest, Pipeline.parameters,
+            Run.id, Run.state, Dataset.root, Dataset.layout, Pipeline.id, Pipeline.digest, Pipeline.parameters,
             Run.labels, Run.options, Run.split, Run.facts, Run.created_at, Run.finished_at,
         )
         .join(Dataset, Dataset.id == Run.dataset_id)
-        .join(Pipeline, Pipeline.id == Run.pipeline_id)
+        .join(Pipeline, Pipeline.id == of_pipeline)
         .where(Run.id == run)
     )  # fmt: skip
     with database.read() as connection:
@@ -80,11 +81,30 @@ def run_facts(database: Database, run: int) -> RunFacts | None:
     return RunFacts(**{**values, "labels": tuple(values["labels"])})
 
 
-def strips(database: Database, run: int, fold: int, side: int) -> Iterator[StripRow]:
-    """The strips of one part of the run, in the order drawn from the split's digest; a page at a time."""
+def presets(database: Database, run: int) -> dict[str, dict[str, Any]]:
+    """The parameters of every pipeline of the run, by name, its own first; names that two have get a number."""
+    of_jobs = sa.select(Job.pipeline_id).where(Job.run_id == run, Job.pipeline_id.is_not(None))
+    own = sa.select(Run.pipeline_id).where(Run.id == run).scalar_subquery()
+    query = (
+        sa.select(Pipeline.name, Pipeline.parameters)
+        .where(sa.or_(Pipeline.id == own, Pipeline.id.in_(of_jobs)))
+        .order_by(Pipeline.id != own, Pipeline.id)
+    )
+    found: dict[str, dict[str, Any]] = {}
+    with database.read() as connection:
+        for name, parameters in connection.execute(query):
+            found[f"{name} ({len(found) + 1})" if name in found else name] = parameters
+    return found
+
+
+def strips(database: Database, run: int, pipeline: int, part: tuple[int, int]) -> Iterator[StripRow]:
+    """The strips of one pipeline and one part (fold, side) of the run, a page at a time.
+
+    They come in the order drawn from the split's digest.
+    """
     after = (-(2**63), 0)
     while True:
-        page = _strip_page(database, (run, fold, side), after)
+        page = _strip_page(database, (run, pipeline, *part), after)
         yield from (row for _, row in page)
         if len(page) < PAGE:
             return
@@ -92,7 +112,7 @@ def strips(database: Database, run: int, fold: int, side: int) -> Iterator[Strip
 
 
 def _strip_page(
-    database: Database, part: tuple[int, int, int], after: tuple[int, int]
+    database: Database, part: tuple[int, int, int, int], after: tuple[int, int]
 ) -> list[tuple[tuple[int, int], StripRow]]:
     query = (
         sa.select(
@@ -102,7 +122,8 @@ def _strip_page(
         .join(Recording, Recording.id == Item.recording_id)
         .join(Artifact, IS_ITS_STRIP)
         .where(
-            Item.run_id == part[0], Item.fold == part[1], Item.side == part[2], Item.state == State.DONE,
+            Item.run_id == part[0], Item.pipeline_id == part[1], Item.fold == part[2], Item.side == part[3],
+            Item.state == State.DONE,
             sa.tuple_(Item.order_key, Item.id) > after,
         )
         .order_by(Item.order_key, Item.id)

@@ -24,6 +24,7 @@ class JobStatus:
     seed: int | None
     fold: int | None
     side: int | None
+    pipeline_id: int | None
     state: str
     device: str | None
     reason: str | None
@@ -146,8 +147,8 @@ def jobs(database: Database, run: int) -> list[JobStatus]:
     """The run's jobs, in the order they were planned."""
     epoch = sa.select(sa.func.coalesce(sa.func.max(Metric.epoch), 0)).where(Metric.job_id == Job.id).scalar_subquery()
     columns = (
-        Job.id, Job.kind, Job.model, Job.seed, Job.fold, Job.side, Job.state, Job.device, Job.reason, Job.worker,
-        Job.attempts, Job.started_at, Job.finished_at, Job.result, epoch,
+        Job.id, Job.kind, Job.model, Job.seed, Job.fold, Job.side, Job.pipeline_id, Job.state, Job.device, Job.reason,
+        Job.worker, Job.attempts, Job.started_at, Job.finished_at, Job.result, epoch,
     )  # fmt: skip
     with database.read() as connection:
         return [

@@ -196,6 +196,8 @@ class Job(Work, Table):
     seed: Mapped[int | None] = mapped_column(sa.Integer)
     fold: Mapped[int | None] = mapped_column(sa.Integer)
     side: Mapped[int | None] = mapped_column(sa.SmallInteger)
+    pipeline_id: Mapped[int | None] = mapped_column(_Id, _refers("pipeline.id"))
+    """Whose strips it packs or learns from; None: the run's own."""
     device: Mapped[str | None] = mapped_column(sa.Text)
     result: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """Keys in the store and figures; what the jobs that need this one read."""

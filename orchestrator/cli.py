@@ -73,7 +73,7 @@ def _shown(error: BaseException) -> int:
 
 
 def _requested(
-    models: str, preset: str, folds: int | None, seeds: tuple[int, int], split_seed: int, epochs: int | None,
+    models: str, preset: str | None, folds: int | None, seeds: tuple[int, int], split_seed: int, epochs: int | None,
     until: str, *, trust_csv: bool = False,
 ) -> Request:  # fmt: skip
     from orchestrator.plan import Request  # noqa: PLC0415
@@ -99,7 +99,7 @@ def _finish(session: Session, run: int, *, as_json: bool) -> NoReturn:
 @app.command()
 @with_settings
 def run(
-    settings: Settings, path: DataPath, models: Models = "cnn", preset: Preset = "birdclef2021", folds: Folds = None,
+    settings: Settings, path: DataPath, models: Models = "cnn", preset: Preset = None, folds: Folds = None,
     seeds: Seeds = 1, seed: Seed = 0, split_seed: SplitSeed = 0, epochs: Epochs = None, until: Until = "all",
     trust_csv: TrustCsv = False, dry_run: DryRun = False, as_json: AsJson = False, flower: Flower = False,
     flower_port: FlowerPort = 5555,
@@ -161,7 +161,7 @@ def _carry_out(
 @app.command()
 @with_settings
 def submit(
-    settings: Settings, path: DataPath, models: Models = "cnn", preset: Preset = "birdclef2021", folds: Folds = None,
+    settings: Settings, path: DataPath, models: Models = "cnn", preset: Preset = None, folds: Folds = None,
     seeds: Seeds = 1, seed: Seed = 0, split_seed: SplitSeed = 0, epochs: Epochs = None, until: Until = "all",
     trust_csv: TrustCsv = False, dry_run: DryRun = False, as_json: AsJson = False,
     watch: Annotated[bool, typer.Option("--watch", help="Follow the run.")] = False,
@@ -312,7 +312,7 @@ def demo(settings: Settings, as_json: AsJson = False) -> None:
     say("making recordings of invented birds …")
     made = make_dataset(settings.home / "demo")
     say(f"{made.n_recordings} recordings of {made.n_species} invented species in {made.root}")
-    wanted = _requested("cnn", "birdclef2021", None, (0, 1), 0, None, "all")
+    wanted = _requested("cnn", None, None, (0, 1), 0, None, "all")
     _carry_out(session, lambda: _submitted(session, made.root, wanted), as_json=as_json, tables=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 
@@ -33,8 +33,8 @@ Lookup = Callable[[list[str]], dict[str, Known]]
 class Gathered:
     """What was found: counts for people, and what a split needs of each recording, and no more."""
 
+    roll: Roll
     summary: Summary = field(default_factory=Summary)
-    roll: Roll = field(default_factory=Roll)
 
 
 @dataclass(frozen=True)
@@ -48,20 +48,24 @@ class Sink:
     set_aside: Callable[[list[BadRow]], object]
 
 
-def gather(layout: Layout, preset: Preset, found: Iterator[Recording | BadRow], sink: Sink, tell: Progress) -> Gathered:
+def gather(
+    layout: Layout, presets: Sequence[Preset], found: Iterator[Recording | BadRow], sink: Sink, tell: Progress
+) -> Gathered:
     """Every row of the layout, read once; `tell` hears the number of rows read, again and again.
+
+    presets: each cuts a recording into spans in its own way.
 
     Raises Impossible when none is usable.
     """
-    gathered = Gathered()
+    gathered = Gathered(Roll(len(presets)))
     told = _telling(found, tell)
     while batch := list(islice(told, planning.BATCH)):
         for entry in batch:
             gathered.summary.add(entry)
         good = [entry for entry in batch if isinstance(entry, Recording)]
         for entry, row_id in zip(good, sink.keep(good), strict=True):
-            spans = n_spans(entry.n_frames, entry.rate_hz, entry.size_bytes, preset)
-            gathered.roll.add(entry, row_id, spans)
+            cuts = [n_spans(entry.n_frames, entry.rate_hz, entry.size_bytes, preset) for preset in presets]
+            gathered.roll.add(entry, row_id, cuts)
         sink.set_aside([entry for entry in batch if isinstance(entry, BadRow)])
     if not len(gathered.roll):
         raise Impossible(f"no usable recording in {layout.root}: {_why_empty(gathered)}")

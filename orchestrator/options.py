@@ -17,7 +17,9 @@ RunId = Annotated[int, typer.Argument(metavar="RUN", help="Number of the run, as
 DataPath = Annotated[Path, typer.Argument(metavar="PATH", help="Folder of recordings, or a csv that names them.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
 Models = Annotated[str, typer.Option(help="Models to train, separated by commas; `orchestrator models` lists them.")]
-Preset = Annotated[str, typer.Option(help="Preprocessing preset: a name, or a TOML file.")]
+Preset = Annotated[
+    str | None, typer.Option(help="Preprocessing preset for all models: a name, or a TOML file.  [each model's own]")
+]
 Folds = Annotated[int | None, typer.Option(help="Cross-validate over so many folds.", min=2, max=1000)]
 Seeds = Annotated[int, typer.Option(help="Train every model with so many seeds.", min=1, max=1000)]
 Seed = Annotated[int, typer.Option(help="First seed of the training.", min=0, max=2**31)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ class Request:
     n_folds: int | None = None
     split_seed: int = 0
     until: str = "all"
-    preset: str = "birdclef2021"
+    preset: str | None = None
     training: dict[str, Any] = field(default_factory=dict)
     trust_csv: bool = False
 
@@ -67,7 +67,7 @@ class PlannedItem(NamedTuple):
 
 @dataclass(frozen=True)
 class PlannedJob:
-    """One job; `needs` are positions in the list of jobs."""
+    """One job; `needs` are positions in the list of jobs, `preset` is one among the presets of the run."""
 
     kind: str
     model: str | None = None
@@ -76,6 +76,7 @@ class PlannedJob:
     side: int | None = None
     needs: tuple[int, ...] = ()
     even_failed: bool = False
+    preset: int = 0
 
 
 def split_digest(method: str, seed: int, placed: Iterable[Placed]) -> str:
@@ -106,37 +107,36 @@ def _order_key(split: str, recording: Placed, span: int, copy: int) -> int:
     return int.from_bytes(hashlib.sha256(named).digest()[:8], "big", signed=True)
 
 
-def jobs(request: Request, parts: Iterable[tuple[int, int]]) -> list[PlannedJob]:
+def jobs(request: Request, parts: Iterable[tuple[int, int]], presets: Mapping[str, int]) -> list[PlannedJob]:
     """The jobs of a run, each after those it needs.
 
-    parts: the (fold, side) pairs that hold recordings. Every part is packed once; each fold's training takes the
-    parts of the other folds, its judging its own.
+    parts: the (fold, side) pairs that hold recordings. For every preset every part is packed once; each fold's
+    training takes the parts of the other folds, its judging its own.
+    presets: model -> number of its preset.
     """
     if request.until == "preprocess":
         return []
     ordered = sorted(set(parts))
-    planned = [PlannedJob("pack", fold=fold, side=side) for fold, side in ordered]
+    numbers = sorted(set(presets.values()))
+    planned = [PlannedJob("pack", fold=fold, side=side, preset=preset) for preset in numbers for fold, side in ordered]
     if request.until == "pack":
         return planned
+    first = {preset: at * len(ordered) for at, preset in enumerate(numbers)}
     for fold in sorted({fold for fold, _ in ordered}):
         for model in request.models:
+            preset = presets[model]
+            seen, unseen = ([first[preset] + at for at in places] for places in _sides_of(ordered, fold))
             for seed in request.seeds:
-                planned.append(PlannedJob("train", model, seed, fold, needs=_seen_in_training(ordered, fold)))
+                planned.append(PlannedJob("train", model, seed, fold, needs=tuple(seen), preset=preset))
                 if request.until == "all":
-                    needs = (len(planned) - 1, *_unseen(ordered, fold))
-                    planned.append(PlannedJob("evaluate", model, seed, fold, needs=needs))
+                    needs = (len(planned) - 1, *unseen)
+                    planned.append(PlannedJob("evaluate", model, seed, fold, needs=needs, preset=preset))
     if request.until == "all":
         planned.append(PlannedJob("render", needs=tuple(range(len(planned))), even_failed=True))
     return planned
 
 
-def _seen_in_training(parts: Sequence[tuple[int, int]], fold: int) -> tuple[int, ...]:
-    if fold == HOLDOUT:
-        return tuple(at for at, (_, side) in enumerate(parts) if side != TEST)
-    return tuple(at for at, (other, _) in enumerate(parts) if other != fold)
-
-
-def _unseen(parts: Sequence[tuple[int, int]], fold: int) -> tuple[int, ...]:
-    if fold == HOLDOUT:
-        return tuple(at for at, (_, side) in enumerate(parts) if side == TEST)
-    return tuple(at for at, (other, _) in enumerate(parts) if other == fold)
+def _sides_of(parts: Sequence[tuple[int, int]], fold: int) -> tuple[list[int], list[int]]:
+    """The places of the parts that this fold's training may see, and of those its judging is done on."""
+    is_unseen = [side == TEST if fold == HOLDOUT else other == fold for other, side in parts]
+    return [at for at, is_it in enumerate(is_unseen) if not is_it], [at for at, is_it in enumerate(is_unseen) if is_it]

@@ -21,7 +21,7 @@ from orchestrator.gather import (
     side_counts,
     taken_on_trust,
 )
-from tasks.audio.preset import load_preset
+from orchestrator.request import wanted_presets
 from tasks.dataset.layouts import BadRow, Layout, open_layout
 from tasks.dataset.split import Assignment
 
@@ -41,12 +41,12 @@ def preview(database: Database | None, path: Path, request: plan.Request, on_pro
 
     Raises LayoutError, PresetError, SplitError or another Impossible, with the sentence to show.
     """
-    layout, preset = open_layout(path, is_trusted=request.trust_csv), load_preset(request.preset)
+    layout, wanted = open_layout(path, is_trusted=request.trust_csv), wanted_presets(request)
     dataset = planning.find_dataset(database, str(layout.root)) if database else None
     lookup = lookup_in(database, dataset) if database and dataset else know_nothing
     bad: list[BadRow] = []
     rows = (taken_on_trust if request.trust_csv else looked_at)(layout, lookup)
-    found = gather(layout, preset, rows, Sink(lambda good: [0] * len(good), bad.extend), on_progress)
+    found = gather(layout, wanted.presets, rows, Sink(lambda good: [0] * len(good), bad.extend), on_progress)
     split, _ = assignment_or_none(request, found.roll)
     return Preview(tuple(_lines(layout, found, bad, split)), _values(layout, found, bad, split))
 
@@ -56,12 +56,16 @@ def _lines(layout: Layout, found: Gathered, bad: list[BadRow], split: Assignment
         f"{layout.name} at {layout.root}",
         *layout.notes,
         *found.summary.lines(),
-        f"{sum(found.roll.n_spans):,} spans to preprocess",
+        f"{_n_spans(found):,} spans to preprocess",
         f"split: {split.method}",
         *(f"  {name}: {n:,} recordings" for name, n in side_counts(split).items()),
         *split.notes,
         *(f"line {row.line}: {row.uri}: {row.reason}" for row in bad[:_SHOWN_BAD_ROWS]),
     ]
+
+
+def _n_spans(found: Gathered) -> int:
+    return sum(map(sum, found.roll.n_spans))
 
 
 def _values(layout: Layout, found: Gathered, bad: list[BadRow], split: Assignment) -> dict[str, Any]:
@@ -70,7 +74,7 @@ def _values(layout: Layout, found: Gathered, bad: list[BadRow], split: Assignmen
         "layout": layout.name,
         "root": str(layout.root),
         **found.summary.as_dict(),
-        "spans": sum(found.roll.n_spans),
+        "spans": _n_spans(found),
         "split": sides,
         "bad_rows": [row._asdict() for row in bad],
     }

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from db.states import Stage
+from orchestrator.plan import Request
+from tasks.audio.preset import Preset, load_preset
 from tasks.failures import ChorusError
 from tasks.model.zoo import MODELS, entry
 
@@ -30,3 +34,22 @@ def last_stage(text: str) -> str:
     if text not in list(Stage):
         raise UsageError(f"--until {text!r} is not one of {', '.join(Stage)}")
     return text
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The presets of a run, each once, and for each model of the request the place of its own."""
+
+    presets: tuple[Preset, ...]
+    of_model: dict[str, int]
+
+
+def wanted_presets(request: Request) -> Wanted:
+    """The preset asked for, for all models, or the one that each model names. Raises PresetError."""
+    found: dict[str, Preset] = {}
+    places = {}
+    for model in request.models:
+        preset = load_preset(request.preset or entry(model).preset)
+        found.setdefault(preset.digest, preset)
+        places[model] = list(found).index(preset.digest)
+    return Wanted(tuple(found.values()), places)

@@ -23,7 +23,7 @@ from orchestrator.gather import (
     side_counts,
     taken_on_trust,
 )
-from tasks.audio.preset import Preset, load_preset
+from orchestrator.request import Wanted, wanted_presets
 from tasks.dataset.groups import Coded
 from tasks.dataset.layouts import BadRow, Layout, open_layout
 from tasks.dataset.manifest import Recording
@@ -51,14 +51,14 @@ def submit(database: Database, path: Path, request: plan.Request, on_progress: P
 
     Raises LayoutError, PresetError, SplitError or another Impossible, with the sentence to show.
     """
-    layout, preset = open_layout(path, is_trusted=request.trust_csv), load_preset(request.preset)
+    layout, wanted = open_layout(path, is_trusted=request.trust_csv), wanted_presets(request)
     dataset = planning.keep_dataset(database, str(layout.root), layout.name)
-    pipeline = planning.keep_pipeline(database, preset.digest, preset.name, preset.as_dict())
-    run = planning.begin_run(database, dataset, pipeline, {**request.as_dict(), "path": str(path.absolute())})
+    pipelines = [planning.keep_pipeline(database, one.digest, one.name, one.as_dict()) for one in wanted.presets]
+    run = planning.begin_run(database, dataset, pipelines[0], {**request.as_dict(), "path": str(path.absolute())})
     try:
         rows = (taken_on_trust if request.trust_csv else looked_at)(layout, lookup_in(database, dataset))
-        found = gather(layout, preset, rows, _into_ledger(database, run, dataset), on_progress)
-        return _write(database, (run, pipeline), layout, preset, request, found)
+        found = gather(layout, wanted.presets, rows, _into_ledger(database, run, dataset), on_progress)
+        return _write(database, run, _Cuts(wanted, pipelines), layout, request, found)
     except BaseException:
         planning.discard_run(database, run)
         raise
@@ -71,32 +71,49 @@ def _into_ledger(database: Database, run: int, dataset: int) -> Sink:
     )
 
 
+@dataclass(frozen=True)
+class _Cuts:
+    """The ways in which the run's recordings are cut: presets and, in their order, the ledger's pipelines."""
+
+    wanted: Wanted
+    pipelines: list[int]
+
+
 def _write(
-    database: Database, ids: tuple[int, int], layout: Layout, preset: Preset, request: plan.Request, found: Gathered
+    database: Database, run: int, cuts: _Cuts, layout: Layout, request: plan.Request, found: Gathered
 ) -> Planned:
-    run, pipeline = ids
     roll = found.roll
     assignment, groups = assignment_or_none(request, roll)
     split = plan.split_digest(assignment.method, request.split_seed, _placed(roll, groups, assignment))
-    items = plan.items(_placed(roll, groups, assignment), split, preset.augment.copies, preset.decode.span_s)
-    n_items = planning.add_items(database, run, pipeline, map(planning.ItemRow._make, items))
+    n_items = 0
+    for at, (preset, pipeline) in enumerate(zip(cuts.wanted.presets, cuts.pipelines, strict=True)):
+        placed = _placed(roll, groups, assignment, at)
+        items = plan.items(placed, split, preset.augment.copies, preset.decode.span_s)
+        n_items += planning.add_items(database, run, pipeline, map(planning.ItemRow._make, items))
     parts = set(zip(assignment.fold.tolist(), assignment.side.tolist(), strict=True))
+    jobs = plan.jobs(request, parts, cuts.wanted.of_model)
     planning.activate_run(
-        database, run, [planning.JobRow(**asdict(job)) for job in plan.jobs(request, parts)],
+        database, run, [_job_row(job, cuts.pipelines) for job in jobs],
         labels=sorted(roll.labels.names),
         split=_split_facts(split, request, assignment, len(groups.names)),
-        facts=_facts(layout, preset, found, n_items),
+        facts=_facts(layout, found, n_items),
     )  # fmt: skip
     lines = (f"{layout.name} at {layout.root}", *layout.notes, *found.summary.lines(), f"split: {assignment.method}",
              *assignment.notes)  # fmt: skip
     return Planned(run, len(roll), n_items, lines)
 
 
-def _placed(roll: Roll, groups: Coded, assignment: Assignment) -> Iterator[plan.Placed]:
+def _job_row(job: plan.PlannedJob, pipelines: list[int]) -> planning.JobRow:
+    values = asdict(job)
+    pipeline = pipelines[values.pop("preset")]
+    return planning.JobRow(**values, pipeline_id=pipeline)
+
+
+def _placed(roll: Roll, groups: Coded, assignment: Assignment, preset: int = 0) -> Iterator[plan.Placed]:
     labels = roll.labels
     columns = (labels.codes, groups.codes, assignment.fold, assignment.side)
     numbers = zip(*(column.data for column in columns), strict=True)  # their buffers give plain ints, one at a time
-    facts = zip(roll.ids, roll.identities_as_text(), roll.orders, roll.n_spans, roll.durations_s, strict=True)
+    facts = zip(roll.ids, roll.identities_as_text(), roll.orders, roll.n_spans[preset], roll.durations_s, strict=True)
     for (row_id, identity, order, n_spans, duration_s), (label, group, fold, side) in zip(facts, numbers, strict=True):
         names = labels.names[label], groups.names[group]
         yield plan.Placed(row_id, identity, order, *names, fold, side, n_spans, duration_s)
@@ -122,9 +139,9 @@ def _split_facts(digest: str, request: plan.Request, assignment: Assignment, n_g
     }  # fmt: skip
 
 
-def _facts(layout: Layout, preset: Preset, found: Gathered, n_items: int) -> dict[str, Any]:
+def _facts(layout: Layout, found: Gathered, n_items: int) -> dict[str, Any]:
     return {
-        "recordings": len(found.roll), "items": n_items, "chunks_a_span": preset.chunks_per_span,
+        "recordings": len(found.roll), "items": n_items,
         "summary": found.summary.as_dict(), "layout_notes": list(layout.notes), "versions": versions(),
     }  # fmt: skip
 

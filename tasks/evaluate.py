@@ -34,7 +34,7 @@ def evaluation_in_store(work: Work) -> dict[str, Any]:
     from tasks.model.machine import device  # noqa: PLC0415
     from tasks.model.prediction import predictions  # noqa: PLC0415
 
-    run = run_facts(work.database, work.claim.run)
+    run = run_facts(work.database, work.claim.run, work.claim.pipeline_id)
     assert run is not None  # noqa: S101  # a job's row refers to its run's
     needed = needed_results(work.database, work.claim.id)
     trained = next(job for job in needed if job.kind == Kind.TRAIN)

@@ -12,6 +12,7 @@ from celery import shared_task
 
 from db.reading import RunFacts, StripRow, run_facts, strips
 from db.store import Store
+from tasks.audio.preset import Preset
 from tasks.audio.strip import Strip, decode_strip
 from tasks.dataset.shard import Example, shards
 from tasks.failures import MachineFault
@@ -37,17 +38,18 @@ def shards_in_store(work: Work) -> dict[str, Any]:
     The index: `key`, `shards` (keys in the store) and their `sha256`, `n_examples`, `label_counts` (by the numbers
     of the run's labels).
     """
-    run = run_facts(work.database, work.claim.run)
+    run = run_facts(work.database, work.claim.run, work.claim.pipeline_id)
     assert run is not None  # noqa: S101  # a job's row refers to its run's
     fold, side = work.claim.fold, work.claim.side
     assert fold is not None and side is not None  # noqa: S101  # a pack job always names its part
-    key = f"shards/{_part_digest(run, strips(work.database, run.id, fold, side))}"
+    part = (work.database, run.id, run.pipeline_id, (fold, side))
+    key = f"shards/{_part_digest(run, strips(*part))}"
     index_key = f"{key}/index.json"
     if index_key in work.store:
         index: dict[str, Any] = json.loads(work.store.get(index_key))
         if _is_whole(work.store, index):
             return index
-    examples = _examples(work, run, strips(work.database, run.id, fold, side))
+    examples = _examples(work, run, strips(*part))
     return _write(work.store, key, run, examples)
 
 
@@ -87,18 +89,15 @@ def _is_whole(store: Store, index: dict[str, Any]) -> bool:
 
 def _examples(work: Work, run: RunFacts, rows: Iterable[StripRow]) -> Iterator[Example]:
     number = {label: at for at, label in enumerate(run.labels)}
+    chunks_per_span = Preset.from_dict(run.preset).chunks_per_span
     for row in rows:
         work.require_claim()
         strip = _strip(work.store, run, row)
         for chunk, (spectrogram, features) in enumerate(zip(strip.spectrograms, strip.features, strict=True)):
             yield Example(
                 spectrogram, features, number[row.label], row.recording, row.digest, row.group,
-                chunk=_first_chunk(run, row.span) + chunk, copy=row.copy,
+                chunk=row.span * chunks_per_span + chunk, copy=row.copy,
             )  # fmt: skip
-
-
-def _first_chunk(run: RunFacts, span: int) -> int:
-    return span * int(run.facts["chunks_a_span"])
 
 
 def _strip(store: Store, run: RunFacts, row: StripRow) -> Strip:

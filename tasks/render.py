@@ -15,7 +15,7 @@ from celery import shared_task
 
 from db import figures, status
 from db.reading import RunFacts as PlannedRun
-from db.reading import run_facts
+from db.reading import presets, run_facts
 from db.session import Database
 from db.states import Kind, State
 from db.status import JobStatus
@@ -98,7 +98,7 @@ def _run(database: Database, planned: PlannedRun, jobs: list[JobStatus]) -> RunF
         submitted=_date(planned.created_at),
         finished=_date(ended_at),
         duration_s=ended_at - planned.created_at if ended_at else None,
-        presets={planned.preset["name"]: _flat(planned.preset)},
+        presets={name: _flat(values) for name, values in presets(database, planned.id).items()},
         versions=planned.facts["versions"],
         counts=made,
         stage_s=dict(seconds),
@@ -113,7 +113,7 @@ def command(dataset: str, options: Mapping[str, Any]) -> str:
     options: those of the run, as the ledger keeps them; seeds follow one another.
     """
     given = (
-        ("--preset", options["preset"], "birdclef2021"),
+        ("--preset", options["preset"], None),
         ("--folds", options["n_folds"], None),
         ("--seeds", len(options["seeds"]), 1),
         ("--seed", options["seeds"][0], 0),
@@ -162,7 +162,8 @@ def _dataset(database: Database, planned: PlannedRun, jobs: list[JobStatus]) -> 
 def _chunks_by_label(planned: PlannedRun, jobs: list[JobStatus]) -> dict[str, Counter[str]]:
     counts: dict[str, Counter[str]] = {label: Counter() for label in planned.labels}
     for job in jobs:
-        if job.kind == Kind.PACK and job.state == State.DONE:
+        is_own = job.pipeline_id in (None, planned.pipeline_id)
+        if is_own and job.kind == Kind.PACK and job.state == State.DONE:
             for number, n in job.result["label_counts"].items():
                 counts[planned.labels[int(number)]][_part(job.fold, job.side)] += n
     return counts

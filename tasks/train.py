@@ -41,7 +41,7 @@ def model_in_store(work: Work) -> dict[str, Any]:
     from tasks.model.bundle import write_bundle  # noqa: PLC0415  # TensorFlow, which a worker's parent never loads
     from tasks.model.training import train as trained  # noqa: PLC0415
 
-    run = run_facts(work.database, work.claim.run)
+    run = run_facts(work.database, work.claim.run, work.claim.pipeline_id)
     assert run is not None  # noqa: S101  # a job's row refers to its run's
     packs = needed_results(work.database, work.claim.id)
     spec = _spec(work, run, packs)

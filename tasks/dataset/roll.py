@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -19,13 +19,13 @@ class Roll:
     """Recordings in the order of their rows; the columns grow by one entry with each `add`.
 
     ids: the ledger's.  orders: 64 bits that follow from the recording's bytes and URI, to draw an order from.
-    n_spans: >= 1.  durations_s: 0 where the length is not known.
+    n_spans: a column for each preset, >= 1.  durations_s: 0 where the length is not known.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, n_presets: int = 1) -> None:
         self.ids = array("q")
         self.orders = array("Q")
-        self.n_spans = array("i")
+        self.n_spans = tuple(array("i") for _ in range(n_presets))
         self.durations_s = array("f")
         self._identities = bytearray()
         self._folds, self._sides = array("h"), array("b")
@@ -34,14 +34,15 @@ class Roll:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def add(self, recording: Recording, row_id: int, n_spans: int) -> None:
-        """Notes a recording as the ledger's row of that id."""
+    def add(self, recording: Recording, row_id: int, n_spans: Sequence[int]) -> None:
+        """Notes a recording as the ledger's row of that id; n_spans: one for each preset."""
         row = recording.row
         identity = identity_of(recording)
         named = hashlib.blake2b(row.uri.encode(), digest_size=8, key=identity).digest()
         self.ids.append(row_id)
         self.orders.append(int.from_bytes(named, "big"))
-        self.n_spans.append(n_spans)
+        for column, n in zip(self.n_spans, n_spans, strict=True):
+            column.append(n)
         self.durations_s.append(recording.n_frames / recording.rate_hz if recording.rate_hz else 0.0)
         self._identities += identity
         self._folds.append(-1 if row.fold is None else row.fold)

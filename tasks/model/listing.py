@@ -24,6 +24,7 @@ def described(entry: ModelEntry, n_classes: int) -> dict[str, Any]:
     return {
         "name": entry.name,
         "sentence": entry.sentence,
+        "preset": entry.preset,
         "inputs": {name: list(INPUTS[name].shape(shapes)) for name in entry.inputs},
         "parameters": model.count_params(),
         "trainable_parameters": sum(math.prod(weight.shape) for weight in model.trainable_weights),

@@ -32,7 +32,7 @@ class Predicted:
 
 
 def predictions(bundle: Bundle, shards: Sequence[Path], batch_size: int = 256) -> Iterator[Predicted]:
-    """For every example, in the order of the shards; one shard is in memory at a time.
+    """For every example that is no augmented copy, in the order of the shards; one shard is in memory at a time.
 
     Raises Impossible, before the first prediction, where a shard was made by another pipeline than the network's;
     ShardError where one cannot be read.
@@ -40,8 +40,9 @@ def predictions(bundle: Bundle, shards: Sequence[Path], batch_size: int = 256) -
     _require_pipeline(bundle, shards)
     for path in shards:
         shard = read_shard(path)
-        for start in range(0, len(shard.labels), batch_size):
-            yield _predicted(bundle, shard, slice(start, start + batch_size))
+        originals = np.flatnonzero(shard.copies == 0)
+        for start in range(0, len(originals), batch_size):
+            yield _predicted(bundle, shard, originals[start : start + batch_size])
 
 
 def _require_pipeline(bundle: Bundle, shards: Sequence[Path]) -> None:
@@ -53,14 +54,14 @@ def _require_pipeline(bundle: Bundle, shards: Sequence[Path]) -> None:
             )
 
 
-def _predicted(bundle: Bundle, shard: Shard, rows: slice) -> Predicted:
+def _predicted(bundle: Bundle, shard: Shard, rows: NDArray[np.int64]) -> Predicted:
     raw = RawBatch(shard.spectrograms[rows], shard.features[rows])
     inputs = as_keras_takes(prepared(raw, bundle.inputs, bundle.facts.scaling))
     return Predicted(
         probabilities=bundle.model.predict_on_batch(inputs),
         truth=shard.labels[rows].astype(np.int64),
-        recordings=shard.recordings[rows],
-        groups=shard.groups[rows],
-        digests=shard.digests[rows],
+        recordings=[shard.recordings[row] for row in rows],
+        groups=[shard.groups[row] for row in rows],
+        digests=[shard.digests[row] for row in rows],
         chunks=shard.chunks[rows].astype(np.int64),
     )

@@ -25,6 +25,7 @@ class ModelEntry:
 
     inputs: names from `tasks.model.inputs.INPUTS`.
     build: (input shapes, number of classes) to an uncompiled keras.Model whose inputs bear those names.
+    preset: the preprocessing it is meant for; `--preset` sets one for all.
     training: the settings it is trained with where they are not the defaults of `TrainingSettings`.
     """
 
@@ -33,6 +34,7 @@ class ModelEntry:
     inputs: tuple[str, ...]
     build: Builder
     training: Mapping[str, Any] = field(default_factory=dict)
+    preset: str = "birdclef2021"
 
 
 def built_in(module: str, function: str = "build") -> Builder:
@@ -80,6 +82,7 @@ _ENTRIES = (
             "mel_mask": 0.15,
             "mixup": 0.3,
         },
+        "broadband",
     ),
     ModelEntry(
         "cnn_mlp",

@@ -13,13 +13,14 @@ import pytest
 from db import status
 from db.schema import upgrade
 from db.session import Database
-from db.states import RunState, State
+from db.states import Kind, RunState, State
 from orchestrator import plan
 from orchestrator.dispatch import Sender
 from orchestrator.doctor import findings
 from orchestrator.run import retried
 from orchestrator.session import Session
 from orchestrator.watch import Snapshot, summary
+from tasks.model.bundle import read_bundle
 from tests.integration.way import QUICK, Way, carried_out, dataset, files, home
 
 pytestmark = pytest.mark.integration
@@ -128,6 +129,26 @@ def test_postgresql_and_a_redis_by_its_url_leave_the_same(
     database.close()
     with home(tmp_path, database_url=postgres_url, broker_url=redis_url) as session:
         _assert_same(session, carried_out(session, tones), undisturbed)
+
+
+def test_models_that_want_different_presets_share_one_run_and_one_split(tmp_path: Path) -> None:
+    with home(tmp_path / "home") as session:
+        data = dataset(tmp_path)
+        seen = carried_out(session, data, plan.Request(models=("mlp", "deep_cnn"), training={"epochs": 1}))
+        assert seen.run.state == RunState.DONE
+        assert {job.state for job in seen.jobs} == {State.DONE}
+        assert sum(seen.items.values()) == 2 * 36
+        counts = status.recording_counts(session.database, seen.run.id)
+        assert (counts["total"], counts["done"]) == (36, 36)
+        bundles = {job.model: job.result["key"] for job in seen.jobs if job.kind == Kind.TRAIN}
+        shapes = {
+            model: read_bundle(session.store.local(key)).model.inputs[0].shape[1:] for model, key in bundles.items()
+        }
+        assert shapes == {"mlp": (15,), "deep_cnn": (64, 251, 1)}
+        assert not any("checkpoint" in key for key in files(session, "models"))
+        page = Path(summary(session.database, session.store, seen.run.id)["report"]).read_text()
+        assert "broadband" in page
+        assert "birdclef2021" in page
 
 
 def test_another_seed_trains_again_and_does_nothing_else_again(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -51,6 +53,13 @@ def test_shards_of_another_pipeline_are_refused_before_the_first_prediction(bund
     other = written(tmp_path, examples(4), "other", pipeline="c" * 64)
     with pytest.raises(Impossible, match=r"other-0\.parquet was made by pipeline c+"):
         next(predictions(bundle, [*shards, *other]))
+
+
+def test_augmented_copies_are_learnt_from_and_never_judged(bundle, tmp_path):
+    rows = [replace(row, copy=number % 3) for number, row in enumerate(examples(12))]
+    (answer,) = predictions(bundle, written(tmp_path, rows, "copies"))
+    assert list(answer.recordings) == [row.recording for row in rows if row.copy == 0]
+    assert answer.truth.tolist() == [row.label for row in rows if row.copy == 0]
 
 
 def test_no_shards_no_predictions(bundle):

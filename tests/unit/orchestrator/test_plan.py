@@ -3,6 +3,8 @@ from __future__ import annotations
 from orchestrator.plan import Placed, Request, items, jobs, split_digest
 
 HOLDOUT_PARTS = [(-1, 0), (-1, 1), (-1, 2)]
+ONE = {"cnn": 0, "mlp": 0}
+ONLY_CNN = {"cnn": 0}
 FOLD_PARTS = [(fold, side) for fold in (1, 2, 3) for side in (0, 1)]
 
 
@@ -39,7 +41,7 @@ def test_a_split_is_named_by_where_every_recording_stands() -> None:
 
 
 def test_a_holdout_trains_on_train_and_valid_and_is_judged_on_test() -> None:
-    planned = jobs(Request(), HOLDOUT_PARTS)
+    planned = jobs(Request(), HOLDOUT_PARTS, ONLY_CNN)
     assert [job.kind for job in planned] == ["pack", "pack", "pack", "train", "evaluate", "render"]
     assert [planned[at].side for at in planned[3].needs] == [0, 1]
     assert [planned[at].kind for at in planned[4].needs] == ["train", "pack"]
@@ -47,7 +49,7 @@ def test_a_holdout_trains_on_train_and_valid_and_is_judged_on_test() -> None:
 
 
 def test_no_fold_is_trained_on_and_judged_on_by_the_same_network() -> None:
-    planned = jobs(Request(models=("cnn", "mlp"), seeds=(0, 1)), FOLD_PARTS)
+    planned = jobs(Request(models=("cnn", "mlp"), seeds=(0, 1)), FOLD_PARTS, ONE)
     trained = [job for job in planned if job.kind == "train"]
     assert len(trained) == 3 * 2 * 2
     for job in trained:
@@ -60,7 +62,7 @@ def test_no_fold_is_trained_on_and_judged_on_by_the_same_network() -> None:
 
 
 def test_every_job_comes_after_those_it_needs_and_the_report_after_all() -> None:
-    planned = jobs(Request(models=("cnn", "mlp")), FOLD_PARTS)
+    planned = jobs(Request(models=("cnn", "mlp")), FOLD_PARTS, ONE)
     assert all(needed < at for at, job in enumerate(planned) for needed in job.needs)
     assert planned[-1].kind == "render"
     assert planned[-1].needs == tuple(range(len(planned) - 1))
@@ -68,6 +70,19 @@ def test_every_job_comes_after_those_it_needs_and_the_report_after_all() -> None
 
 
 def test_until_names_the_last_stage() -> None:
-    assert jobs(Request(until="preprocess"), HOLDOUT_PARTS) == []
-    assert {job.kind for job in jobs(Request(until="pack"), HOLDOUT_PARTS)} == {"pack"}
-    assert {job.kind for job in jobs(Request(until="train"), HOLDOUT_PARTS)} == {"pack", "train"}
+    assert jobs(Request(until="preprocess"), HOLDOUT_PARTS, ONLY_CNN) == []
+    assert {job.kind for job in jobs(Request(until="pack"), HOLDOUT_PARTS, ONLY_CNN)} == {"pack"}
+    assert {job.kind for job in jobs(Request(until="train"), HOLDOUT_PARTS, ONLY_CNN)} == {"pack", "train"}
+
+
+def test_models_of_different_presets_learn_from_shards_of_their_own() -> None:
+    planned = jobs(Request(models=("cnn", "mlp")), FOLD_PARTS, {"cnn": 0, "mlp": 1})
+    packs = [job for job in planned if job.kind == "pack"]
+    assert [(job.preset, job.fold, job.side) for job in packs] == [
+        (preset, fold, side) for preset in (0, 1) for fold, side in FOLD_PARTS
+    ]
+    for job in (job for job in planned if job.kind in ("train", "evaluate")):
+        assert job.preset == {"cnn": 0, "mlp": 1}[str(job.model)]
+        needed = [planned[at] for at in job.needs]
+        assert {other.preset for other in needed} == {job.preset}
+        assert all((other.fold == job.fold) == (job.kind == "evaluate") for other in needed if other.kind == "pack")
