@@ -11,6 +11,7 @@ from celery import shared_task
 from db.reading import needed_results, run_facts
 from db.states import Kind
 from tasks.failures import Impossible
+from tasks.report.calibration import expected_error
 from tasks.report.metrics import Evaluation, Judge
 from tasks.stage import Stage, Work, local
 
@@ -44,15 +45,18 @@ def evaluation_in_store(work: Work) -> dict[str, Any]:
     judge = Judge(run.labels)
     for predicted in predictions(read_bundle(local(work, trained.result["key"])), shards):
         work.require_claim()
-        judge.add(predicted.probabilities, predicted.truth, predicted.recordings)
+        judge.add(predicted.probabilities, predicted.truth, predicted.recordings, predicted.groups)
     counts = {int(label): n for label, n in trained.result["label_counts"].items()}
     evaluation = judge.evaluation(counts)
     data = json.dumps(evaluation.as_dict(), sort_keys=True).encode()
     key = f"evaluations/{hashlib.sha256(data).hexdigest()[:32]}.json"
     work.store.put(key, data)
+    outcomes = judge.outcomes().to_parquet()
+    outcomes_key = f"evaluations/{hashlib.sha256(outcomes).hexdigest()[:32]}.parquet"
+    work.store.put(outcomes_key, outcomes)
     figures = _figures(evaluation)
     work.ledger.write_metrics(work.claim, 0, figures)
-    return {"key": key, "device": device(), **figures}
+    return {"key": key, "outcomes_key": outcomes_key, "device": device(), **figures}
 
 
 def _figures(evaluation: Evaluation) -> dict[str, float]:
@@ -61,5 +65,6 @@ def _figures(evaluation: Evaluation) -> dict[str, float]:
         "accuracy": by_chunk.accuracy, "macro_f1": by_chunk.macro_f1,
         "by_recording_accuracy": by_recording.accuracy, "by_recording_macro_f1": by_recording.macro_f1,
         "majority_accuracy": by_chunk.majority_accuracy, "chance_accuracy": by_chunk.chance_accuracy,
+        "calibration_error": expected_error(evaluation.calibration),
         "n_chunks": float(by_chunk.n), "n_recordings": float(by_recording.n),
     }  # fmt: skip

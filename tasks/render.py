@@ -34,6 +34,7 @@ from tasks.report.facts import (
     SideFacts,
     SplitFacts,
 )
+from tasks.report.pairing import GroupOutcomes
 from tasks.report.scores import Evaluation
 from tasks.stage import Stage, Work
 
@@ -210,20 +211,27 @@ def _leaks(torn: figures.Torn) -> Iterator[str]:
 
 def _job(database: Database, store: Store, job: JobStatus) -> JobReport:
     took = {"seconds": job.finished_at - job.started_at} if job.started_at and job.finished_at else {}
-    evaluation = None
+    evaluation = outcomes = None
     if job.kind == Kind.EVALUATE and job.state == State.DONE:
         evaluation = Evaluation.from_dict(json.loads(store.get(job.result["key"])))
+        outcomes = _outcomes(store, job.result.get("outcomes_key"))
     return JobReport(
         kind=job.kind, state=job.state, model=job.model or "", reason=job.reason or "", device=job.device or "",
         fold=job.fold if job.fold is not None and job.fold >= 0 else None, seed=job.seed, worker=job.worker or "",
         attempts=job.attempts, timings=took, history=_history(database, job), evaluation=evaluation,
-        parameters=_parameters(job.result),
+        outcomes=outcomes, parameters=_parameters(job.result),
     )  # fmt: skip
+
+
+def _outcomes(store: Store, key: str | None) -> GroupOutcomes | None:
+    return GroupOutcomes.from_parquet(store.get(key)) if key else None
 
 
 def _parameters(result: Mapping[str, Any]) -> dict[str, str | int | float | bool | None]:
     return {
-        name: value for name, value in result.items() if isinstance(value, str | int | float | bool) and name != "key"
+        name: value
+        for name, value in result.items()
+        if isinstance(value, str | int | float | bool) and not name.endswith("key")
     }
 
 

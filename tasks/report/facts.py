@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.report.pairing import GroupOutcomes
 from tasks.report.scores import Evaluation
 
 Plain = str | int | float | bool | None
@@ -105,8 +106,9 @@ class JobReport:
     kind: pack, train, evaluate or render.  model: "" for jobs of no model.
     fold: as the data or the plan numbers it, None without folds.
     state: done, failed, cancelled, waiting, running.  timings: what -> seconds.  history: one mapping an epoch with
-    Keras's names (`loss`, `accuracy`, `val_loss`, `val_accuracy`, `epoch` from 1).  evaluation: of evaluate jobs.
-    parameters: whatever configured it, learning rate and number of weights among it.
+    Keras's names (`loss`, `accuracy`, `val_loss`, `val_accuracy`, `epoch` from 1).
+    evaluation, outcomes: of evaluate jobs.  parameters: whatever configured it, learning rate and number of weights
+    among it.
     """
 
     kind: str
@@ -121,6 +123,7 @@ class JobReport:
     timings: Mapping[str, float] = field(default_factory=dict)
     history: tuple[Mapping[str, float], ...] = ()
     evaluation: Evaluation | None = None
+    outcomes: GroupOutcomes | None = None
     parameters: Mapping[str, Plain] = field(default_factory=dict)
 
 

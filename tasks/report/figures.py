@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from tasks.report.drawing import INK, SERIES, Drawing, inline, names_width_px, shortened
+from tasks.report.calibration import ConfidenceBin
+from tasks.report.drawing import INK, MUTED, SERIES, Drawing, inline, names_width_px, shortened
 
 History = Sequence[Mapping[str, float]]
 
@@ -96,6 +97,32 @@ def _curve_alt(histories: Sequence[History], quantity: str) -> str:
         if (last := _points(history, f"val_{quantity}"))
     ]
     return f"Learning curve of {quantity} by epoch. " + "; ".join(ends)
+
+
+def calibration_curve(bins: Sequence[ConfidenceBin]) -> str:
+    """How often answers of each sureness were right, beside the line where both agree; points as large as their bins.
+
+    bins: from the least sure to the surest.  Returns an SVG element, or "" for no bin.  Raises nothing.
+    """
+    if not bins:
+        return ""
+    drawing = Drawing((300, 280), (52, 14, 14, 40))
+    total = sum(each.n for each in bins)
+    with drawing as axes:
+        axes.plot((0, 1), (0, 1), color=MUTED, linewidth=1.0, linestyle="--")
+        sure, right = [each.confidence for each in bins], [each.accuracy for each in bins]
+        axes.plot(sure, right, color=SERIES[0], linewidth=1.4)
+        axes.scatter(sure, right, s=[12 + 160 * each.n / total for each in bins], color=SERIES[0], zorder=3)
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1)
+        axes.set_xlabel("how sure the answer was")
+        axes.set_ylabel("how often it was right")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(PercentFormatter(1))
+            axis.grid(visible=True, linewidth=0.6)
+        axes.set_axisbelow(True)
+    said = "; ".join(f"{each.confidence:.0%} sure, {each.accuracy:.0%} right, {each.n} chunks" for each in bins)
+    return inline(drawing.svg, f"Calibration: {said}")
 
 
 def class_bars(rows: Sequence[tuple[str, float, int]]) -> str:

@@ -1,4 +1,4 @@
-"""How sure an accuracy is: Wilson's interval, and what chunks of one recording are worth in it."""
+"""How sure an accuracy is: Wilson's interval, and what chunks and recordings of one group are worth in it."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def wilson_interval(share: float, n: float) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def effective_n(correct: NDArray[np.int64], chunks: NDArray[np.int64]) -> float:
-    """How many independent chunks carry as much evidence as these, which come recording by recording.
+def effective_n(correct: NDArray[np.int64], units: NDArray[np.int64]) -> float:
+    """How many independent units carry as much evidence as these, which come cluster by cluster.
 
-    correct, chunks: (R,) counts a recording.  Returns 1..sum(chunks): R for R equally long recordings that are wholly
-    right or wholly wrong, all chunks when right and wrong fall evenly within them.  Where every chunk is right, or
-    every one wrong, the spread says nothing, so recordings are taken as wholly dependent.
+    correct, units: (R,) counts a cluster: chunks or recordings of each group.  Returns 1..sum(units): R for R equally
+    large clusters that are wholly right or wholly wrong, all units when right and wrong fall evenly within them.  Where
+    every unit is right, or every one wrong, the spread says nothing, so a cluster's units are taken as one.
     Source: the variance of a ratio over clusters and its design effect, L. Kish 1965, Survey Sampling; used within
     Wilson's interval as in Franco, Little, Louis & Slud 2019, J. Surv. Stat. Methodol. 7(3), 334-364.
     """
-    n = float(chunks.sum())
+    n = float(units.sum())
     share = float(correct.sum()) / n
     if share in (0.0, 1.0):
-        return n**2 / float(np.square(chunks.astype(float)).sum())
-    variance = float(np.square(correct - share * chunks).sum()) / n**2
+        return n**2 / float(np.square(units.astype(float)).sum())
+    variance = float(np.square(correct - share * units).sum()) / n**2
     return n if variance == 0 else max(1.0, min(n, share * (1 - share) / variance))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from tasks.failures import Impossible
+from tasks.report.calibration import Calibration
 from tasks.report.interval import effective_n, wilson_interval
+from tasks.report.pairing import GroupOutcomes
 from tasks.report.scores import ClassScore, Confusion, Evaluation, MeanScores, Mistake, Scores, Spread
 
 __all__ = [
@@ -101,11 +104,21 @@ class Judge:
         self._sums = np.zeros((64, n_classes), dtype=np.float32)
         self._chunks: Counts = np.zeros(64, dtype=np.int64)
         self._correct: Counts = np.zeros(64, dtype=np.int64)
+        self._groups: dict[str, int] = {}
+        self._group_of_row: list[int] = []
+        self._calibration = Calibration()
 
-    def add(self, probabilities: NDArray[np.float32], truth: NDArray[np.integer], recordings: Sequence[str]) -> None:
+    def add(
+        self,
+        probabilities: NDArray[np.float32],
+        truth: NDArray[np.integer],
+        recordings: Sequence[str],
+        groups: Sequence[str] | None = None,
+    ) -> None:
         """Count one batch.
 
         probabilities: (n, C) float32, one row a chunk.  truth: (n,) class indices 0..C-1.  recordings: n names.
+        groups: what each recording belongs to, n names; the recordings themselves where it is left out.
         Raises Impossible where shapes disagree, a truth is no class, or a probability is not a finite number.
         """
         self._check(probabilities, truth, recordings)
@@ -113,7 +126,8 @@ class Judge:
             return
         said = probabilities.argmax(axis=1)
         self._confusion += confusion_matrix(truth, said, labels=range(len(self._labels)))
-        rows = self._rows_of(recordings, truth)
+        rows = self._rows_of(recordings, truth, recordings if groups is None else groups)
+        self._calibration.add(probabilities[np.arange(len(said)), said], said == truth)
         np.add.at(self._sums, rows, probabilities)
         np.add.at(self._chunks, rows, 1)
         np.add.at(self._correct, rows, said == truth)
@@ -125,7 +139,8 @@ class Judge:
         of the test side that is of the training side's commonest class (the first of equals), and
         `chance_accuracy`, the expected share right when names are drawn with the training side's frequencies:
         sum over classes of p_train * p_test.
-        `accuracy_interval` is Wilson's at 95 %; by chunk, n is the effective number of chunks (`interval.effective_n`).
+        `accuracy_interval` is Wilson's at 95 %, with n the effective number of chunks, or of recordings, that
+        come group by group (`interval.effective_n`).
         `macro_f1` averages over the classes that occur in the test side or among the answers.
         Raises Impossible when no chunk was added or the training side is empty.
         """
@@ -136,13 +151,28 @@ class Judge:
         truth = np.array([label for _, label in self._rows])
         said = self._sums[:n_recordings].argmax(axis=1)
         by_recording: Counts = confusion_matrix(truth, said, labels=range(len(self._labels)))
-        n_effective = effective_n(self._correct[:n_recordings], self._chunks[:n_recordings])
+        chunks, right = (self._by_group(counts[:n_recordings]) for counts in (self._chunks, self._correct))
+        outcomes = self.outcomes()
         return Evaluation(
             labels=self._labels,
-            by_chunk=_scores(self._confusion, n_effective, train, self._labels),
-            by_recording=_scores(by_recording, n_recordings, train, self._labels),
+            by_chunk=_scores(self._confusion, effective_n(right, chunks), train, self._labels),
+            by_recording=_scores(by_recording, effective_n(outcomes.correct, outcomes.recordings), train, self._labels),
             worst=self._worst(truth, said),
+            calibration=self._calibration.bins(),
         )
+
+    def outcomes(self) -> GroupOutcomes:
+        """How many recordings of each group were named correctly, so that models can be compared in pairs."""
+        n_recordings = len(self._rows)
+        truth = np.array([label for _, label in self._rows], np.int64)
+        is_right = self._sums[:n_recordings].argmax(axis=1) == truth
+        names = sorted(self._groups)
+        order = np.array([self._groups[name] for name in names], np.int64)
+        n, right = (self._by_group(each)[order] for each in (np.ones(n_recordings, np.int64), is_right))
+        return GroupOutcomes(tuple(names), n, right)
+
+    def _by_group(self, counts: NDArray[Any]) -> Counts:
+        return np.bincount(self._group_of_row, counts, minlength=len(self._groups)).astype(np.int64)
 
     def _check(self, probabilities: NDArray[np.float32], truth: NDArray[np.integer], recordings: Sequence[str]) -> None:
         n, n_classes = len(truth), len(self._labels)
@@ -156,9 +186,14 @@ class Judge:
         if not np.isfinite(probabilities).all():
             raise Impossible("a predicted probability is not a number; the model's training went astray")
 
-    def _rows_of(self, recordings: Sequence[str], truth: NDArray[np.integer]) -> NDArray[np.int64]:
-        keys = zip(recordings, truth.tolist(), strict=True)
-        rows = np.array([self._rows.setdefault(key, len(self._rows)) for key in keys])
+    def _rows_of(
+        self, recordings: Sequence[str], truth: NDArray[np.integer], groups: Sequence[str]
+    ) -> NDArray[np.int64]:
+        rows = np.empty(len(truth), np.int64)
+        for at, (recording, label, group) in enumerate(zip(recordings, truth.tolist(), groups, strict=True)):
+            rows[at] = row = self._rows.setdefault((recording, label), len(self._rows))
+            if row == len(self._group_of_row):
+                self._group_of_row.append(self._groups.setdefault(group, len(self._groups)))
         while len(self._rows) > len(self._chunks):
             self._sums = np.concatenate([self._sums, np.zeros_like(self._sums)])
             self._chunks = np.concatenate([self._chunks, np.zeros_like(self._chunks)])

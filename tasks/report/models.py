@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from tasks.report.calibration import expected_error, pooled_bins
 from tasks.report.facts import JobReport, Plain
-from tasks.report.figures import best_epoch, class_bars, learning_curve
+from tasks.report.figures import best_epoch, calibration_curve, class_bars, learning_curve
 from tasks.report.figures_confusion import confusion_figure
 from tasks.report.metrics import (
     ClassScore,
@@ -22,8 +23,10 @@ from tasks.report.metrics import (
     pooled_confusion,
     top_confusions,
 )
+from tasks.report.pairing import GroupOutcomes, compared, holm
 
 _MOST_MISTAKES = 20
+_SIGNIFICANT = 0.05
 
 _Key = tuple[int | None, int | None]  # fold and seed
 
@@ -59,6 +62,8 @@ class Judged:
     table: str
     bars: str
     confusion: str
+    calibration: str
+    calibration_error: float
     top_confusions: tuple[Confusion, ...]
     worst: tuple[Mistake, ...]
     n_chunks: int
@@ -66,8 +71,28 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class Versus:
+    """A model against the best one, by recording, over the folds of their first seed.
+
+    difference: of the accuracies, below 0.  p: of the paired test, made larger for the number of comparisons (Holm).
+    """
+
+    difference: float
+    p: float
+    n_groups: int
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether chance alone would hardly make such a difference: p below 0.05."""
+        return self.p < _SIGNIFICANT
+
+
+@dataclass(frozen=True)
 class ModelView:
-    """One row of the scores table and one section of the page. troubles: one sentence a job that did not end well."""
+    """One row of the scores table and one section of the page. troubles: one sentence a job that did not end well.
+
+    versus_best: None for the best one itself, and where nothing can be compared.
+    """
 
     name: str
     trainings: tuple[TrainingView, ...]
@@ -77,6 +102,18 @@ class ModelView:
     accuracy_curve: str = ""
     troubles: tuple[str, ...] = ()
     parameters: Mapping[str, Plain] = field(default_factory=dict)
+    versus_best: Versus | None = None
+
+    @property
+    def n_parameters(self) -> int | None:
+        """Weights of the network, None where no training ended well."""
+        found = self.parameters.get("parameters")
+        return int(found) if isinstance(found, int | float) else None
+
+    @property
+    def train_s(self) -> float:
+        """Seconds all its trainings took."""
+        return sum(training.train_s for training in self.trainings)
 
     @property
     def judged_trainings(self) -> tuple[TrainingView, ...]:
@@ -118,7 +155,25 @@ def model_views(jobs: Sequence[JobReport]) -> tuple[ModelView, ...]:
     """
     names = dict.fromkeys(job.model for job in jobs if job.model)
     views = [_model_view(name, [job for job in jobs if job.model == name]) for name in names]
-    return tuple(sorted(views, key=lambda view: -view.scores.accuracy.mean if view.scores else 1.0))
+    ranked = sorted(views, key=lambda view: -view.scores.accuracy.mean if view.scores else 1.0)
+    return tuple(_compared_with_first(ranked, jobs))
+
+
+def _compared_with_first(ranked: Sequence[ModelView], jobs: Sequence[JobReport]) -> Iterator[ModelView]:
+    outcomes = {view.name: _first_seeds_outcomes(view.name, jobs) for view in ranked}
+    found = {view.name: compared(outcomes[view.name], outcomes[ranked[0].name]) for view in ranked[1:]}
+    known = {name: comparison for name, comparison in found.items() if comparison}
+    ps = dict(zip(known, holm([comparison.p for comparison in known.values()]), strict=True))
+    for view in ranked:
+        against = known.get(view.name)
+        versus = Versus(against.difference, ps[view.name], against.n_groups) if against else None
+        yield replace(view, versus_best=versus)
+
+
+def _first_seeds_outcomes(name: str, jobs: Sequence[JobReport]) -> dict[int | None, GroupOutcomes]:
+    judged = [job for job in jobs if job.model == name and job.outcomes is not None]
+    first = min((job.seed or 0 for job in judged), default=0)
+    return {job.fold: job.outcomes for job in judged if (job.seed or 0) == first and job.outcomes is not None}
 
 
 def _model_view(name: str, jobs: Sequence[JobReport]) -> ModelView:
@@ -164,6 +219,7 @@ def _judged(trainings: Sequence[TrainingView]) -> Judged:
     evaluations = [each.evaluation for each in trainings if each.evaluation and each.seed == seeds[0]]
     labels = evaluations[0].labels
     confusion = pooled_confusion(evaluations)
+    sureness = pooled_bins([evaluation.calibration for evaluation in evaluations])
     classes = tuple(zip(labels, class_scores(confusion), strict=True))
     worst = sorted((mistake for each in evaluations for mistake in each.worst), key=lambda row: -row.confidence)
     return Judged(
@@ -176,6 +232,8 @@ def _judged(trainings: Sequence[TrainingView]) -> Judged:
         table=confusion_table(confusion, labels),
         bars=class_bars([(label, row.f1, row.support) for label, row in classes]),
         confusion=confusion_figure(np.asarray(confusion), labels),
+        calibration=calibration_curve(sureness),
+        calibration_error=expected_error(sureness),
         top_confusions=top_confusions(confusion, labels),
         worst=tuple(worst[:_MOST_MISTAKES]),
         n_chunks=int(confusion.sum()),

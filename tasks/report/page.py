@@ -100,7 +100,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_clean,
     )
-    for name in ("percent", "count", "duration", "size", "spread", "interval", "trainings"):
+    for name in ("percent", "count", "duration", "size", "spread", "interval", "trainings", "p_value"):
         environment.filters[name] = getattr(wording, name)
     return environment
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from tasks.report.calibration import ConfidenceBin
+
 
 @dataclass(frozen=True)
 class ClassScore:
@@ -79,6 +81,7 @@ class Evaluation:
     by_chunk: Scores
     by_recording: Scores
     worst: tuple[Mistake, ...]
+    calibration: tuple[ConfidenceBin, ...] = ()
 
     @property
     def untested(self) -> tuple[str, ...]:
@@ -97,6 +100,7 @@ class Evaluation:
             by_chunk=Scores.from_dict(fields["by_chunk"]),
             by_recording=Scores.from_dict(fields["by_recording"]),
             worst=tuple(Mistake(**mistake) for mistake in fields["worst"]),
+            calibration=tuple(ConfidenceBin(**each) for each in fields.get("calibration", ())),
         )
 
 

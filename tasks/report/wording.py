@@ -112,3 +112,14 @@ def interval(bounds: tuple[float, float]) -> str:
     '69.4 to 73.0\xa0%'
     """
     return f"{100 * bounds[0]:.1f} to {percent(bounds[1], 1)}"
+
+
+def p_value(p: float) -> str:
+    """The p of a test as people read it.
+
+    >>> p_value(0.00004), p_value(0.0312), p_value(0.4)
+    ('< 0.001', '= 0.031', '= 0.40')
+    """
+    if p < 0.001:
+        return "< 0.001"
+    return f"= {p:.3f}" if p < 0.1 else f"= {p:.2f}"

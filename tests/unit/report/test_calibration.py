@@ -1,0 +1,51 @@
+"""Sureness and being right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tasks.report.calibration import Calibration, expected_error, pooled_bins
+from tasks.report.figures import calibration_curve
+
+
+def added(confidence, right, batch=1000):
+    calibration = Calibration()
+    for at in range(0, len(confidence), batch):
+        calibration.add(np.asarray(confidence[at : at + batch], np.float32), np.asarray(right[at : at + batch], bool))
+    return calibration.bins()
+
+
+def test_a_model_that_is_as_often_right_as_it_says_has_no_error():
+    draw = np.random.default_rng(0)
+    confidence = draw.uniform(0.1, 1, 200_000)
+    assert expected_error(added(confidence, draw.random(200_000) < confidence)) < 0.005
+
+
+def test_one_that_is_always_sure_and_half_right_is_off_by_half():
+    assert expected_error(added([1.0] * 10, [1, 0] * 5)) == pytest.approx(0.5)
+
+
+def test_what_is_kept_does_not_grow_and_batches_do_not_matter():
+    draw = np.random.default_rng(1)
+    confidence, right = draw.random(5_000), draw.random(5_000) < 0.5
+    whole, parts = added(confidence, right), added(confidence, right, batch=7)
+    assert len(whole) == 15
+    assert [(each.n, each.accuracy) for each in whole] == [(each.n, each.accuracy) for each in parts]
+
+
+def test_folds_are_pooled_by_bin():
+    draw = np.random.default_rng(2)
+    confidence, right = draw.random(4_000), draw.random(4_000) < 0.7
+    halves = [added(confidence[part], right[part]) for part in (slice(0, 2000), slice(2000, None))]
+    whole = added(confidence, right)
+    pooled = pooled_bins(halves)
+    assert [each.n for each in pooled] == [each.n for each in whole]
+    assert expected_error(pooled) == pytest.approx(expected_error(whole), abs=1e-6)
+
+
+def test_the_curve_is_drawn_and_told_in_words():
+    svg = calibration_curve(added([0.9, 0.95, 0.55], [1, 0, 1]))
+    assert svg.startswith("<svg")
+    assert "55% sure, 100% right, 1 chunks" in svg
+    assert calibration_curve(()) == ""

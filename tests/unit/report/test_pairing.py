@@ -1,0 +1,136 @@
+"""Models compared in pairs, group by group."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import norm, permutation_test
+
+from tasks.report.facts import JobReport
+from tasks.report.metrics import Judge
+from tasks.report.models import model_views
+from tasks.report.pairing import GroupOutcomes, compared, holm, sign_flip_p
+
+LABELS = ("robin", "wren")
+
+
+def outcomes(correct, recordings=None, prefix="g"):
+    n = np.array(recordings or [1] * len(correct))
+    return GroupOutcomes(tuple(f"{prefix}{at:03d}" for at in range(len(correct))), n, np.array(correct))
+
+
+def exact_p(differences):
+    sums = [abs(sum(signs * differences)) for signs in itertools.product((-1, 1), repeat=len(differences))]
+    return np.mean([each >= abs(sum(differences)) - 1e-9 for each in sums])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_p_is_that_of_all_flips_and_of_scipy(seed):
+    differences = np.random.default_rng(seed).normal(0.4, 1, 11)
+    found = sign_flip_p(differences)
+    assert found == pytest.approx(exact_p(differences), abs=0.015)
+    theirs = permutation_test((differences,), np.mean, permutation_type="samples", n_resamples=np.inf)
+    assert found == pytest.approx(theirs.pvalue, abs=0.015)
+
+
+def test_of_very_many_groups_the_p_goes_over_smoothly_into_the_normal_law():
+    draw = np.random.default_rng(0)
+    differences = draw.choice([-1.0, 1.0], 20_000, p=[0.49, 0.51])
+    z = differences.sum() / np.sqrt(20_000)
+    assert sign_flip_p(differences) == pytest.approx(2 * norm.sf(abs(z)), rel=1e-6)
+
+
+def test_equally_good_models_are_called_different_one_time_in_twenty():
+    draw = np.random.default_rng(1)
+    ps = [sign_flip_p(draw.integers(0, 2, 40) - draw.integers(0, 2, 40) + 0.0) for _ in range(400)]
+    assert np.mean(np.array(ps) < 0.05) < 0.08
+
+
+def test_a_group_counts_once_however_many_recordings_it_has():
+    # One author with a hundred recordings, all right here and wrong there, is one observation, not a hundred.
+    alone = compared({None: outcomes([0], [100])}, {None: outcomes([100], [100])})
+    assert alone.difference == -1
+    assert alone.p == pytest.approx(1)
+    many = compared({None: outcomes([0] * 100)}, {None: outcomes([1] * 100)})
+    assert many.difference == -1
+    assert many.p < 0.001
+
+
+def test_only_groups_that_both_were_judged_on_are_compared_fold_by_fold():
+    one = {1: outcomes([1, 1, 0]), 2: outcomes([0, 0])}
+    other = {1: outcomes([1, 0, 0])}
+    found = compared(one, other)
+    assert (found.n_groups, found.difference) == (3, pytest.approx(1 / 3))
+    assert compared(one, {3: outcomes([1])}) is None
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_never_lowers_a_p_and_keeps_their_order(ps):
+    adjusted = holm(ps)
+    assert all(before <= after <= 1 for before, after in zip(ps, adjusted, strict=True))
+    assert [adjusted[at] for at in np.argsort(ps, kind="stable")] == sorted(adjusted)
+
+
+def test_outcomes_survive_parquet_as_the_same_bytes():
+    whole = GroupOutcomes(("Ann é", "b|c"), np.array([3, 1]), np.array([2, 0]))
+    again = GroupOutcomes.from_parquet(whole.to_parquet())
+    assert again.groups == whole.groups
+    np.testing.assert_array_equal(again.correct, whole.correct)
+    assert again.to_parquet() == whole.to_parquet()
+
+
+def judge_of(said, truth, recordings, groups):
+    judge = Judge(LABELS)
+    for at in range(0, len(truth), 3):
+        part = slice(at, at + 3)
+        judge.add(np.eye(2, dtype=np.float32)[said[part]], truth[part], recordings[part], groups[part])
+    return judge
+
+
+def test_a_judge_adds_up_recordings_by_group():
+    truth = np.array([0, 0, 1, 1, 1])
+    judge = judge_of(np.array([0, 0, 0, 1, 1]), truth, ["a", "a", "b", "c", "d"], ["Zoe", "Zoe", "Zoe", "Ann", "Ann"])
+    found = judge.outcomes()
+    assert found.groups == ("Ann", "Zoe")
+    assert (found.recordings.tolist(), found.correct.tolist()) == ([2, 2], [2, 1])
+
+
+def test_recordings_of_one_author_make_an_interval_wider_than_those_of_many():
+    truth, said = np.zeros(60, int), np.array([0, 1] * 30)
+    names = [f"{at}.ogg" for at in range(60)]
+    of_two = ["Ann" if answer == 0 else "Ben" for answer in said]
+    wide, narrow = (
+        judge_of(said, truth, names, groups).evaluation({0: 1}).by_recording.accuracy_interval
+        for groups in (of_two, names)
+    )
+    assert wide[1] - wide[0] > 2 * (narrow[1] - narrow[0])
+
+
+def job(model, correct, seed=0, fold=None):
+    n = len(correct)
+    truth = np.zeros(n, int)
+    said = 1 - np.array(correct)
+    names = [f"{at}.ogg" for at in range(n)]
+    judge = judge_of(said, truth, names, names)
+    return JobReport(
+        "evaluate", "done", model, fold, seed, evaluation=judge.evaluation({0: 1, 1: 1}), outcomes=judge.outcomes(),
+    )  # fmt: skip
+
+
+def test_the_leaderboard_says_which_differences_may_be_chance():
+    good, close, bad = [1] * 38 + [0] * 2, [1] * 36 + [0] * 4, [0] * 30 + [1] * 10
+    best, second, last = model_views([job("bad", bad), job("close", close), job("good", good)])
+    assert (best.name, second.name, last.name) == ("good", "close", "bad")
+    assert best.versus_best is None
+    assert second.versus_best.difference == pytest.approx(-0.05)
+    assert not second.versus_best.is_significant
+    assert last.versus_best.is_significant
+
+
+def test_a_model_without_a_score_is_not_compared():
+    views = model_views([job("good", [1] * 9), JobReport("train", "failed", "broken", reason="nan")])
+    assert [view.versus_best for view in views] == [None, None]
