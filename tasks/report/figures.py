@@ -106,13 +106,14 @@ def calibration_curve(bins: Sequence[ConfidenceBin]) -> str:
     """
     if not bins:
         return ""
-    drawing = Drawing((300, 280), (52, 14, 14, 40))
+    drawing = Drawing((340, 300), (64, 14, 14, 40))
     total = sum(each.n for each in bins)
     with drawing as axes:
         axes.plot((0, 1), (0, 1), color=MUTED, linewidth=1.0, linestyle="--")
         sure, right = [each.confidence for each in bins], [each.accuracy for each in bins]
-        axes.plot(sure, right, color=SERIES[0], linewidth=1.4)
-        axes.scatter(sure, right, s=[12 + 160 * each.n / total for each in bins], color=SERIES[0], zorder=3)
+        axes.plot(sure, right, color=SERIES[0], linewidth=1.4, clip_on=False)
+        sizes = [12 + 160 * each.n / total for each in bins]
+        axes.scatter(sure, right, s=sizes, color=SERIES[0], zorder=3, clip_on=False)
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)
         axes.set_xlabel("how sure the answer was")

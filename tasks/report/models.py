@@ -103,6 +103,7 @@ class ModelView:
     troubles: tuple[str, ...] = ()
     parameters: Mapping[str, Plain] = field(default_factory=dict)
     versus_best: Versus | None = None
+    has_validation: bool = True
 
     @property
     def n_parameters(self) -> int | None:
@@ -188,6 +189,7 @@ def _model_view(name: str, jobs: Sequence[JobReport]) -> ModelView:
         judged=_judged(trainings) if evaluations else None,
         loss_curve=learning_curve(histories, "loss"),
         accuracy_curve=learning_curve(histories, "accuracy"),
+        has_validation=any("val_loss" in row for history in histories for row in history),
         troubles=tuple(trouble(job) for job in jobs if has_trouble(job)),
         parameters={key: value for job in jobs for key, value in job.parameters.items()},
     )
