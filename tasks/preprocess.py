@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +40,11 @@ def strip_in_store(claim: ItemClaim, store: Store) -> StripFacts:
     Raises Unusable when the recording is at fault, OSError when the machine is.
     """
     preset = Preset.from_dict(claim.pipeline)
-    path = _as_planned(claim)
-    found = _found(path, claim, preset) if claim.is_on_trust and claim.span == 0 else None
-    digest = found.digest if found else claim.digest
-    strip = make_strip(path, digest, claim.span, claim.copy, preset)
+    path, before = _as_planned(claim)
+    with _still_the_same(path, before):
+        found = _found(path, claim, preset) if claim.is_on_trust and claim.span == 0 else None
+        digest = found.digest if found else claim.digest
+        strip = make_strip(path, digest, claim.span, claim.copy, preset)
     data = encode(strip)
     key = strip_key(preset.digest, digest, claim.span, claim.copy)
     store.put(key, data)
@@ -62,8 +66,8 @@ def _found(path: Path, claim: ItemClaim, preset: Preset) -> FoundFile:
     return FoundFile(digest, stat.st_size, stat.st_mtime_ns, facts.n_frames, facts.rate_hz, spans)
 
 
-def _as_planned(claim: ItemClaim) -> Path:
-    """The recording's path.
+def _as_planned(claim: ItemClaim) -> tuple[Path, os.stat_result]:
+    """The recording's path, and its size and time before anything was read.
 
     Raises Missing when it is gone, Changed when its bytes are others by now; MachineFault when the whole dataset is
     not there, for then a disk is not mounted and no recording is to blame.
@@ -78,11 +82,30 @@ def _as_planned(claim: ItemClaim) -> Path:
             ) from error
         raise Missing(f"{claim.uri} was planned, and is not there") from error
     if not claim.digest or (found.st_size, found.st_mtime_ns) == (claim.size_bytes, claim.mtime_ns):
-        return path
+        return path, found
     digest = file_digest(path)
     if digest != claim.digest:
         raise Changed(f"{claim.uri} had {claim.size_bytes} bytes and has {found.st_size}; plan it again")
-    return path
+    return path, found
+
+
+@contextlib.contextmanager
+def _still_the_same(path: Path, before: os.stat_result) -> Iterator[None]:
+    """Nothing made of a file counts if somebody wrote it meanwhile, nor is what went wrong with it the recording's.
+
+    Raises Changed when size or time are others at the end than they were before, Missing when it is gone by then.
+    """
+    try:
+        yield
+    finally:
+        try:
+            after = path.stat()
+        except FileNotFoundError as error:
+            raise Missing(f"{path.name} went away while it was read") from error
+        if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+            raise Changed(
+                f"{path.name} was written while it was read: {before.st_size} bytes before, {after.st_size} after"
+            )
 
 
 def _holds_anything(folder: Path) -> bool:

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from db.ledger import ItemClaim
 from db.store import Store
+from tasks.audio import recording
 from tasks.audio.preset import load_preset
 from tasks.audio.strip import decode_strip
 from tasks.failures import Changed, MachineFault, Missing
@@ -74,3 +79,41 @@ def test_a_file_that_is_gone_is_missing_but_a_dataset_that_is_gone_is_the_machin
     Path(claim.root).mkdir()
     with pytest.raises(MachineFault, match="mounted"):
         strip_in_store(claim, store)
+
+
+@pytest.fixture
+def disturbed(claim: ItemClaim, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Path], object]], ItemClaim]:
+    """The claim on a recording to which something happens when its first samples have been read."""
+    read = recording._fill_mixed
+
+    def with_disturbance(disturb: Callable[[Path], object]) -> ItemClaim:
+        def fill(sound: soundfile.SoundFile, out: np.ndarray) -> int:
+            n_read = read(sound, out[:1000])
+            disturb(Path(claim.root, claim.uri))
+            return n_read if n_read < 1000 else n_read + read(sound, out[1000:])
+
+        monkeypatch.setattr(recording, "_fill_mixed", fill)
+        return claim
+
+    return with_disturbance
+
+
+@pytest.mark.parametrize("left_bytes", [0, 100, 5_000, 20_000])
+def test_a_file_that_shrinks_while_it_is_read_leaves_no_strip(
+    left_bytes: int, disturbed: Callable[[Callable[[Path], object]], ItemClaim], tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "store")
+    with pytest.raises(Changed, match="written while it was read"):
+        strip_in_store(disturbed(lambda path: os.truncate(path, left_bytes)), store)
+    assert not list(store.folder.rglob("*.png"))
+
+
+def test_a_file_that_is_rewritten_or_removed_while_it_is_read_leaves_no_strip(
+    disturbed: Callable[[Callable[[Path], object]], ItemClaim], tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "store")
+    with pytest.raises(Changed, match="written while it was read"):
+        strip_in_store(disturbed(lambda path: write_tone(path, 3000, 0.5)), store)
+    with pytest.raises(Missing, match="went away"):
+        strip_in_store(replace(disturbed(lambda path: path.unlink(missing_ok=True)), size_bytes=0, digest=""), store)
+    assert not list(store.folder.rglob("*.png"))
