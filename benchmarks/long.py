@@ -1,8 +1,8 @@
 """One long recording worked on by several workers: spans a second with one and two children, and their memory.
 
-    python -m benchmarks.long [--hours 3] [--pairs 2]
+    python -m benchmarks.long [--hours 3] [--pairs 2] [--flac]
 
-Makes a sparse RF64 at 48 kHz with ten seconds of noise in every span, and takes it through the real
+Makes a sparse RF64 (or a FLAC) at 48 kHz with ten seconds of noise in every span, and takes it through the real
 `orchestrator run --until preprocess`, with one child and with two in turns, each in a fresh home. Prints a table and,
 last, one line of JSON with medians: spans a second from the first claim to the last strip in the ledger, their ratio,
 and the largest resident memory of any child.
@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import soundfile
 
 from db.session import Database
 
@@ -34,10 +35,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=3.0)
     parser.add_argument("--pairs", type=int, default=2)
+    parser.add_argument("--flac", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        recording = Path(folder) / "data" / "night" / "long.wav"
-        sparse_rf64(recording, round(arguments.hours * 3600))
+        recording = Path(folder) / "data" / "night" / ("long.flac" if arguments.flac else "long.wav")
+        recording.parent.mkdir(parents=True)
+        (flac if arguments.flac else sparse_rf64)(recording, round(arguments.hours * 3600))
         rows = []
         for pair in range(arguments.pairs):
             order = (1, 2) if pair % 2 == 0 else (2, 1)
@@ -46,13 +49,15 @@ def main() -> None:
                 print(f"{n} children: {spans_a_second:.2f} spans/s, peak {peak_mb:.0f} MB", flush=True)
     pace = {n: statistics.median(row[n][0] for row in rows) for n in (1, 2)}
     peak_mb = max(found[1] for row in rows for found in row.values())
-    figures = {"hours": arguments.hours, "spans_a_second_1": round(pace[1], 2), "spans_a_second_2": round(pace[2], 2)}
+    figures = {"hours": arguments.hours, "format": recording.suffix[1:]} | {
+        "spans_a_second_1": round(pace[1], 2),
+        "spans_a_second_2": round(pace[2], 2),
+    }
     print(json.dumps(figures | {"ratio": round(pace[2] / pace[1], 2), "peak_mb": round(peak_mb)}))
 
 
 def sparse_rf64(path: Path, seconds: int) -> None:
     """Mono, 16 bits; silence takes no room on the disk."""
-    path.parent.mkdir(parents=True)
     data_bytes = seconds * RATE_HZ * 2
     ds64 = struct.pack("<4sIQQQI", b"ds64", 28, HEADER_BYTES - 8 + data_bytes, data_bytes, seconds * RATE_HZ, 0)
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, RATE_HZ, RATE_HZ * 2, 2, 16)
@@ -64,6 +69,15 @@ def sparse_rf64(path: Path, seconds: int) -> None:
             file.seek(HEADER_BYTES + start_s * RATE_HZ * 2)
             file.write(noise)
         file.truncate(HEADER_BYTES + data_bytes)
+
+
+def flac(path: Path, seconds: int) -> None:
+    """Mono, 16 bits, the same sounds at the same times."""
+    span = np.zeros(SPAN_S * RATE_HZ, np.int16)
+    span[: NOISE_S * RATE_HZ] = np.random.default_rng(1).standard_normal(NOISE_S * RATE_HZ) * 3000
+    with soundfile.SoundFile(path, "w", RATE_HZ, 1) as sound:
+        for start_s in range(0, seconds, SPAN_S):
+            sound.write(span[: (seconds - start_s) * RATE_HZ])
 
 
 def measured(dataset: Path, home: Path, n_children: int) -> tuple[float, float]:
