@@ -80,7 +80,7 @@ _ENTRIES = (
             "shift": 0.5,
             "time_mask": 0.15,
             "mel_mask": 0.15,
-            "mixup": 0.3,
+            "batch": 16,
         },
         "broadband",
     ),
