@@ -32,9 +32,10 @@ def evaluation_in_store(work: Work) -> dict[str, Any]:
     Raises Impossible when the test side holds no usable recording.
     """
     from tasks.model.bundle import read_bundle  # noqa: PLC0415  # TensorFlow, which a worker's parent never loads
-    from tasks.model.machine import device  # noqa: PLC0415
+    from tasks.model.machine import device, prepare_devices  # noqa: PLC0415
     from tasks.model.prediction import predictions  # noqa: PLC0415
 
+    prepare_devices(require_gpu=False)
     run = run_facts(work.database, work.claim.run, work.claim.pipeline_id)
     assert run is not None  # noqa: S101  # a job's row refers to its run's
     needed = needed_results(work.database, work.claim.id)

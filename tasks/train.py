@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from celery import shared_task
 
 from db.reading import JobResult, RunFacts, needed_results, run_facts
+from settings import Settings
 from tasks.dataset.split import Side
 from tasks.model.spec import TrainingSettings, TrainingSpec
 from tasks.model.zoo import entry
@@ -39,8 +40,10 @@ def train(self: Stage, message: dict[str, Any]) -> None:
 def model_in_store(work: Work) -> dict[str, Any]:
     """Trains the job's model and puts its bundle into the store; returns its key and figures."""
     from tasks.model.bundle import write_bundle  # noqa: PLC0415  # TensorFlow, which a worker's parent never loads
+    from tasks.model.machine import prepare_devices  # noqa: PLC0415
     from tasks.model.training import train as trained  # noqa: PLC0415
 
+    prepare_devices(require_gpu=Settings().require_gpu)
     run = run_facts(work.database, work.claim.run, work.claim.pipeline_id)
     assert run is not None  # noqa: S101  # a job's row refers to its run's
     packs = needed_results(work.database, work.claim.id)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from tasks.failures import MachineFault
+
 _STATUS = Path("/proc/self/status")
 
 
@@ -17,6 +19,18 @@ def device() -> str:
     if not gpus:
         return "CPU"
     return f"GPU: {tf.config.experimental.get_device_details(gpus[0]).get('device_name', 'unnamed')}"
+
+
+def prepare_devices(*, require_gpu: bool) -> None:
+    """Lets a GPU's memory grow with what is needed; to be called before anything is computed.
+
+    Raises MachineFault where a GPU is required and TensorFlow sees none.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if require_gpu and not gpus:
+        raise MachineFault("TensorFlow sees no GPU here, and CHORUS_REQUIRE_GPU is set; mend its driver, or unset it")
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
 
 
 def peak_rss_bytes() -> int:
