@@ -30,7 +30,7 @@ def prepare_devices(*, require_gpu: bool) -> None:
     if require_gpu and not gpus:
         raise MachineFault("TensorFlow sees no GPU here, and CHORUS_REQUIRE_GPU is set; mend its driver, or unset it")
     for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
+        tf.config.experimental.set_memory_growth(gpu, enable=True)
 
 
 def peak_rss_bytes() -> int:

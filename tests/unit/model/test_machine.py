@@ -32,6 +32,6 @@ def test_where_a_gpu_is_required_and_none_is_seen_nothing_is_trained(monkeypatch
 def test_the_memory_of_every_gpu_grows_with_its_use(monkeypatch):
     grown = []
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["first", "second"])
-    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", lambda gpu, grows: grown.append((gpu, grows)))
+    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", lambda gpu, enable: grown.append((gpu, enable)))
     prepare_devices(require_gpu=True)
     assert grown == [("first", True), ("second", True)]
