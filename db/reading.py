@@ -97,22 +97,27 @@ def presets(database: Database, run: int) -> dict[str, dict[str, Any]]:
     return found
 
 
-def strips(database: Database, run: int, pipeline: int, part: tuple[int, int]) -> Iterator[StripRow]:
-    """The strips of one pipeline and one part (fold, side) of the run, a page at a time.
+def strips(database: Database, run: int, pipeline: int, part: tuple[int, int] | None) -> Iterator[StripRow]:
+    """The strips of one pipeline and one part (fold, side) of the run, or of all parts, a page at a time.
 
     They come in the order drawn from the split's digest.
     """
     after = (-(2**63), 0)
     while True:
-        page = _strip_page(database, (run, pipeline, *part), after)
+        page = _strip_page(database, _of_part(run, pipeline, part), after)
         yield from (row for _, row in page)
         if len(page) < PAGE:
             return
         after = page[-1][0]
 
 
+def _of_part(run: int, pipeline: int, part: tuple[int, int] | None) -> list[sa.ColumnElement[bool]]:
+    of_run = [Item.run_id == run, Item.pipeline_id == pipeline]
+    return of_run if part is None else [*of_run, Item.fold == part[0], Item.side == part[1]]
+
+
 def _strip_page(
-    database: Database, part: tuple[int, int, int, int], after: tuple[int, int]
+    database: Database, of_part: list[sa.ColumnElement[bool]], after: tuple[int, int]
 ) -> list[tuple[tuple[int, int], StripRow]]:
     query = (
         sa.select(
@@ -122,8 +127,7 @@ def _strip_page(
         .join(Recording, Recording.id == Item.recording_id)
         .join(Artifact, IS_ITS_STRIP)
         .where(
-            Item.run_id == part[0], Item.pipeline_id == part[1], Item.fold == part[2], Item.side == part[3],
-            Item.state == State.DONE,
+            *of_part, Item.state == State.DONE,
             sa.tuple_(Item.order_key, Item.id) > after,
         )
         .order_by(Item.order_key, Item.id)

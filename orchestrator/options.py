@@ -29,6 +29,9 @@ Until = Annotated[str, typer.Option(help="Last stage: preprocess, pack, train or
 TrustCsv = Annotated[
     bool, typer.Option("--trust-csv", help="Plan from the csv alone: workers read the files, and find copies later.")
 ]
+LeakMeter = Annotated[
+    bool, typer.Option("--leak-meter", help="Also train on shuffled chunks, to show what such a split would claim.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
 Flower = Annotated[bool, typer.Option("--flower", help="Start the Flower monitor on 127.0.0.1.")]
 FlowerPort = Annotated[int, typer.Option(help="The monitor's port.", min=1, max=65535)]

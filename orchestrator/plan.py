@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
+
+from tasks.dataset import leaky
 
 WORK_S_A_SECOND = 0.0012
 """Estimated seconds of one core a second of audio takes."""
@@ -29,6 +31,7 @@ class Request:
     preset: str | None = None
     training: dict[str, Any] = field(default_factory=dict)
     trust_csv: bool = False
+    leak_meter: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form, kept with the run."""
@@ -123,16 +126,39 @@ def jobs(request: Request, parts: Iterable[tuple[int, int]], presets: Mapping[st
         return planned
     first = {preset: at * len(ordered) for at, preset in enumerate(numbers)}
     for fold in sorted({fold for fold, _ in ordered}):
+        seen, unseen = _sides_of(ordered, fold)
         for model in request.models:
-            preset = presets[model]
-            seen, unseen = ([first[preset] + at for at in places] for places in _sides_of(ordered, fold))
+            start = first[presets[model]]
+            needs = [start + at for at in seen], [start + at for at in unseen]
             for seed in request.seeds:
-                planned.append(PlannedJob("train", model, seed, fold, needs=tuple(seen), preset=preset))
-                if request.until == "all":
-                    needs = (len(planned) - 1, *unseen)
-                    planned.append(PlannedJob("evaluate", model, seed, fold, needs=needs, preset=preset))
+                training = PlannedJob("train", model, seed, fold, preset=presets[model])
+                planned += _judged(request, training, needs, len(planned))
     if request.until == "all":
+        planned += _leaky_jobs(request, presets, len(planned)) if request.leak_meter else []
         planned.append(PlannedJob("render", needs=tuple(range(len(planned))), even_failed=True))
+    return planned
+
+
+def _judged(
+    request: Request, training: PlannedJob, needs: tuple[Sequence[int], Sequence[int]], at: int
+) -> list[PlannedJob]:
+    """A training, and its judging where that is wanted.
+
+    needs: the packs it learns from, and those it is judged on.  at: jobs planned before these.
+    """
+    trained = replace(training, needs=tuple(needs[0]))
+    return [trained, replace(training, kind="evaluate", needs=(at, *needs[1]))] if request.until == "all" else [trained]
+
+
+def _leaky_jobs(request: Request, presets: Mapping[str, int], at: int) -> list[PlannedJob]:
+    """Every model once more, with its first seed, on chunks shuffled over the sides; at: jobs planned before these."""
+    numbers, sides = sorted(set(presets.values())), (TRAIN, VALID, TEST)
+    planned = [PlannedJob("pack", fold=leaky.FOLD, side=side, preset=preset) for preset in numbers for side in sides]
+    for model in request.models:
+        start = at + numbers.index(presets[model]) * len(sides)
+        training = PlannedJob("train", model, request.seeds[0], leaky.FOLD, preset=presets[model])
+        needs = (start + TRAIN, start + VALID), (start + TEST,)
+        planned += _judged(request, training, needs, at + len(planned))
     return planned
 
 

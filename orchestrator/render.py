@@ -130,6 +130,7 @@ def result_lines(found: dict[str, Any], limit: int = 20) -> list[str]:
     shown = ", ".join(f"{n:,} {state}" for state, n in counts.items() if n and state != "total")
     lines = [f"run {found['run']}: {found['state']}; {counts['total']:,} recordings: {shown}"]
     lines += [_score_line(model, score) for model, score in found["scores"].items()]
+    lines += [_leak_line(model, score, found["scores"].get(model)) for model, score in found["leak_meter"].items()]
     lines += _failures(found["jobs"])
     listed = found["quarantined"][:limit]
     if listed:
@@ -151,6 +152,12 @@ def _failures(jobs: list[dict[str, Any]]) -> list[str]:
         for job in jobs
         if job["state"] in ("failed", "cancelled")
     ]
+
+
+def _leak_line(model: str, claimed: dict[str, float | None], honest: dict[str, float | None] | None) -> str:
+    instead = f"; honestly {100 * (honest['accuracy'] or 0):.1f} %" if honest else ""
+    share = f"{100 * (claimed['accuracy'] or 0):.1f} %"
+    return f"leak meter, {model}: shuffled chunks would claim {share} by chunk{instead}"
 
 
 def _score_line(model: str, score: dict[str, float | None]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from statistics import fmean, stdev
@@ -13,6 +14,7 @@ from db.session import Database
 from db.states import OPEN, RUN_FINAL, Kind, RunState, State
 from db.status import JobStatus
 from db.store import Store
+from tasks.dataset import leaky
 from tasks.failures import Impossible
 
 _SIDES = ("train", "valid", "test")
@@ -68,6 +70,7 @@ class Snapshot:
 
 def _doing(job: JobStatus) -> str:
     part = f"fold {job.fold}" if _numbered(job.fold) is not None else ""
+    part = "chunks shuffled" if job.fold == leaky.FOLD else part
     side = _SIDES[job.side] if job.side is not None else ""
     epoch = f"epoch {job.epoch}" if job.epoch else ""
     return " ".join(filter(None, (job.model, part, side, epoch)))
@@ -92,7 +95,8 @@ def summary(database: Database, store: Store, run: int) -> dict[str, Any]:
         "recordings": status.recording_counts(database, run),
         "quarantined": [{"recording": q.recording, "reason": q.reason} for q in status.quarantined(database, run)],
         "jobs": [_job(database, job) for job in seen.jobs],
-        "scores": scores(seen.jobs),
+        "scores": scores([job for job in seen.jobs if job.fold != leaky.FOLD]),
+        "leak_meter": scores([job for job in seen.jobs if job.fold == leaky.FOLD]),
         "artifacts": status.n_artifacts(database, run),
         "report": str(store.local(report)) if report else None,
         "started_at": _iso(seen.run.created_at),
@@ -105,8 +109,8 @@ def _job(database: Database, job: JobStatus) -> dict[str, Any]:
     shown = (0, job.result.get("best_epoch", job.epoch))
     last = {name: value for epoch, name, value in status.metrics(database, job.id) if epoch in shown}
     return {
-        "kind": job.kind, "model": job.model, "fold": _numbered(job.fold), "seed": job.seed, "state": job.state,
-        "device": job.device, "metrics": last, "reason": job.reason,
+        "kind": job.kind, "model": job.model, "fold": _numbered(job.fold), "is_leaky": job.fold == leaky.FOLD,
+        "seed": job.seed, "state": job.state, "device": job.device, "metrics": last, "reason": job.reason,
     }  # fmt: skip
 
 
@@ -114,7 +118,7 @@ def _numbered(fold: int | None) -> int | None:
     return None if fold is None or fold < 0 else fold
 
 
-def scores(jobs: tuple[JobStatus, ...]) -> dict[str, dict[str, float | None]]:
+def scores(jobs: Sequence[JobStatus]) -> dict[str, dict[str, float | None]]:
     """Mean over folds and seeds, by model; `accuracy_sd` is the sample standard deviation, None for a single job."""
     by_model: dict[str, list[JobStatus]] = {}
     for job in jobs:

@@ -14,6 +14,7 @@ from db.reading import RunFacts, StripRow, run_facts, strips
 from db.store import Store
 from tasks.audio.preset import Preset
 from tasks.audio.strip import Strip, decode_strip
+from tasks.dataset import leaky
 from tasks.dataset.shard import Example, shards
 from tasks.failures import MachineFault
 from tasks.stage import Stage, Work
@@ -42,19 +43,23 @@ def shards_in_store(work: Work) -> dict[str, Any]:
     assert run is not None  # noqa: S101  # a job's row refers to its run's
     fold, side = work.claim.fold, work.claim.side
     assert fold is not None and side is not None  # noqa: S101  # a pack job always names its part
-    part = (work.database, run.id, run.pipeline_id, (fold, side))
-    key = f"shards/{_part_digest(run, strips(*part))}"
+    is_leaky = fold == leaky.FOLD
+    part = (work.database, run.id, run.pipeline_id, None if is_leaky else (fold, side))
+    shuffled = side if is_leaky else None
+    key = f"shards/{_part_digest(run, shuffled, strips(*part))}"
     index_key = f"{key}/index.json"
     if index_key in work.store:
         index: dict[str, Any] = json.loads(work.store.get(index_key))
         if _is_whole(work.store, index):
             return index
-    examples = _examples(work, run, strips(*part))
+    examples = _examples(work, run, shuffled, strips(*part))
     return _write(work.store, key, run, examples)
 
 
-def _part_digest(run: RunFacts, rows: Iterable[StripRow]) -> str:
+def _part_digest(run: RunFacts, shuffled: int | None, rows: Iterable[StripRow]) -> str:
     digest = hashlib.sha256(f"{REVISION}|{run.pipeline_digest}|{'|'.join(run.labels)}".encode())
+    if shuffled is not None:
+        digest.update(f"\nchunks of side {shuffled} of {run.split['digest']}".encode())
     for row in rows:
         digest.update(f"\n{row.digest}|{row.span}|{row.copy}|{row.label}|{row.group}|{row.recording}".encode())
     return digest.hexdigest()[:32]
@@ -87,16 +92,22 @@ def _is_whole(store: Store, index: dict[str, Any]) -> bool:
     return all(key in store and store.digest(key) == digest for key, digest in pairs)
 
 
-def _examples(work: Work, run: RunFacts, rows: Iterable[StripRow]) -> Iterator[Example]:
+def _examples(work: Work, run: RunFacts, shuffled: int | None, rows: Iterable[StripRow]) -> Iterator[Example]:
+    """Every chunk of the strips; shuffled: only those that a leaky split puts on this side, and no augmented copy."""
     number = {label: at for at, label in enumerate(run.labels)}
     chunks_per_span = Preset.from_dict(run.preset).chunks_per_span
     for row in rows:
         work.require_claim()
+        if shuffled is not None and row.copy:
+            continue
         strip = _strip(work.store, run, row)
-        for chunk, (spectrogram, features) in enumerate(zip(strip.spectrograms, strip.features, strict=True)):
+        first = row.span * chunks_per_span
+        for chunk, (spectrogram, features) in enumerate(zip(strip.spectrograms, strip.features, strict=True), first):
+            if shuffled is not None and leaky.side(run.split["digest"], row.digest, chunk) != shuffled:
+                continue
             yield Example(
                 spectrogram, features, number[row.label], row.recording, row.digest, row.group,
-                chunk=row.span * chunks_per_span + chunk, copy=row.copy,
+                chunk=chunk, copy=row.copy,
             )  # fmt: skip
 
 

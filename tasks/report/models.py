@@ -154,6 +154,7 @@ def model_views(jobs: Sequence[JobReport]) -> tuple[ModelView, ...]:
     jobs: of the whole run, in any order; those of no model are left out.
     Raises Impossible where the folds of a model were judged with different labels.
     """
+    jobs = [job for job in jobs if not job.is_leaky]
     names = dict.fromkeys(job.model for job in jobs if job.model)
     views = [_model_view(name, [job for job in jobs if job.model == name]) for name in names]
     ranked = sorted(views, key=lambda view: -view.scores.accuracy.mean if view.scores else 1.0)
@@ -240,6 +241,25 @@ def _judged(trainings: Sequence[TrainingView]) -> Judged:
         worst=tuple(worst[:_MOST_MISTAKES]),
         n_chunks=int(confusion.sum()),
         n_recordings=sum(each.by_recording.n for each in evaluations),
+    )
+
+
+@dataclass(frozen=True)
+class Leak:
+    """One model's accuracies by chunk, 0..1: what shuffled chunks would claim, and what recordings never heard say."""
+
+    model: str
+    claimed: float
+    honest: float
+
+
+def leaks(views: Sequence[ModelView], jobs: Sequence[JobReport]) -> tuple[Leak, ...]:
+    """The leak meter's reading of every model that was judged in both ways, in the order of the views."""
+    claimed = {job.model: job.evaluation.by_chunk.accuracy for job in jobs if job.is_leaky and job.evaluation}
+    return tuple(
+        Leak(view.name, claimed[view.name], view.scores.accuracy.mean)
+        for view in views
+        if view.scores and view.name in claimed
     )
 
 

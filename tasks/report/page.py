@@ -23,7 +23,7 @@ from tasks.report.facts import (
 )
 from tasks.report.figures import rate_timeline, side_bars
 from tasks.report.figures_strip import strip_figure
-from tasks.report.models import has_trouble, model_views
+from tasks.report.models import has_trouble, leaks, model_views
 
 __all__ = [
     "ClassFacts",
@@ -60,6 +60,7 @@ def page(data: ReportData) -> str:
             dataset=data.dataset,
             split=data.split,
             models=models,
+            leaks=leaks(models, data.jobs),
             verdict=wording.verdict(models, _heard(data.split)),
             side_bars=_side_bars(data.dataset),
             rates=rate_timeline(data.run.rates, data.run.rate_unit),

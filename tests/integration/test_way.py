@@ -20,8 +20,11 @@ from orchestrator.doctor import findings
 from orchestrator.run import retried
 from orchestrator.session import Session
 from orchestrator.watch import Snapshot, summary
+from tasks.dataset import leaky
+from tasks.dataset.shard import read_shard
 from tasks.model.bundle import read_bundle
-from tests.integration.way import QUICK, Way, carried_out, dataset, files, home
+from tests.integration.way import QUICK, TONES, Way, carried_out, dataset, files, home
+from tests.recordings import write_class_folders
 
 pytestmark = pytest.mark.integration
 
@@ -149,6 +152,25 @@ def test_models_that_want_different_presets_share_one_run_and_one_split(tmp_path
         page = Path(summary(session.database, session.store, seen.run.id)["report"]).read_text()
         assert "broadband" in page
         assert "birdclef2021" in page
+
+
+def test_the_leak_meter_learns_from_pieces_of_the_recordings_it_is_judged_on(tmp_path: Path) -> None:
+    data = write_class_folders(tmp_path / "long", TONES, per_label=6, seconds=40.0)
+    with home(tmp_path / "home") as session:
+        seen = carried_out(session, data, plan.Request(models=("mlp",), training={"epochs": 1}, leak_meter=True))
+        assert seen.run.state == RunState.DONE, [(job.kind, job.state, job.reason) for job in seen.jobs]
+        sides: dict[int | None, list[set[tuple[str, int]]]] = {}
+        for job in (job for job in seen.jobs if job.kind == Kind.PACK):
+            rows = [read_shard(session.store.local(key)) for key in job.result["shards"]]
+            held = {(digest, int(at)) for row in rows for digest, at in zip(row.digests, row.chunks, strict=True)}
+            sides.setdefault(job.fold, []).append(held)
+        assert [sum(map(len, sides[fold])) for fold in (plan.HOLDOUT, leaky.FOLD)] == [18 * 8] * 2
+        recordings = {fold: [{digest for digest, _ in side} for side in found] for fold, found in sides.items()}
+        assert not recordings[plan.HOLDOUT][0] & recordings[plan.HOLDOUT][2]
+        assert recordings[leaky.FOLD][0] & recordings[leaky.FOLD][2]
+        found = summary(session.database, session.store, seen.run.id)
+        assert set(found["scores"]) == set(found["leak_meter"]) == {"mlp"}
+        assert "Leak meter" in Path(found["report"]).read_text()
 
 
 def test_another_seed_trains_again_and_does_nothing_else_again(

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from orchestrator.plan import Placed, Request, items, jobs, split_digest
+from tasks.dataset import leaky
 
 HOLDOUT_PARTS = [(-1, 0), (-1, 1), (-1, 2)]
 ONE = {"cnn": 0, "mlp": 0}
@@ -86,3 +89,22 @@ def test_models_of_different_presets_learn_from_shards_of_their_own() -> None:
         needed = [planned[at] for at in job.needs]
         assert {other.preset for other in needed} == {job.preset}
         assert all((other.fold == job.fold) == (job.kind == "evaluate") for other in needed if other.kind == "pack")
+
+
+def test_the_leak_meter_trains_every_model_once_more_on_shuffled_chunks_and_touches_nothing_else() -> None:
+    request, presets = Request(models=("cnn", "mlp"), seeds=(3, 4)), {"cnn": 0, "mlp": 1}
+    honest, metered = (jobs(each, FOLD_PARTS, presets) for each in (request, replace(request, leak_meter=True)))
+    assert metered[: len(honest) - 1] == honest[:-1]
+    added = metered[len(honest) - 1 : -1]
+    assert {job.fold for job in added} == {leaky.FOLD}
+    assert [(job.kind, job.model, job.seed) for job in added if job.model] == [
+        (kind, model, 3) for model in ("cnn", "mlp") for kind in ("train", "evaluate")
+    ]
+    for job in (job for job in added if job.model):
+        needed = [metered[at] for at in job.needs]
+        assert {other.preset for other in needed} == {job.preset}
+        assert {other.fold for other in needed} == {leaky.FOLD}
+        sides = [other.side for other in needed if other.kind == "pack"]
+        assert sides == ([2] if job.kind == "evaluate" else [0, 1])
+        assert (needed[0].kind, needed[0].model) == (("train", job.model) if job.kind == "evaluate" else ("pack", None))
+    assert set(metered[-1].needs) == set(range(len(metered) - 1))

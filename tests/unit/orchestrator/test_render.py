@@ -72,6 +72,7 @@ def test_a_result_names_what_was_not_used_and_how_many_more_there_are() -> None:
     quarantined = [{"recording": f"{n}.ogg", "reason": "silent: x"} for n in range(25)]
     found = {
         "run": 1, "state": "done", "recordings": {"total": 30, "done": 5, "quarantined": 25}, "scores": {}, "jobs": [],
+        "leak_meter": {},
         "quarantined": quarantined, "report": "/r.html",
     }  # fmt: skip
     lines = result_lines(found)
@@ -90,3 +91,14 @@ def test_trainings_have_a_pace_too_taken_since_the_first_began() -> None:
         now_s[0] = 120.0
         view.show(Snapshot(FACTS, seen(done=4).items, (ended, waiting)))
     assert "0.5/min, 2 min 00 s left" in text.getvalue()
+
+
+def test_the_leak_meter_is_no_score_and_says_so() -> None:
+    judged = {"accuracy": 0.5, "by_recording_accuracy": 0.5, "macro_f1": 0.5, "accuracy_sd": None}
+    found = {
+        "run": 1, "state": "done", "recordings": {"total": 5, "done": 5}, "scores": {"cnn": judged}, "jobs": [],
+        "leak_meter": {"cnn": {**judged, "accuracy": 0.75}}, "quarantined": [], "report": None,
+    }  # fmt: skip
+    lines = result_lines(found)
+    assert lines[-1] == "leak meter, cnn: shuffled chunks would claim 75.0 % by chunk; honestly 50.0 %"
+    assert lines[1].startswith("cnn: accuracy 50.0 %")

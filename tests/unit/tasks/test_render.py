@@ -21,7 +21,7 @@ def typed(line: str) -> tuple[str, dict[str, Any]]:
     given = group.commands["run"].make_context("run", words).params
     request = cli._requested(
         given["models"], given["preset"], given["folds"], (given["seed"], given["seeds"]), given["split_seed"],
-        given["epochs"], given["until"],
+        given["epochs"], given["until"], leak_meter=given["leak_meter"],
     )  # fmt: skip
     return str(given["path"]), request.as_dict()
 
@@ -36,6 +36,7 @@ def typed(line: str) -> tuple[str, dict[str, Any]]:
         Request(seeds=(7, 8, 9), split_seed=5),
         Request(training={"epochs": 2}),
         Request(until="pack"),
+        Request(leak_meter=True),
         Request(("mlp",), (3, 4), 5, 2, "train", "small.toml", {"epochs": 9}),
     ],
     ids=str,
