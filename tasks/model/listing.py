@@ -10,16 +10,19 @@ import math
 import sys
 from typing import Any
 
+from tasks.audio.features import FEATURES
+from tasks.audio.preset import load_preset
 from tasks.model.inputs import INPUTS, InputShapes
 from tasks.model.zoo import MODELS, ModelEntry
 
 
 def described(entry: ModelEntry, n_classes: int) -> dict[str, Any]:
-    """One model for so many classes: its inputs, its number of weights and its layers.
+    """One model for so many classes and the pictures of its own preset: its inputs, its number of weights, its layers.
 
     `layers` holds name, type, output (without the batch) and parameters of each.
     """
-    shapes = InputShapes()
+    preset = load_preset(entry.preset)
+    shapes = InputShapes(preset.mel.n_mels, preset.n_frames, len(FEATURES))
     model = entry.build(shapes, n_classes)
     return {
         "name": entry.name,
