@@ -15,7 +15,7 @@ from sqlalchemy.orm import aliased
 from db.ledger import bury
 from db.moves import Worked, lock, move
 from db.session import Database, now_s
-from db.states import FINAL, OPEN, RunState, State
+from db.states import FINAL, OPEN, Kind, RunState, State
 from db.tables import Item, Job, Need, Run, Tally
 
 MAX_ITEMS_A_MESSAGE = 200
@@ -102,8 +102,13 @@ def _size(largest_s: float, rest_s: float) -> float:
     return max(largest_s * _SMALLEST, min(largest_s, rest_s * _PART_OF_REST))
 
 
-def take_jobs(database: Database, only_run: int | None = None) -> list[ReadyJob]:
-    """Jobs whose needs are met, marked as sent; every job needs the items of its run to be final."""
+def take_jobs(
+    database: Database, only_run: int | None = None, kinds: Sequence[str] = tuple(Kind), limit: int | None = None
+) -> list[ReadyJob]:
+    """Jobs whose needs are met, in the order they were planned, marked as sent.
+
+    Every job needs the items of its run to be final.  kinds, limit: only jobs of these kinds, and so many of them.
+    """
     needed = aliased(Job)
     is_met = sa.or_(needed.state == State.DONE, sa.and_(Need.even_failed, needed.state.in_(FINAL)))
     unmet = (
@@ -111,6 +116,7 @@ def take_jobs(database: Database, only_run: int | None = None) -> list[ReadyJob]
     )
     is_ready = [
         Job.state == State.WAITING,
+        Job.kind.in_(kinds),
         ~unmet,
         sa.or_(Job.retry_at.is_(None), Job.retry_at <= now_s()),
         sa.select(Run.id).where(Run.id == Job.run_id, Run.state == RunState.ACTIVE).exists(),
@@ -120,10 +126,10 @@ def take_jobs(database: Database, only_run: int | None = None) -> list[ReadyJob]
     if not _is_any(database, Job, *is_ready):
         return []
     with database.write() as connection:
-        rows = lock(connection, Job, *is_ready)
+        rows = lock(connection, Job, *is_ready, limit=limit)
         move(connection, Job, rows, State.SENT, sent_at=now_s())
-        kinds = sa.select(Job.id, Job.kind).where(Job.id.in_([row.id for row in rows]))
-        kind_of = {row.id: row.kind for row in connection.execute(kinds)}
+        kind_by_id = sa.select(Job.id, Job.kind).where(Job.id.in_([row.id for row in rows]))
+        kind_of = {row.id: row.kind for row in connection.execute(kind_by_id)}
         return [ReadyJob(row.run, row.id, kind_of[row.id]) for row in rows]
 
 

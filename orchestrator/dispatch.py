@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from db import feeding
 from db.session import Database
+from db.states import Kind
 from db.tables import Item, Job
 from settings import Settings
 from tasks.failures import ChorusError
@@ -28,6 +29,8 @@ LOST_AFTER_S = {"cpu": 5.0, "gpu": 40.0}
 """A message not claimed for so long, while its queue is empty, is lost; a gpu job's process first has to start."""
 STALE_AFTER_S = 900.0
 """The same where the queue is never empty."""
+_JOBS_AHEAD = {"cpu": None, "gpu": 1}
+"""Jobs that wait in a queue's broker at most: a model is judged, and a fold finished, before others are begun."""
 _RECONCILE_EVERY_S = 2.0
 _BUSY_PAUSE_S, _IDLE_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.25, 10.0
 
@@ -155,7 +158,15 @@ class Dispatcher:
 
     def _feed_jobs(self) -> int:
         feeding.cancel_hopeless(self._database)
-        ready = feeding.take_jobs(self._database, self._only_run)
+        return sum(self._feed_jobs_of(queue) for queue in _JOBS_AHEAD)
+
+    def _feed_jobs_of(self, queue: str) -> int:
+        ahead = _JOBS_AHEAD[queue]
+        free = None if ahead is None else ahead - self._sender.queued(queue)
+        if free is not None and free <= 0:
+            return 0
+        kinds = [kind for kind in Kind if QUEUE_OF_TASK[kind] == queue]
+        ready = feeding.take_jobs(self._database, self._only_run, kinds, free)
         for at, job in enumerate(ready):
             if not self._sender.send(job.kind, QUEUE_OF_TASK[job.kind], [JobMessage(job.run, job.job).to_dict()]):
                 feeding.put_back_unsent(self._database, Job, [left.job for left in ready[at:]])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -16,7 +18,9 @@ from db.schema import require_current, upgrade
 from db.session import Database, DatabaseUnusable
 from db.states import MAX_FAULTS, MAX_LOSSES, MAX_OWN_DEATHS, RunState, State
 from db.tables import Item, Table
+from orchestrator.dispatch import Dispatcher, Sender
 from orchestrator.watch import snapshot
+from settings import Settings
 from tests.ledger_rows import another_run, counted_states, done, item_states, recording, small_run
 
 PACK, TRAIN, RENDER = (
@@ -184,6 +188,43 @@ def test_jobs_come_in_the_order_of_their_needs(database: Database) -> None:
     assert feeding.close_runs(small.database) == [small.run]
     assert feeding.close_runs(small.database) == []
     assert snapshot(small.database, small.run).run.state == RunState.DONE
+
+
+class Queues(Sender):
+    """A broker that keeps what it is sent; the front of a queue is taken by hand."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[str, list[int]] = {"cpu": [], "gpu": []}
+
+    def queued(self, queue: str) -> int:
+        return len(self.waiting[queue])
+
+    def send(self, task: str, queue: str, messages: Sequence[dict[str, Any]]) -> int:
+        self.waiting[queue] += [message["job"] for message in messages]
+        return len(messages)
+
+
+def test_a_model_is_judged_before_the_next_but_one_is_trained(database: Database) -> None:
+    jobs = [
+        job
+        for fold in range(3)
+        for job in (JobRow("train", "cnn", 0, fold), JobRow("evaluate", "cnn", 0, fold, needs=(2 * fold,)))
+    ]
+    small = small_run(database, 1, jobs)
+    ledger, queues, order = small.ledger(), Queues(), []
+    ledger.settle_items([done(claim) for claim in ledger.claim_items(small.run, small.items)])
+    dispatcher = Dispatcher(small.database, queues, Settings())
+    for _ in jobs:
+        dispatcher.step()
+        dispatcher.step()
+        assert queues.queued("gpu") == 1
+        claim = ledger.claim_job(small.run, queues.waiting["gpu"].pop())
+        assert claim is not None
+        dispatcher.step()  # while it works another one waits
+        order.append((claim.kind, claim.fold))
+        ledger.settle_job(claim, State.DONE, result={})
+    assert sorted(order) == sorted((job.kind, job.fold) for job in jobs)
+    assert order.index(("evaluate", 0)) < order.index(("train", 2))
 
 
 def test_a_failed_job_calls_off_those_that_need_it_but_not_the_report(database: Database) -> None:
