@@ -26,6 +26,9 @@ class Settings(BaseSettings):
     database_url: str = Field("", description="sqlite:/// or postgresql+psycopg:// URL; empty: SQLite in the home")
     store_url: str = Field("", description="folder for strips, shards, models and reports; empty: in the home")
     concurrency: int = Field(0, ge=0, description="children of a cpu worker; 0: one a core")
+    gpu_concurrency: int = Field(
+        0, ge=0, description="children of a gpu worker; 0: one where there is a GPU, else one a core, as memory allows"
+    )
     lease_s: float = Field(60.0, ge=1, description="a claim not renewed for so long may be taken by another worker")
     window_messages: int = Field(256, ge=1, description="messages the feeder keeps in the broker at most")
     time_limit_s: float = Field(900.0, ge=1, description="a preprocessing message is ended after so long")
@@ -100,10 +103,9 @@ class Settings(BaseSettings):
         return self.home / "logs"
 
     @property
-    def cpu_children(self) -> int:
-        """Children of a cpu worker on this machine."""
-        usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return self.concurrency or usable
+    def are_gpus_hidden(self) -> bool:
+        """Whether CUDA_VISIBLE_DEVICES hides every GPU from this process: it is empty, or begins with -1."""
+        return os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",", maxsplit=1)[0].strip() in ("", "-1")
 
     def environment(self) -> dict[str, str]:
         """This process's environment with every setting in it, for a child process that must see the same."""

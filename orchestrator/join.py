@@ -12,7 +12,7 @@ from orchestrator.dispatch import BrokerUnreachable, Sender
 from orchestrator.local import answers
 from orchestrator.request import UsageError
 from settings import Settings
-from workers.roles import ROLES, command, environment
+from workers.roles import CPU, ROLES, command, environment
 
 
 def become_worker(settings: Settings, role_name: str, concurrency: int | None) -> NoReturn:
@@ -22,7 +22,8 @@ def become_worker(settings: Settings, role_name: str, concurrency: int | None) -
         raise UsageError(f"there is no role {role_name!r}; a worker is {' or '.join(ROLES)}")
     require_broker(settings)
     if concurrency is not None:
-        settings = settings.model_copy(update={"concurrency": concurrency})
+        name = "concurrency" if role is CPU else "gpu_concurrency"
+        settings = settings.model_copy(update={name: concurrency})
     argv = command(role, settings, f"{role.name}-{os.getpid()}@{socket.gethostname()}")
     os.chdir(Path(__file__).resolve().parents[1])
     os.execvpe(argv[0], argv, environment(role, settings))  # noqa: S606  # our own command line

@@ -44,7 +44,7 @@ def worker(
     role: Annotated[
         str, typer.Argument(metavar="cpu|gpu", help="cpu: preprocess, pack, render. gpu: train, evaluate.")
     ],
-    concurrency: Annotated[int | None, typer.Option(help="Child processes of a cpu worker.", min=1)] = None,
+    concurrency: Annotated[int | None, typer.Option(help="Child processes of the worker.", min=1)] = None,
 ) -> None:
     """Become a worker, and join whatever runs use this broker."""
     from orchestrator.join import become_worker  # noqa: PLC0415

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from settings import Settings
+from workers.hardware import has_gpu, trainings_at_once, usable_cores
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
@@ -38,8 +39,10 @@ class Role:
         return self.name
 
     def children(self, settings: Settings) -> int:
-        """Child processes of one worker."""
-        return settings.cpu_children if self.name == "cpu" else 1
+        """Child processes of one worker on this machine."""
+        if self.name == "cpu":
+            return settings.concurrency or usable_cores()
+        return settings.gpu_concurrency or trainings_at_once(on_gpu=has_gpu() and not settings.are_gpus_hidden)
 
 
 CPU = Role(
@@ -52,7 +55,7 @@ GPU = Role(
     "gpu",
     verbs=("tasks.train", "tasks.evaluate"),
     # A fresh, spawned process a job: TensorFlow survives no fork and gives no memory back.
-    environment={"TF_CPP_MIN_LOG_LEVEL": "3", **_KEPT_MEMORY},
+    environment={"TF_CPP_MIN_LOG_LEVEL": "3", **_ONE_THREAD, **_KEPT_MEMORY},
     celery={"worker_pool_start_method": "spawn", "worker_max_tasks_per_child": 1},
 )
 ROLES = {role.name: role for role in (CPU, GPU)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import sys
 from pathlib import Path
@@ -22,8 +23,9 @@ def device() -> str:
 
 
 def prepare_devices(*, require_gpu: bool) -> None:
-    """Lets a GPU's memory grow with what is needed; to be called before anything is computed.
+    """Lets a GPU's memory grow with what is needed, or computes in one thread; before anything is computed.
 
+    In one thread sums are always taken in the same order, so weights do not depend on how many cores there are.
     Raises MachineFault where a GPU is required and TensorFlow sees none.
     """
     gpus = tf.config.list_physical_devices("GPU")
@@ -31,6 +33,15 @@ def prepare_devices(*, require_gpu: bool) -> None:
         raise MachineFault("TensorFlow sees no GPU here, and CHORUS_REQUIRE_GPU is set; mend its driver, or unset it")
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, enable=True)
+    if not gpus:
+        _compute_in_one_thread()
+
+
+def _compute_in_one_thread() -> None:
+    # A worker's child is new for each job. A process that has computed before, like a notebook, keeps its threads.
+    with contextlib.suppress(RuntimeError):
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def peak_rss_bytes() -> int:

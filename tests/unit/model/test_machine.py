@@ -2,12 +2,42 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tasks.failures import MachineFault
 from tasks.model.machine import device, peak_rss_bytes, prepare_devices
+from tests.model_shards import examples, written
+
+TRAIN_ON_SO_MANY_CORES = """
+import hashlib, os, sys, time
+from pathlib import Path
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[1])])
+from tasks.model.machine import prepare_devices
+from tasks.model.spec import TrainingSettings, TrainingSpec
+from tasks.model.training import train
+prepare_devices(require_gpu=False)
+spec = TrainingSpec("cnn", ("a", "b"), (Path(sys.argv[2]),), (), TrainingSettings(epochs=2, batch=8, seed=1))
+weights = train(spec, lambda epoch, figures: None, time.perf_counter).model.get_weights()
+print(hashlib.sha256(b"".join(weight.tobytes() for weight in weights)).hexdigest())
+"""
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    """A machine without one; threads as they were asked for, for TensorFlow's own can be set only once."""
+    threads = {}
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    for name in ("intra", "inter"):
+        monkeypatch.setattr(
+            tf.config.threading, f"set_{name}_op_parallelism_threads", lambda n, name=name: threads.update({name: n})
+        )
+    return threads
 
 
 def test_the_peak_covers_what_was_held_and_does_not_fall_when_it_is_let_go():
@@ -22,11 +52,26 @@ def test_the_device_is_named():
     assert device() == "CPU" or device().startswith("GPU: ")
 
 
-def test_where_a_gpu_is_required_and_none_is_seen_nothing_is_trained(monkeypatch):
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+def test_where_a_gpu_is_required_and_none_is_seen_nothing_is_trained(no_gpu):
     prepare_devices(require_gpu=False)
     with pytest.raises(MachineFault, match="sees no GPU"):
         prepare_devices(require_gpu=True)
+
+
+def test_without_a_gpu_everything_is_computed_in_one_thread(no_gpu):
+    prepare_devices(require_gpu=False)
+    assert no_gpu == {"intra": 1, "inter": 1}
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="this machine has one core")
+def test_weights_do_not_depend_on_the_number_of_cores(tmp_path):
+    (shard,) = written(tmp_path, examples(48))
+    command = [sys.executable, "-c", TRAIN_ON_SO_MANY_CORES]
+    one, all_ = (
+        subprocess.run([*command, str(cores), shard], check=True, capture_output=True, text=True).stdout
+        for cores in (1, 64)
+    )
+    assert one == all_
 
 
 def test_the_memory_of_every_gpu_grows_with_its_use(monkeypatch):
