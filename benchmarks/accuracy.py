@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace, home: Path) -> dict[str, Any]:
 def row(model: str, jobs: list[dict[str, Any]]) -> dict[str, Any]:
     """One model over its folds and seeds; every figure a mean over trainings, 0..1."""
     wanted = ("evaluate", model, "done")
-    honest = [job for job in jobs if not job["is_leaky"]]
+    honest = [job for job in jobs if job["variant"] is None]
     judged = [job["metrics"] for job in honest if (job["kind"], job["model"], job["state"]) == wanted]
     by_recording = [metrics["by_recording_accuracy"] for metrics in judged]
     return {

@@ -57,6 +57,7 @@ class JobClaim:
     fold: int | None
     side: int | None
     pipeline_id: int | None
+    variant: str | None
 
 
 @dataclass(frozen=True)
@@ -111,17 +112,10 @@ class Ledger:
         with self.database.write() as connection:
             if not self._claim(connection, Job, run, [job]):
                 return None
-            columns = (
-                Job.id,
-                Job.fence,
-                Job.run_id,
-                Job.kind,
-                Job.model,
-                Job.seed,
-                Job.fold,
-                Job.side,
-                Job.pipeline_id,
-            )
+            columns: tuple[Any, ...] = (
+                Job.id, Job.fence, Job.run_id, Job.kind, Job.model, Job.seed, Job.fold, Job.side, Job.pipeline_id,
+                Job.variant,
+            )  # fmt: skip
             return JobClaim(*connection.execute(sa.select(*columns).where(Job.id == job)).one())
 
     def _claim(self, connection: Connection, table: Worked, run: int, ids: Sequence[int]) -> list[Locked]:

@@ -70,6 +70,7 @@ class JobRow:
     needs: tuple[int, ...] = ()
     even_failed: bool = False
     pipeline_id: int | None = None
+    variant: str | None = None
 
 
 @dataclass(frozen=True)
@@ -252,7 +253,7 @@ def activate_run(database: Database, run: int, jobs: Sequence[JobRow], **values:
 
 
 def _add_job(connection: Connection, run: int, job: JobRow) -> int:
-    values = {name: getattr(job, name) for name in ("kind", "model", "seed", "fold", "side", "pipeline_id")}
+    values = {name: getattr(job, name) for name in ("kind", "model", "seed", "fold", "side", "pipeline_id", "variant")}
     statement = sa.insert(Job).values(run_id=run, state=State.WAITING, result={}, **values).returning(Job.id)
     return int(connection.execute(statement).scalar_one())
 

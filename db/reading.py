@@ -58,6 +58,7 @@ class JobResult:
     seed: int | None
     fold: int | None
     side: int | None
+    variant: str | None
     result: dict[str, Any]
 
 
@@ -139,7 +140,7 @@ def _strip_page(
 
 def results(database: Database, run: int) -> list[JobResult]:
     """What the finished jobs of a run left, in the order of their ids."""
-    columns = (Job.id, Job.kind, Job.model, Job.seed, Job.fold, Job.side, Job.result)
+    columns = (Job.id, Job.kind, Job.model, Job.seed, Job.fold, Job.side, Job.variant, Job.result)
     query = sa.select(*columns).where(Job.run_id == run, Job.state == State.DONE).order_by(Job.id)
     with database.read() as connection:
         return [JobResult(*row) for row in connection.execute(query)]
@@ -147,7 +148,7 @@ def results(database: Database, run: int) -> list[JobResult]:
 
 def needed_results(database: Database, job: int) -> list[JobResult]:
     """What the jobs left that this one needs."""
-    columns = (Job.id, Job.kind, Job.model, Job.seed, Job.fold, Job.side, Job.result)
+    columns = (Job.id, Job.kind, Job.model, Job.seed, Job.fold, Job.side, Job.variant, Job.result)
     query = sa.select(*columns).join(Need, Need.needs_id == Job.id).where(Need.job_id == job).order_by(Job.id)
     with database.read() as connection:
         return [JobResult(*row) for row in connection.execute(query)]

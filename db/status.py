@@ -25,6 +25,7 @@ class JobStatus:
     fold: int | None
     side: int | None
     pipeline_id: int | None
+    variant: str | None
     state: str
     device: str | None
     reason: str | None
@@ -147,8 +148,8 @@ def jobs(database: Database, run: int) -> list[JobStatus]:
     """The run's jobs, in the order they were planned."""
     epoch = sa.select(sa.func.coalesce(sa.func.max(Metric.epoch), 0)).where(Metric.job_id == Job.id).scalar_subquery()
     columns = (
-        Job.id, Job.kind, Job.model, Job.seed, Job.fold, Job.side, Job.pipeline_id, Job.state, Job.device, Job.reason,
-        Job.worker, Job.attempts, Job.started_at, Job.finished_at, Job.result, epoch,
+        Job.id, Job.kind, Job.model, Job.seed, Job.fold, Job.side, Job.pipeline_id, Job.variant, Job.state, Job.device,
+        Job.reason, Job.worker, Job.attempts, Job.started_at, Job.finished_at, Job.result, epoch,
     )  # fmt: skip
     with database.read() as connection:
         return [
@@ -192,7 +193,7 @@ def at_work(database: Database) -> list[AtWork]:
         .where(Item.state == State.RUNNING)
         .group_by(Item.worker, Item.run_id)
     )
-    running_jobs = sa.select(Job.worker, Job.kind, Job.model, Job.run_id, Job.started_at).where(
+    running_jobs = sa.select(Job.worker, Job.kind, Job.model, Job.variant, Job.run_id, Job.started_at).where(
         Job.state == State.RUNNING
     )
     with database.read() as connection:
@@ -201,8 +202,8 @@ def at_work(database: Database) -> list[AtWork]:
             for worker, n, run, since in connection.execute(running_items)
         ]
         return items + [
-            AtWork(worker or "", " ".join(filter(None, (kind, model))), run, since)
-            for worker, kind, model, run, since in connection.execute(running_jobs)
+            AtWork(worker or "", " ".join(filter(None, (kind, model, variant))), run, since)
+            for worker, kind, model, variant, run, since in connection.execute(running_jobs)
         ]
 
 

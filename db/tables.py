@@ -198,6 +198,8 @@ class Job(Work, Table):
     side: Mapped[int | None] = mapped_column(sa.SmallInteger)
     pipeline_id: Mapped[int | None] = mapped_column(_Id, _refers("pipeline.id"))
     """Whose strips it packs or learns from; None: the run's own."""
+    variant: Mapped[str | None] = mapped_column(sa.String(60))
+    """The one change its model is trained under, to measure what that is worth; None: as it is."""
     device: Mapped[str | None] = mapped_column(sa.Text)
     result: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """Keys in the store and figures; what the jobs that need this one read."""

@@ -21,7 +21,7 @@ from orchestrator.gather import (
     side_counts,
     taken_on_trust,
 )
-from orchestrator.request import wanted_presets
+from orchestrator.request import wanted
 from tasks.dataset.layouts import BadRow, Layout, open_layout
 from tasks.dataset.split import Assignment
 
@@ -41,14 +41,14 @@ def preview(database: Database | None, path: Path, request: plan.Request, on_pro
 
     Raises LayoutError, PresetError, SplitError or another Impossible, with the sentence to show.
     """
-    layout, wanted = open_layout(path, is_trusted=request.trust_csv), wanted_presets(request)
+    layout, asked = open_layout(path, is_trusted=request.trust_csv), wanted(request)
     dataset = planning.find_dataset(database, str(layout.root)) if database else None
     lookup = lookup_in(database, dataset) if database and dataset else know_nothing
     bad: list[BadRow] = []
     rows = (taken_on_trust if request.trust_csv else looked_at)(layout, lookup)
-    found = gather(layout, wanted.presets, rows, Sink(lambda good: [0] * len(good), bad.extend), on_progress)
+    found = gather(layout, asked.presets, rows, Sink(lambda good: [0] * len(good), bad.extend), on_progress)
     split, _ = assignment_or_none(request, found.roll)
-    return Preview(tuple(_lines(layout, found, bad, split)), _values(layout, found, bad, split))
+    return Preview((*_lines(layout, found, bad, split), *asked.notes), _values(layout, found, bad, split))
 
 
 def _lines(layout: Layout, found: Gathered, bad: list[BadRow], split: Assignment) -> list[str]:

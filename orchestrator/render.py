@@ -148,7 +148,7 @@ def result_lines(found: dict[str, Any], limit: int = 20) -> list[str]:
 
 def _failures(jobs: list[dict[str, Any]]) -> list[str]:
     return [
-        " ".join(filter(None, (job["kind"], job["model"], job["state"]))) + f": {job['reason']}"
+        " ".join(filter(None, (job["kind"], job["model"], job["variant"], job["state"]))) + f": {job['reason']}"
         for job in jobs
         if job["state"] in ("failed", "cancelled")
     ]

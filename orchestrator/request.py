@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from db.states import Stage
+from orchestrator.graph import Candidate
 from orchestrator.plan import Request
 from tasks.audio.preset import Preset, load_preset
 from tasks.failures import ChorusError
+from tasks.model.variants import GAN, VariantError, changed_preset, require_same_pictures, variant
 from tasks.model.zoo import MODELS, entry
 
 
@@ -38,18 +40,61 @@ def last_stage(text: str) -> str:
 
 @dataclass(frozen=True)
 class Wanted:
-    """The presets of a run, each once, and for each model of the request the place of its own."""
+    """The presets of a run, each once, and what is trained on them: models as they are before their variants.
+
+    notes: what was asked for and is not done, in sentences.
+    """
 
     presets: tuple[Preset, ...]
-    of_model: dict[str, int]
+    candidates: tuple[Candidate, ...]
+    notes: tuple[str, ...] = ()
 
 
-def wanted_presets(request: Request) -> Wanted:
-    """The preset asked for, for all models, or the one that each model names. Raises PresetError."""
-    found: dict[str, Preset] = {}
-    places = {}
-    for model in request.models:
-        preset = load_preset(request.preset or entry(model).preset)
-        found.setdefault(preset.digest, preset)
-        places[model] = list(found).index(preset.digest)
-    return Wanted(tuple(found.values()), places)
+def wanted(request: Request) -> Wanted:
+    """Every model with the preset asked for, or its own, and once more for each factor that is ablated.
+
+    Raises PresetError; VariantError where no model at all can be trained without, or with, a factor.
+    """
+    presets, notes = _Presets(), []
+    candidates = [Candidate(model, presets.place(_preset(request, model))) for model in request.models]
+    if "synthetic" in request.ablate and GAN not in request.models:
+        candidates.append(Candidate(GAN, presets.place(_preset(request, GAN)), is_judged=False))
+    for factor in request.ablate:
+        changed, refused = _variants(request, presets, factor)
+        if not changed:
+            raise VariantError(" ".join(refused))
+        candidates += changed
+        notes += refused
+    return Wanted(tuple(presets.found.values()), tuple(candidates), tuple(notes))
+
+
+class _Presets:
+    """Presets, each once, in the order in which they were first asked for."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Preset] = {}
+
+    def place(self, preset: Preset) -> int:
+        self.found.setdefault(preset.digest, preset)
+        return list(self.found).index(preset.digest)
+
+
+def _preset(request: Request, model: str) -> Preset:
+    return load_preset(request.preset or entry(model).preset)
+
+
+def _variants(request: Request, presets: _Presets, factor: str) -> tuple[list[Candidate], list[str]]:
+    """Each model under that one change; and a sentence for each that cannot be changed so."""
+    changed, refused = [], []
+    for model in (name for name in request.models if name != GAN):
+        preset = _preset(request, model)
+        try:
+            if factor == "synthetic":
+                require_same_pictures(model, preset, _preset(request, GAN))
+            name = variant(entry(model), preset, factor)
+        except VariantError as error:
+            refused.append(f"{error}.")
+            continue
+        place = presets.place(changed_preset(entry(model), preset, name))
+        changed.append(Candidate(model, place, name, GAN if factor == "synthetic" else None))
+    return changed, refused

@@ -7,7 +7,6 @@ import json
 from db.reading import results, run_facts
 from db.states import Kind
 from orchestrator.session import Session
-from tasks.dataset import leaky
 from tasks.report.metrics import Evaluation, classification_table
 
 
@@ -16,7 +15,7 @@ def classification_tables(session: Session, run: int) -> str:
     facts = run_facts(session.database, run)
     tables = []
     for job in results(session.database, run):
-        if job.kind == Kind.EVALUATE and job.fold != leaky.FOLD and facts is not None:
+        if job.kind == Kind.EVALUATE and job.variant is None and facts is not None:
             evaluation = Evaluation.from_dict(json.loads(session.store.get(job.result["key"])))
             fold = f", fold {job.fold}" if job.fold is not None and job.fold >= 0 else ""
             table = classification_table(evaluation.by_chunk, facts.labels)

@@ -11,7 +11,7 @@ from typing import Any
 
 from db import planning
 from db.session import Database
-from orchestrator import plan
+from orchestrator import graph, plan
 from orchestrator.gather import (
     Gathered,
     Progress,
@@ -23,7 +23,7 @@ from orchestrator.gather import (
     side_counts,
     taken_on_trust,
 )
-from orchestrator.request import Wanted, wanted_presets
+from orchestrator.request import Wanted, wanted
 from tasks.dataset.groups import Coded
 from tasks.dataset.layouts import BadRow, Layout, open_layout
 from tasks.dataset.manifest import Recording
@@ -51,14 +51,14 @@ def submit(database: Database, path: Path, request: plan.Request, on_progress: P
 
     Raises LayoutError, PresetError, SplitError or another Impossible, with the sentence to show.
     """
-    layout, wanted = open_layout(path, is_trusted=request.trust_csv), wanted_presets(request)
+    layout, asked = open_layout(path, is_trusted=request.trust_csv), wanted(request)
     dataset = planning.keep_dataset(database, str(layout.root), layout.name)
-    pipelines = [planning.keep_pipeline(database, one.digest, one.name, one.as_dict()) for one in wanted.presets]
+    pipelines = [planning.keep_pipeline(database, one.digest, one.name, one.as_dict()) for one in asked.presets]
     run = planning.begin_run(database, dataset, pipelines[0], {**request.as_dict(), "path": str(path.absolute())})
     try:
         rows = (taken_on_trust if request.trust_csv else looked_at)(layout, lookup_in(database, dataset))
-        found = gather(layout, wanted.presets, rows, _into_ledger(database, run, dataset), on_progress)
-        return _write(database, run, _Cuts(wanted, pipelines), layout, request, found)
+        found = gather(layout, asked.presets, rows, _into_ledger(database, run, dataset), on_progress)
+        return _write(database, run, _Cuts(asked, pipelines), layout, request, found)
     except BaseException:
         planning.discard_run(database, run)
         raise
@@ -91,7 +91,7 @@ def _write(
         items = plan.items(placed, split, preset.augment.copies, preset.decode.span_s)
         n_items += planning.add_items(database, run, pipeline, map(planning.ItemRow._make, items))
     parts = set(zip(assignment.fold.tolist(), assignment.side.tolist(), strict=True))
-    jobs = plan.jobs(request, parts, cuts.wanted.of_model)
+    jobs = graph.jobs(request, parts, cuts.wanted.candidates)
     planning.activate_run(
         database, run, [_job_row(job, cuts.pipelines) for job in jobs],
         labels=sorted(roll.labels.names),
@@ -99,11 +99,11 @@ def _write(
         facts=_facts(layout, found, n_items),
     )  # fmt: skip
     lines = (f"{layout.name} at {layout.root}", *layout.notes, *found.summary.lines(), f"split: {assignment.method}",
-             *assignment.notes)  # fmt: skip
+             *assignment.notes, *cuts.wanted.notes)  # fmt: skip
     return Planned(run, len(roll), n_items, lines)
 
 
-def _job_row(job: plan.PlannedJob, pipelines: list[int]) -> planning.JobRow:
+def _job_row(job: graph.PlannedJob, pipelines: list[int]) -> planning.JobRow:
     values = asdict(job)
     pipeline = pipelines[values.pop("preset")]
     return planning.JobRow(**values, pipeline_id=pipeline)

@@ -70,10 +70,9 @@ class Snapshot:
 
 def _doing(job: JobStatus) -> str:
     part = f"fold {job.fold}" if _numbered(job.fold) is not None else ""
-    part = "chunks shuffled" if job.fold == leaky.FOLD else part
     side = _SIDES[job.side] if job.side is not None else ""
     epoch = f"epoch {job.epoch}" if job.epoch else ""
-    return " ".join(filter(None, (job.model, part, side, epoch)))
+    return " ".join(filter(None, (job.model, job.variant, part, side, epoch)))
 
 
 def snapshot(database: Database, run: int) -> Snapshot:
@@ -95,8 +94,8 @@ def summary(database: Database, store: Store, run: int) -> dict[str, Any]:
         "recordings": status.recording_counts(database, run),
         "quarantined": [{"recording": q.recording, "reason": q.reason} for q in status.quarantined(database, run)],
         "jobs": [_job(database, job) for job in seen.jobs],
-        "scores": scores([job for job in seen.jobs if job.fold != leaky.FOLD]),
-        "leak_meter": scores([job for job in seen.jobs if job.fold == leaky.FOLD]),
+        "scores": scores([job for job in seen.jobs if job.variant is None]),
+        "leak_meter": scores([job for job in seen.jobs if job.variant == leaky.VARIANT]),
         "artifacts": status.n_artifacts(database, run),
         "report": str(store.local(report)) if report else None,
         "started_at": _iso(seen.run.created_at),
@@ -109,8 +108,8 @@ def _job(database: Database, job: JobStatus) -> dict[str, Any]:
     shown = (0, job.result.get("best_epoch", job.epoch))
     last = {name: value for epoch, name, value in status.metrics(database, job.id) if epoch in shown}
     return {
-        "kind": job.kind, "model": job.model, "fold": _numbered(job.fold), "is_leaky": job.fold == leaky.FOLD,
-        "seed": job.seed, "state": job.state, "device": job.device, "metrics": last, "reason": job.reason,
+        "kind": job.kind, "model": job.model, "variant": job.variant, "fold": _numbered(job.fold), "seed": job.seed,
+        "state": job.state, "device": job.device, "metrics": last, "reason": job.reason,
     }  # fmt: skip
 
 

@@ -43,7 +43,7 @@ def shards_in_store(work: Work) -> dict[str, Any]:
     assert run is not None  # noqa: S101  # a job's row refers to its run's
     fold, side = work.claim.fold, work.claim.side
     assert fold is not None and side is not None  # noqa: S101  # a pack job always names its part
-    is_leaky = fold == leaky.FOLD
+    is_leaky = work.claim.variant == leaky.VARIANT
     part = (work.database, run.id, run.pipeline_id, None if is_leaky else (fold, side))
     shuffled = side if is_leaky else None
     key = f"shards/{_part_digest(run, shuffled, strips(*part))}"

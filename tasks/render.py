@@ -22,7 +22,6 @@ from db.status import JobStatus
 from db.store import Store
 from tasks.audio.preset import Preset
 from tasks.audio.strip import decode_strip
-from tasks.dataset import leaky
 from tasks.dataset.split import Side
 from tasks.report.facts import (
     ClassFacts,
@@ -165,7 +164,7 @@ def _dataset(database: Database, planned: PlannedRun, jobs: list[JobStatus]) -> 
 def _chunks_by_label(planned: PlannedRun, jobs: list[JobStatus]) -> dict[str, Counter[str]]:
     counts: dict[str, Counter[str]] = {label: Counter() for label in planned.labels}
     for job in jobs:
-        is_own = job.pipeline_id in (None, planned.pipeline_id) and job.fold != leaky.FOLD
+        is_own = job.pipeline_id in (None, planned.pipeline_id) and job.variant is None
         if is_own and job.kind == Kind.PACK and job.state == State.DONE:
             for number, n in job.result["label_counts"].items():
                 counts[planned.labels[int(number)]][_part(job.fold, job.side)] += n
@@ -221,7 +220,7 @@ def _job(database: Database, store: Store, job: JobStatus) -> JobReport:
         kind=job.kind, state=job.state, model=job.model or "", reason=job.reason or "", device=job.device or "",
         fold=job.fold if job.fold is not None and job.fold >= 0 else None, seed=job.seed, worker=job.worker or "",
         attempts=job.attempts, timings=took, history=_history(database, job), evaluation=evaluation,
-        outcomes=outcomes, parameters=_parameters(job.result), is_leaky=job.fold == leaky.FOLD,
+        outcomes=outcomes, parameters=_parameters(job.result), variant=job.variant,
     )  # fmt: skip
 
 

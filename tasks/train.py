@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 from celery import shared_task
 
 from db.reading import JobResult, RunFacts, needed_results, run_facts
+from db.states import Kind
 from settings import Settings
 from tasks.dataset.split import Side
+from tasks.model import variants
 from tasks.model.spec import TrainingSettings, TrainingSpec
 from tasks.model.zoo import entry
 from tasks.stage import Stage, Work, local
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
 def train(self: Stage, message: dict[str, Any]) -> None:
     """Shards of the training side to one model.
 
-    Reads: the shards of the pack jobs it needs. Writes: metrics of each epoch, the bundle, then the job row.
+    Reads: the shards of the pack jobs it needs, and the `synthetic_shards` that a training it needs has left: keys of
+    shards of the same pipeline, only ever learnt from. Writes: metrics of each epoch, the bundle, then the job row.
     Acknowledged at once, since no broker waits as long as a training takes; exclusive by lease and fence. Safe to
     repeat because the weights follow from shards, settings and seed: whoever comes next goes on after the last epoch
     that was finished.
@@ -46,10 +49,11 @@ def model_in_store(work: Work) -> dict[str, Any]:
     prepare_devices(require_gpu=Settings().require_gpu)
     run = run_facts(work.database, work.claim.run, work.claim.pipeline_id)
     assert run is not None  # noqa: S101  # a job's row refers to its run's
-    packs = needed_results(work.database, work.claim.id)
-    spec = _spec(work, run, packs)
+    needed = needed_results(work.database, work.claim.id)
+    packs, synthetic = [job for job in needed if job.kind == Kind.PACK], _synthetic_shards(needed)
+    spec = _spec(work, run, packs, synthetic)
     work.ledger.forget_metrics(work.claim)
-    key = _model_key(run, spec, packs)
+    key = _model_key(run, spec, packs, synthetic)
 
     def on_epoch(epoch: int, values: dict[str, float]) -> None:
         work.require_claim()
@@ -81,15 +85,22 @@ def _checkpoints(work: Work, key: str) -> Checkpoints:
     return Checkpoints(lambda: work.store.get(key) if key in work.store else None, save)
 
 
-def _spec(work: Work, run: RunFacts, packs: list[JobResult]) -> TrainingSpec:
-    model = str(work.claim.model)
-    asked = {**entry(model).training, **run.options.get("training", {})}
-    settings = TrainingSettings(**{**asked, "seed": work.claim.seed})
+def _synthetic_shards(needed: list[JobResult]) -> tuple[str, ...]:
+    """Keys of what a needed training has left to learn from; beyond packs, only a variant needs one."""
+    return tuple(key for job in needed if job.kind == Kind.TRAIN for key in job.result["synthetic_shards"])
+
+
+def _spec(work: Work, run: RunFacts, packs: list[JobResult], synthetic: tuple[str, ...]) -> TrainingSpec:
+    model = entry(str(work.claim.model))
+    if synthetic:
+        variants.require_pictures_alone(model)
+    asked = {**model.training, **run.options.get("training", {}), "seed": work.claim.seed}
+    settings = TrainingSettings(**{**asked, **variants.changed_training(model, work.claim.variant)})
     sides = _learnt_from(settings)
     return TrainingSpec(
-        model=model,
+        model=model.name,
         labels=run.labels,
-        train_shards=_shards(work, packs, sides),
+        train_shards=(*_shards(work, packs, sides), *(local(work, key) for key in synthetic)),
         valid_shards=_shards(work, packs, {Side.VALID} - sides),
         settings=settings,
     )
@@ -110,11 +121,13 @@ def _label_counts(packs: Any) -> Counter[int]:
     return counts
 
 
-def _model_key(run: RunFacts, spec: TrainingSpec, packs: list[JobResult]) -> str:
-    made_from = {
+def _model_key(run: RunFacts, spec: TrainingSpec, packs: list[JobResult], synthetic: tuple[str, ...]) -> str:
+    made_from: dict[str, Any] = {
         "model": spec.model, "labels": run.labels, "settings": asdict(spec.settings),
         "packs": [(pack.side, pack.result["key"]) for pack in packs],
     }  # fmt: skip
+    if synthetic:
+        made_from["synthetic"] = synthetic
     digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:32]
     return f"models/{digest}/{spec.model}.keras"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from db import planning
 from db.ledger import ItemClaim, Ledger, Outcome, StripFacts
@@ -43,17 +44,17 @@ def recording(number: int) -> RecordingRow:
     )
 
 
-def small_run(database: Database, n_items: int = 4, jobs: Sequence[JobRow] = ()) -> SmallRun:
+def small_run(database: Database, n_items: int = 4, jobs: Sequence[JobRow] = (), **options: Any) -> SmallRun:
     """One active run of one-span recordings, in tables that are up to date."""
     upgrade(database)
-    return another_run(database, n_items, jobs)
+    return another_run(database, n_items, jobs, **options)
 
 
-def another_run(database: Database, n_items: int, jobs: Sequence[JobRow] = ()) -> SmallRun:
+def another_run(database: Database, n_items: int, jobs: Sequence[JobRow] = (), **options: Any) -> SmallRun:
     """A further run over the same recordings."""
     dataset = planning.keep_dataset(database, "/data", "folder per class")
     pipeline = planning.keep_pipeline(database, "p" * 64, "birdclef2021", {"name": "birdclef2021"})
-    run = planning.begin_run(database, dataset, pipeline, {"models": ["cnn"]})
+    run = planning.begin_run(database, dataset, pipeline, {"models": ["cnn"], **options})
     ids = list(planning.keep_recordings(database, dataset, map(recording, range(n_items))))
     rows = [ItemRow(row, 0, 0, -1, number % 3, "Ann", number, 0.1) for number, row in enumerate(ids)]
     planning.add_items(database, run, pipeline, rows)

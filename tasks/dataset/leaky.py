@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-FOLD = -2
-"""The number of this split among the folds of a run."""
+VARIANT = "shuffled chunks"
+"""What jobs of this split are called, among a model's other variants."""
 
 _TRAIN, _VALID, _TEST = 0, 1, 2
 _OF_TWENTY_FIVE = (_TRAIN,) * 16 + (_VALID,) * 4 + (_TEST,) * 5

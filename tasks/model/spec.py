@@ -73,6 +73,8 @@ def batch_for(n_examples: int, batch: int) -> int:
 
 _SCHEDULES = ("plateau", "cosine")
 _SHARES = ("shift", "time_mask", "mel_mask")
+AUGMENTING = (*_SHARES, "mixup")
+"""The settings that change examples while training; 0 leaves out."""
 _POSITIVE = ("epochs", "batch", "learning_rate", "plateau_patience", "early_stop_patience")
 
 

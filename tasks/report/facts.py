@@ -108,7 +108,7 @@ class JobReport:
     state: done, failed, cancelled, waiting, running.  timings: what -> seconds.  history: one mapping an epoch with
     Keras's names (`loss`, `accuracy`, `val_loss`, `val_accuracy`, `epoch` from 1).
     evaluation, outcomes: of evaluate jobs.  parameters: whatever configured it, learning rate and number of weights
-    among it.  is_leaky: its sides were drawn chunk by chunk, to measure what that would claim.
+    among it.  variant: the one change it was trained under, None for the model as it is.
     """
 
     kind: str
@@ -124,7 +124,7 @@ class JobReport:
     history: tuple[Mapping[str, float], ...] = ()
     evaluation: Evaluation | None = None
     outcomes: GroupOutcomes | None = None
-    is_leaky: bool = False
+    variant: str | None = None
     parameters: Mapping[str, Plain] = field(default_factory=dict)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from tasks.dataset import leaky
 from tasks.report.calibration import expected_error, pooled_bins
 from tasks.report.facts import JobReport, Plain
 from tasks.report.figures import best_epoch, calibration_curve, class_bars, learning_curve
@@ -151,10 +152,10 @@ class ModelView:
 def model_views(jobs: Sequence[JobReport]) -> tuple[ModelView, ...]:
     """One view a model, the highest accuracy by chunk first, models without any score last.
 
-    jobs: of the whole run, in any order; those of no model are left out.
+    jobs: of the whole run, in any order; those of no model, and of a variant of one, are left out.
     Raises Impossible where the folds of a model were judged with different labels.
     """
-    jobs = [job for job in jobs if not job.is_leaky]
+    jobs = [job for job in jobs if job.variant is None]
     names = dict.fromkeys(job.model for job in jobs if job.model)
     views = [_model_view(name, [job for job in jobs if job.model == name]) for name in names]
     ranked = sorted(views, key=lambda view: -view.scores.accuracy.mean if view.scores else 1.0)
@@ -255,7 +256,8 @@ class Leak:
 
 def leaks(views: Sequence[ModelView], jobs: Sequence[JobReport]) -> tuple[Leak, ...]:
     """The leak meter's reading of every model that was judged in both ways, in the order of the views."""
-    claimed = {job.model: job.evaluation.by_chunk.accuracy for job in jobs if job.is_leaky and job.evaluation}
+    shuffled = [job for job in jobs if job.variant == leaky.VARIANT and job.evaluation]
+    claimed = {job.model: job.evaluation.by_chunk.accuracy for job in shuffled if job.evaluation}
     return tuple(
         Leak(view.name, claimed[view.name], view.scores.accuracy.mean)
         for view in views
@@ -274,5 +276,7 @@ def trouble(job: JobReport) -> str:
     >>> trouble(JobReport("train", "failed", model="cnn", fold=0, reason="loss is not a number"))
     'train cnn, fold 0, failed: loss is not a number'
     """
-    name = f"{job.kind} {job.model}".strip() + (f", fold {job.fold}," if job.fold is not None else "")
+    name = " ".join(filter(None, (job.kind, job.model, job.variant))) + (
+        f", fold {job.fold}," if job.fold is not None else ""
+    )
     return f"{name} {job.state}" + (f": {job.reason}" if job.reason else "")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,13 +20,15 @@ from orchestrator.plan import Request
 from orchestrator.submit import submit
 from orchestrator.watch import summary
 from tasks.evaluate import evaluation_in_store
-from tasks.model.bundle import BundleFacts, write_bundle
+from tasks.model.bundle import BundleFacts, read_bundle, write_bundle
 from tasks.model.inputs import InputShapes, Scaling
 from tasks.model.machine import device
 from tasks.model.spec import TrainingSettings
+from tasks.model.variants import VariantError
 from tasks.model.zoo import entry
 from tasks.render import report_in_store
 from tasks.stage import Heartbeat, Work
+from tasks.train import model_in_store
 from tests.ledger_rows import small_run
 from tests.model_shards import PIPELINE, examples, written
 from tests.recordings import write_class_folders
@@ -87,6 +91,59 @@ def test_an_evaluation_records_the_device_it_ran_on_not_that_of_the_training(
     counts = {"0": 5, "1": 5}
     settled(database, run, Kind.TRAIN, key="models/cnn.keras", device="GPU: of another machine", label_counts=counts)
     assert evaluation_in_store(work(database, store, run, Kind.EVALUATE))["device"] == device()
+
+
+def packed(store: Store, folder: Path, name: str, first: int) -> str:
+    [shard] = written(folder, examples(16, first=first), name)
+    store.put(f"shards/{name}.parquet", shard.read_bytes())
+    return f"shards/{name}.parquet"
+
+
+def trained(database: Database, store: Store, run: int, model: str, variant: str | None) -> dict[str, Any]:
+    """What the training of that model leaves, done here."""
+    ledger = Ledger(database, "w1", 60.0)
+    jobs = status.jobs(database, run)
+    job = next(job for job in jobs if (job.kind, job.model, job.variant) == (Kind.TRAIN, model, variant))
+    claim = ledger.claim_job(run, job.id)
+    assert claim is not None
+    return model_in_store(Work(claim, database, store, ledger, Heartbeat(ledger, [claim])))
+
+
+SYNTHETIC = "with synthetic examples"
+
+
+def test_a_variant_learns_from_synthetic_shards_too_and_is_another_model(
+    database: Database, store: Store, tmp_path: Path
+) -> None:
+    rows = [
+        JobRow("pack", fold=-1, side=0),
+        JobRow("train", "gan", 0, -1, needs=(0,)),
+        JobRow("train", "cnn", 0, -1, needs=(0,)),
+        JobRow("train", "cnn", 0, -1, needs=(0, 1), variant=SYNTHETIC),
+        JobRow("train", "cnn", 0, -1, needs=(0,), variant="with augmentation"),
+    ]
+    run = small_run(database, jobs=rows, training={"epochs": 1}).run
+    counts = {"0": 8, "1": 8}
+    settled(
+        database, run, Kind.PACK, key="shards/real", shards=[packed(store, tmp_path, "real", 0)], label_counts=counts
+    )
+    settled(database, run, Kind.TRAIN, synthetic_shards=[packed(store, tmp_path, "synthetic", 100)])
+    plain = trained(database, store, run, "cnn", None)
+    fed, augmented = (trained(database, store, run, "cnn", name) for name in (SYNTHETIC, "with augmentation"))
+    assert len({each["key"] for each in (plain, fed, augmented)}) == 3
+    assert plain["label_counts"] == fed["label_counts"] == counts
+    assert [round(each["images_per_s"] * each["epoch_s"]) for each in (plain, fed)] == [16, 32]
+    settings = [read_bundle(store.local(each["key"])).facts.settings for each in (plain, fed, augmented)]
+    assert settings[0] == settings[1]
+    assert settings[2] == replace(settings[0], shift=0.5, time_mask=0.15, mel_mask=0.15)
+
+
+def test_a_model_of_features_is_not_given_synthetic_examples(database: Database, store: Store, tmp_path: Path) -> None:
+    rows = [JobRow("train", "gan", 0, -1), JobRow("train", "mlp", 0, -1, needs=(0,), variant=SYNTHETIC)]
+    run = small_run(database, jobs=rows).run
+    settled(database, run, Kind.TRAIN, synthetic_shards=[packed(store, tmp_path, "synthetic", 100)])
+    with pytest.raises(VariantError, match="mlp reads features"):
+        trained(database, store, run, "mlp", SYNTHETIC)
 
 
 def test_two_ledgers_on_one_store_keep_their_reports_apart(database: Database, store: Store, tmp_path: Path) -> None:

@@ -159,15 +159,15 @@ def test_the_leak_meter_learns_from_pieces_of_the_recordings_it_is_judged_on(tmp
     with home(tmp_path / "home") as session:
         seen = carried_out(session, data, plan.Request(models=("mlp",), training={"epochs": 1}, leak_meter=True))
         assert seen.run.state == RunState.DONE, [(job.kind, job.state, job.reason) for job in seen.jobs]
-        sides: dict[int | None, list[set[tuple[str, int]]]] = {}
+        sides: dict[str | None, list[set[tuple[str, int]]]] = {}
         for job in (job for job in seen.jobs if job.kind == Kind.PACK):
             rows = [read_shard(session.store.local(key)) for key in job.result["shards"]]
             held = {(digest, int(at)) for row in rows for digest, at in zip(row.digests, row.chunks, strict=True)}
-            sides.setdefault(job.fold, []).append(held)
-        assert [sum(map(len, sides[fold])) for fold in (plan.HOLDOUT, leaky.FOLD)] == [18 * 8] * 2
-        recordings = {fold: [{digest for digest, _ in side} for side in found] for fold, found in sides.items()}
-        assert not recordings[plan.HOLDOUT][0] & recordings[plan.HOLDOUT][2]
-        assert recordings[leaky.FOLD][0] & recordings[leaky.FOLD][2]
+            sides.setdefault(job.variant, []).append(held)
+        assert [sum(map(len, sides[variant])) for variant in (None, leaky.VARIANT)] == [18 * 8] * 2
+        recordings = {variant: [{digest for digest, _ in side} for side in found] for variant, found in sides.items()}
+        assert not recordings[None][0] & recordings[None][2]
+        assert recordings[leaky.VARIANT][0] & recordings[leaky.VARIANT][2]
         found = summary(session.database, session.store, seen.run.id)
         assert set(found["scores"]) == set(found["leak_meter"]) == {"mlp"}
         assert "Leak meter" in Path(found["report"]).read_text()

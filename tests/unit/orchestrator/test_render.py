@@ -20,7 +20,8 @@ def seen(state: str = RunState.ACTIVE, **items: int) -> Snapshot:
 
 def judged(model: str, fold: int, accuracy: float) -> JobStatus:
     result = {"accuracy": accuracy, "macro_f1": 0.5, "by_recording_accuracy": 0.6}
-    return JobStatus(fold, "evaluate", model, 0, fold, None, None, State.DONE, "CPU", None, "w", 1, 0.0, 1.0, result, 0)
+    where = (model, 0, fold, None, None, None)
+    return JobStatus(fold, "evaluate", *where, State.DONE, "CPU", None, "w", 1, 0.0, 1.0, result, 0)
 
 
 def test_a_rate_is_taken_over_the_last_seconds() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tasks.dataset import leaky
 from tasks.report.models import leaks, model_views
 from tasks.report.page import page
 from tests.unit.report.examples import jobs_of, report_of
 
 
 def leaky_jobs(model, right):
-    return [replace(job, is_leaky=True) for job in jobs_of(model, right=right)]
+    return [replace(job, variant=leaky.VARIANT) for job in jobs_of(model, right=right)]
 
 
 def test_a_leaky_training_changes_no_score():
