@@ -8,23 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-import pytest
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-
 from db import feeding, planning, status, steering
 from db.ledger import Outcome
 from db.planning import JobRow
 from db.reading import needed_results, results
-from db.schema import _config, require_current, upgrade
-from db.session import Database, DatabaseUnusable
+from db.session import Database
 from db.states import MAX_FAULTS, MAX_LOSSES, MAX_OWN_DEATHS, RunState, State
-from db.tables import Item, Table
+from db.tables import Item
 from orchestrator.dispatch import Dispatcher, Sender
 from orchestrator.watch import snapshot
 from settings import Settings
-from tasks.dataset import leaky
 from tests.ledger_rows import another_run, counted_states, done, item_states, recording, small_run
 
 PACK, TRAIN, RENDER = (
@@ -315,25 +308,6 @@ def test_metrics_are_written_once_an_epoch_and_replaced_when_written_again(datab
     assert list(status.metrics(small.database, claim.id)) == [(1, "accuracy", 0.5), (1, "loss", 1.0)]
 
 
-def test_the_migrations_make_the_tables_that_the_code_uses(database: Database) -> None:
-    upgrade(database)
-    require_current(database)
-    with database.read() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), Table.metadata) == []
-
-
-def test_a_ledger_of_an_older_version_keeps_its_shuffled_chunks_apart_when_it_is_brought_up_to_date(
-    database: Database,
-) -> None:
-    rows = [JobRow("train", "cnn", 0, -1), JobRow("train", "cnn", 0, -1, variant=leaky.VARIANT)]
-    small = small_run(database, 1, rows)
-    with database.write() as connection:
-        command.downgrade(_config(connection), "0003")
-        assert [row[0] for row in connection.exec_driver_sql("SELECT fold FROM job ORDER BY id")] == [-1, -2]
-    upgrade(database)
-    assert [(job.fold, job.variant) for job in status.jobs(database, small.run)] == [(-1, None), (-1, leaky.VARIANT)]
-
-
 def test_a_variant_goes_with_its_job_from_the_plan_to_the_claim_and_to_whoever_needs_it(database: Database) -> None:
     name = "without denoising"
     rows = [PACK, replace(TRAIN, variant=name), JobRow("evaluate", "cnn", 0, -1, needs=(1,), variant=name)]
@@ -351,17 +325,6 @@ def test_a_variant_goes_with_its_job_from_the_plan_to_the_claim_and_to_whoever_n
     assert [job.variant for job in results(small.database, small.run)] == [None, name, name]
     jobs = snapshot(small.database, small.run).jobs
     assert [job.variant for job in jobs] == [None, name, name]
-
-
-def test_an_empty_and_a_newer_database_are_refused_in_a_sentence(database: Database) -> None:
-    with pytest.raises(DatabaseUnusable, match="db upgrade"):
-        require_current(database)
-    upgrade(database)
-    with database.write() as connection:
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
-    for refuse in (require_current, upgrade):
-        with pytest.raises(DatabaseUnusable, match="newer than this code"):
-            refuse(database)
 
 
 def test_a_run_still_being_planned_is_neither_cancelled_nor_resumed_nor_retried(database: Database) -> None:
