@@ -80,7 +80,7 @@ def _requested(
     from orchestrator.plan import Request  # noqa: PLC0415
     from orchestrator.request import last_stage, model_names  # noqa: PLC0415
 
-    training = {} if epochs is None else {"epochs": epochs}
+    training = {} if epochs is None else {"epochs": epochs, "most_examples": 0}
     numbers = tuple(range(seeds[0], seeds[0] + seeds[1]))
     return Request(
         model_names(models), numbers, folds, split_seed, last_stage(until), preset, training, trust_csv, leak_meter

@@ -11,6 +11,7 @@ from tasks.model.inputs import Floats, Pixels, RawBatch
 from tasks.model.spec import TrainingSettings
 
 _STRIPES = 2
+_KNOTS = 5
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,12 @@ def augmented(
 ) -> tuple[RawBatch, Target]:
     """The batch as this epoch sees it; nothing changes where the settings ask for nothing."""
     pictures = raw.spectrograms
-    if settings.shift:
-        pictures = shifted(pictures, settings.shift, draw)
+    if settings.shift or settings.stretch:
+        pictures = shifted(pictures, settings.shift, draw, stretch=settings.stretch)
+    if settings.mel_shift:
+        pictures = transposed(pictures, settings.mel_shift, draw)
+    if settings.band_gain:
+        pictures = equalised(pictures, settings.band_gain, draw)
     if settings.time_mask:
         pictures = masked(pictures, 2, settings.time_mask, draw)
     if settings.mel_mask:
@@ -36,15 +41,48 @@ def augmented(
     return mixed(changed, target, settings.mixup, draw) if settings.mixup else (changed, target)
 
 
-def shifted(pictures: Pixels | Floats, most: float, draw: np.random.Generator) -> Pixels | Floats:
-    """Each picture rolled along time, earlier or later by at most this share of its frames.
+def shifted(
+    pictures: Pixels | Floats, most: float, draw: np.random.Generator, *, stretch: float = 0.0
+) -> Pixels | Floats:
+    """Each picture rolled along time, earlier or later by at most this share of its frames, and played at another pace.
 
-    pictures: (n, mel, frame).
+    pictures: (n, mel, frame).  stretch: at most so much faster or slower, as a share; a picture that ends too soon
+    begins again.
     """
     n, _, n_frames = pictures.shape
     offsets = draw.integers(-round(most * n_frames), round(most * n_frames), n, endpoint=True)
-    frames = (np.arange(n_frames) - offsets[:, np.newaxis]) % n_frames
-    return cast("Pixels | Floats", np.take_along_axis(pictures, frames[:, np.newaxis, :], axis=2))
+    frames = np.arange(n_frames) - offsets[:, np.newaxis]
+    if stretch:
+        paces = np.exp(draw.uniform(-1, 1, (n, 1)) * np.log1p(stretch))
+        frames = np.floor(frames * paces).astype(np.int64)
+    return cast("Pixels | Floats", np.take_along_axis(pictures, (frames % n_frames)[:, np.newaxis, :], axis=2))
+
+
+def transposed(pictures: Pixels | Floats, most: float, draw: np.random.Generator) -> Pixels | Floats:
+    """Each picture moved up or down by at most this share of its bands; the band at the edge is repeated.
+
+    pictures: (n, mel, frame).
+    """
+    n, n_mels, _ = pictures.shape
+    offsets = draw.integers(-round(most * n_mels), round(most * n_mels), n, endpoint=True)
+    rows = np.clip(np.arange(n_mels) - offsets[:, np.newaxis], 0, n_mels - 1)
+    return cast("Pixels | Floats", np.take_along_axis(pictures, rows[:, :, np.newaxis], axis=1))
+
+
+def equalised(pictures: Pixels | Floats, most: float, draw: np.random.Generator) -> Pixels | Floats:
+    """Each picture as through another microphone: bands made louder or softer along a line with a few random knots.
+
+    pictures: (n, mel, frame) in 0..255; levels stay there.  most: the greatest change, as a share of that range.
+    Source: Nam et al. 2022, "FilterAugment", arXiv:2110.03282, the linear kind.
+    """
+    n, n_mels, _ = pictures.shape
+    knots = draw.uniform(-most, most, (n, _KNOTS)) * 255
+    places = np.linspace(0, _KNOTS - 1, n_mels)
+    left = np.minimum(places.astype(int), _KNOTS - 2)
+    part = places - left
+    gains = knots[:, left] * (1 - part) + knots[:, left + 1] * part
+    louder = np.clip(pictures + gains[:, :, np.newaxis].astype(np.float32), 0, 255)
+    return cast("Pixels | Floats", louder.astype(pictures.dtype))
 
 
 def masked(pictures: Pixels | Floats, axis: int, widest: float, draw: np.random.Generator) -> Pixels | Floats:

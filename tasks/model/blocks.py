@@ -37,6 +37,25 @@ def normal_conv(x: Tensor, n_filters: int, *, name: str, momentum: float, size: 
     return keras.layers.ReLU(name=f"{name}_relu")(x) if relu else x
 
 
+def halving_conv(x: Tensor, n_filters: int, *, name: str, momentum: float) -> Tensor:
+    """A 5 by 5 convolution that looks at every second place of both axes, batch normalisation, ReLU."""
+    x = keras.layers.Conv2D(n_filters, 5, strides=2, padding="same", use_bias=False, name=f"{name}_conv")(x)
+    x = keras.layers.BatchNormalization(momentum=momentum, name=f"{name}_norm")(x)
+    return keras.layers.ReLU(name=f"{name}_relu")(x)
+
+
+def mean_and_peak(x: Tensor, *, name: str) -> Tensor:
+    """For each channel the mean over bands; of that, the mean over frames and the highest frame, added.
+
+    x: (batch, mel, frame, channel). Returns (batch, channel). The highest frame keeps a short call apart from the
+    silence around it. Source: Kong et al. 2020, "PANNs", arXiv:1912.10211, the pooling of its networks.
+    """
+    x = keras.layers.AveragePooling2D((x.shape[1], 1), name=f"{name}_bands")(x)
+    mean = keras.layers.GlobalAveragePooling2D(name=f"{name}_mean")(x)
+    peak = keras.layers.GlobalMaxPooling2D(name=f"{name}_peak")(x)
+    return keras.layers.Add(name=f"{name}_both")([mean, peak])
+
+
 def residual(x: Tensor, n_filters: int, *, name: str, momentum: float) -> Tensor:
     """Two 3 by 3 convolutions whose outcome is added to what came in. Source: He et al. 2015, arXiv:1512.03385."""
     shortcut = x

@@ -9,7 +9,8 @@ import keras
 from tasks.model import blocks
 from tasks.model.inputs import InputShapes
 
-FILTERS = (24, 48, 96, 160)
+STEM_FILTERS = 32
+FILTERS = (48, 96, 192)
 DROPOUT = 0.3
 MOMENTUM = 0.9
 
@@ -17,10 +18,10 @@ MOMENTUM = 0.9
 def build(shapes: InputShapes, n_classes: int) -> Any:
     """An untrained keras.Model from spectrograms to class probabilities."""
     spectrogram = blocks.input_of("spectrogram", shapes)
-    x = blocks.normal_conv(spectrogram, FILTERS[0], name="deep_stem", momentum=MOMENTUM)
+    x = blocks.halving_conv(spectrogram, STEM_FILTERS, name="deep_stem", momentum=MOMENTUM)
     for step, n_filters in enumerate(FILTERS, 1):
         x = keras.layers.AveragePooling2D(2, name=f"deep_pool_{step}")(x)
         x = blocks.residual(x, n_filters, name=f"deep_{step}", momentum=MOMENTUM)
-    x = keras.layers.GlobalAveragePooling2D(name="deep_average")(x)
+    x = blocks.mean_and_peak(x, name="deep")
     x = keras.layers.Dropout(DROPOUT, name="deep_dropout")(x)
     return keras.Model(spectrogram, blocks.class_probabilities(x, n_classes), name="deep_cnn")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tasks.failures import Impossible
-from tasks.model.spec import TrainingSpec, batch_for
+from tasks.model.spec import TrainingSpec, batch_for, epochs_for
 from tasks.model.stream import ShardSet, surveyed
 
 
@@ -25,6 +25,9 @@ class Sides:
             notes.append(
                 f"batches of {batch} instead of {asked}: there are only {self.train.n_examples} training examples"
             )
+        epochs = epochs_for(self.train.n_examples, spec.settings)
+        if epochs < spec.settings.epochs:
+            notes.append(f"{epochs} epochs, not {spec.settings.epochs}, for {self.train.n_examples} training examples")
         if not self.valid.n_examples:
             notes.append("no validation examples: trained for the fixed number of epochs, the last one was kept")
         if unseen:

@@ -13,6 +13,8 @@ class TrainingSettings:
     """How a network is trained. The defaults are explained, with what was measured, in docs/models.md.
 
     epochs: at most this many passes over the training examples.
+    most_examples: where the training side is so large that `epochs` passes would see more than these, fewer epochs,
+    see `epochs_for`; 0: no limit.
     batch: examples an update of the weights is drawn from; fewer for small sets, see `batch_for`.
     label_smoothing: share of a target's weight spread over all classes, 0 to below 1.
     plateau_patience, plateau_factor: after so many epochs without a lower validation loss, multiply the learning rate.
@@ -21,7 +23,7 @@ class TrainingSettings:
     schedule: "plateau", as above, or "cosine", down to nearly 0 over exactly `epochs`.
     hold_out: set the validation side apart to stop by; otherwise learn from it too, for exactly `epochs`.
     weight_decay: of AdamW, in shares of a weight an update at learning rate 1.
-    shift, time_mask, mel_mask, mixup: see `tasks.model.augmentation`; 0 leaves out.
+    shift, stretch, mel_shift, band_gain, time_mask, mel_mask, mixup: see `tasks.model.augmentation`; 0 leaves out.
     """
 
     epochs: int = 60
@@ -37,9 +39,13 @@ class TrainingSettings:
     hold_out: bool = True
     weight_decay: float = 0.0
     shift: float = 0.0
+    stretch: float = 0.0
+    mel_shift: float = 0.0
+    band_gain: float = 0.0
     time_mask: float = 0.0
     mel_mask: float = 0.0
     mixup: float = 0.0
+    most_examples: int = 0
 
     def __post_init__(self) -> None:
         rules = {name: (getattr(self, name) > 0, "more than 0") for name in _POSITIVE} | {
@@ -48,7 +54,7 @@ class TrainingSettings:
             "seed": (0 <= self.seed < 2**32, "a whole number from 0 to 4294967295"),
         }
         rules |= {name: (0 <= getattr(self, name) <= 0.5, "a share from 0 to 0.5") for name in _SHARES}
-        rules |= {name: (getattr(self, name) >= 0, "0 or more") for name in ("weight_decay", "mixup")}
+        rules |= {name: (getattr(self, name) >= 0, "0 or more") for name in ("weight_decay", "mixup", "most_examples")}
         rules["schedule"] = (self.schedule in _SCHEDULES, f"one of {', '.join(_SCHEDULES)}")
         for name, (holds, rule) in rules.items():
             if not holds:
@@ -71,8 +77,24 @@ def batch_for(n_examples: int, batch: int) -> int:
     return batch
 
 
+# However large the training side is, it is seen so many times.
+LEAST_EPOCHS = 10
+
+
+def epochs_for(n_examples: int, settings: TrainingSettings) -> int:
+    """The epochs a set of this size is trained for.
+
+    >>> limited = TrainingSettings(epochs=80, most_examples=400_000)
+    >>> [epochs_for(n, limited) for n in (320, 10_000, 1_000_000)], epochs_for(1_000_000, TrainingSettings(epochs=80))
+    ([80, 40, 10], 80)
+    """
+    if not settings.most_examples:
+        return settings.epochs
+    return min(settings.epochs, max(LEAST_EPOCHS, settings.most_examples // max(n_examples, 1)))
+
+
 _SCHEDULES = ("plateau", "cosine")
-_SHARES = ("shift", "time_mask", "mel_mask")
+_SHARES = ("shift", "stretch", "mel_shift", "band_gain", "time_mask", "mel_mask")
 AUGMENTING = (*_SHARES, "mixup")
 """The settings that change examples while training; 0 leaves out."""
 _POSITIVE = ("epochs", "batch", "learning_rate", "plateau_patience", "early_stop_patience")

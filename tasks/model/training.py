@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -22,7 +22,7 @@ from tasks.model.feed import Feed, Feeds, balanced_weights
 from tasks.model.inputs import Scaling, measured_scaling
 from tasks.model.machine import device, peak_rss_bytes
 from tasks.model.sides import Sides, surveyed_sides
-from tasks.model.spec import TrainingSettings, TrainingSpec, batch_for
+from tasks.model.spec import TrainingSettings, TrainingSpec, batch_for, epochs_for
 from tasks.model.stream import ShardSet
 from tasks.model.zoo import ModelEntry, entry
 
@@ -127,7 +127,7 @@ class _Fit:
 
     def __init__(self, model: Any, settings: TrainingSettings, feeds: Feeds, clock: Callable[[], float]) -> None:
         self._model = model
-        self._settings = settings
+        self._settings = replace(settings, epochs=epochs_for(feeds.train.n_examples, settings))
         self._feeds = feeds
         self._clock = clock
         self._batch = batch_for(feeds.train.n_examples, settings.batch)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.model.augmentation import Target, augmented, masked, mixed, shifted
+from tasks.model.augmentation import Target, augmented, equalised, masked, mixed, shifted, transposed
 from tasks.model.inputs import RawBatch
 from tasks.model.spec import TrainingSettings
 
@@ -44,6 +44,46 @@ def test_a_shift_rolls_along_time_by_no_more_than_asked(pictures, draw):
         rolls.update(by)
     assert len(rolls) > 3
     assert max(map(abs, rolls)) <= 4
+
+
+def test_a_stretched_picture_is_played_faster_or_slower_by_no_more_than_asked(draw):
+    n_frames, most = 200, 0.25
+    ramp = np.broadcast_to(np.arange(n_frames, dtype=np.uint8), (32, 1, n_frames))
+    gone = [int(row[100]) for row in shifted(ramp, 0.0, draw, stretch=most)[:, 0]]
+    assert min(gone) >= 100 / (1 + most) - 1
+    assert max(gone) <= 100 * (1 + most)
+    assert min(gone) < 95 < 105 < max(gone)
+
+
+def test_a_picture_that_ends_too_soon_begins_again(draw):
+    ramp = np.broadcast_to(np.arange(20, dtype=np.uint8), (64, 1, 20))
+    last = shifted(ramp, 0.0, draw, stretch=0.5)[:, 0, -1]
+    assert any(value < 10 for value in last)
+
+
+def test_a_transposed_picture_moves_by_whole_bands_and_repeats_the_one_at_the_edge(pictures, draw):
+    moves = set()
+    for picture, moved in zip(pictures, transposed(pictures, 0.25, draw), strict=True):
+        rows = np.arange(N_MELS)
+        by = [m for m in range(-2, 3) if (picture[np.clip(rows - m, 0, N_MELS - 1)] == moved).all()]
+        assert len(by) == 1
+        moves.update(by)
+    assert moves == {-2, -1, 0, 1, 2}
+
+
+def test_an_equaliser_changes_each_band_by_one_level_and_no_more_than_asked(draw):
+    grey = np.full((16, N_MELS, N_FRAMES), 128, np.uint8)
+    changed = equalised(grey, 0.1, draw).astype(int) - 128
+    assert (changed == changed[:, :, :1]).all()
+    assert np.abs(changed).max() <= 0.1 * 255
+    assert len(np.unique(changed)) > 10
+
+
+def test_levels_stay_in_their_range_whatever_the_equaliser_does(draw):
+    for level in (0, 255):
+        changed = equalised(np.full((8, N_MELS, N_FRAMES), level, np.uint8), 0.5, draw)
+        assert changed.dtype == np.uint8
+        assert np.abs(changed.astype(int) - level).max() <= 128
 
 
 @pytest.mark.parametrize("axis", [1, 2])

@@ -170,6 +170,14 @@ def test_a_small_set_is_cut_into_smaller_batches_and_that_is_said(spec):
     assert not same.notes
 
 
+def test_a_large_set_is_passed_through_fewer_times_and_that_is_said(spec, monkeypatch):
+    monkeypatch.setattr("tasks.model.spec.LEAST_EPOCHS", 1)
+    outcome = trained(replace(spec, settings=replace(SETTINGS, schedule="cosine", most_examples=2 * 48)))
+    assert len(outcome.history) == 2
+    assert "2 epochs, not 3, for 48 training examples" in outcome.notes
+    assert outcome.history == trained(replace(spec, settings=replace(SETTINGS, schedule="cosine", epochs=2))).history
+
+
 def test_a_class_without_training_examples_is_said(spec):
     outcome = trained(replace(spec, labels=("a", "b", "wren")))
     assert any("no training example of wren" in note for note in outcome.notes)
