@@ -13,6 +13,7 @@ from orchestrator import services
 from orchestrator.options import (
     AsJson,
     DataPath,
+    Device,
     DryRun,
     Epochs,
     Flower,
@@ -75,16 +76,17 @@ def _shown(error: BaseException) -> int:
 
 def _requested(
     models: str, preset: str | None, folds: int | None, seeds: tuple[int, int], split_seed: int, epochs: int | None,
-    until: str, *, trust_csv: bool = False, leak_meter: bool = False,
+    until: str, *, trust_csv: bool = False, leak_meter: bool = False, device: str = "auto",
 ) -> Request:  # fmt: skip
     from orchestrator.plan import Request  # noqa: PLC0415
-    from orchestrator.request import last_stage, model_names  # noqa: PLC0415
+    from orchestrator.request import device_name, last_stage, model_names  # noqa: PLC0415
 
     training = {} if epochs is None else {"epochs": epochs, "most_examples": 0}
     numbers = tuple(range(seeds[0], seeds[0] + seeds[1]))
     return Request(
-        model_names(models), numbers, folds, split_seed, last_stage(until), preset, training, trust_csv, leak_meter
-    )
+        model_names(models), numbers, folds, split_seed, last_stage(until), preset, training, trust_csv, leak_meter,
+        device=device_name(device),
+    )  # fmt: skip
 
 
 def _finish(session: Session, run: int, *, as_json: bool) -> NoReturn:
@@ -104,18 +106,20 @@ def _finish(session: Session, run: int, *, as_json: bool) -> NoReturn:
 def run(
     settings: Settings, path: DataPath, models: Models = "cnn", preset: Preset = None, folds: Folds = None,
     seeds: Seeds = 1, seed: Seed = 0, split_seed: SplitSeed = 0, epochs: Epochs = None, until: Until = "all",
-    trust_csv: TrustCsv = False, leak_meter: LeakMeter = False, dry_run: DryRun = False, as_json: AsJson = False,
-    flower: Flower = False, flower_port: FlowerPort = 5555,
+    device: Device = "auto", trust_csv: TrustCsv = False, leak_meter: LeakMeter = False, dry_run: DryRun = False,
+    as_json: AsJson = False, flower: Flower = False, flower_port: FlowerPort = 5555,
 ) -> None:  # fmt: skip
     """Take a dataset through the whole way on this machine: plan, preprocess, pack, train, evaluate, report."""
-    from orchestrator.join import require_broker  # noqa: PLC0415
+    from orchestrator.join import require_broker, require_gpu_where_wanted  # noqa: PLC0415
 
     wanted = _requested(
-        models, preset, folds, (seed, seeds), split_seed, epochs, until, trust_csv=trust_csv, leak_meter=leak_meter
-    )
+        models, preset, folds, (seed, seeds), split_seed, epochs, until,
+        trust_csv=trust_csv, leak_meter=leak_meter, device=device,
+    )  # fmt: skip
     if dry_run:
         return _preview(settings, path, wanted, as_json=as_json)
     _require_dataset(path, wanted)
+    require_gpu_where_wanted(settings, wanted.device)
     session = opened(settings)
     if not settings.is_broker_embedded:
         require_broker(settings)
@@ -168,15 +172,17 @@ def _carry_out(
 def submit(
     settings: Settings, path: DataPath, models: Models = "cnn", preset: Preset = None, folds: Folds = None,
     seeds: Seeds = 1, seed: Seed = 0, split_seed: SplitSeed = 0, epochs: Epochs = None, until: Until = "all",
-    trust_csv: TrustCsv = False, leak_meter: LeakMeter = False, dry_run: DryRun = False, as_json: AsJson = False,
+    device: Device = "auto", trust_csv: TrustCsv = False, leak_meter: LeakMeter = False, dry_run: DryRun = False,
+    as_json: AsJson = False,
     watch: Annotated[bool, typer.Option("--watch", help="Follow the run.")] = False,
 ) -> None:  # fmt: skip
     """Plan a dataset and leave the work to a dispatcher and workers that run elsewhere."""
     from orchestrator.join import require_broker, require_dispatcher  # noqa: PLC0415
 
     wanted = _requested(
-        models, preset, folds, (seed, seeds), split_seed, epochs, until, trust_csv=trust_csv, leak_meter=leak_meter
-    )
+        models, preset, folds, (seed, seeds), split_seed, epochs, until,
+        trust_csv=trust_csv, leak_meter=leak_meter, device=device,
+    )  # fmt: skip
     if dry_run:
         return _preview(settings, path, wanted, as_json=as_json)
     _require_dataset(path, wanted)

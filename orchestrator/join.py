@@ -12,21 +12,40 @@ from orchestrator.dispatch import BrokerUnreachable, Sender
 from orchestrator.local import answers
 from orchestrator.request import UsageError
 from settings import Settings
-from workers.roles import CPU, ROLES, command, environment
+from tasks.failures import ChorusError
+from workers.roles import CPU, GPU, ROLES, command, environment, sees_gpu
 
 
 def become_worker(settings: Settings, role_name: str, concurrency: int | None) -> NoReturn:
-    """Replaces this process by a worker of the role. Raises UsageError, or BrokerUnreachable."""
+    """Replaces this process by a worker of the role. Raises UsageError, BrokerUnreachable or NoGpu."""
     role = ROLES.get(role_name)
     if role is None:
         raise UsageError(f"there is no role {role_name!r}; a worker is {' or '.join(ROLES)}")
     require_broker(settings)
+    if role is GPU:
+        require_gpu_where_wanted(settings)
     if concurrency is not None:
         name = "concurrency" if role is CPU else "gpu_concurrency"
         settings = settings.model_copy(update={name: concurrency})
     argv = command(role, settings, f"{role.name}-{os.getpid()}@{socket.gethostname()}")
     os.chdir(Path(__file__).resolve().parents[1])
     os.execvpe(argv[0], argv, environment(role, settings))  # noqa: S606  # our own command line
+
+
+class NoGpu(ChorusError):
+    """A GPU is required, and there is none on this machine."""
+
+    exit_code = 4
+
+
+def require_gpu_where_wanted(settings: Settings, device: str = "auto") -> None:
+    """Raises NoGpu where this machine has none, and the device asked for or else the settings require it."""
+    is_wanted = device == "gpu" or (settings.require_gpu and device == "auto")
+    if is_wanted and not sees_gpu(settings):
+        raise NoGpu(
+            "no GPU is seen on this machine, and one is required; mend its driver, or do without --device gpu, "
+            "--require-gpu or CHORUS_REQUIRE_GPU"
+        )
 
 
 def require_broker(settings: Settings) -> None:

@@ -23,7 +23,7 @@ from db.session import Database
 from settings import Settings
 from tasks.failures import ChorusError
 from workers.lifecycle import die_with
-from workers.roles import ROLES, Role, command, environment
+from workers.roles import ROLES, Role, command, environment, warnings
 
 _LOG = logging.getLogger("chorus")
 _BROKER_STARTS_WITHIN_S = 10.0
@@ -87,12 +87,14 @@ class Stack:
         if self._lock:
             self._lock.close()
 
-    def start_worker(self, role: Role) -> None:
-        """Starts the role's worker unless there is one."""
+    def start_worker(self, role: Role) -> list[str]:
+        """Starts the role's worker unless there is one; returns what a person should know of it."""
         if role.name not in self._workers:
             name = f"{role.name}-{os.getpid()}@{socket.gethostname()}"
             argv = command(role, self._settings, name)
             self._workers[role.name] = self._child(name, argv, environment(role, self._settings))
+            return warnings(role, self._settings)
+        return []
 
     def process_id(self, role: str) -> int:
         """The id of the role's worker process."""

@@ -31,6 +31,7 @@ class Request:
     trust_csv: bool = False
     leak_meter: bool = False
     ablate: tuple[str, ...] = ()
+    device: str = "auto"
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form, kept with the run."""

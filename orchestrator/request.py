@@ -12,6 +12,8 @@ from tasks.failures import ChorusError
 from tasks.model.variants import GAN, VariantError, changed_preset, require_same_pictures, variant
 from tasks.model.zoo import MODELS, entry
 
+DEVICES = ("auto", "cpu", "gpu")
+
 
 class UsageError(ChorusError):
     """An option has a value that makes no sense."""
@@ -35,6 +37,13 @@ def last_stage(text: str) -> str:
     """The stage. Raises UsageError for one that does not exist."""
     if text not in list(Stage):
         raise UsageError(f"--until {text!r} is not one of {', '.join(Stage)}")
+    return text
+
+
+def device_name(text: str) -> str:
+    """The device. Raises UsageError for one that does not exist."""
+    if text not in DEVICES:
+        raise UsageError(f"--device {text!r} is not one of {', '.join(DEVICES)}")
     return text
 
 

@@ -79,7 +79,8 @@ def _until_over(session: Session, run: int, view: ProgressView, stack: Stack, th
             return
         thread.require_alive()
         if _is_gpu_work_near(seen):
-            stack.start_worker(GPU)
+            for warning in stack.start_worker(GPU):
+                view.say(warning)
         for news in stack.watch():
             view.say(news)
         time.sleep(_LOOK_EVERY_S)

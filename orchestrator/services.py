@@ -45,11 +45,15 @@ def worker(
         str, typer.Argument(metavar="cpu|gpu", help="cpu: preprocess, pack, render. gpu: train, evaluate.")
     ],
     concurrency: Annotated[int | None, typer.Option(help="Child processes of the worker.", min=1)] = None,
+    require_gpu: Annotated[
+        bool, typer.Option("--require-gpu", help="Refuse to start where no GPU is seen.  [CHORUS_REQUIRE_GPU]")
+    ] = False,
 ) -> None:
     """Become a worker, and join whatever runs use this broker."""
     from orchestrator.join import become_worker  # noqa: PLC0415
 
-    become_worker(opened(settings).settings, role, concurrency)
+    asked = {"require_gpu": True} if require_gpu else {}
+    become_worker(opened(settings).settings.model_copy(update=asked), role, concurrency)
 
 
 @app.command()

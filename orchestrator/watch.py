@@ -18,6 +18,7 @@ from tasks.dataset import leaky
 from tasks.failures import Impossible
 
 _SIDES = ("train", "valid", "test")
+_COST = ("images_per_s", "epoch_s", "peak_rss_bytes")
 _FIGURES = ("accuracy", "macro_f1", "by_recording_accuracy")
 
 
@@ -110,6 +111,7 @@ def _job(database: Database, job: JobStatus) -> dict[str, Any]:
     return {
         "kind": job.kind, "model": job.model, "variant": job.variant, "fold": _numbered(job.fold), "seed": job.seed,
         "state": job.state, "device": job.device, "metrics": last, "reason": job.reason,
+        "cost": {name: job.result[name] for name in _COST if name in job.result},
     }  # fmt: skip
 
 

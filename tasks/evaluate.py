@@ -35,9 +35,9 @@ def evaluation_in_store(work: Work) -> dict[str, Any]:
     from tasks.model.machine import device, prepare_devices  # noqa: PLC0415
     from tasks.model.prediction import predictions  # noqa: PLC0415
 
-    prepare_devices(require_gpu=False)
     run = run_facts(work.database, work.claim.run, work.claim.pipeline_id)
     assert run is not None  # noqa: S101  # a job's row refers to its run's
+    prepare_devices(run.options.get("device", "auto"))
     needed = needed_results(work.database, work.claim.id)
     trained = next(job for job in needed if job.kind == Kind.TRAIN)
     shards = [local(work, key) for job in needed if job.kind == Kind.PACK for key in job.result["shards"]]

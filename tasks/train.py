@@ -46,9 +46,9 @@ def model_in_store(work: Work) -> dict[str, Any]:
     from tasks.model.machine import prepare_devices  # noqa: PLC0415
     from tasks.model.training import train as trained  # noqa: PLC0415
 
-    prepare_devices(require_gpu=Settings().require_gpu)
     run = run_facts(work.database, work.claim.run, work.claim.pipeline_id)
     assert run is not None  # noqa: S101  # a job's row refers to its run's
+    prepare_devices(run.options.get("device", "auto"), require_gpu=Settings().require_gpu)
     needed = needed_results(work.database, work.claim.id)
     packs, synthetic = [job for job in needed if job.kind == Kind.PACK], _synthetic_shards(needed)
     spec = _spec(work, run, packs, synthetic)

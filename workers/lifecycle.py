@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+import logging
 import os
 import signal
 from collections.abc import Mapping
 from typing import Any
 
-from celery.signals import worker_init, worker_process_init
+from celery.signals import worker_init, worker_process_init, worker_ready
 
 from settings import Settings
+from workers.roles import ROLES, warnings
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)  # loaded once, here: between fork and exec no library may be
@@ -39,6 +41,13 @@ def _load_before_fork(**_: Any) -> None:
     _load(_BEFORE_FORK)
     if Settings().role == "cpu":
         importlib.import_module("tasks.audio.strip").warm()  # compiled once, for all children
+
+
+@worker_ready.connect
+def _warn(**_: Any) -> None:
+    settings = Settings()
+    for sentence in warnings(ROLES[settings.role], settings):
+        logging.getLogger("chorus").warning("%s", sentence)
 
 
 @worker_process_init.connect

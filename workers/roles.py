@@ -42,7 +42,7 @@ class Role:
         """Child processes of one worker on this machine."""
         if self.name == "cpu":
             return settings.concurrency or usable_cores()
-        return settings.gpu_concurrency or trainings_at_once(on_gpu=has_gpu() and not settings.are_gpus_hidden)
+        return settings.gpu_concurrency or trainings_at_once(on_gpu=sees_gpu(settings))
 
 
 CPU = Role(
@@ -60,6 +60,19 @@ GPU = Role(
 )
 ROLES = {role.name: role for role in (CPU, GPU)}
 QUEUE_OF_TASK = {verb.removeprefix("tasks."): role.queue for role in ROLES.values() for verb in role.verbs}
+
+
+def sees_gpu(settings: Settings) -> bool:
+    """Whether a worker started here would see a GPU."""
+    return has_gpu() and not settings.are_gpus_hidden
+
+
+def warnings(role: Role, settings: Settings) -> list[str]:
+    """What a person should know of a worker of this role on this machine, in sentences."""
+    if role is not GPU or sees_gpu(settings):
+        return []
+    n = role.children(settings)
+    return [f"no GPU is seen here: models are trained on the CPU, {n} at a time, in one thread each"]
 
 
 def command(role: Role, settings: Settings, name: str) -> list[str]:

@@ -89,5 +89,5 @@ def lstm_stack(x: Tensor, units: Sequence[int], *, name: str) -> Tensor:
 
 
 def class_probabilities(x: Tensor, n_classes: int) -> Tensor:
-    """(batch, n_classes) in 0..1, each row summing to one."""
-    return keras.layers.Dense(n_classes, activation="softmax", name="classes")(x)
+    """(batch, n_classes) in 0..1, each row summing to one; in 32 bits even where the layers before compute in 16."""
+    return keras.layers.Dense(n_classes, activation="softmax", dtype="float32", name="classes")(x)

@@ -53,7 +53,8 @@ def put_back(model: Any, variables: Sequence[NDArray[Any]]) -> None:
 
 
 def _variables(model: Any) -> list[Any]:
-    model.optimizer.build(model.trainable_variables)
+    if not model.optimizer.built:  # one that scales the loss for 16 bits would make its variables anew
+        model.optimizer.build(model.trainable_variables)
     return [*model.variables, *model.optimizer.variables]
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,8 +20,8 @@ from tasks.dataset.shard import read_shard
 from tasks.model import course
 from tasks.model.checkpoint import NOWHERE, Checkpoints, Progress, packed, put_back, taken, unpacked
 from tasks.model.feed import Feed, Feeds, balanced_weights
-from tasks.model.inputs import Scaling, measured_scaling
-from tasks.model.machine import device, peak_rss_bytes
+from tasks.model.inputs import InputShapes, Scaling, measured_scaling
+from tasks.model.machine import device, is_half_precision_fast, peak_rss_bytes
 from tasks.model.sides import Sides, surveyed_sides
 from tasks.model.spec import TrainingSettings, TrainingSpec, batch_for, epochs_for
 from tasks.model.stream import ShardSet
@@ -80,11 +81,12 @@ def train(
     sides = surveyed_sides(spec)
     _make_repeatable(spec.settings.seed)
     scaling = _scaling(model_entry, sides.train)
-    model = model_entry.build(sides.train.shapes, len(spec.labels))
+    with _precision():
+        model = model_entry.build(sides.train.shapes, len(spec.labels))
     fit = _Fit(model, spec.settings, _feeds(spec, sides, scaling), clock)
     fit.run(on_epoch, checkpoints)
     return Trained(
-        model=model,
+        model=_in_32_bits(model, model_entry, sides.train.shapes, len(spec.labels)),
         scaling=scaling,
         best_epoch=course.best_epoch(fit.progress.history),
         history=fit.progress.history,
@@ -106,6 +108,27 @@ def median_but_first(seconds: list[float]) -> float:
 def _make_repeatable(seed: int) -> None:
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
+
+
+@contextmanager
+def _precision() -> Iterator[None]:
+    """Layers built meanwhile compute in 16 bits where that is fast; weights stay in 32, and Keras scales the loss."""
+    before = keras.config.dtype_policy()
+    if is_half_precision_fast():
+        keras.config.set_dtype_policy("mixed_float16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _in_32_bits(model: Any, model_entry: ModelEntry, shapes: InputShapes, n_classes: int) -> Any:
+    """The model, or where it computes in 16 bits the same one as it is judged and kept: good for any machine."""
+    if not is_half_precision_fast():
+        return model
+    same = model_entry.build(shapes, n_classes)
+    same.set_weights(model.get_weights())
+    return same
 
 
 def _scaling(model_entry: ModelEntry, shards: ShardSet) -> Scaling:

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tasks.failures import MachineFault
-from tasks.model.machine import device, peak_rss_bytes, prepare_devices
+from tasks.model.machine import device, is_half_precision_fast, peak_rss_bytes, prepare_devices
 from tests.model_shards import examples, written
 
 TRAIN_ON_SO_MANY_CORES = """
@@ -33,6 +33,7 @@ def no_gpu(monkeypatch):
     """A machine without one; threads as they were asked for, for TensorFlow's own can be set only once."""
     threads = {}
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda devices, kind: threads.update({kind: devices}))
     for name in ("intra", "inter"):
         monkeypatch.setattr(
             tf.config.threading, f"set_{name}_op_parallelism_threads", lambda n, name=name: threads.update({name: n})
@@ -56,6 +57,29 @@ def test_where_a_gpu_is_required_and_none_is_seen_nothing_is_trained(no_gpu):
     prepare_devices(require_gpu=False)
     with pytest.raises(MachineFault, match="sees no GPU"):
         prepare_devices(require_gpu=True)
+
+
+def test_a_run_that_asks_for_a_gpu_finds_none_here(no_gpu):
+    with pytest.raises(MachineFault, match="the run asks for one"):
+        prepare_devices("gpu")
+
+
+def test_a_run_that_asks_for_the_cpu_hides_every_gpu_even_from_a_worker_that_requires_one(no_gpu):
+    prepare_devices("cpu", require_gpu=True)
+    assert no_gpu == {"GPU": [], "intra": 1, "inter": 1}
+
+
+@pytest.mark.parametrize(("capability", "is_fast"), [((6, 1), False), ((7, 0), True), ((12, 0), True), (None, False)])
+def test_16_bits_are_for_gpus_that_have_hardware_for_them(monkeypatch, capability, is_fast):
+    facts = {} if capability is None else {"compute_capability": capability}
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["a gpu"])
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: facts)
+    assert is_half_precision_fast() == is_fast
+
+
+def test_a_cpu_computes_in_32_bits(monkeypatch):
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [])
+    assert not is_half_precision_fast()
 
 
 def test_without_a_gpu_everything_is_computed_in_one_thread(no_gpu):

@@ -18,6 +18,7 @@ from tasks.failures import Impossible
 from tasks.model import feed
 from tasks.model.blocks import class_probabilities, input_of
 from tasks.model.bundle import Bundle, BundleFacts
+from tasks.model.checkpoint import Checkpoints
 from tasks.model.prediction import predictions
 from tasks.model.spec import TrainingSettings, TrainingSpec
 from tasks.model.stream import Reader
@@ -108,6 +109,18 @@ def test_a_network_of_two_inputs_is_trained_and_asked_like_any_other(spec, tmp_p
     facts = BundleFacts("merged", spec.labels, {}, PIPELINE, outcome.scaling, spec.settings, split_digest="d" * 64)
     (answer,) = predictions(Bundle(outcome.model, facts), written(tmp_path, examples(20, first=300), "test"))
     assert (answer.probabilities.argmax(axis=1) == answer.truth).all()
+
+
+def test_a_network_that_learnt_in_16_bits_is_kept_in_32_and_goes_on_after_an_interruption(spec, monkeypatch):
+    monkeypatch.setattr("tasks.model.training.is_half_precision_fast", lambda: True)
+    kept = []
+    outcome = train(spec, silent, time.perf_counter, Checkpoints(lambda: None, kept.append))
+    assert outcome.history[-1]["loss"] < outcome.history[0]["loss"]
+    assert {layer.compute_dtype for layer in outcome.model.layers} == {"float32"}
+    again = train(spec, silent, time.perf_counter, Checkpoints(lambda: kept[0], lambda data: None))
+    for one, other in zip(outcome.model.get_weights(), again.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert keras.config.dtype_policy().name == "float32"
 
 
 def test_another_seed_gives_other_weights(spec):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from orchestrator.join import NoGpu, require_gpu_where_wanted
 from settings import Settings
 from workers import roles
 from workers.hardware import available_bytes, has_gpu, trainings_at_once, usable_cores
-from workers.roles import CPU, GPU
+from workers.roles import CPU, GPU, warnings
 
 
 @pytest.mark.parametrize(
@@ -55,3 +57,25 @@ def test_hidden_gpus_are_not_counted_on(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     GPU.children(Settings())
     assert asked == [False, False, False, True]
+
+
+def test_a_gpu_worker_that_sees_no_gpu_says_so_and_how_many_models_it_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roles, "has_gpu", lambda: False)
+    (sentence,) = warnings(GPU, Settings(gpu_concurrency=3))
+    assert "no GPU" in sentence
+    assert "3 at a time" in sentence
+    assert warnings(CPU, Settings()) == []
+    monkeypatch.setattr(roles, "has_gpu", lambda: True)
+    assert warnings(GPU, Settings()) == []
+
+
+@pytest.mark.parametrize(
+    ("device", "requires", "refuses"),
+    [("auto", False, False), ("gpu", False, True), ("auto", True, True), ("cpu", True, False)],
+)
+def test_without_a_gpu_what_needs_one_is_refused(
+    monkeypatch: pytest.MonkeyPatch, device: str, *, requires: bool, refuses: bool
+) -> None:
+    monkeypatch.setattr("orchestrator.join.sees_gpu", lambda settings: False)
+    with pytest.raises(NoGpu, match="no GPU") if refuses else nullcontext():
+        require_gpu_where_wanted(Settings(require_gpu=requires), device)
