@@ -34,7 +34,7 @@ def main() -> None:
         started = time.perf_counter()
         found = run(arguments, home)
         took_s = time.perf_counter() - started
-    rows = [row(model, found["jobs"]) for model in found["scores"]]
+    rows = [row(model, found["jobs"]) for model, score in found["scores"].items() if "accuracy" in score]
     rows.sort(key=lambda each: -each["by_recording"])
     print("| model | by recording, % | by chunk, % | macro F1 | each training, % |\n|---|---|---|---|---|")
     for each in rows:
@@ -44,8 +44,19 @@ def main() -> None:
             f"| `{each['model']}` | {100 * each['by_recording']:.1f}{spread} | {100 * each['by_chunk']:.1f} "
             f"| {each['macro_f1']:.3f} | {single} |"
         )
+    made = {model: score for model, score in found["scores"].items() if "accuracy" not in score}
     failed = [f"{job['kind']} {job['model']}: {job['reason']}" for job in found["jobs"] if job["state"] == "failed"]
-    print(json.dumps({"data": arguments.data.name, "minutes": round(took_s / 60, 1), "failed": failed, "models": rows}))
+    print(
+        json.dumps(
+            {
+                "data": arguments.data.name,
+                "minutes": round(took_s / 60, 1),
+                "failed": failed,
+                "models": rows,
+                "generators": made,
+            }
+        )
+    )
 
 
 @contextlib.contextmanager

@@ -60,6 +60,8 @@ def kept_files(database: Database) -> Iterator[KeptFile]:
             yield from (KeptFile(job, run, key, digest) for key, digest in pairs)
         elif "key" in result:
             yield KeptFile(job, run, result["key"], result.get("sha256", ""))
+        painted = zip(result.get("synthetic_shards", ()), result.get("synthetic_sha256", ()), strict=True)
+        yield from (KeptFile(job, run, key, digest) for key, digest in painted)
 
 
 def fail_jobs(database: Database, jobs: Sequence[int]) -> list[int]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import NamedTuple
 
 from orchestrator.plan import HOLDOUT, TEST, TRAIN, VALID, Request
 from tasks.dataset import leaky
+from tasks.model.variants import WITH_SYNTHETIC
 
 Part = tuple[int, int]
 """Fold and side."""
@@ -19,6 +21,7 @@ class Candidate(NamedTuple):
     preset: its place among the presets of the run.  variant: the change, None for the model as it is.
     learns_from: a model whose result of the same fold and seed its training takes beside the shards.
     is_judged: False for one that is only trained because another learns from it.
+    judge: of a generator, the model that judges it: as it is, and with what the generator has left to learn from.
     """
 
     model: str
@@ -26,6 +29,7 @@ class Candidate(NamedTuple):
     variant: str | None = None
     learns_from: str | None = None
     is_judged: bool = True
+    judge: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,10 +61,12 @@ def jobs(request: Request, parts: Iterable[Part], candidates: Sequence[Candidate
         graph.pack(preset, ordered)
     if request.until == "pack":
         return graph.jobs
-    for candidate, fold in _in_turn(candidates, sorted({fold for fold, _ in ordered})):
-        for seed in request.seeds:
-            graph.train(candidate, fold, seed)
+    turns = _in_turn(candidates, sorted({fold for fold, _ in ordered}))
+    for (candidate, fold), seed in product(turns, request.seeds):
+        graph.train(candidate, fold, seed)
     if request.until == "all":
+        for (candidate, fold), seed in product([turn for turn in turns if turn[0].judge], request.seeds):
+            graph.judge_generator(candidate, fold, seed)
         graph.meter_leaks(candidates if request.leak_meter else (), request.seeds[0])
         graph.render()
     return graph.jobs
@@ -80,6 +86,7 @@ class _Graph:
         self._is_judged = is_judged
         self._packs: dict[tuple[int, str | None], dict[Part, int]] = {}
         self._trainings: dict[tuple[str, int, int], int] = {}
+        self._judgings: dict[tuple[str, str | None, int, int], int] = {}
 
     def _add(self, job: PlannedJob) -> int:
         self.jobs.append(job)
@@ -104,12 +111,21 @@ class _Graph:
         at = self._add(training)
         if variant is None:
             self._trainings[model, fold, seed] = at
-        if self._is_judged and candidate.is_judged:
-            self._add(replace(training, kind="evaluate", needs=(at, *unseen)))
+        if self._is_judged and candidate.is_judged and candidate.judge is None:
+            judging = self._add(replace(training, kind="evaluate", needs=(at, *unseen)))
+            self._judgings[model, variant, fold, seed] = judging
+
+    def judge_generator(self, candidate: Candidate, fold: int, seed: int) -> None:
+        """The judging of a generator: after its judge was trained, and judged without and with its examples."""
+        judge = str(candidate.judge)
+        trained = [self._trainings[model, fold, seed] for model in (candidate.model, judge)]
+        judged = [self._judgings[judge, variant, fold, seed] for variant in (None, WITH_SYNTHETIC)]
+        needs = (*trained, *judged, *self._packs[candidate.preset, None].values())
+        self._add(PlannedJob("evaluate", candidate.model, seed, fold, needs=needs, preset=candidate.preset))
 
     def meter_leaks(self, candidates: Iterable[Candidate], seed: int) -> None:
         """Every model as it is once more, on chunks shuffled over the sides."""
-        own = [candidate for candidate in candidates if candidate.variant is None and candidate.is_judged]
+        own = [each for each in candidates if each.variant is None and each.is_judged and each.judge is None]
         for preset in sorted({candidate.preset for candidate in own}):
             self.pack(preset, ((HOLDOUT, side) for side in (TRAIN, VALID, TEST)), leaky.VARIANT)
         for candidate in own:

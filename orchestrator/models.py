@@ -37,7 +37,8 @@ def lines(models: Sequence[dict[str, Any]], *, with_layers: bool) -> Iterator[st
     for model in models:
         inputs = ", ".join(f"{name} {_shape(shape)}" for name, shape in model["inputs"].items())
         yield f"{model['name']:<{width}}  {model['sentence']}"
-        yield f"{'':<{width}}  reads {inputs} of the preset {model['preset']}"
+        reads = "paints pictures from" if model["kind"] == "generator" else "reads"
+        yield f"{'':<{width}}  {reads} {inputs} of the preset {model['preset']}"
         yield f"{'':<{width}}  {model['parameters']:,} parameters, {model['trainable_parameters']:,} trained"
         if with_layers:
             yield ""

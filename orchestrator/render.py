@@ -161,6 +161,12 @@ def _leak_line(model: str, claimed: dict[str, float | None], honest: dict[str, f
 
 
 def _score_line(model: str, score: dict[str, float | None]) -> str:
+    if "frechet" in score:
+        return (
+            f"{model}: Fréchet distance {score['frechet']:.1f} (real examples {score['real_frechet']:.1f}), diversity "
+            f"{score['diversity']:.2f}, accuracy with its examples {100 * (score['accuracy_with'] or 0):.1f} %, "
+            f"without {100 * (score['accuracy_without'] or 0):.1f} %, by recording"
+        )
     spread = f" ± {100 * score['accuracy_sd']:.1f}" if score["accuracy_sd"] is not None else ""
     return (
         f"{model}: accuracy {100 * (score['accuracy'] or 0):.1f} %{spread} by chunk, "

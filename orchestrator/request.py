@@ -9,7 +9,7 @@ from orchestrator.graph import Candidate
 from orchestrator.plan import Request
 from tasks.audio.preset import Preset, load_preset
 from tasks.failures import ChorusError
-from tasks.model.variants import GAN, VariantError, changed_preset, require_same_pictures, variant
+from tasks.model.variants import GAN, WITH_SYNTHETIC, VariantError, changed_preset, require_same_pictures, variant
 from tasks.model.zoo import MODELS, entry
 
 DEVICES = ("auto", "cpu", "gpu")
@@ -65,16 +65,28 @@ def wanted(request: Request) -> Wanted:
     Raises PresetError; VariantError where no model at all can be trained without, or with, a factor.
     """
     presets, notes = _Presets(), []
-    candidates = [Candidate(model, presets.place(_preset(request, model))) for model in request.models]
+    candidates = _own(request, presets)
     if "synthetic" in request.ablate and GAN not in request.models:
         candidates.append(Candidate(GAN, presets.place(_preset(request, GAN)), is_judged=False))
     for factor in request.ablate:
         changed, refused = _variants(request, presets, factor)
         if not changed:
-            raise VariantError(" ".join(refused))
+            raise VariantError(
+                " ".join(refused) or f"no classifier is asked for to ablate {factor}; name one in --models"
+            )
         candidates += changed
         notes += refused
-    return Wanted(tuple(presets.found.values()), tuple(candidates), tuple(notes))
+    return Wanted(tuple(presets.found.values()), tuple(dict.fromkeys(candidates)), tuple(notes))
+
+
+def _own(request: Request, presets: _Presets) -> list[Candidate]:
+    """Every model as it is; for a generator also its judge, as it is and with what the generator leaves."""
+    judges = [judge for judge in (entry(model).judge for model in request.models) if judge]
+    names = dict.fromkeys([*request.models, *judges])
+    places = {name: presets.place(_preset(request, name)) for name in names}
+    own = [Candidate(name, places[name], judge=entry(name).judge) for name in names]
+    generators = [each for each in own if each.judge]
+    return own + [Candidate(str(each.judge), each.preset, WITH_SYNTHETIC, each.model) for each in generators]
 
 
 class _Presets:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 
-from db.reading import results, run_facts
+from db.reading import JobResult, results, run_facts
 from db.states import Kind
 from orchestrator.session import Session
+from tasks.model.zoo import is_generator
 from tasks.report.metrics import Evaluation, classification_table
 
 
@@ -15,9 +16,14 @@ def classification_tables(session: Session, run: int) -> str:
     facts = run_facts(session.database, run)
     tables = []
     for job in results(session.database, run):
-        if job.kind == Kind.EVALUATE and job.variant is None and facts is not None:
+        if _is_classified(job) and facts is not None:
             evaluation = Evaluation.from_dict(json.loads(session.store.get(job.result["key"])))
             fold = f", fold {job.fold}" if job.fold is not None and job.fold >= 0 else ""
             table = classification_table(evaluation.by_chunk, facts.labels)
             tables.append(f"{job.model}{fold}, seed {job.seed}, by chunk\n\n{table}")
     return "\n\n".join(tables)
+
+
+def _is_classified(job: JobResult) -> bool:
+    is_own = job.kind == Kind.EVALUATE and job.variant is None
+    return is_own and not is_generator(str(job.model))

@@ -16,10 +16,15 @@ from db.status import JobStatus
 from db.store import Store
 from tasks.dataset import leaky
 from tasks.failures import Impossible
+from tasks.model.zoo import is_generator
 
 _SIDES = ("train", "valid", "test")
 _COST = ("images_per_s", "epoch_s", "peak_rss_bytes")
 _FIGURES = ("accuracy", "macro_f1", "by_recording_accuracy")
+GENERATOR_FIGURES = (
+    "frechet", "real_frechet", "copy_ratio", "copy_share", "diversity", "agreement", "n_synthetic",
+    "accuracy_without", "accuracy_with",
+)  # fmt: skip
 
 
 class UnknownRun(Impossible):
@@ -120,16 +125,22 @@ def _numbered(fold: int | None) -> int | None:
 
 
 def scores(jobs: Sequence[JobStatus]) -> dict[str, dict[str, float | None]]:
-    """Mean over folds and seeds, by model; `accuracy_sd` is the sample standard deviation, None for a single job."""
+    """Mean over folds and seeds, by model; `accuracy_sd` is the sample standard deviation, None for a single job.
+
+    A generator has no accuracy: its entry holds its own measures.
+    """
     by_model: dict[str, list[JobStatus]] = {}
     for job in jobs:
         if job.kind == Kind.EVALUATE and job.state == State.DONE and job.model:
             by_model.setdefault(job.model, []).append(job)
-    return {model: _score(judged) for model, judged in by_model.items()}
+    return {model: _score(model, judged) for model, judged in by_model.items()}
 
 
-def _score(judged: list[JobStatus]) -> dict[str, float | None]:
-    mean: dict[str, float | None] = {name: fmean(job.result[name] for job in judged) for name in _FIGURES}
+def _score(model: str, judged: list[JobStatus]) -> dict[str, float | None]:
+    names = GENERATOR_FIGURES if is_generator(model) else _FIGURES
+    mean: dict[str, float | None] = {name: fmean(job.result[name] for job in judged) for name in names}
+    if is_generator(model):
+        return mean
     accuracies = [job.result["accuracy"] for job in judged]
     return {**mean, "accuracy_sd": stdev(accuracies) if len(accuracies) > 1 else None}
 

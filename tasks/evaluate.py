@@ -1,29 +1,43 @@
-"""A model and unseen shards to scores."""
+"""A model and unseen shards to scores; a generator and real ones to how alike its examples are."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from celery import shared_task
 
-from db.reading import needed_results, run_facts
+from db.reading import JobResult, needed_results, run_facts
 from db.states import Kind
+from tasks.dataset.split import Side
 from tasks.failures import Impossible
+from tasks.model.variants import WITH_SYNTHETIC
+from tasks.model.zoo import entry
 from tasks.report.calibration import expected_error
+from tasks.report.likeness import Embedded, judged_likeness
 from tasks.report.metrics import Evaluation, Judge
+from tasks.report.pictures import PicturePairs
 from tasks.stage import Stage, Work, local
+
+_HOLDOUT = -1
 
 
 @shared_task(name="evaluate", base=Stage, bind=True, acks_late=False)
 def evaluate(self: Stage, message: dict[str, Any]) -> None:
     """A trained model's predictions on the test side, judged by chunk and by recording.
 
+    Of a generator: its synthetic examples beside real ones, as the classifier sees them that it names as its judge.
     Reads: the bundle and the shards of the jobs it needs. Writes: the evaluation, its figures, then the job row.
     Safe to repeat because the same model on the same shards scores the same.
     """
-    self.carry_out_job(message, evaluation_in_store)
+    self.carry_out_job(message, judged_in_store)
+
+
+def judged_in_store(work: Work) -> dict[str, Any]:
+    """Judges the job's model as its kind is judged; see the two functions below."""
+    return (likeness_in_store if entry(str(work.claim.model)).is_generator else evaluation_in_store)(work)
 
 
 def evaluation_in_store(work: Work) -> dict[str, Any]:
@@ -49,12 +63,8 @@ def evaluation_in_store(work: Work) -> dict[str, Any]:
         judge.add(predicted.probabilities, predicted.truth, predicted.recordings, predicted.groups)
     counts = {int(label): n for label, n in trained.result["label_counts"].items()}
     evaluation = judge.evaluation(counts)
-    data = json.dumps(evaluation.as_dict(), sort_keys=True).encode()
-    key = f"evaluations/{hashlib.sha256(data).hexdigest()[:32]}.json"
-    work.store.put(key, data)
-    outcomes = judge.outcomes().to_parquet()
-    outcomes_key = f"evaluations/{hashlib.sha256(outcomes).hexdigest()[:32]}.parquet"
-    work.store.put(outcomes_key, outcomes)
+    key = _kept(work, json.dumps(evaluation.as_dict(), sort_keys=True).encode(), "json")
+    outcomes_key = _kept(work, judge.outcomes().to_parquet(), "parquet")
     figures = _figures(evaluation)
     work.ledger.write_metrics(work.claim, 0, figures)
     return {"key": key, "outcomes_key": outcomes_key, "device": device(), **figures}
@@ -69,3 +79,71 @@ def _figures(evaluation: Evaluation) -> dict[str, float]:
         "calibration_error": expected_error(evaluation.calibration),
         "n_chunks": float(by_chunk.n), "n_recordings": float(by_recording.n),
     }  # fmt: skip
+
+
+def likeness_in_store(work: Work) -> dict[str, Any]:
+    """Judges the job's generator; returns the keys of its measures and of some pictures, and its main figures.
+
+    Raises Impossible when a side it is compared with holds no usable recording.
+    """
+    from tasks.model.bundle import read_bundle  # noqa: PLC0415  # TensorFlow, which a worker's parent never loads
+    from tasks.model.embedding import seen_by  # noqa: PLC0415
+    from tasks.model.machine import device, prepare_devices  # noqa: PLC0415
+
+    prepare_devices(require_gpu=False)
+    run = run_facts(work.database, work.claim.run, work.claim.pipeline_id)
+    assert run is not None  # noqa: S101  # a job's row refers to its run's
+    found = _needed_by_generator(work)
+    judge, sides = read_bundle(local(work, found.judge_key)), []
+    for keys in (found.synthetic, found.train, found.held_out):
+        work.require_claim()
+        sides.append(seen_by(judge, [local(work, key) for key in keys]))
+    synthetic, train, held_out = (Embedded(side.vectors, side.labels, side.answers) for side in sides)
+    likeness = judged_likeness(run.labels, synthetic, train, held_out)
+    pictures = PicturePairs.of(sides[0].pictures, sides[0].labels, sides[1].pictures, sides[1].labels)
+    figures = {**likeness.figures(), **found.accuracies}
+    keys_of = {
+        "key": _kept(work, json.dumps(likeness.as_dict(), sort_keys=True).encode(), "json"),
+        "pictures_key": _kept(work, pictures.to_npz(), "npz"),
+    }
+    work.ledger.write_metrics(work.claim, 0, figures)
+    return {**keys_of, "device": device(), **figures}
+
+
+def _kept(work: Work, data: bytes, kind: str) -> str:
+    key = f"evaluations/{hashlib.sha256(data).hexdigest()[:32]}.{kind}"
+    work.store.put(key, data)
+    return key
+
+
+@dataclass(frozen=True)
+class _Needed:
+    """Keys of the judge's bundle and of shards; accuracies of the judge without and with the synthetic examples."""
+
+    judge_key: str
+    synthetic: list[str]
+    train: list[str]
+    held_out: list[str]
+    accuracies: dict[str, float]
+
+
+def _needed_by_generator(work: Work) -> _Needed:
+    model, fold = entry(str(work.claim.model)), work.claim.fold
+    needed = needed_results(work.database, work.claim.id)
+    of_model = {(job.kind, job.model, job.variant): job.result for job in needed if job.kind != Kind.PACK}
+    packs = [(_is_test(job, fold), job) for job in needed if job.kind == Kind.PACK]
+    accuracies = {
+        f"accuracy_{word}": float(of_model[Kind.EVALUATE, model.judge, variant]["by_recording_accuracy"])
+        for word, variant in (("without", None), ("with", WITH_SYNTHETIC))
+    }
+    return _Needed(
+        judge_key=of_model[Kind.TRAIN, model.judge, None]["key"],
+        synthetic=of_model[Kind.TRAIN, model.name, None]["synthetic_shards"],
+        train=[key for is_test, job in packs if not is_test and job.side == Side.TRAIN for key in job.result["shards"]],
+        held_out=[key for is_test, job in packs if is_test for key in job.result["shards"]],
+        accuracies=accuracies,
+    )
+
+
+def _is_test(pack: JobResult, fold: int | None) -> bool:
+    return pack.side == Side.TEST if fold == _HOLDOUT else pack.fold == fold

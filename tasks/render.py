@@ -23,6 +23,7 @@ from db.store import Store
 from tasks.audio.preset import Preset
 from tasks.audio.strip import decode_strip
 from tasks.dataset.split import Side
+from tasks.model.zoo import entry
 from tasks.report.facts import (
     ClassFacts,
     DatasetFacts,
@@ -34,7 +35,9 @@ from tasks.report.facts import (
     SideFacts,
     SplitFacts,
 )
+from tasks.report.likeness import Likeness
 from tasks.report.pairing import GroupOutcomes
+from tasks.report.pictures import PicturePairs
 from tasks.report.scores import Evaluation
 from tasks.stage import Stage, Work
 
@@ -212,16 +215,23 @@ def _leaks(torn: figures.Torn) -> Iterator[str]:
 
 def _job(database: Database, store: Store, job: JobStatus) -> JobReport:
     took = {"seconds": job.finished_at - job.started_at} if job.started_at and job.finished_at else {}
-    evaluation = outcomes = None
-    if job.kind == Kind.EVALUATE and job.state == State.DONE:
-        evaluation = Evaluation.from_dict(json.loads(store.get(job.result["key"])))
-        outcomes = _outcomes(store, job.result.get("outcomes_key"))
     return JobReport(
         kind=job.kind, state=job.state, model=job.model or "", reason=job.reason or "", device=job.device or "",
         fold=job.fold if job.fold is not None and job.fold >= 0 else None, seed=job.seed, worker=job.worker or "",
-        attempts=job.attempts, timings=took, history=_history(database, job), evaluation=evaluation,
-        outcomes=outcomes, parameters=_parameters(job.result), variant=job.variant,
+        attempts=job.attempts, timings=took, history=_history(database, job), **_judged(store, job),
+        parameters=_parameters(job.result), variant=job.variant,
     )  # fmt: skip
+
+
+def _judged(store: Store, job: JobStatus) -> dict[str, Any]:
+    if job.kind != Kind.EVALUATE or job.state != State.DONE:
+        return {}
+    measures = json.loads(store.get(job.result["key"]))
+    if entry(str(job.model)).is_generator:
+        pictures = PicturePairs.from_npz(store.get(job.result["pictures_key"]))
+        return {"likeness": Likeness.from_dict(measures), "pictures": pictures}
+    outcomes = _outcomes(store, job.result.get("outcomes_key"))
+    return {"evaluation": Evaluation.from_dict(measures), "outcomes": outcomes}
 
 
 def _outcomes(store: Store, key: str | None) -> GroupOutcomes | None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from celery import shared_task
 from db.reading import JobResult, RunFacts, needed_results, run_facts
 from db.states import Kind
 from settings import Settings
+from tasks.dataset.shard import shards
 from tasks.dataset.split import Side
 from tasks.model import variants
 from tasks.model.spec import TrainingSettings, TrainingSpec
@@ -32,7 +34,8 @@ def train(self: Stage, message: dict[str, Any]) -> None:
     """Shards of the training side to one model.
 
     Reads: the shards of the pack jobs it needs, and the `synthetic_shards` that a training it needs has left: keys of
-    shards of the same pipeline, only ever learnt from. Writes: metrics of each epoch, the bundle, then the job row.
+    shards of the same pipeline, only ever learnt from. Writes: metrics of each epoch, the bundle, of a generator such
+    shards, then the job row.
     Acknowledged at once, since no broker waits as long as a training takes; exclusive by lease and fence. Safe to
     repeat because the weights follow from shards, settings and seed: whoever comes next goes on after the last epoch
     that was finished.
@@ -44,7 +47,6 @@ def model_in_store(work: Work) -> dict[str, Any]:
     """Trains the job's model and puts its bundle into the store; returns its key and figures."""
     from tasks.model.bundle import write_bundle  # noqa: PLC0415  # TensorFlow, which a worker's parent never loads
     from tasks.model.machine import prepare_devices  # noqa: PLC0415
-    from tasks.model.training import train as trained  # noqa: PLC0415
 
     run = run_facts(work.database, work.claim.run, work.claim.pipeline_id)
     assert run is not None  # noqa: S101  # a job's row refers to its run's
@@ -59,7 +61,7 @@ def model_in_store(work: Work) -> dict[str, Any]:
         work.require_claim()
         work.ledger.write_metrics(work.claim, epoch, values)
 
-    result = trained(spec, on_epoch, time.perf_counter, _checkpoints(work, f"{key}.checkpoint.npz"))
+    result = _trainer(spec.model)(spec, on_epoch, time.perf_counter, _checkpoints(work, f"{key}.checkpoint.npz"))
     work.require_claim()
     with work.store.writing(key) as path:
         write_bundle(path, result.model, _bundle_facts(work, run, spec, result))
@@ -69,9 +71,32 @@ def model_in_store(work: Work) -> dict[str, Any]:
     return {
         "key": key,
         "sha256": digest,
+        **(_painted(work, run, spec, result.model) if entry(spec.model).is_generator else {}),
         "label_counts": {str(label): n for label, n in sorted(counts.items())},
         **_figures(result),
     }
+
+
+def _trainer(model: str) -> Callable[..., Trained]:
+    from tasks.model import adversarial, training  # noqa: PLC0415
+
+    return adversarial.train if entry(model).is_generator else training.train
+
+
+def _painted(work: Work, run: RunFacts, spec: TrainingSpec, generator: Any) -> dict[str, list[str]]:
+    """Writes as many synthetic examples as were learnt from; the keys of their shards, and their digests."""
+    from tasks.model.stream import surveyed  # noqa: PLC0415
+    from tasks.model.synthesis import synthetic_examples  # noqa: PLC0415
+
+    real = surveyed(spec.train_shards)
+    made = synthetic_examples(generator, real.label_counts, real.shapes, spec.settings.seed)
+    keys, digests = [], []
+    for data in shards(made, run.split["digest"], run.pipeline_digest):
+        work.require_claim()
+        digests.append(hashlib.sha256(data).hexdigest())
+        keys.append(f"shards/{digests[-1][:32]}/synthetic.parquet")
+        work.store.put(keys[-1], data)
+    return {"synthetic_shards": keys, "synthetic_sha256": digests}
 
 
 def _checkpoints(work: Work, key: str) -> Checkpoints:

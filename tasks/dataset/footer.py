@@ -26,7 +26,11 @@ class ShardError(MachineFault):
 
 @dataclass(frozen=True)
 class ShardFacts:
-    """A shard's footer. shape: (mel, frame) of each spectrogram.  label_counts: examples of each label, ascending."""
+    """A shard's footer.
+
+    shape: (mel, frame) of each spectrogram.  label_counts: examples of each label, ascending.
+    is_synthetic: all of its examples were made by a generator; of real ones none was.
+    """
 
     n_examples: int
     label_counts: dict[int, int]
@@ -34,6 +38,7 @@ class ShardFacts:
     order_digest: str
     shape: tuple[int, int]
     n_features: int
+    is_synthetic: bool = False
 
 
 def schema_of(shape: tuple[int, int], n_features: int) -> pa.Schema:
@@ -64,6 +69,8 @@ def with_facts(schema: pa.Schema, facts: ShardFacts) -> pa.Schema:
         "shape": list(facts.shape),
         "n_features": facts.n_features,
     }
+    if facts.is_synthetic:  # said of those alone, so that shards of real examples keep their bytes
+        told["synthetic"] = True
     return schema.with_metadata({_KEY: json.dumps(told, separators=(",", ":"))})
 
 
@@ -94,6 +101,7 @@ def _facts(told: dict[str, object]) -> ShardFacts:
         order_digest=_text(told["order_digest"]),
         shape=(n_mel, n_frames),
         n_features=_count(told["n_features"], _MOST_FEATURES),
+        is_synthetic=told.get("synthetic", False) is True,
     )
     if n_mel * n_frames > _MOST_PIXELS or sum(facts.label_counts.values()) != facts.n_examples:
         raise ValueError("counts do not add up")

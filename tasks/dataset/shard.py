@@ -28,7 +28,7 @@ class Example:
 
     spectrogram: (mel, frame) uint8.  features: (15,) float32.  label: number in the run's list of classes, >= 0.
     recording: uri.  digest: SHA-256 of the recording in hex.  chunk, copy: counted from 0, copy 0 is the recording
-    itself.  synthetic: made by a generator, not by a bird.
+    itself.  synthetic: made by a generator, not by a bird; nobody knows its features, which are not numbers (NaN).
     """
 
     spectrogram: Pictures
@@ -70,7 +70,8 @@ def shards(
     One shard is in memory at a time (four times its bytes, 100 MB at 4,096 examples of 48 by 128). Equal examples,
     digests and library versions give equal bytes. Pictures are stored plain: on real ones zstd saves a tenth and
     makes reading two and a half times slower. Pages carry checksums.
-    Raises ShardError for examples of unlike shapes or with a negative label, and for a size that is not 1 to 4,096.
+    Raises ShardError for examples of unlike shapes or with a negative label, for real and synthetic ones in one shard,
+    and for a size that is not 1 to 4,096.
     """
     if not 1 <= size <= MAX_EXAMPLES:
         raise ShardError(f"shard size {size} is not between 1 and {MAX_EXAMPLES}")
@@ -111,8 +112,9 @@ def _written(batch: Sequence[Example], order_digest: str, pipeline_digest: str) 
         raise ShardError(f"{batch[int(labels.argmin())].recording} has the label {labels.min()}; labels count from 0")
     _, n_mel, n_frames = spectrograms.shape
     facts = ShardFacts(
-        len(batch), _counted(labels), pipeline_digest, order_digest, (n_mel, n_frames), features.shape[1]
-    )
+        len(batch), _counted(labels), pipeline_digest, order_digest, (n_mel, n_frames), features.shape[1],
+        is_synthetic=_are_synthetic(batch),
+    )  # fmt: skip
     schema = schema_of(facts.shape, facts.n_features)
     columns = [
         pa.FixedSizeBinaryArray.from_buffers(schema.field(0).type, len(batch), [None, pa.py_buffer(spectrograms)]),
@@ -121,6 +123,13 @@ def _written(batch: Sequence[Example], order_digest: str, pipeline_digest: str) 
         *(pa.array([getattr(e, name) for e in batch], schema.field(name).type) for name in schema.names[3:]),
     ]
     return _parquet(pa.Table.from_arrays(columns, schema=with_facts(schema, facts)))
+
+
+def _are_synthetic(batch: Sequence[Example]) -> bool:
+    kinds = {example.synthetic for example in batch}
+    if len(kinds) > 1:
+        raise ShardError("real and synthetic examples cannot stand in one shard; write them into shards of their own")
+    return kinds.pop()
 
 
 def _counted(labels: Int32s) -> dict[int, int]:
@@ -184,6 +193,8 @@ def _read(handle: pa.NativeFile) -> Shard:
     )
     if _counted(shard.labels) != facts.label_counts:
         raise ShardError("the labels in the shard are not those its footer counts")
+    if (shard.synthetic != facts.is_synthetic).any():
+        raise ShardError("some of the shard's examples are synthetic and others are not, or its footer says otherwise")
     return shard
 
 

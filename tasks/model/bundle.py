@@ -83,6 +83,17 @@ class Bundle:
         """The names of its inputs, in the network's own order."""
         return tuple(tensor.name for tensor in self.model.inputs)
 
+    @property
+    def is_generator(self) -> bool:
+        """Whether it makes pictures of a class instead of naming them."""
+        return "class" in self.inputs
+
+    @property
+    def n_classes(self) -> int:
+        """How many classes the network knows, by its own shape."""
+        classes = self.model.inputs[self.inputs.index("class")] if self.is_generator else self.model.outputs[0]
+        return int(classes.shape[-1])
+
 
 def write_bundle(path: Path, model: Any, facts: BundleFacts) -> None:
     """Writes a bundle; the same weights and facts give the same bytes, in any process and at any time.
@@ -116,10 +127,10 @@ def read_bundle(path: Path) -> Bundle:
     """
     members = archive.unpacked(path.read_bytes())
     facts = _facts(members.pop(archive.FACTS))
-    model = _network(members)
-    if model.output_shape[-1] != len(facts.labels):
-        raise BundleError(f"the network tells {model.output_shape[-1]} classes apart and {len(facts.labels)} are named")
-    return Bundle(model, facts)
+    bundle = Bundle(_network(members), facts)
+    if bundle.n_classes != len(facts.labels):
+        raise BundleError(f"the network tells {bundle.n_classes} classes apart and {len(facts.labels)} are named")
+    return bundle
 
 
 def _facts(content: bytes) -> BundleFacts:

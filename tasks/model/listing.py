@@ -12,13 +12,14 @@ from typing import Any
 
 from tasks.audio.features import FEATURES
 from tasks.audio.preset import load_preset
-from tasks.model.inputs import INPUTS, InputShapes
+from tasks.model.inputs import InputShapes
 from tasks.model.zoo import MODELS, ModelEntry
 
 
 def described(entry: ModelEntry, n_classes: int) -> dict[str, Any]:
     """One model for so many classes and the pictures of its own preset: its inputs, its number of weights, its layers.
 
+    `kind` is classifier or generator.
     `layers` holds name, type, output (without the batch) and parameters of each.
     """
     preset = load_preset(entry.preset)
@@ -28,7 +29,8 @@ def described(entry: ModelEntry, n_classes: int) -> dict[str, Any]:
         "name": entry.name,
         "sentence": entry.sentence,
         "preset": entry.preset,
-        "inputs": {name: list(INPUTS[name].shape(shapes)) for name in entry.inputs},
+        "kind": "generator" if entry.is_generator else "classifier",
+        "inputs": {tensor.name: list(tensor.shape[1:]) for tensor in model.inputs},
         "parameters": model.count_params(),
         "trainable_parameters": sum(math.prod(weight.shape) for weight in model.trainable_weights),
         "layers": [

@@ -34,10 +34,12 @@ class Predicted:
 def predictions(bundle: Bundle, shards: Sequence[Path], batch_size: int = 256) -> Iterator[Predicted]:
     """For every example that is no augmented copy, in the order of the shards; one shard is in memory at a time.
 
-    Raises Impossible, before the first prediction, where a shard was made by another pipeline than the network's;
-    ShardError where one cannot be read.
+    Raises Impossible, before the first prediction, for a generator, and where a shard was made by another pipeline than
+    the network's or holds synthetic examples; ShardError where one cannot be read.
     """
-    _require_pipeline(bundle, shards)
+    if bundle.is_generator:
+        raise Impossible(f"{bundle.facts.model} is a generator and names nothing; ask a classifier")
+    _require_judgeable(bundle, shards)
     for path in shards:
         shard = read_shard(path)
         originals = np.flatnonzero(shard.copies == 0)
@@ -45,9 +47,12 @@ def predictions(bundle: Bundle, shards: Sequence[Path], batch_size: int = 256) -
             yield _predicted(bundle, shard, originals[start : start + batch_size])
 
 
-def _require_pipeline(bundle: Bundle, shards: Sequence[Path]) -> None:
+def _require_judgeable(bundle: Bundle, shards: Sequence[Path]) -> None:
     for path in shards:
-        if (digest := shard_facts(path).pipeline_digest) != bundle.pipeline_digest:
+        facts = shard_facts(path)
+        if facts.is_synthetic:
+            raise Impossible(f"{path.name} holds synthetic examples; a network is only judged on real ones")
+        if (digest := facts.pipeline_digest) != bundle.pipeline_digest:
             raise Impossible(
                 f"{path.name} was made by pipeline {digest}, and this network learned from {bundle.pipeline_digest}; "
                 "preprocess with the network's own preset"

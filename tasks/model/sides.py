@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tasks.failures import Impossible
 from tasks.model.spec import TrainingSpec, batch_for, epochs_for
 from tasks.model.stream import ShardSet, surveyed
+from tasks.model.zoo import entry
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,11 @@ class Sides:
 def surveyed_sides(spec: TrainingSpec) -> Sides:
     """The sides of this training.
 
-    Raises Impossible where the shards come from several pipelines, a label has no name, or fewer than two classes
-    have training examples; ShardError where a file is not a whole shard.
+    Raises Impossible where the shards come from several pipelines, a label has no name, fewer than two classes have
+    training examples, or synthetic examples stand where they must not; ShardError where a file is not a whole shard.
     """
     sides = Sides(surveyed(spec.train_shards), surveyed(spec.valid_shards))
+    _require_real(spec, sides)
     pipelines = sides.train.pipeline_digests | sides.valid.pipeline_digests
     if len(pipelines) > 1:
         raise Impossible(f"the shards come from the pipelines {', '.join(sorted(pipelines))}; train on those of one")
@@ -55,3 +57,18 @@ def surveyed_sides(spec: TrainingSpec) -> Sides:
             "a classifier needs two or more"
         )
     return sides
+
+
+def _require_real(spec: TrainingSpec, sides: Sides) -> None:
+    """Synthetic examples are only ever learnt from, and by networks of pictures: their features are not known."""
+    if sides.valid.n_synthetic:
+        raise Impossible(
+            f"{sides.valid.n_synthetic} synthetic examples stand on the validation side; only real ones can judge"
+        )
+    if sides.train.n_synthetic and "features" in entry(spec.model).inputs:
+        raise Impossible(
+            f"{spec.model} reads features, and {sides.train.n_synthetic} synthetic examples have none; "
+            "train a network that reads pictures alone on them"
+        )
+    if sides.train.n_synthetic and entry(spec.model).is_generator:
+        raise Impossible(f"{spec.model} makes synthetic examples and cannot learn from them; give it real ones alone")

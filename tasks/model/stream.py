@@ -40,6 +40,7 @@ class ShardSet:
     label_counts: dict[int, int]
     pipeline_digests: frozenset[str]
     shapes: InputShapes
+    n_synthetic: int = 0
 
     @property
     def n_examples(self) -> int:
@@ -66,6 +67,7 @@ def surveyed(paths: Sequence[Path]) -> ShardSet:
         label_counts=dict(sorted(counts.items())),
         pipeline_digests=frozenset(facts.pipeline_digest for facts in found),
         shapes=_one_shape({InputShapes(*facts.shape, facts.n_features) for facts in found}),
+        n_synthetic=sum(facts.n_examples for facts in found if facts.is_synthetic),
     )
 
 

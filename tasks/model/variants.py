@@ -14,6 +14,8 @@ from tasks.model.zoo import ModelEntry
 FACTORS = {"denoising": "denoising", "augmentation": "augmentation", "synthetic": "synthetic examples"}
 """What can be changed, and how it is said; one thing at a time."""
 
+WITH_SYNTHETIC = f"with {FACTORS['synthetic']}"
+
 GAN = "gan"
 """The model whose training leaves synthetic examples."""
 ADDED = {"shift": 0.5, "time_mask": 0.15, "mel_mask": 0.15}

@@ -23,10 +23,12 @@ class UnknownModel(Impossible):
 class ModelEntry:
     """One family: its name, what it is in a sentence, the inputs it reads, and how an untrained one is made.
 
-    inputs: names from `tasks.model.inputs.INPUTS`.
-    build: (input shapes, number of classes) to an uncompiled keras.Model whose inputs bear those names.
+    inputs: names from `tasks.model.inputs.INPUTS`: what it reads, or, of a generator, what it learns from.
+    build: (input shapes, number of classes) to an uncompiled keras.Model whose inputs bear those names, or to a
+    generator, from noise and class to pictures.
     preset: the preprocessing it is meant for; `--preset` sets one for all.
     training: the settings it is trained with where they are not the defaults of `TrainingSettings`.
+    judge: of a generator, the classifier that it is judged by, on the same preset; None for a classifier.
     """
 
     name: str
@@ -35,6 +37,12 @@ class ModelEntry:
     build: Builder
     training: Mapping[str, Any] = field(default_factory=dict)
     preset: str = "birdclef2021"
+    judge: str | None = None
+
+    @property
+    def is_generator(self) -> bool:
+        """Whether it makes examples instead of naming them: it has no accuracy, and measures of its own."""
+        return self.judge is not None
 
 
 def built_in(module: str, function: str = "build") -> Builder:
@@ -110,6 +118,14 @@ _ENTRIES = (
         ("spectrogram", "bands"),
         built_in("merge", "cnn_and_lstm"),
     ),
+    ModelEntry(
+        "gan",
+        "a generator, no classifier: paints spectrograms of each class, for the cnn to learn from",
+        ("spectrogram",),
+        built_in("gan", "generator"),
+        {"schedule": "cosine", "epochs": 20, "batch": 16, "learning_rate": 1e-3},
+        judge="cnn",
+    ),
 )
 MODELS: dict[str, ModelEntry] = {entry.name: entry for entry in _ENTRIES}
 
@@ -122,3 +138,8 @@ def entry(name: str) -> ModelEntry:
     if name not in MODELS:
         raise UnknownModel(f"no model is called {name!r}; there are {', '.join(sorted(MODELS))}")
     return MODELS[name]
+
+
+def is_generator(name: str) -> bool:
+    """Whether a model of that name is one; False for names that the zoo does not have."""
+    return name in MODELS and MODELS[name].is_generator

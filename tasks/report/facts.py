@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.report.likeness import Likeness
 from tasks.report.pairing import GroupOutcomes
+from tasks.report.pictures import PicturePairs
 from tasks.report.scores import Evaluation
 
 Plain = str | int | float | bool | None
@@ -107,8 +109,9 @@ class JobReport:
     fold: as the data or the plan numbers it, None without folds.
     state: done, failed, cancelled, waiting, running.  timings: what -> seconds.  history: one mapping an epoch with
     Keras's names (`loss`, `accuracy`, `val_loss`, `val_accuracy`, `epoch` from 1).
-    evaluation, outcomes: of evaluate jobs.  parameters: whatever configured it, learning rate and number of weights
-    among it.  variant: the one change it was trained under, None for the model as it is.
+    evaluation, outcomes: of a classifier's evaluate jobs.  likeness, pictures: of a generator's.
+    parameters: whatever configured it, learning rate and number of weights among it.
+    variant: the one change it was trained under, None for the model as it is.
     """
 
     kind: str
@@ -124,6 +127,8 @@ class JobReport:
     history: tuple[Mapping[str, float], ...] = ()
     evaluation: Evaluation | None = None
     outcomes: GroupOutcomes | None = None
+    likeness: Likeness | None = None
+    pictures: PicturePairs | None = None
     variant: str | None = None
     parameters: Mapping[str, Plain] = field(default_factory=dict)
 

@@ -23,6 +23,7 @@ from tasks.report.facts import (
 )
 from tasks.report.figures import rate_timeline, side_bars
 from tasks.report.figures_strip import strip_figure
+from tasks.report.generators import generator_views, is_of_generator
 from tasks.report.models import has_trouble, leaks, model_views
 
 __all__ = [
@@ -50,7 +51,7 @@ def page(data: ReportData) -> str:
     Returns HTML that is also well-formed XML, to be written as UTF-8.
     Raises Impossible where folds of one model were judged with different labels.
     """
-    models = model_views(data.jobs)
+    models = model_views([job for job in data.jobs if not is_of_generator(job)])
     text = (
         _environment()
         .get_template("page.html.j2")
@@ -61,6 +62,7 @@ def page(data: ReportData) -> str:
             split=data.split,
             models=models,
             leaks=leaks(models, data.jobs),
+            generators=generator_views(data.jobs),
             verdict=wording.verdict(models, _heard(data.split)),
             side_bars=_side_bars(data.dataset),
             rates=rate_timeline(data.run.rates, data.run.rate_unit),

@@ -8,12 +8,15 @@ import keras
 import numpy as np
 import pytest
 
+from tasks.failures import Impossible
+from tasks.model import adversarial
 from tasks.model.bundle import BundleFacts, library_versions, read_bundle, write_bundle
 from tasks.model.inputs import INPUTS, InputShapes
 from tasks.model.prediction import predictions
 from tasks.model.spec import TrainingSettings, TrainingSpec
+from tasks.model.synthesis import synthetic_examples
 from tasks.model.training import train
-from tasks.model.zoo import MODELS, entry
+from tasks.model.zoo import MODELS, entry, is_generator
 from tests.model_shards import PIPELINE, examples, written
 
 # Keras 3.15 reads the learning rate and saves weights through a conversion that NumPy 2.4 deprecates.
@@ -88,6 +91,8 @@ TOTALS = {
 }
 
 every_model = pytest.mark.parametrize("name", sorted(MODELS))
+every_classifier = pytest.mark.parametrize("name", sorted(name for name in MODELS if not is_generator(name)))
+every_generator = pytest.mark.parametrize("name", sorted(filter(is_generator, MODELS)))
 
 
 def row(layer):
@@ -127,7 +132,7 @@ def test_the_parameters_are_those_of_the_table(name):
     assert (model.count_params(), trainable) == TOTALS[name]
 
 
-@every_model
+@every_classifier
 def test_a_network_reads_what_its_entry_says_and_answers_with_probabilities(name):
     shapes = InputShapes()
     model = entry(name).build(shapes, 5)
@@ -145,7 +150,7 @@ def test_layer_names_do_not_depend_on_what_was_built_before(name):
     assert [layer.name for layer in first.layers] == [layer.name for layer in second.layers]
 
 
-@every_model
+@every_classifier
 def test_a_network_is_trained_bundled_read_and_asked(name, tmp_path):
     settings = TrainingSettings(epochs=12, batch=8, seed=3)
     train_shards = written(tmp_path, examples(64), "train")
@@ -166,4 +171,32 @@ def test_a_network_is_trained_bundled_read_and_asked(name, tmp_path):
 def test_other_sizes_of_spectrogram_and_other_numbers_of_classes_are_possible(name):
     model = entry(name).build(InputShapes(n_mels=64, n_frames=96, n_features=20), 2)
     assert isinstance(model, keras.Model)
-    assert model.output_shape == (None, 2)
+    assert model.output_shape == ((None, 64, 96, 1) if is_generator(name) else (None, 2))
+
+
+@every_generator
+def test_a_generator_is_judged_by_a_classifier_on_the_pictures_that_it_makes(name):
+    judge = entry(entry(name).judge)
+    assert not judge.is_generator
+    assert judge.preset == entry(name).preset
+    assert "features" not in judge.inputs
+
+
+@every_generator
+def test_a_generator_is_trained_bundled_read_and_paints_examples_of_every_class(name, tmp_path):
+    settings = TrainingSettings(epochs=1, batch=8, seed=3)
+    spec = TrainingSpec(name, ("a", "b"), written(tmp_path, examples(16), "train"), (), settings)
+    trained = adversarial.train(spec, lambda epoch, figures: None, time.perf_counter)
+    facts = BundleFacts(
+        name, spec.labels, {}, PIPELINE, trained.scaling, settings, split_digest="d" * 64, versions=library_versions()
+    )
+    write_bundle(tmp_path / "model.keras", trained.model, facts)
+    bundle = read_bundle(tmp_path / "model.keras")
+    write_bundle(tmp_path / "again.keras", bundle.model, facts)
+    assert (tmp_path / "again.keras").read_bytes() == (tmp_path / "model.keras").read_bytes()
+    painted = list(synthetic_examples(bundle.model, {0: 3, 1: 5}, InputShapes(), 0))
+    assert sorted(example.label for example in painted) == [0] * 3 + [1] * 5
+    assert all(example.synthetic and example.spectrogram.shape == (48, 128) for example in painted)
+    assert all(np.isnan(example.features).all() for example in painted)
+    with pytest.raises(Impossible, match="is a generator and names nothing"):
+        next(predictions(bundle, spec.train_shards))

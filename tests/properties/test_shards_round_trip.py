@@ -13,7 +13,7 @@ words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 counts = st.integers(0, 2**31 - 1)
 
 
-def example(shape: tuple[int, int]) -> st.SearchStrategy[Example]:
+def example(shape: tuple[int, int], synthetic: bool) -> st.SearchStrategy[Example]:
     return st.builds(
         Example,
         spectrogram=hnp.arrays(np.uint8, shape),
@@ -24,12 +24,12 @@ def example(shape: tuple[int, int]) -> st.SearchStrategy[Example]:
         group=words,
         chunk=counts,
         copy=counts,
-        synthetic=st.booleans(),
+        synthetic=st.just(synthetic),
     )
 
 
 shapes = st.tuples(st.integers(1, 5), st.integers(1, 5))
-lists = shapes.flatmap(lambda shape: st.lists(example(shape), max_size=9))
+lists = st.tuples(shapes, st.booleans()).flatmap(lambda kind: st.lists(example(*kind), max_size=9))
 
 
 def examples_of(shard: Shard) -> list[Example]:

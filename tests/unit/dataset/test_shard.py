@@ -14,7 +14,7 @@ import pytest
 from tasks.dataset.shard import Example, ShardError, ShardFacts, read_shard, shard_facts, shards
 
 
-def examples(n: int, shape: tuple[int, int] = (48, 128)) -> Iterator[Example]:
+def examples(n: int, shape: tuple[int, int] = (48, 128), *, synthetic: bool = False) -> Iterator[Example]:
     random = np.random.default_rng(5)
     for i in range(n):
         yield Example(
@@ -26,7 +26,7 @@ def examples(n: int, shape: tuple[int, int] = (48, 128)) -> Iterator[Example]:
             group=f"author {i // 4}",
             chunk=i % 2,
             copy=i % 5,
-            synthetic=i % 7 == 0,
+            synthetic=synthetic,
         )
 
 

@@ -102,3 +102,37 @@ def test_a_variant_learns_from_the_gan_of_its_own_fold_and_seed_which_nobody_jud
     assert all(
         planned[at].model != "gan" for job in planned if job.variant != fed.variant and job.model for at in job.needs
     )
+
+
+def test_a_generator_is_judged_last_by_what_its_judge_became_without_and_with_its_examples() -> None:
+    painter = Candidate("gan", judge="cnn")
+    fed = CNN._replace(variant="with synthetic examples", learns_from="gan")
+    planned = jobs(Request(seeds=(0, 1), leak_meter=True), FOLD_PARTS, [painter, CNN, fed])
+    judgings = [job for job in planned if (job.kind, job.model) == ("evaluate", "gan")]
+    assert [(job.fold, job.seed) for job in judgings] == [(fold, seed) for fold in (1, 2, 3) for seed in (0, 1)]
+    for job in judgings:
+        needed = [planned[at] for at in job.needs if planned[at].kind != "pack"]
+        assert [(other.kind, other.model, other.variant) for other in needed] == [
+            ("train", "gan", None), ("train", "cnn", None), ("evaluate", "cnn", None), ("evaluate", "cnn", fed.variant),
+        ]  # fmt: skip
+        assert {(other.fold, other.seed) for other in needed} == {(job.fold, job.seed)}
+        assert {planned[at].fold for at in job.needs if planned[at].kind == "pack"} == {1, 2, 3}
+    assert not [job for job in planned if job.model == "gan" and job.variant == leaky.VARIANT]
+
+
+def test_nothing_but_the_variant_waits_for_a_generator_so_that_its_failure_costs_no_other_model() -> None:
+    painter, fed = Candidate("gan", judge="cnn"), CNN._replace(variant="with synthetic examples", learns_from="gan")
+    planned = jobs(Request(), FOLD_PARTS, [CNN, MLP, painter, fed])
+    behind = {at for at, job in enumerate(planned) if job.model == "gan"}
+    for at, job in enumerate(planned):
+        if behind & set(job.needs):
+            behind.add(at)
+    assert {(planned[at].model, planned[at].variant) for at in behind} == {
+        ("gan", None), ("cnn", fed.variant), (None, None),
+    }  # fmt: skip
+    assert planned[-1].even_failed
+
+
+def test_a_generator_that_is_only_trained_is_not_judged() -> None:
+    planned = jobs(Request(until="train"), FOLD_PARTS, [CNN, Candidate("gan", judge="cnn")])
+    assert {job.kind for job in planned} == {"pack", "train"}

@@ -35,6 +35,15 @@ def test_a_model_says_what_it_reads_and_how_many_weights_it_has(models):
     assert by_name["cnn"]["layers"][-1]["output"] == [27]
 
 
+def test_a_generator_is_listed_as_one_with_what_it_is_given(models):
+    kinds = {model["name"]: model["kind"] for model in models}
+    assert {name for name, kind in kinds.items() if kind == "generator"} == {"gan"}
+    by_name = {model["name"]: model for model in models}
+    assert by_name["gan"]["inputs"] == {"noise": [64], "class": [27]}
+    assert by_name["gan"]["layers"][-1]["output"] == [48, 128, 1]
+    assert "gan       a generator, no classifier" in "\n".join(lines(models, with_layers=False))
+
+
 def test_the_text_shows_layers_only_where_asked(models):
     brief, whole = ("\n".join(lines(models, with_layers=shown)) for shown in (False, True))
     assert "495,963 parameters, 495,483 trained" in brief

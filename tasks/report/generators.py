@@ -1,0 +1,121 @@
+"""The jobs of one generator, over all its folds, gathered into what the page says about its synthetic examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from tasks.model.variants import WITH_SYNTHETIC
+from tasks.model.zoo import MODELS, is_generator
+from tasks.report.facts import JobReport, Plain
+from tasks.report.figures import learning_curve
+from tasks.report.figures_pairs import pairs_figure
+from tasks.report.likeness import COLLAPSED_BELOW, Likeness
+from tasks.report.models import has_trouble, trouble
+from tasks.report.pairing import Comparison, GroupOutcomes, compared
+
+_LABELS_SHOWN = 30
+
+
+@dataclass(frozen=True)
+class JudgedTraining:
+    """One training of a generator. name: its fold, as the plan numbers it.  train_s: seconds."""
+
+    name: str
+    likeness: Likeness
+    train_s: float
+
+
+@dataclass(frozen=True)
+class GeneratorView:
+    """One section of the page.
+
+    worth: of the judging classifier trained with the synthetic examples, against without; None where it was not.
+    pictures: an SVG, "" where nothing was judged.  collapsed: classes that are painted alike in any fold.
+    """
+
+    name: str
+    judge: str
+    trainings: tuple[JudgedTraining, ...]
+    worth: Comparison | None
+    pictures: str
+    loss_curve: str
+    troubles: tuple[str, ...]
+    parameters: Mapping[str, Plain]
+
+    @property
+    def frechet(self) -> float:
+        """Mean over the trainings."""
+        return fmean(each.likeness.frechet for each in self.trainings)
+
+    @property
+    def real_frechet(self) -> float:
+        """Mean over the trainings."""
+        return fmean(each.likeness.real_frechet for each in self.trainings)
+
+    @property
+    def collapsed(self) -> tuple[str, ...]:
+        """The classes whose synthetic examples hardly differ in at least one training."""
+        return tuple(dict.fromkeys(label for each in self.trainings for label in each.likeness.collapsed))
+
+    @property
+    def is_copying(self) -> bool:
+        """Whether any training gave suspiciously many examples close to real ones it had learnt from."""
+        return any(each.likeness.is_copying for each in self.trainings)
+
+    @property
+    def collapsed_below(self) -> float:
+        """The share of real diversity below which a class counts as collapsed."""
+        return COLLAPSED_BELOW
+
+    @property
+    def helps(self) -> bool | None:
+        """Whether the classifier is better with its examples; None where that may be chance."""
+        if self.worth is None or self.worth.interval[0] <= 0 <= self.worth.interval[1]:
+            return None
+        return self.worth.difference > 0
+
+
+def is_of_generator(job: JobReport) -> bool:
+    """Whether the job trains or judges a generator, which has no accuracy and no place among the scores."""
+    return is_generator(job.model)
+
+
+def generator_views(jobs: Sequence[JobReport]) -> tuple[GeneratorView, ...]:
+    """One view a generator of the run, in the order of its jobs. jobs: of the whole run."""
+    names = dict.fromkeys(job.model for job in jobs if is_of_generator(job))
+    return tuple(_view(name, [job for job in jobs if job.model == name], jobs) for name in names)
+
+
+def _view(name: str, own: Sequence[JobReport], jobs: Sequence[JobReport]) -> GeneratorView:
+    judge, pictures = str(MODELS[name].judge), [job.pictures for job in own if job.pictures]
+    likenesses = [job.likeness for job in own if job.likeness]
+    seed = min((job.seed or 0 for job in own), default=0)
+    without, beside = (_outcomes(jobs, judge, seed, variant) for variant in (None, WITH_SYNTHETIC))
+    return GeneratorView(
+        name=name,
+        judge=judge,
+        trainings=tuple(_trainings(own)),
+        worth=compared(beside, without),
+        pictures=pairs_figure(pictures[0], likenesses[0].labels[:_LABELS_SHOWN]) if pictures and likenesses else "",
+        loss_curve=learning_curve([job.history for job in own if job.history], "loss"),
+        troubles=tuple(trouble(job) for job in own if has_trouble(job)),
+        parameters={key: value for job in own if job.kind == "train" for key, value in job.parameters.items()},
+    )
+
+
+def _trainings(own: Sequence[JobReport]) -> Iterator[JudgedTraining]:
+    took_s = {(job.fold, job.seed): sum(job.timings.values()) for job in own if job.kind == "train"}
+    several = len({job.seed for job in own}) > 1
+    for job in own:
+        if job.likeness:
+            name = "the only split" if job.fold is None else f"fold {job.fold}"
+            seed = f", seed {job.seed}" if several else ""
+            yield JudgedTraining(name + seed, job.likeness, took_s.get((job.fold, job.seed), 0.0))
+
+
+def _outcomes(jobs: Sequence[JobReport], model: str, seed: int, variant: str | None) -> dict[int | None, GroupOutcomes]:
+    wanted = (model, seed, variant)
+    judged = [job for job in jobs if (job.model, job.seed or 0, job.variant) == wanted]
+    return {job.fold: job.outcomes for job in judged if job.outcomes is not None}

@@ -1,0 +1,113 @@
+"""Likeness of synthetic examples, against answers that are known beforehand."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import scipy.linalg
+
+from tasks.report.likeness import (
+    CopyCheck,
+    Embedded,
+    Likeness,
+    copy_check,
+    diversity,
+    frechet_distance,
+    mean_pair_distance,
+    nearest_distances,
+    normal_frechet,
+)
+
+DRAW = np.random.default_rng(0)
+
+
+def drawn(n, d=4, shift=0.0, scale=1.0):
+    return DRAW.standard_normal((n, d)) * scale + shift
+
+
+def likeness(**changed):
+    facts = {
+        "labels": ("a", "b", "c"), "frechet": 2.0, "real_frechet": 1.0, "copies": CopyCheck(0.9, 0.01),
+        "diversity": (1.0, 0.1, None), "agreement": 0.8, "n_synthetic": 9, "n_train": 9, "n_held_out": 6,
+    }  # fmt: skip
+    return Likeness(**{**facts, **changed})
+
+
+def test_the_distance_of_two_known_normal_distributions_is_found_from_samples_of_them():
+    # |3|^2 in each of four axes, and (2 - 1)^2 in each
+    one, other = drawn(200_000), drawn(200_000, shift=3.0, scale=2.0)
+    assert frechet_distance(one, other) == pytest.approx(4 * 9 + 4 * 1, rel=0.02)
+
+
+def test_a_set_is_at_no_distance_from_itself_even_with_fewer_vectors_than_axes():
+    few = drawn(5, d=32)
+    assert frechet_distance(few, few) == pytest.approx(0, abs=1e-9)
+
+
+def test_the_formula_is_that_with_the_root_of_the_product_of_the_covariances():
+    a, b = (each @ each.T for each in (drawn(6, 6), drawn(6, 6)))
+    mean = drawn(6, 1)[:, 0]
+    expected = mean @ mean + np.trace(a + b - 2 * scipy.linalg.sqrtm(a @ b).real)
+    assert normal_frechet(mean, a, b) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_moved_distribution_is_at_the_square_of_what_it_was_moved_by():
+    points = drawn(50)
+    assert frechet_distance(points, points + 2.0) == pytest.approx(4 * 4.0)
+
+
+def test_one_vector_has_no_spread_and_is_refused():
+    with pytest.raises(ValueError, match="1 and 9 vectors have no spread"):
+        frechet_distance(drawn(1), drawn(9))
+
+
+def test_exact_copies_are_found_out():
+    train, held_out = drawn(300), drawn(300)
+    check = copy_check(train[:50], held_out, train)
+    assert check.ratio == pytest.approx(0, abs=1e-6)
+    assert check.share_near == 1.0
+
+
+def test_unheard_examples_of_the_same_kind_are_no_copies():
+    check = copy_check(drawn(3000), drawn(3000), drawn(500))
+    assert check.ratio == pytest.approx(1, abs=0.05)
+    assert check.share_near == pytest.approx(0.01, abs=0.01)
+
+
+def test_a_copy_check_needs_all_three_sides():
+    with pytest.raises(ValueError, match="all three are compared"):
+        copy_check(drawn(0), drawn(3), drawn(3))
+
+
+def test_nearest_distances_are_those_of_every_pair_looked_at_one_by_one():
+    points, among = drawn(1100, 3), drawn(40, 3)
+    expected = [min(np.linalg.norm(point - other) for other in among) for point in points]
+    np.testing.assert_allclose(nearest_distances(points, among), expected, atol=1e-9)
+
+
+def test_the_mean_distance_of_a_pair_leaves_out_each_vectors_distance_to_itself():
+    assert mean_pair_distance(np.array([[0.0], [1.0], [3.0]])) == pytest.approx((1 + 2 + 3) / 3)
+    assert mean_pair_distance(np.array([[0.0]])) is None
+
+
+def test_a_class_painted_always_alike_has_no_diversity_and_one_as_varied_as_it_is_has_one():
+    labels = np.repeat([0, 1, 2], 400)
+    real = Embedded(drawn(1200, 8), labels, labels)
+    synthetic = Embedded(drawn(1200, 8), np.where(labels == 2, 1, labels), labels)
+    synthetic.vectors[labels == 0] = 3.0
+    collapsed, alike, missing = diversity(synthetic, real, 3)
+    assert collapsed == pytest.approx(0, abs=1e-6)
+    assert alike == pytest.approx(1, abs=0.05)
+    assert missing is None
+
+
+def test_classes_that_collapsed_are_named():
+    assert likeness().collapsed == ("b",)
+    assert likeness().median_diversity == pytest.approx(0.55)
+
+
+def test_what_was_judged_survives_json():
+    judged = likeness()
+    assert Likeness.from_dict(json.loads(json.dumps(judged.as_dict()))) == judged
