@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,24 +103,27 @@ def rates(database: Database, run: int) -> list[tuple[float, float]]:
 
 def strips_of(database: Database, run: int, label: str, limit: int) -> list[tuple[str, str]]:
     """(recording, key) of a few strips of a class, the first in the drawn order."""
-    query = (
+    of_class = (Recording.label == label, Item.pipeline_id == _own_pipeline(run))
+    query = _first_strips(run, *of_class).order_by(Item.order_key).limit(limit)
+    with database.read() as connection:
+        return [(row.uri, row.key) for row in connection.execute(query)]
+
+
+def first_strips(database: Database, run: int, pipeline: int, recordings: Sequence[str]) -> dict[str, str]:
+    """Recording -> key of the strip of its first span, for those of the recordings that have one."""
+    query = _first_strips(run, Recording.uri.in_(recordings), Item.pipeline_id == pipeline)
+    with database.read() as connection:
+        return {row.uri: row.key for row in connection.execute(query)}
+
+
+def _first_strips(run: int, *conditions: sa.ColumnElement[bool]) -> sa.Select[str, str]:
+    return (
         sa.select(Recording.uri, Artifact.key)
         .select_from(Item)
         .join(Recording, Recording.id == Item.recording_id)
         .join(Artifact, IS_ITS_STRIP)
-        .where(
-            Item.run_id == run,
-            Item.state == State.DONE,
-            Item.copy == 0,
-            Item.span == 0,
-            Recording.label == label,
-            Item.pipeline_id == _own_pipeline(run),
-        )
-        .order_by(Item.order_key)
-        .limit(limit)
+        .where(Item.run_id == run, Item.state == State.DONE, Item.copy == 0, Item.span == 0, *conditions)
     )
-    with database.read() as connection:
-        return [(uri, key) for uri, key in connection.execute(query)]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import typer
 
 from orchestrator import services
 from orchestrator.options import (
+    Ablate,
     AsJson,
     DataPath,
     Device,
@@ -76,17 +77,18 @@ def _shown(error: BaseException) -> int:
 
 def _requested(
     models: str, preset: str | None, folds: int | None, seeds: tuple[int, int], split_seed: int, epochs: int | None,
-    until: str, *, trust_csv: bool = False, leak_meter: bool = False, device: str = "auto",
+    until: str, *, trust_csv: bool = False, leak_meter: bool = False, device: str = "auto", ablate: str | None = None,
 ) -> Request:  # fmt: skip
     from orchestrator.plan import Request  # noqa: PLC0415
-    from orchestrator.request import device_name, last_stage, model_names  # noqa: PLC0415
+    from orchestrator.request import ablated, device_name, last_stage, model_names  # noqa: PLC0415
 
     training = {} if epochs is None else {"epochs": epochs, "most_examples": 0}
     numbers = tuple(range(seeds[0], seeds[0] + seeds[1]))
-    return Request(
-        model_names(models), numbers, folds, split_seed, last_stage(until), preset, training, trust_csv, leak_meter,
-        device=device_name(device),
-    )  # fmt: skip
+    names, stage = model_names(models), last_stage(until)
+    request = Request(
+        names, numbers, folds, split_seed, stage, preset, training, trust_csv, leak_meter, device=device_name(device)
+    )
+    return ablated(request, ablate)
 
 
 def _finish(session: Session, run: int, *, as_json: bool) -> NoReturn:
@@ -106,7 +108,8 @@ def _finish(session: Session, run: int, *, as_json: bool) -> NoReturn:
 def run(
     settings: Settings, path: DataPath, models: Models = "cnn", preset: Preset = None, folds: Folds = None,
     seeds: Seeds = 1, seed: Seed = 0, split_seed: SplitSeed = 0, epochs: Epochs = None, until: Until = "all",
-    device: Device = "auto", trust_csv: TrustCsv = False, leak_meter: LeakMeter = False, dry_run: DryRun = False,
+    device: Device = "auto", trust_csv: TrustCsv = False, leak_meter: LeakMeter = False, ablate: Ablate = None,
+    dry_run: DryRun = False,
     as_json: AsJson = False, flower: Flower = False, flower_port: FlowerPort = 5555,
 ) -> None:  # fmt: skip
     """Take a dataset through the whole way on this machine: plan, preprocess, pack, train, evaluate, report."""
@@ -114,7 +117,7 @@ def run(
 
     wanted = _requested(
         models, preset, folds, (seed, seeds), split_seed, epochs, until,
-        trust_csv=trust_csv, leak_meter=leak_meter, device=device,
+        trust_csv=trust_csv, leak_meter=leak_meter, device=device, ablate=ablate,
     )  # fmt: skip
     if dry_run:
         return _preview(settings, path, wanted, as_json=as_json)
@@ -172,8 +175,8 @@ def _carry_out(
 def submit(
     settings: Settings, path: DataPath, models: Models = "cnn", preset: Preset = None, folds: Folds = None,
     seeds: Seeds = 1, seed: Seed = 0, split_seed: SplitSeed = 0, epochs: Epochs = None, until: Until = "all",
-    device: Device = "auto", trust_csv: TrustCsv = False, leak_meter: LeakMeter = False, dry_run: DryRun = False,
-    as_json: AsJson = False,
+    device: Device = "auto", trust_csv: TrustCsv = False, leak_meter: LeakMeter = False, ablate: Ablate = None,
+    dry_run: DryRun = False, as_json: AsJson = False,
     watch: Annotated[bool, typer.Option("--watch", help="Follow the run.")] = False,
 ) -> None:  # fmt: skip
     """Plan a dataset and leave the work to a dispatcher and workers that run elsewhere."""
@@ -181,7 +184,7 @@ def submit(
 
     wanted = _requested(
         models, preset, folds, (seed, seeds), split_seed, epochs, until,
-        trust_csv=trust_csv, leak_meter=leak_meter, device=device,
+        trust_csv=trust_csv, leak_meter=leak_meter, device=device, ablate=ablate,
     )  # fmt: skip
     if dry_run:
         return _preview(settings, path, wanted, as_json=as_json)

@@ -33,6 +33,13 @@ LeakMeter = Annotated[
     bool, typer.Option("--leak-meter", help="Also train on shuffled chunks, to show what such a split would claim.")
 ]
 Device = Annotated[str, typer.Option(help="What to train on: auto (a GPU where there is one), cpu or gpu.")]
+Ablate = Annotated[
+    str | None,
+    typer.Option(
+        help="Also train every model with or without, as it is not: denoising, augmentation, synthetic, separated by "
+        "commas, or all."
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
 Flower = Annotated[bool, typer.Option("--flower", help="Start the Flower monitor on 127.0.0.1.")]
 FlowerPort = Annotated[int, typer.Option(help="The monitor's port.", min=1, max=65535)]

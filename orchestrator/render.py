@@ -131,6 +131,7 @@ def result_lines(found: dict[str, Any], limit: int = 20) -> list[str]:
     lines = [f"run {found['run']}: {found['state']}; {counts['total']:,} recordings: {shown}"]
     lines += [_score_line(model, score) for model, score in found["scores"].items()]
     lines += [_leak_line(model, score, found["scores"].get(model)) for model, score in found["leak_meter"].items()]
+    lines += map(_effect_line, found["ablation"])
     lines += _failures(found["jobs"])
     listed = found["quarantined"][:limit]
     if listed:
@@ -158,6 +159,17 @@ def _leak_line(model: str, claimed: dict[str, float | None], honest: dict[str, f
     instead = f"; honestly {100 * (honest['accuracy'] or 0):.1f} %" if honest else ""
     share = f"{100 * (claimed['accuracy'] or 0):.1f} %"
     return f"leak meter, {model}: shuffled chunks would claim {share} by chunk{instead}"
+
+
+def _effect_line(effect: dict[str, Any]) -> str:
+    with_it, without, difference, low, high = (
+        100 * effect[name] for name in ("with", "without", "difference", "low", "high")
+    )
+    verdict = "" if effect["is_significant"] else "; may be chance"
+    return (
+        f"{effect['model']}, {effect['factor']}: {with_it:.1f} % with and {without:.1f} % without by recording, worth "
+        f"{difference:+.1f} points ({low:+.1f} to {high:+.1f}, p = {effect['p']:.2g}){verdict}"
+    )
 
 
 def _score_line(model: str, score: dict[str, float | None]) -> str:

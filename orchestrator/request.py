@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from db.states import Stage
 from orchestrator.graph import Candidate
 from orchestrator.plan import Request
 from tasks.audio.preset import Preset, load_preset
 from tasks.failures import ChorusError
-from tasks.model.variants import GAN, WITH_SYNTHETIC, VariantError, changed_preset, require_same_pictures, variant
+from tasks.model.variants import (
+    FACTORS,
+    GAN,
+    WITH_SYNTHETIC,
+    VariantError,
+    changed_preset,
+    require_same_pictures,
+    variant,
+)
 from tasks.model.zoo import MODELS, entry
 
 DEVICES = ("auto", "cpu", "gpu")
@@ -45,6 +53,26 @@ def device_name(text: str) -> str:
     if text not in DEVICES:
         raise UsageError(f"--device {text!r} is not one of {', '.join(DEVICES)}")
     return text
+
+
+def ablated(request: Request, text: str | None) -> Request:
+    """The request with the factors of `--ablate`; `all` are those that at least one of its models can be trained by.
+
+    Raises UsageError for no factor, one that does not exist, and a run that ends before anything is judged.
+    """
+    if text is None:
+        return request
+    names = tuple(FACTORS) if text == "all" else tuple(name.strip() for name in text.split(",") if name.strip())
+    unknown = [name for name in names if name not in FACTORS]
+    if unknown or not names:
+        raise UsageError(f"--ablate {text!r} is not all, or some of {', '.join(FACTORS)}")
+    if request.until != Stage.ALL:
+        raise UsageError(
+            f"--ablate compares scores, and --until {request.until} ends before any; leave one of them out"
+        )
+    if text == "all":
+        names = tuple(factor for factor in names if _variants(request, _Presets(), factor)[0])
+    return replace(request, ablate=tuple(dict.fromkeys(names)))
 
 
 @dataclass(frozen=True)

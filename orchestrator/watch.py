@@ -14,6 +14,7 @@ from db.session import Database
 from db.states import OPEN, RUN_FINAL, Kind, RunState, State
 from db.status import JobStatus
 from db.store import Store
+from orchestrator.ablation import ablation
 from tasks.dataset import leaky
 from tasks.failures import Impossible
 from tasks.model.zoo import is_generator
@@ -102,6 +103,7 @@ def summary(database: Database, store: Store, run: int) -> dict[str, Any]:
         "jobs": [_job(database, job) for job in seen.jobs],
         "scores": scores([job for job in seen.jobs if job.variant is None]),
         "leak_meter": scores([job for job in seen.jobs if job.variant == leaky.VARIANT]),
+        "ablation": ablation(store, seen.jobs),
         "artifacts": status.n_artifacts(database, run),
         "report": str(store.local(report)) if report else None,
         "started_at": _iso(seen.run.created_at),

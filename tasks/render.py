@@ -6,7 +6,7 @@ import hashlib
 import json
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any
@@ -36,6 +36,7 @@ from tasks.report.facts import (
     SplitFacts,
 )
 from tasks.report.likeness import Likeness
+from tasks.report.mistakes import surest_mistakes
 from tasks.report.pairing import GroupOutcomes
 from tasks.report.pictures import PicturePairs
 from tasks.report.scores import Evaluation
@@ -43,6 +44,8 @@ from tasks.stage import Stage, Work
 
 _GALLERY_LABELS = 30
 _GALLERY_CHUNKS = 3
+_PICTURED = 6
+"""Mistakes of each model that are shown as pictures."""
 _LISTED = 1000
 
 
@@ -75,12 +78,14 @@ def report_data(database: Database, store: Store, run: int) -> ReportData:
     assert planned is not None  # noqa: S101  # a job's row refers to its run's
     jobs = [job for job in status.jobs(database, run) if job.kind != Kind.RENDER]
     quarantined = status.quarantined(database, run)
+    reports = tuple(_job(database, store, job) for job in jobs)
     return ReportData(
         run=_run(database, planned, jobs),
         dataset=_dataset(database, planned, jobs),
         split=_split(database, planned),
-        jobs=tuple(_job(database, store, job) for job in jobs),
+        jobs=reports,
         gallery=tuple(_gallery(database, store, planned)),
+        mistakes=dict(_mistakes(database, store, run, list(zip(jobs, reports, strict=True)))),
         quarantined=tuple(Quarantined(entry.recording, entry.reason) for entry in quarantined[:_LISTED]),
         quarantine_counts=Counter(entry.reason.partition(":")[0] for entry in quarantined),
     )
@@ -128,6 +133,7 @@ def command(dataset: str, options: Mapping[str, Any]) -> str:
     words = ["orchestrator", "run", dataset, "--models", ",".join(options["models"])]
     for name, value, usual in given:
         words += [name, str(value)] if value != usual else []
+    words += ["--ablate", ",".join(options["ablate"])] if options.get("ablate") else []
     words += ["--leak-meter"] if options.get("leak_meter") else []
     words += ["--trust-csv"] if options.get("trust_csv") else []
     return shlex.join(words)
@@ -255,10 +261,30 @@ def _history(database: Database, job: JobStatus) -> tuple[dict[str, float], ...]
 
 
 def _gallery(database: Database, store: Store, planned: PlannedRun) -> Iterator[GalleryStrip]:
-    preset = Preset.from_dict(planned.preset)
     for label in planned.labels[:_GALLERY_LABELS]:
         for recording, key in figures.strips_of(database, planned.id, label, limit=1):
-            if key in store:
-                spectrograms = decode_strip(store.get(key)).spectrograms[:_GALLERY_CHUNKS]
-                ends_hz = (float(preset.mel.fmin_hz), float(preset.mel.fmax_hz))
-                yield GalleryStrip(label, recording, spectrograms, preset.chunk.duration_s, *ends_hz)
+            yield from _strip(store, planned, (label, recording), key)
+
+
+def _strip(store: Store, planned: PlannedRun, names: tuple[str, str], key: str) -> Iterator[GalleryStrip]:
+    """The beginning of a strip, unless it is gone from the store; names: its label and its recording."""
+    if key in store:
+        preset = Preset.from_dict(planned.preset)
+        spectrograms = decode_strip(store.get(key)).spectrograms[:_GALLERY_CHUNKS]
+        ends_hz = (float(preset.mel.fmin_hz), float(preset.mel.fmax_hz))
+        yield GalleryStrip(*names, spectrograms, preset.chunk.duration_s, *ends_hz)
+
+
+def _mistakes(
+    database: Database, store: Store, run: int, jobs: Sequence[tuple[JobStatus, JobReport]]
+) -> Iterator[tuple[tuple[str, str], GalleryStrip]]:
+    """Strips of the surest mistakes of each model, by model and recording: of the pipeline the model looks at."""
+    pipelines = {job.model: job.pipeline_id for job, report in jobs if job.variant is None and report.evaluation}
+    for model, pipeline in pipelines.items():
+        looked_at = run_facts(database, run, pipeline)
+        assert model is not None and looked_at is not None  # noqa: S101  # an evaluation is of a model of this run
+        wrong = surest_mistakes(model, [report for _, report in jobs])[:_PICTURED]
+        truths = {mistake.recording: mistake.truth for mistake in wrong}
+        for recording, key in figures.first_strips(database, run, looked_at.pipeline_id, list(truths)).items():
+            for strip in _strip(store, looked_at, (truths[recording], recording), key):
+                yield (model, recording), strip

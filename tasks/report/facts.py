@@ -160,12 +160,16 @@ class Quarantined:
 
 @dataclass(frozen=True, eq=False)
 class ReportData:
-    """All a page shows. quarantined may be only the first of many; quarantine_counts (kind -> how many) has all."""
+    """All a page shows. quarantined may be only the first of many; quarantine_counts (kind -> how many) has all.
+
+    mistakes: (model, recording) -> the strip of a recording that the model named wrongly, as the model saw it.
+    """
 
     run: RunFacts
     dataset: DatasetFacts
     split: SplitFacts | None = None
     jobs: tuple[JobReport, ...] = ()
     gallery: tuple[GalleryStrip, ...] = ()
+    mistakes: Mapping[tuple[str, str], GalleryStrip] = field(default_factory=dict)
     quarantined: tuple[Quarantined, ...] = ()
     quarantine_counts: Mapping[str, int] = field(default_factory=dict)

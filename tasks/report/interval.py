@@ -26,6 +26,15 @@ def wilson_interval(share: float, n: float) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
+def share_interval(correct: NDArray[np.int64], units: NDArray[np.int64]) -> tuple[float, float] | None:
+    """The 95 % interval of the share of units that are right, which come cluster by cluster; None for no unit.
+
+    correct, units: (R,) counts a cluster.
+    """
+    n = int(units.sum())
+    return wilson_interval(int(correct.sum()) / n, effective_n(correct, units)) if n else None
+
+
 def effective_n(correct: NDArray[np.int64], units: NDArray[np.int64]) -> float:
     """How many independent units carry as much evidence as these, which come cluster by cluster.
 

@@ -162,14 +162,14 @@ class Judge:
         )
 
     def outcomes(self) -> GroupOutcomes:
-        """How many recordings of each group were named correctly, so that models can be compared in pairs."""
+        """How many recordings and chunks of each group were named correctly: models are compared in pairs by it."""
         n_recordings = len(self._rows)
         truth = np.array([label for _, label in self._rows], np.int64)
         is_right = self._sums[:n_recordings].argmax(axis=1) == truth
         names = sorted(self._groups)
         order = np.array([self._groups[name] for name in names], np.int64)
-        n, right = (self._by_group(each)[order] for each in (np.ones(n_recordings, np.int64), is_right))
-        return GroupOutcomes(tuple(names), n, right)
+        counted = (np.ones(n_recordings, np.int64), is_right, self._chunks[:n_recordings], self._correct[:n_recordings])
+        return GroupOutcomes(tuple(names), *(self._by_group(each)[order] for each in counted))
 
     def _by_group(self, counts: NDArray[Any]) -> Counts:
         return np.bincount(self._group_of_row, counts, minlength=len(self._groups)).astype(np.int64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,6 +12,7 @@ from tasks.report.calibration import expected_error, pooled_bins
 from tasks.report.facts import JobReport, Plain
 from tasks.report.figures import best_epoch, calibration_curve, class_bars, learning_curve
 from tasks.report.figures_confusion import confusion_figure
+from tasks.report.interval import share_interval
 from tasks.report.metrics import (
     ClassScore,
     Confusion,
@@ -24,9 +25,9 @@ from tasks.report.metrics import (
     pooled_confusion,
     top_confusions,
 )
+from tasks.report.mistakes import surest_mistakes
 from tasks.report.pairing import GroupOutcomes, compared, holm
 
-_MOST_MISTAKES = 20
 _SIGNIFICANT = 0.05
 
 _Key = tuple[int | None, int | None]  # fold and seed
@@ -66,7 +67,6 @@ class Judged:
     calibration: str
     calibration_error: float
     top_confusions: tuple[Confusion, ...]
-    worst: tuple[Mistake, ...]
     n_chunks: int
     n_recordings: int
 
@@ -92,6 +92,9 @@ class Versus:
 class ModelView:
     """One row of the scores table and one section of the page. troubles: one sentence a job that did not end well.
 
+    interval, recording_interval: 95 % bounds of the accuracy by chunk and by recording, over the groups of all folds of
+    the first seed; None where nothing was judged.
+    worst: its surest mistakes.
     versus_best: None for the best one itself, and where nothing can be compared.
     """
 
@@ -103,6 +106,9 @@ class ModelView:
     accuracy_curve: str = ""
     troubles: tuple[str, ...] = ()
     parameters: Mapping[str, Plain] = field(default_factory=dict)
+    interval: tuple[float, float] | None = None
+    recording_interval: tuple[float, float] | None = None
+    worst: tuple[Mistake, ...] = ()
     versus_best: Versus | None = None
     has_validation: bool = True
 
@@ -123,18 +129,6 @@ class ModelView:
         return tuple(training for training in self.trainings if training.evaluation)
 
     @property
-    def interval(self) -> tuple[float, float] | None:
-        """The 95 % interval of the accuracy by chunk, where one single training was judged."""
-        evaluation = self._only_evaluation
-        return evaluation.by_chunk.accuracy_interval if evaluation else None
-
-    @property
-    def recording_interval(self) -> tuple[float, float] | None:
-        """The 95 % interval of the accuracy by recording, where one single training was judged."""
-        evaluation = self._only_evaluation
-        return evaluation.by_recording.accuracy_interval if evaluation else None
-
-    @property
     def is_no_better_than_guessing(self) -> bool:
         """Whether always answering the commonest class lies within the doubt about the accuracy, or above it."""
         if self.scores is None:
@@ -142,11 +136,6 @@ class ModelView:
         doubt = self.scores.accuracy.deviation or 0.0
         low = self.interval[0] if self.interval else self.scores.accuracy.mean - doubt
         return low <= self.scores.majority_accuracy.mean
-
-    @property
-    def _only_evaluation(self) -> Evaluation | None:
-        judged = self.judged_trainings
-        return judged[0].evaluation if len(judged) == 1 else None
 
 
 def model_views(jobs: Sequence[JobReport]) -> tuple[ModelView, ...]:
@@ -183,6 +172,7 @@ def _model_view(name: str, jobs: Sequence[JobReport]) -> ModelView:
     keys = sorted({(job.fold, job.seed) for job in jobs}, key=_in_order)
     trainings = tuple(_training_view(key, [job for job in jobs if (job.fold, job.seed) == key], keys) for key in keys)
     evaluations = [training.evaluation for training in trainings if training.evaluation]
+    outcomes = _first_seeds_outcomes(name, jobs).values()
     histories = [job.history for job in sorted(jobs, key=lambda job: _in_order((job.fold, job.seed))) if job.history]
     return ModelView(
         name=name,
@@ -192,9 +182,20 @@ def _model_view(name: str, jobs: Sequence[JobReport]) -> ModelView:
         loss_curve=learning_curve(histories, "loss"),
         accuracy_curve=learning_curve(histories, "accuracy"),
         has_validation=any("val_loss" in row for history in histories for row in history),
+        interval=_over_groups(outcomes, "correct_chunks", "chunks"),
+        recording_interval=_over_groups(outcomes, "correct", "recordings"),
+        worst=surest_mistakes(name, jobs),
         troubles=tuple(trouble(job) for job in jobs if has_trouble(job)),
         parameters={key: value for job in jobs for key, value in job.parameters.items()},
     )
+
+
+def _over_groups(folds: Collection[GroupOutcomes], correct: str, units: str) -> tuple[float, float] | None:
+    """Each group is tested in one fold of a seed, so folds are laid end to end."""
+    if not folds:
+        return None
+    right, n = (np.concatenate([getattr(each, name) for each in folds]) for name in (correct, units))
+    return share_interval(right, n)
 
 
 def _in_order(key: _Key) -> tuple[int, int]:
@@ -225,7 +226,6 @@ def _judged(trainings: Sequence[TrainingView]) -> Judged:
     confusion = pooled_confusion(evaluations)
     sureness = pooled_bins([evaluation.calibration for evaluation in evaluations])
     classes = tuple(zip(labels, class_scores(confusion), strict=True))
-    worst = sorted((mistake for each in evaluations for mistake in each.worst), key=lambda row: -row.confidence)
     return Judged(
         seed=seeds[0],
         n_folds=len(evaluations),
@@ -239,7 +239,6 @@ def _judged(trainings: Sequence[TrainingView]) -> Judged:
         calibration=calibration_curve(sureness),
         calibration_error=expected_error(sureness),
         top_confusions=top_confusions(confusion, labels),
-        worst=tuple(worst[:_MOST_MISTAKES]),
         n_chunks=int(confusion.sum()),
         n_recordings=sum(each.by_recording.n for each in evaluations),
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tasks.report import wording
+from tasks.report.ablation import effects
 from tasks.report.drawing import printable
 from tasks.report.facts import (
     ClassFacts,
@@ -22,9 +23,11 @@ from tasks.report.facts import (
     SplitFacts,
 )
 from tasks.report.figures import rate_timeline, side_bars
+from tasks.report.figures_effect import effect_figure, reach_of
 from tasks.report.figures_strip import strip_figure
 from tasks.report.generators import generator_views, is_of_generator
-from tasks.report.models import has_trouble, leaks, model_views
+from tasks.report.models import ModelView, has_trouble, leaks, model_views
+from tasks.report.scores import Mistake
 
 __all__ = [
     "ClassFacts",
@@ -51,7 +54,7 @@ def page(data: ReportData) -> str:
     Returns HTML that is also well-formed XML, to be written as UTF-8.
     Raises Impossible where folds of one model were judged with different labels.
     """
-    models = model_views([job for job in data.jobs if not is_of_generator(job)])
+    models, worth = model_views([job for job in data.jobs if not is_of_generator(job)]), effects(data.jobs)
     text = (
         _environment()
         .get_template("page.html.j2")
@@ -61,7 +64,10 @@ def page(data: ReportData) -> str:
             dataset=data.dataset,
             split=data.split,
             models=models,
+            mistakes={model.name: _mistakes(data, model) for model in models},
             leaks=leaks(models, data.jobs),
+            effects=worth,
+            effect_reach=reach_of([effect.comparison.interval for effect in worth]),
             generators=generator_views(data.jobs),
             verdict=wording.verdict(models, _heard(data.split)),
             side_bars=_side_bars(data.dataset),
@@ -73,6 +79,12 @@ def page(data: ReportData) -> str:
         )
     )
     return text + "\n"
+
+
+def _mistakes(data: ReportData, model: ModelView) -> list[tuple[Mistake, str]]:
+    """Those of the surest mistakes of a model that there is a strip of, each with its picture."""
+    found = ((mistake, data.mistakes.get((model.name, mistake.recording))) for mistake in model.worst)
+    return [(mistake, strip_figure(strip)) for mistake, strip in found if strip]
 
 
 def _heard(split: SplitFacts | None) -> str:
@@ -105,6 +117,7 @@ def _environment() -> Environment:
     )
     for name in ("percent", "count", "duration", "size", "spread", "interval", "trainings", "p_value"):
         environment.filters[name] = getattr(wording, name)
+    environment.filters["effect_figure"] = effect_figure
     return environment
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -15,9 +15,15 @@ from scipy.special import stdtrit
 
 Counts = NDArray[np.int64]
 
+_COUNTS = ("recordings", "correct", "chunks", "correct_chunks")
+
 _DRAWS = 10_000
 _MOST_DRAWN_GROUPS = 5_000
 _SEED = 0
+
+
+def _nothing() -> Counts:
+    return np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,24 +31,27 @@ class GroupOutcomes:
     """How one training did in each group of its test side, groups in the order of their names.
 
     recordings, correct: (G,) int64, how many a group has and how many of them were named correctly.
+    chunks, correct_chunks: (G,) int64, the same by chunk; without an element where they were not counted.
     """
 
     groups: tuple[str, ...]
     recordings: Counts
     correct: Counts
+    chunks: Counts = field(default_factory=_nothing)
+    correct_chunks: Counts = field(default_factory=_nothing)
 
     def to_parquet(self) -> bytes:
         """The same outcomes give the same bytes."""
         held = io.BytesIO()
-        columns = {"group": pa.array(self.groups, pa.string()), "recordings": self.recordings, "correct": self.correct}
-        pq.write_table(pa.table(columns), held)
+        counts = {name: counted for name in _COUNTS if len(counted := getattr(self, name)) == len(self.groups)}
+        pq.write_table(pa.table({"group": pa.array(self.groups, pa.string()), **counts}), held)
         return held.getvalue()
 
     @classmethod
     def from_parquet(cls, data: bytes) -> GroupOutcomes:
         """What `to_parquet` wrote. Raises pyarrow.ArrowInvalid for anything that is no Parquet file."""
         table = pq.read_table(io.BytesIO(data))
-        counts = (table[name].to_numpy() for name in ("recordings", "correct"))
+        counts = (table[name].to_numpy() if name in table.column_names else _nothing() for name in _COUNTS)
         return cls(tuple(table["group"].to_pylist()), *counts)
 
 

@@ -55,6 +55,13 @@ def test_fewer_recordings_than_folds(home: Path, tones: Path) -> None:
     _assert_refused(orchestrator("run", tones, "--folds", "9", "--home", home), 1, "folds")
 
 
+def test_a_part_that_cannot_be_taken_away_or_given(home: Path, tones: Path) -> None:
+    _assert_refused(orchestrator("run", tones, "--ablate", "loudness", "--home", home), 2, "'loudness'", "denoising")
+    refused = orchestrator("submit", tones, "--models", "mlp", "--ablate", "synthetic", "--dry-run", "--home", home)
+    _assert_refused(refused, 2, "mlp reads features")
+    assert not home.exists()
+
+
 def test_a_model_a_preset_and_a_stage_that_do_not_exist(home: Path, tones: Path) -> None:
     _assert_refused(orchestrator("run", tones, "--models", "oracle", "--home", home), 2, "oracle", "cnn")
     _assert_refused(orchestrator("run", tones, "--preset", "loud", "--home", home), 2, "loud", "birdclef2021")

@@ -154,6 +154,34 @@ def test_models_that_want_different_presets_share_one_run_and_one_split(tmp_path
         assert "birdclef2021" in page
 
 
+def test_a_model_is_judged_without_denoising_and_with_augmented_copies_on_the_same_recordings(tmp_path: Path) -> None:
+    with home(tmp_path / "home") as session:
+        request = plan.Request(("mlp",), training={"epochs": 1}, ablate=("denoising", "augmentation"))
+        seen = carried_out(session, dataset(tmp_path), request)
+        assert seen.run.state == RunState.DONE, [(job.kind, job.state, job.reason) for job in seen.jobs]
+        found = summary(session.database, session.store, seen.run.id)
+        assert set(found["scores"]) == {"mlp"}
+        assert [(each["model"], each["factor"]) for each in found["ablation"]] == [
+            ("mlp", "denoising"),
+            ("mlp", "augmentation"),
+        ]
+        own, bare, copied = (job.result for job in seen.jobs if job.kind == Kind.TRAIN)
+        assert (
+            own["label_counts"]
+            == bare["label_counts"]
+            == {label: n // 3 for label, n in copied["label_counts"].items()}
+        )
+        judged = [job.result for job in seen.jobs if job.kind == Kind.EVALUATE]
+        assert len({each["n_recordings"] for each in judged}) == 1
+        assert len({each["key"] for each in (own, bare, copied)}) == 3
+        for each, effect in zip(judged[1:], found["ablation"], strict=True):
+            accuracies = sorted([judged[0]["by_recording_accuracy"], each["by_recording_accuracy"]])
+            assert sorted([effect["with"], effect["without"]]) == pytest.approx(accuracies)
+        page = Path(found["report"]).read_text()
+        assert "What each part is worth" in page
+        assert "birdclef2021-without-denoising" in page
+
+
 def test_the_leak_meter_learns_from_pieces_of_the_recordings_it_is_judged_on(tmp_path: Path) -> None:
     data = write_class_folders(tmp_path / "long", TONES, per_label=6, seconds=40.0)
     with home(tmp_path / "home") as session:

@@ -73,7 +73,7 @@ def test_a_result_names_what_was_not_used_and_how_many_more_there_are() -> None:
     quarantined = [{"recording": f"{n}.ogg", "reason": "silent: x"} for n in range(25)]
     found = {
         "run": 1, "state": "done", "recordings": {"total": 30, "done": 5, "quarantined": 25}, "scores": {}, "jobs": [],
-        "leak_meter": {},
+        "leak_meter": {}, "ablation": [],
         "quarantined": quarantined, "report": "/r.html",
     }  # fmt: skip
     lines = result_lines(found)
@@ -94,11 +94,25 @@ def test_trainings_have_a_pace_too_taken_since_the_first_began() -> None:
     assert "0.5/min, 2 min 00 s left" in text.getvalue()
 
 
+def test_what_a_part_was_worth_is_said_in_points_with_its_interval() -> None:
+    effect = {
+        "model": "cnn", "factor": "denoising", "with": 0.5, "without": 0.75, "difference": -0.25, "low": -0.41,
+        "high": -0.09, "p": 0.004, "is_significant": True,
+    }  # fmt: skip
+    found = {
+        "run": 1, "state": "done", "recordings": {"total": 5, "done": 5}, "scores": {}, "jobs": [], "leak_meter": {},
+        "ablation": [effect, {**effect, "is_significant": False}], "quarantined": [], "report": None,
+    }  # fmt: skip
+    line = "cnn, denoising: 50.0 % with and 75.0 % without by recording, worth -25.0 points (-41.0 to -9.0, p = 0.004)"
+    assert result_lines(found)[1:] == [line, f"{line}; may be chance"]
+
+
 def test_the_leak_meter_is_no_score_and_says_so() -> None:
     judged = {"accuracy": 0.5, "by_recording_accuracy": 0.5, "macro_f1": 0.5, "accuracy_sd": None}
     found = {
         "run": 1, "state": "done", "recordings": {"total": 5, "done": 5}, "scores": {"cnn": judged}, "jobs": [],
         "leak_meter": {"cnn": {**judged, "accuracy": 0.75}}, "quarantined": [], "report": None,
+        "ablation": [],
     }  # fmt: skip
     lines = result_lines(found)
     assert lines[-1] == "leak meter, cnn: shuffled chunks would claim 75.0 % by chunk; honestly 50.0 %"

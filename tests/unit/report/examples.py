@@ -24,18 +24,26 @@ HISTORY = tuple(
 
 def evaluation_of(labels=LABELS, right: float = 0.75, n: int = 120) -> Evaluation:
     """An evaluation in which a known share of one-chunk recordings is right, the others called the next class."""
+    return judge_of(labels, right, n).evaluation(dict.fromkeys(range(len(labels)), 10))
+
+
+def judge_of(labels=LABELS, right: float = 0.75, n: int = 120) -> Judge:
+    """What that evaluation is made from."""
     truth = np.arange(n) % len(labels)
     said = np.where(np.arange(n) < right * n, truth, (truth + 1) % len(labels))
     judge = Judge(labels)
     judge.add(np.eye(len(labels), dtype=np.float32)[said], truth, [f"{number}.ogg" for number in range(n)])
-    return judge.evaluation(dict.fromkeys(range(len(labels)), 10))
+    return judge
 
 
 def jobs_of(model: str, labels=LABELS, fold: int | None = None, right: float = 0.75, seed: int = 42) -> list[JobReport]:
     return [
         JobReport("train", "done", model, fold, seed, device="CPU", timings={"epochs": 80.0}, history=HISTORY),
-        JobReport("evaluate", "done", model, fold, seed, evaluation=evaluation_of(labels, right)),
-    ]
+        JobReport(
+            "evaluate", "done", model, fold, seed, evaluation=evaluation_of(labels, right),
+            outcomes=judge_of(labels, right).outcomes(),
+        ),
+    ]  # fmt: skip
 
 
 def report_of(jobs=(), labels=LABELS, **changes) -> ReportData:

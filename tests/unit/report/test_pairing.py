@@ -76,11 +76,18 @@ def test_holm_never_lowers_a_p_and_keeps_their_order(ps):
 
 
 def test_outcomes_survive_parquet_as_the_same_bytes():
-    whole = GroupOutcomes(("Ann é", "b|c"), np.array([3, 1]), np.array([2, 0]))
+    whole = GroupOutcomes(("Ann é", "b|c"), *map(np.array, ([3, 1], [2, 0], [9, 5], [4, 5])))
     again = GroupOutcomes.from_parquet(whole.to_parquet())
     assert again.groups == whole.groups
-    np.testing.assert_array_equal(again.correct, whole.correct)
+    for name in ("recordings", "correct", "chunks", "correct_chunks"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(whole, name))
     assert again.to_parquet() == whole.to_parquet()
+
+
+def test_outcomes_of_before_chunks_were_counted_can_still_be_read():
+    old = GroupOutcomes(("Ann",), np.array([3]), np.array([2]))
+    again = GroupOutcomes.from_parquet(old.to_parquet())
+    assert (again.recordings.tolist(), again.correct.tolist(), again.chunks.tolist()) == ([3], [2], [])
 
 
 def judge_of(said, truth, recordings, groups):
@@ -97,6 +104,7 @@ def test_a_judge_adds_up_recordings_by_group():
     found = judge.outcomes()
     assert found.groups == ("Ann", "Zoe")
     assert (found.recordings.tolist(), found.correct.tolist()) == ([2, 2], [2, 1])
+    assert (found.chunks.tolist(), found.correct_chunks.tolist()) == ([2, 3], [2, 2])
 
 
 def test_recordings_of_one_author_make_an_interval_wider_than_those_of_many():
@@ -129,6 +137,18 @@ def test_the_leaderboard_says_which_differences_may_be_chance():
     assert second.versus_best.difference == pytest.approx(-0.05)
     assert not second.versus_best.is_significant
     assert last.versus_best.is_significant
+
+
+def test_folds_have_one_interval_over_the_groups_of_all_of_them():
+    whole = job("cnn", [1] * 30 + [0] * 30)
+    (alone,) = model_views([whole])
+    (split,) = model_views([job("cnn", [1] * 30, fold=1), job("cnn", [0] * 30, fold=2)])
+    assert alone.recording_interval == whole.evaluation.by_recording.accuracy_interval
+    assert alone.interval == whole.evaluation.by_chunk.accuracy_interval
+    assert split.recording_interval == alone.recording_interval
+    again = [job("cnn", [1] * 30, 1, fold=1), job("cnn", [1] * 30, 1, fold=2)]
+    (two_seeds,) = model_views([job("cnn", [1] * 30, fold=1), job("cnn", [0] * 30, fold=2), *again])
+    assert two_seeds.recording_interval == alone.recording_interval
 
 
 def test_a_model_without_a_score_is_not_compared():

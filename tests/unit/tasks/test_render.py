@@ -21,7 +21,7 @@ def typed(line: str) -> tuple[str, dict[str, Any]]:
     given = group.commands["run"].make_context("run", words).params
     request = cli._requested(
         given["models"], given["preset"], given["folds"], (given["seed"], given["seeds"]), given["split_seed"],
-        given["epochs"], given["until"], leak_meter=given["leak_meter"],
+        given["epochs"], given["until"], leak_meter=given["leak_meter"], ablate=given["ablate"],
     )  # fmt: skip
     return str(given["path"]), request.as_dict()
 
@@ -37,6 +37,7 @@ def typed(line: str) -> tuple[str, dict[str, Any]]:
         Request(training={"epochs": 2}),
         Request(until="pack"),
         Request(leak_meter=True),
+        Request(ablate=("denoising", "augmentation")),
         Request(("mlp",), (3, 4), 5, 2, "train", "small.toml", {"epochs": 9}),
     ],
     ids=str,
