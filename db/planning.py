@@ -38,11 +38,21 @@ class RecordingRow(NamedTuple):
     n_frames: int
     rate_hz: int
     is_on_trust: bool
+    latitude: float | None = None
+    longitude: float | None = None
+    month: int | None = None
+    hour: float | None = None
 
     @property
     def facts_digest(self) -> str:
-        """Another label, fold or content makes another row."""
-        return hashlib.sha256(repr(tuple(self)).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        """Another label, fold, content, place or time makes another row."""
+        facts: tuple[Any, ...] = self[:_N_ALWAYS] if self[_N_ALWAYS:] == _NOTHING_KNOWN else tuple(self)
+        return hashlib.sha256(repr(facts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+_N_ALWAYS = RecordingRow._fields.index("latitude")
+"""A recording of which neither place nor time is known keeps the digest that it had before the ledger knew of them."""
+_NOTHING_KNOWN = (None,) * len(RecordingRow._fields[_N_ALWAYS:])
 
 
 class ItemRow(NamedTuple):

@@ -46,6 +46,8 @@ class StripRow:
     group: str
     span: int
     copy: int
+    metadata: tuple[float | None, ...]
+    """Latitude, longitude, month and hour."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,7 @@ def _strip_page(
         sa.select(
             Item.order_key, Item.id, Artifact.key, Artifact.sha256, Recording.uri, Recording.digest, Recording.label,
             Item.group_name, Item.span, Item.copy,
+            Recording.latitude, Recording.longitude, Recording.month, Recording.hour,
         )
         .join(Recording, Recording.id == Item.recording_id)
         .join(Artifact, IS_ITS_STRIP)
@@ -135,7 +138,12 @@ def _strip_page(
         .limit(PAGE)
     )  # fmt: skip
     with database.read() as connection:
-        return [((row[0], row[1]), StripRow(*tuple(row)[2:])) for row in connection.execute(query)]
+        return [_with_place(*row) for row in connection.execute(query)]
+
+
+def _with_place(order_key: int, item: int, *facts: Any) -> tuple[tuple[int, int], StripRow]:
+    values = (*facts[:-4], facts[-4:])
+    return (order_key, item), StripRow(*values)
 
 
 def results(database: Database, run: int) -> list[JobResult]:

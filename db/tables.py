@@ -67,6 +67,11 @@ class Recording(Table):
     rate_hz: Mapped[int] = mapped_column(sa.Integer)
     is_on_trust: Mapped[bool] = mapped_column(sa.Boolean, default=False, server_default=sa.false())
     """Planned without reading the file: the first worker that does fills in digest, size, time and length."""
+    latitude: Mapped[float | None]
+    longitude: Mapped[float | None]
+    month: Mapped[int | None] = mapped_column(sa.SmallInteger)
+    hour: Mapped[float | None]
+    """Where and when it was made, as far as the dataset says."""
     facts_digest: Mapped[str] = mapped_column(sa.String(32))
     """Over everything above, as planned: the same file with the same facts is the same row."""
     __table_args__ = (

@@ -123,7 +123,7 @@ def _recording_row(recording: Recording) -> planning.RecordingRow:
     row = recording.row
     return planning.RecordingRow(
         row.uri, row.label, row.author, row.group, row.fold, row.split, recording.size_bytes, recording.mtime_ns,
-        recording.digest, recording.n_frames, recording.rate_hz, recording.is_on_trust,
+        recording.digest, recording.n_frames, recording.rate_hz, recording.is_on_trust, *row.metadata,
     )  # fmt: skip
 
 

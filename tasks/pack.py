@@ -15,11 +15,12 @@ from db.store import Store
 from tasks.audio.preset import Preset
 from tasks.audio.strip import Strip, decode_strip
 from tasks.dataset import leaky
+from tasks.dataset.metadata import as_numbers
 from tasks.dataset.shard import Example, shards
 from tasks.failures import MachineFault
 from tasks.stage import Stage, Work
 
-REVISION = 1
+REVISION = 2
 """Raised when shards of the same strips would come out differently."""
 
 
@@ -61,7 +62,9 @@ def _part_digest(run: RunFacts, shuffled: int | None, rows: Iterable[StripRow]) 
     if shuffled is not None:
         digest.update(f"\nchunks of side {shuffled} of {run.split['digest']}".encode())
     for row in rows:
-        digest.update(f"\n{row.digest}|{row.span}|{row.copy}|{row.label}|{row.group}|{row.recording}".encode())
+        digest.update(
+            f"\n{row.digest}|{row.span}|{row.copy}|{row.label}|{row.group}|{row.recording}|{row.metadata}".encode()
+        )
     return digest.hexdigest()[:32]
 
 
@@ -101,13 +104,13 @@ def _examples(work: Work, run: RunFacts, shuffled: int | None, rows: Iterable[St
         if shuffled is not None and row.copy:
             continue
         strip = _strip(work.store, run, row)
-        first = row.span * chunks_per_span
+        first, metadata = row.span * chunks_per_span, as_numbers(row.metadata)
         for chunk, (spectrogram, features) in enumerate(zip(strip.spectrograms, strip.features, strict=True), first):
             if shuffled is not None and leaky.side(run.split["digest"], row.digest, chunk) != shuffled:
                 continue
             yield Example(
                 spectrogram, features, number[row.label], row.recording, row.digest, row.group,
-                chunk=chunk, copy=row.copy,
+                chunk=chunk, copy=row.copy, metadata=metadata,
             )  # fmt: skip
 
 

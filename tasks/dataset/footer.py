@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tasks.dataset.metadata import METADATA
 from tasks.failures import MachineFault
 
 MAX_EXAMPLES = 4096
 
-_VERSION = "1"
+_VERSION = "2"
+_VERSION_WITHOUT_METADATA = "1"
 _KEY = b"dawn-chorus-shard"
 
 # More than any preset makes; a footer that claims more is not believed, and nothing is allocated for it.
@@ -41,12 +43,11 @@ class ShardFacts:
     is_synthetic: bool = False
 
 
-def schema_of(shape: tuple[int, int], n_features: int) -> pa.Schema:
-    """The columns of a shard whose examples have this shape and so many features."""
-    features = pa.list_(pa.field("element", pa.float32(), nullable=False), n_features)
+def schema_of(shape: tuple[int, int], n_features: int, *, has_metadata: bool = True) -> pa.Schema:
+    """The columns of a shard whose examples have this shape and so many features; has_metadata: version 2, not 1."""
     types = {
         "spectrogram": pa.binary(shape[0] * shape[1]),
-        "features": features,
+        "features": _numbers(n_features),
         "label": pa.int32(),
         "recording": pa.string(),
         "digest": pa.string(),
@@ -55,7 +56,12 @@ def schema_of(shape: tuple[int, int], n_features: int) -> pa.Schema:
         "copy": pa.int32(),
         "synthetic": pa.bool_(),
     }
+    types |= {"metadata": _numbers(len(METADATA))} if has_metadata else {}
     return pa.schema([pa.field(name, type_, nullable=False) for name, type_ in types.items()])
+
+
+def _numbers(n: int) -> pa.DataType:
+    return pa.list_(pa.field("element", pa.float32(), nullable=False), n)
 
 
 def with_facts(schema: pa.Schema, facts: ShardFacts) -> pa.Schema:
@@ -88,7 +94,7 @@ def facts_of(parquet: pq.ParquetFile) -> ShardFacts:
 
 
 def _facts(told: dict[str, object]) -> ShardFacts:
-    if told["version"] != _VERSION:
+    if told["version"] not in (_VERSION, _VERSION_WITHOUT_METADATA):
         raise ShardError(f"shard version {told['version']!r:.20} is not {_VERSION}; pack it again")
     counts, shape = told["label_counts"], told["shape"]
     if not isinstance(counts, dict) or not isinstance(shape, list):
@@ -123,5 +129,7 @@ def _text(value: object) -> str:
 def _refuse_other_files(parquet: pq.ParquetFile, facts: ShardFacts) -> None:
     if parquet.metadata.num_rows != facts.n_examples or parquet.metadata.num_row_groups != 1:
         raise ShardError(f"the shard holds {parquet.metadata.num_rows} examples, its footer says {facts.n_examples}")
-    if not parquet.schema_arrow.equals(schema_of(facts.shape, facts.n_features), check_metadata=False):
+    # A run may have been packed before shards held metadata: they are read as if nobody knew where and when.
+    known = (schema_of(facts.shape, facts.n_features, has_metadata=has) for has in (True, False))
+    if not any(parquet.schema_arrow.equals(schema, check_metadata=False) for schema in known):
         raise ShardError(f"the shard's columns are {parquet.schema_arrow.names} of other names or types")

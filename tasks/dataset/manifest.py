@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from tasks.dataset.layouts.layout import BadRow, Row
+from tasks.dataset.metadata import UNKNOWN
 from tasks.failures import MachineFault, Unusable
 
 _HASH_BLOCK_BYTES = 1 << 20
@@ -167,6 +168,9 @@ class Summary:
     folds: Counter[int] = field(default_factory=Counter)
     splits: Counter[str] = field(default_factory=Counter)
     bad: Counter[str] = field(default_factory=Counter)
+    known: Counter[str] = field(default_factory=Counter)
+    unclear: Counter[str] = field(default_factory=Counter)
+    _first_unclear: dict[str, str] = field(default_factory=dict)
     _named_groups: set[str] = field(default_factory=set)
     _n_ungrouped: int = 0
 
@@ -191,11 +195,25 @@ class Summary:
             self.folds[row.fold] += 1
         if row.split is not None:
             self.splits[row.split] += 1
+        if row.metadata is not UNKNOWN or row.unclear:
+            self._count_metadata(row)
         group = row.group or row.author
         if group is None:
             self._n_ungrouped += 1
         else:
             self._named_groups.add(group)
+
+    def _count_metadata(self, row: Row) -> None:
+        metadata = row.metadata
+        self.known.update(
+            name
+            for name, value in (("place", metadata.latitude), ("month", metadata.month), ("hour", metadata.hour))
+            if value is not None
+        )
+        for cell in row.unclear:
+            meaning = cell.partition(" ")[0]
+            self.unclear[meaning] += 1
+            self._first_unclear.setdefault(meaning, f"{cell.partition(' ')[2]} in line {row.line}")
 
     @property
     def n_groups(self) -> int:
@@ -214,6 +232,11 @@ class Summary:
             lines.append("folds: " + ", ".join(f"{fold}: {n:,}" for fold, n in sorted(self.folds.items())))
         if self.splits:
             lines.append("split: " + ", ".join(f"{split}: {n:,}" for split, n in sorted(self.splits.items())))
+        if self.known:
+            lines.append("known: " + ", ".join(f"{name} of {n:,}" for name, n in sorted(self.known.items())))
+        for meaning, n in sorted(self.unclear.items()):
+            first = self._first_unclear[meaning]
+            lines.append(f"{n:,} cells with a {meaning} that makes no sense, as {first}; taken as unknown")
         if self.n_unread:
             lines.append(f"{self.n_unread:,} recordings taken on trust; workers find out their bytes and lengths")
         if self.n_unmeasured:
@@ -234,6 +257,8 @@ class Summary:
             "folds": {str(fold): n for fold, n in sorted(self.folds.items())},
             "splits": dict(sorted(self.splits.items())),
             "bad_rows": dict(sorted(self.bad.items())),
+            "known": dict(sorted(self.known.items())),
+            "unclear_cells": dict(sorted(self.unclear.items())),
         }
 
 

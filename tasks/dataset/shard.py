@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.dataset.footer import MAX_EXAMPLES, ShardError, ShardFacts, facts_of, schema_of, with_facts
+from tasks.dataset.metadata import METADATA, UNKNOWN, as_numbers
 
 __all__ = ["Example", "Shard", "ShardError", "ShardFacts", "read_shard", "shard_facts", "shards"]
 
@@ -29,6 +30,7 @@ class Example:
     spectrogram: (mel, frame) uint8.  features: (15,) float32.  label: number in the run's list of classes, >= 0.
     recording: uri.  digest: SHA-256 of the recording in hex.  chunk, copy: counted from 0, copy 0 is the recording
     itself.  synthetic: made by a generator, not by a bird; nobody knows its features, which are not numbers (NaN).
+    metadata: (4,) float32, see `tasks.dataset.metadata`.
     """
 
     spectrogram: Pictures
@@ -40,6 +42,7 @@ class Example:
     chunk: int
     copy: int
     synthetic: bool = False
+    metadata: Features = field(default_factory=lambda: as_numbers(UNKNOWN))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -47,7 +50,8 @@ class Shard:
     """The examples of one shard as columns, in the shard's order.
 
     spectrograms: (n, mel, frame) uint8, read-only, over the shard's own memory.  features: (n, 15) float32.
-    labels, chunks, copies: (n,) int32.  synthetic: (n,) bool.
+    labels, chunks, copies: (n,) int32.  synthetic: (n,) bool.  metadata: (n, 4) float32, in the order of METADATA, NaN
+    where nobody knows; all of it in a shard of the version before.
     """
 
     facts: ShardFacts
@@ -60,6 +64,7 @@ class Shard:
     chunks: Int32s
     copies: Int32s
     synthetic: npt.NDArray[np.bool_]
+    metadata: Features
 
 
 def shards(
@@ -107,6 +112,9 @@ def shard_facts(source: Path | bytes) -> ShardFacts:
 def _written(batch: Sequence[Example], order_digest: str, pipeline_digest: str) -> bytes:
     spectrograms = _stacked([example.spectrogram for example in batch], np.uint8, n_axes=2)
     features = _stacked([example.features for example in batch], np.float32, n_axes=1)
+    metadata = _stacked([example.metadata for example in batch], np.float32, n_axes=1)
+    if metadata.shape[1] != len(METADATA):
+        raise ShardError(f"metadata of {metadata.shape[1]} numbers where {', '.join(METADATA)} are expected")
     labels = np.array([example.label for example in batch], dtype=np.int32)
     if labels.min() < 0:
         raise ShardError(f"{batch[int(labels.argmin())].recording} has the label {labels.min()}; labels count from 0")
@@ -120,7 +128,8 @@ def _written(batch: Sequence[Example], order_digest: str, pipeline_digest: str) 
         pa.FixedSizeBinaryArray.from_buffers(schema.field(0).type, len(batch), [None, pa.py_buffer(spectrograms)]),
         pa.FixedSizeListArray.from_arrays(pa.array(features.ravel()), type=schema.field(1).type),
         pa.array(labels),
-        *(pa.array([getattr(e, name) for e in batch], schema.field(name).type) for name in schema.names[3:]),
+        *(pa.array([getattr(e, name) for e in batch], schema.field(name).type) for name in schema.names[3:-1]),
+        pa.FixedSizeListArray.from_arrays(pa.array(metadata.ravel()), type=schema.field("metadata").type),
     ]
     return _parquet(pa.Table.from_arrays(columns, schema=with_facts(schema, facts)))
 
@@ -190,12 +199,19 @@ def _read(handle: pa.NativeFile) -> Shard:
         chunks=_one(table["chunk"]).to_numpy(),
         copies=_one(table["copy"]).to_numpy(),
         synthetic=_one(table["synthetic"]).to_numpy(zero_copy_only=False),
+        metadata=_metadata(table, n),
     )
     if _counted(shard.labels) != facts.label_counts:
         raise ShardError("the labels in the shard are not those its footer counts")
     if (shard.synthetic != facts.is_synthetic).any():
         raise ShardError("some of the shard's examples are synthetic and others are not, or its footer says otherwise")
     return shard
+
+
+def _metadata(table: pa.Table, n: int) -> Features:
+    if "metadata" not in table.column_names:
+        return np.full((n, len(METADATA)), np.nan, np.float32)
+    return np.asarray(_one(table["metadata"]).flatten(), dtype=np.float32).reshape(n, len(METADATA))
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:

@@ -25,6 +25,7 @@ def example(shape: tuple[int, int], synthetic: bool) -> st.SearchStrategy[Exampl
         chunk=counts,
         copy=counts,
         synthetic=st.just(synthetic),
+        metadata=hnp.arrays(np.float32, 4, elements=st.floats(width=32)),
     )
 
 
@@ -43,6 +44,7 @@ def examples_of(shard: Shard) -> list[Example]:
         shard.chunks.tolist(),
         shard.copies.tolist(),
         shard.synthetic.tolist(),
+        list(shard.metadata),
     )
     return [Example(*fields) for fields in zip(*columns, strict=True)]
 
@@ -56,6 +58,7 @@ def test_reading_and_writing_again_gives_the_same_bytes(examples: list[Example],
     for one, other in zip(examples, read, strict=True):
         np.testing.assert_array_equal(one.spectrogram, other.spectrogram)
         assert one.features.tobytes() == other.features.tobytes()
+        assert one.metadata.tobytes() == other.metadata.tobytes()
         assert (one.label, one.recording, one.digest, one.group) == (
             other.label,
             other.recording,

@@ -35,6 +35,7 @@ class ClassFolders:
     has_splits: bool = False
     notes: tuple[str, ...] = ()
     name: str = "folder per class"
+    has_metadata: bool = False
 
     def rows(self) -> Iterator[Row | BadRow]:
         """Every audio file below the root and what makes it unusable, numbered from 1 in the order of the walk."""

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tasks.dataset.layouts.layout import BadRowError, label_of
+from tasks.dataset.layouts.circumstances import MetadataColumns
+from tasks.dataset.layouts.layout import NOBODY_KNOWS, BadRowError, label_of
 
 # For each meaning the names understood, the preferred one first; case, spaces and hyphens do not matter.
 MEANINGS: dict[str, tuple[str, ...]] = {
@@ -17,6 +18,21 @@ MEANINGS: dict[str, tuple[str, ...]] = {
     "group": ("group", "group_id", "source_clip", "src_file"),
     "fold": ("fold",),
     "split": ("split",),
+    "latitude": ("latitude", "lat", "decimal_latitude", "decimallatitude"),
+    "longitude": ("longitude", "lon", "lng", "long", "decimal_longitude", "decimallongitude"),
+    "date": (
+        "date",
+        "event_date",
+        "eventdate",
+        "observed_on",
+        "recorded_on",
+        "recording_date",
+        "datetime",
+        "timestamp",
+    ),
+    "month": ("month",),
+    "time": ("time", "time_of_day", "event_time", "eventtime", "recording_time"),
+    "hour": ("hour",),
 }
 
 SPLIT_WORDS: dict[str, str] = {
@@ -24,9 +40,6 @@ SPLIT_WORDS: dict[str, str] = {
     **dict.fromkeys(("valid", "val", "validation", "dev", "development"), "valid"),
     **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
 }
-
-# Names that say nobody knows the name; joined, they would tie strangers into one group.
-_NOBODY = frozenset({"", "-", "?", "anonymous", "n/a", "na", "nan", "none", "null", "unknown"})
 
 _FOLD = re.compile(r"(\d{1,4})(?:\.0*)?", re.ASCII)
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
@@ -43,13 +56,21 @@ class Columns:
     group: int | None
     fold: int | None
     split: int | None
+    metadata: MetadataColumns | None = None
+
+    def by_meaning(self) -> dict[str, int]:
+        """Positions of the columns that are there."""
+        found = {name: value for name, value in vars(self).items() if name != "metadata"}
+        found |= self.metadata._asdict() if self.metadata else {}
+        return {meaning: position for meaning, position in found.items() if position is not None}
 
 
 def columns(header: Sequence[str]) -> Columns | None:
     """The columns of a header, or None when it lacks a path or a label.
 
-    >>> columns(["File Name", "Class", "fold"])
-    Columns(path=0, label=1, secondary=None, author=None, group=None, fold=2, split=None)
+    >>> found = columns(["File Name", "Class", "fold", "Lat"])
+    >>> found.path, found.label, found.fold, found.split, found.metadata
+    (0, 1, 2, None, MetadataColumns(latitude=3, longitude=None, date=None, month=None, time=None, hour=None))
     """
     plain = [re.sub(r"[\s-]+", "_", name.strip().casefold()) for name in header]
     found = {
@@ -57,7 +78,11 @@ def columns(header: Sequence[str]) -> Columns | None:
         for meaning, names in MEANINGS.items()
     }
     path, label = found.pop("path"), found.pop("label")
-    return None if path is None or label is None else Columns(path=path, label=label, **found)
+    if path is None or label is None:
+        return None
+    metadata = MetadataColumns(**{meaning: found.pop(meaning) for meaning in MetadataColumns._fields})
+    is_any = any(position is not None for position in metadata)
+    return Columns(path=path, label=label, **found, metadata=metadata if is_any else None)
 
 
 def fold_of(text: str) -> int | None:
@@ -92,7 +117,7 @@ def split_of(text: str) -> str | None:
 def name_of(text: str) -> str | None:
     """An author's or group's name, None where the cell says that nobody knows it."""
     name = " ".join(text.split())
-    return None if name.casefold() in _NOBODY else name
+    return None if name.casefold() in NOBODY_KNOWS else name
 
 
 def secondary_of(text: str, primary: str) -> tuple[str, ...]:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from itertools import islice, product
 from pathlib import Path
 
+from tasks.dataset.layouts.circumstances import metadata_of
 from tasks.dataset.layouts.columns import Columns, columns, fold_of, name_of, secondary_of, split_of
 from tasks.dataset.layouts.files import Files, is_junk_name
 from tasks.dataset.layouts.layout import BadRow, BadRowError, LayoutError, Row, label_of, printable
 from tasks.dataset.layouts.seen import Seen
 from tasks.dataset.layouts.table import Table, open_table
+from tasks.dataset.metadata import UNKNOWN
 
 # A csv in a folder of this name describes the folder above it, as in ESC-50 and UrbanSound8K.
 METADATA_FOLDERS = ("meta", "metadata")
@@ -48,6 +50,11 @@ class LabelledCsv:
     is_trusted: bool = False
     """Files are not looked for: the csv's word is taken for it that they are there."""
 
+    @property
+    def has_metadata(self) -> bool:
+        """Whether a column could say where or when a recording was made."""
+        return self.columns.metadata is not None
+
     def rows(self) -> Iterator[Row | BadRow]:
         """Rows in the csv's order; a path listed a second time is a bad row."""
         parsed, seen = self._parsed(), Seen()
@@ -75,6 +82,7 @@ class LabelledCsv:
         if not path:
             raise BadRowError("empty path")
         written = self.place.written(path, label)
+        metadata, unclear = metadata_of(fields, at.metadata) if at.metadata else (UNKNOWN, ())
         return Row(
             uri=files.named(written) if self.is_trusted else files.uri(written),
             label=label,
@@ -84,6 +92,8 @@ class LabelledCsv:
             fold=None if at.fold is None else fold_of(fields[at.fold]),
             split=None if at.split is None else split_of(fields[at.split]),
             line=line,
+            metadata=metadata,
+            unclear=unclear,
         )
 
 
@@ -118,7 +128,7 @@ def _name(path: Path, header: tuple[str, ...]) -> str:
 
 
 def _notes(table: Table, at: Columns, place: _Place) -> Iterator[str]:
-    used = {meaning: table.header[position] for meaning, position in vars(at).items() if position is not None}
+    used = {meaning: table.header[position] for meaning, position in at.by_meaning().items()}
     yield f"{table.path.name}: " + ", ".join(f"{meaning} from `{column}`" for meaning, column in used.items())
     if place.folder or place.by_label:
         yield f"recordings are in {place.written('<path>', '<label>')}"

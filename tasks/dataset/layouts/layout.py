@@ -8,12 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from tasks.dataset.metadata import UNKNOWN, Metadata
 from tasks.failures import ChorusError, Impossible
 
 # BirdNET's folders for "no event here". They are labels like any other: a network learns them as a class.
 NON_EVENTS = frozenset({"noise", "background", "other", "silence"})
 
 _LONGEST_LABEL = 200
+
+# What people write in a cell for which they know nothing. Names of nobody, joined, would tie strangers into one group.
+NOBODY_KNOWS = frozenset({"", "-", "?", "anonymous", "n/a", "na", "nan", "none", "null", "unknown"})
 
 # Control characters, and what Python makes of bytes that are no UTF-8: no database or terminal takes them.
 _UNSTORABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -39,6 +43,7 @@ class Row(NamedTuple):
     uri: path below the layout's root, posix, spelt as on disk, so that `root / uri` opens the file.
     secondary: further labels heard in the recording, never the first one.  fold: >= 0.
     split: "train", "valid" or "test".  line: line of the csv, or the file's number in the walk; both count from 1.
+    unclear: what is said of where and when and could not be understood, such as "latitude '999'".
     """
 
     uri: str
@@ -49,6 +54,8 @@ class Row(NamedTuple):
     fold: int | None
     split: str | None
     line: int
+    metadata: Metadata = UNKNOWN
+    unclear: tuple[str, ...] = ()
 
 
 class BadRow(NamedTuple):
@@ -73,6 +80,10 @@ class Layout(Protocol):
     @property
     def notes(self) -> tuple[str, ...]:
         """How the layout was understood, one sentence each."""
+
+    @property
+    def has_metadata(self) -> bool:
+        """Whether anything could say where or when a recording was made."""
 
     def rows(self) -> Iterator[Row | BadRow]:
         """Every row, good or bad, one at a time."""

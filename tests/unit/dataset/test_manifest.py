@@ -12,6 +12,7 @@ import pytest
 
 from tasks.dataset.layouts import BadRow, Row
 from tasks.dataset.manifest import Known, Recording, Summary, recordings, trusted
+from tasks.dataset.metadata import UNKNOWN, Metadata
 from tasks.failures import MachineFault, Unreadable
 
 
@@ -166,6 +167,8 @@ def test_the_summary_counts_what_people_ask_before_they_submit():
         "folds": {"1": 1, "2": 1},
         "splits": {"test": 1},
         "bad_rows": {"label too long": 2},
+        "known": {},
+        "unclear_cells": {},
     }
     assert summary.lines() == [
         "3 recordings, 2.5 MB, 1.00 h",
@@ -175,6 +178,21 @@ def test_the_summary_counts_what_people_ask_before_they_submit():
         "split: test: 1",
         "1 recordings whose audio could not be measured; a worker will say why",
         "2 rows not used: label too long",
+    ]
+
+
+def test_the_summary_counts_what_is_known_of_place_and_time_and_shows_what_was_not_understood():
+    summary = Summary()
+    summary.add(Recording(row("a", metadata=Metadata(52.5, 13.4, 5, None)), 1, 0, "d1", 1, 1))
+    summary.add(Recording(row("b", metadata=UNKNOWN._replace(month=6)), 1, 0, "d2", 1, 1))
+    summary.add(Recording(row("c", 4, unclear=("latitude '999'", "date 'in May'")), 1, 0, "d3", 1, 1))
+    summary.add(Recording(row("d", 5, unclear=("latitude '998'",)), 1, 0, "d4", 1, 1))
+    assert summary.as_dict()["known"] == {"month": 2, "place": 1}
+    assert summary.as_dict()["unclear_cells"] == {"date": 1, "latitude": 2}
+    assert summary.lines()[-3:] == [
+        "known: month of 2, place of 1",
+        "1 cells with a date that makes no sense, as 'in May' in line 4; taken as unknown",
+        "2 cells with a latitude that makes no sense, as '999' in line 4; taken as unknown",
     ]
 
 

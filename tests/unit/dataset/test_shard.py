@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ def examples(n: int, shape: tuple[int, int] = (48, 128), *, synthetic: bool = Fa
             chunk=i % 2,
             copy=i % 5,
             synthetic=synthetic,
+            metadata=np.array([i, -i, np.nan, 6.5], np.float32),
         )
 
 
@@ -40,6 +42,7 @@ def test_a_shard_gives_back_every_field_of_every_example():
     for i, example in enumerate(examples(10)):
         np.testing.assert_array_equal(shard.spectrograms[i], example.spectrogram)
         np.testing.assert_array_equal(shard.features[i], example.features)
+        np.testing.assert_array_equal(shard.metadata[i], example.metadata)
         told = (shard.recordings[i], shard.digests[i], shard.groups[i], shard.chunks[i], shard.copies[i])
         assert told == (example.recording, example.digest, example.group, example.chunk, example.copy)
         assert (shard.labels[i], shard.synthetic[i]) == (example.label, example.synthetic)
@@ -152,6 +155,28 @@ def test_a_footer_that_lies_is_not_believed(lie: dict[str, object]):
         read_shard(bytes(sink.getvalue()))
 
 
+def test_a_shard_of_the_version_before_is_read_as_if_nobody_knew_where_and_when():
+    table = pq.read_table(pa.BufferReader(one()))
+    (key,) = table.schema.metadata
+    told = json.loads(table.schema.metadata[key]) | {"version": "1"}
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.drop_columns("metadata").replace_schema_metadata({key: json.dumps(told)}), sink)
+    shard = read_shard(bytes(sink.getvalue()))
+    assert shard.metadata.shape == (10, 4)
+    assert np.isnan(shard.metadata).all()
+    np.testing.assert_array_equal(shard.features, read_shard(one()).features)
+
+
+def test_a_shard_of_a_version_to_come_is_refused_with_what_to_do():
+    table = pq.read_table(pa.BufferReader(one()))
+    (key,) = table.schema.metadata
+    told = json.loads(table.schema.metadata[key]) | {"version": "3"}
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.replace_schema_metadata({key: json.dumps(told)}), sink)
+    with pytest.raises(ShardError, match="shard version '3' is not 2; pack it again"):
+        read_shard(bytes(sink.getvalue()))
+
+
 @pytest.mark.parametrize("footer", ["", "null", "[]", "{}", "[" * 100_000, "\ud800".encode("utf-8", "surrogatepass")])
 def test_a_footer_that_makes_no_sense_is_refused(footer: str | bytes):
     table = pq.read_table(pa.BufferReader(one()))
@@ -168,6 +193,8 @@ def test_examples_that_cannot_share_a_shard_are_refused():
         list(shards([good, other], "o", "p"))
     with pytest.raises(ShardError, match="labels count from 0"):
         list(shards([Example(good.spectrogram, good.features, -1, "a.ogg", "d", "g", 0, 0)], "o", "p"))
+    with pytest.raises(ShardError, match="metadata of 3 numbers where latitude, longitude, month, hour"):
+        list(shards([replace(good, metadata=np.zeros(3, np.float32))], "o", "p"))
     with pytest.raises(ShardError, match="float64"):
         list(shards([Example(good.spectrogram, good.features.astype(float), 1, "a.ogg", "d", "g", 0, 0)], "o", "p"))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tasks.dataset.layouts import BadRow, LayoutError, Row, open_layout
+from tasks.dataset.metadata import UNKNOWN, Metadata
 
 
 @pytest.fixture
@@ -33,6 +34,24 @@ def only(root: Path, text: str | bytes) -> Row | BadRow:
 def test_every_column_understood_reaches_the_row(root: Path):
     text = "path,label,secondary_labels,author,group,fold,split\nc d.wav,wren,\"['robin']\",Ann Lee,site 1,3,dev\n"
     assert only(root, text) == Row("c d.wav", "wren", ("robin",), "Ann Lee", "site 1", 3, "valid", 2)
+
+
+def test_where_and_when_reach_the_row_and_what_makes_no_sense_is_kept_as_it_was_written(root: Path):
+    text = "path,label,Lat,Decimal Longitude,event-date,time\na.wav,wren,52.5,13.4,2021-05-30,6:15 am\n"
+    found = only(root, text)
+    assert isinstance(found, Row)
+    assert found.metadata == Metadata(52.5, 13.4, 5, 6.25)
+    bad = only(root, "path,label,lat,lon,month\na.wav,wren,999,13.4,13\n")
+    assert isinstance(bad, Row)
+    assert (bad.metadata, bad.unclear) == (UNKNOWN, ("latitude '999'", "month '13'"))
+
+
+def test_a_table_says_whether_it_could_know_where_or_when(root: Path):
+    (root / "labels.csv").write_text("path,label,month\na.wav,wren,5\n")
+    assert open_layout(root).has_metadata
+    assert "month from `month`" in open_layout(root).notes[0]
+    (root / "labels.csv").write_text("path,label\na.wav,wren\n")
+    assert not open_layout(root).has_metadata
 
 
 @pytest.mark.parametrize(
