@@ -13,6 +13,7 @@ from db.states import State
 from db.tables import IS_ITS_STRIP, Artifact, Item, Recording, Run
 
 _RATE_BINS = 40
+_TEST = 2
 _SHOWN_FROM_S = 120.0
 """A shorter time shows the size of messages rather than a pace."""
 
@@ -124,6 +125,31 @@ def _first_strips(run: int, *conditions: sa.ColumnElement[bool]) -> sa.Select[st
         .join(Artifact, IS_ITS_STRIP)
         .where(Item.run_id == run, Item.state == State.DONE, Item.copy == 0, Item.span == 0, *conditions)
     )
+
+
+def familiar_places(database: Database, run: int) -> tuple[int, int]:
+    """Recordings judged on whose place is known, and those of them at a place that is learnt from too."""
+    part = sa.case((Item.fold < 0, sa.case((Item.side == _TEST, 1), else_=0)), else_=Item.fold)
+    placed = (
+        sa.select(Recording.id, Recording.latitude, Recording.longitude, part.label("part"), Item.fold)
+        .join(Item, Item.recording_id == Recording.id)
+        .where(Item.run_id == run, Recording.latitude.is_not(None))
+        .distinct()
+        .subquery()
+    )
+    here = (placed.c.latitude, placed.c.longitude)
+    shared = sa.select(*here).group_by(*here).having(sa.func.count(sa.distinct(placed.c.part)) > 1).subquery()
+    is_judged = sa.or_(placed.c.fold >= 0, placed.c.part == 1)
+    is_there = sa.and_(shared.c.latitude == here[0], shared.c.longitude == here[1])
+    query = (
+        sa.select(sa.func.count(), sa.func.count(shared.c.latitude))
+        .select_from(placed)
+        .outerjoin(shared, is_there)
+        .where(is_judged)
+    )
+    with database.read() as connection:
+        n_placed, n_familiar = connection.execute(query).one()
+    return n_placed, n_familiar
 
 
 @dataclass(frozen=True)

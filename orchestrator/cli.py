@@ -17,6 +17,7 @@ from orchestrator.options import (
     Device,
     DryRun,
     Epochs,
+    Features,
     Flower,
     FlowerPort,
     Folds,
@@ -78,16 +79,18 @@ def _shown(error: BaseException) -> int:
 def _requested(
     models: str, preset: str | None, folds: int | None, seeds: tuple[int, int], split_seed: int, epochs: int | None,
     until: str, *, trust_csv: bool = False, leak_meter: bool = False, device: str = "auto", ablate: str | None = None,
+    features: str = "audio",
 ) -> Request:  # fmt: skip
     from orchestrator.plan import Request  # noqa: PLC0415
-    from orchestrator.request import ablated, device_name, last_stage, model_names  # noqa: PLC0415
+    from orchestrator.request import ablated, device_name, feature_set, last_stage, model_names  # noqa: PLC0415
 
     training = {} if epochs is None else {"epochs": epochs, "most_examples": 0}
     numbers = tuple(range(seeds[0], seeds[0] + seeds[1]))
     names, stage = model_names(models), last_stage(until)
     request = Request(
-        names, numbers, folds, split_seed, stage, preset, training, trust_csv, leak_meter, device=device_name(device)
-    )
+        names, numbers, folds, split_seed, stage, preset, training, trust_csv, leak_meter,
+        device=device_name(device), features=feature_set(features),
+    )  # fmt: skip
     return ablated(request, ablate)
 
 
@@ -108,16 +111,16 @@ def _finish(session: Session, run: int, *, as_json: bool) -> NoReturn:
 def run(
     settings: Settings, path: DataPath, models: Models = "cnn", preset: Preset = None, folds: Folds = None,
     seeds: Seeds = 1, seed: Seed = 0, split_seed: SplitSeed = 0, epochs: Epochs = None, until: Until = "all",
-    device: Device = "auto", trust_csv: TrustCsv = False, leak_meter: LeakMeter = False, ablate: Ablate = None,
-    dry_run: DryRun = False,
-    as_json: AsJson = False, flower: Flower = False, flower_port: FlowerPort = 5555,
+    device: Device = "auto", features: Features = "audio", trust_csv: TrustCsv = False, leak_meter: LeakMeter = False,
+    ablate: Ablate = None, dry_run: DryRun = False, as_json: AsJson = False, flower: Flower = False,
+    flower_port: FlowerPort = 5555,
 ) -> None:  # fmt: skip
     """Take a dataset through the whole way on this machine: plan, preprocess, pack, train, evaluate, report."""
     from orchestrator.join import require_broker, require_gpu_where_wanted  # noqa: PLC0415
 
     wanted = _requested(
         models, preset, folds, (seed, seeds), split_seed, epochs, until,
-        trust_csv=trust_csv, leak_meter=leak_meter, device=device, ablate=ablate,
+        trust_csv=trust_csv, leak_meter=leak_meter, device=device, ablate=ablate, features=features,
     )  # fmt: skip
     if dry_run:
         return _preview(settings, path, wanted, as_json=as_json)
@@ -132,9 +135,9 @@ def run(
 
 def _require_dataset(path: Path, wanted: Request) -> None:
     """Refuses a path that is no dataset before a home is made for it."""
-    from tasks.dataset.layouts import open_layout  # noqa: PLC0415
+    from orchestrator.request import opened_layout  # noqa: PLC0415
 
-    open_layout(path, is_trusted=wanted.trust_csv)
+    opened_layout(path, wanted)
 
 
 def _preview(settings: Settings, path: Path, wanted: Request, *, as_json: bool) -> None:
@@ -175,7 +178,8 @@ def _carry_out(
 def submit(
     settings: Settings, path: DataPath, models: Models = "cnn", preset: Preset = None, folds: Folds = None,
     seeds: Seeds = 1, seed: Seed = 0, split_seed: SplitSeed = 0, epochs: Epochs = None, until: Until = "all",
-    device: Device = "auto", trust_csv: TrustCsv = False, leak_meter: LeakMeter = False, ablate: Ablate = None,
+    device: Device = "auto", features: Features = "audio", trust_csv: TrustCsv = False, leak_meter: LeakMeter = False,
+    ablate: Ablate = None,
     dry_run: DryRun = False, as_json: AsJson = False,
     watch: Annotated[bool, typer.Option("--watch", help="Follow the run.")] = False,
 ) -> None:  # fmt: skip
@@ -184,7 +188,7 @@ def submit(
 
     wanted = _requested(
         models, preset, folds, (seed, seeds), split_seed, epochs, until,
-        trust_csv=trust_csv, leak_meter=leak_meter, device=device, ablate=ablate,
+        trust_csv=trust_csv, leak_meter=leak_meter, device=device, ablate=ablate, features=features,
     )  # fmt: skip
     if dry_run:
         return _preview(settings, path, wanted, as_json=as_json)

@@ -25,6 +25,9 @@ Seeds = Annotated[int, typer.Option(help="Train every model with so many seeds."
 Seed = Annotated[int, typer.Option(help="First seed of the training.", min=0, max=2**31)]
 SplitSeed = Annotated[int, typer.Option(help="Seed the split is drawn with.", min=0, max=2**31)]
 Epochs = Annotated[int | None, typer.Option(help="Longest training, in epochs.", min=1, max=100_000)]
+Features = Annotated[
+    str, typer.Option(help="What models that read features are given: audio, metadata (where and when) or both.")
+]
 Until = Annotated[str, typer.Option(help="Last stage: preprocess, pack, train or all.")]
 TrustCsv = Annotated[
     bool, typer.Option("--trust-csv", help="Plan from the csv alone: workers read the files, and find copies later.")

@@ -32,6 +32,7 @@ class Request:
     leak_meter: bool = False
     ablate: tuple[str, ...] = ()
     device: str = "auto"
+    features: str = "audio"
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form, kept with the run."""

@@ -21,8 +21,8 @@ from orchestrator.gather import (
     side_counts,
     taken_on_trust,
 )
-from orchestrator.request import wanted
-from tasks.dataset.layouts import BadRow, Layout, open_layout
+from orchestrator.request import opened_layout, require_known, wanted
+from tasks.dataset.layouts import BadRow, Layout
 from tasks.dataset.split import Assignment
 
 _SHOWN_BAD_ROWS = 1000
@@ -41,12 +41,13 @@ def preview(database: Database | None, path: Path, request: plan.Request, on_pro
 
     Raises LayoutError, PresetError, SplitError or another Impossible, with the sentence to show.
     """
-    layout, asked = open_layout(path, is_trusted=request.trust_csv), wanted(request)
+    layout, asked = opened_layout(path, request), wanted(request)
     dataset = planning.find_dataset(database, str(layout.root)) if database else None
     lookup = lookup_in(database, dataset) if database and dataset else know_nothing
     bad: list[BadRow] = []
     rows = (taken_on_trust if request.trust_csv else looked_at)(layout, lookup)
     found = gather(layout, asked.presets, rows, Sink(lambda good: [0] * len(good), bad.extend), on_progress)
+    require_known(request, found.summary)
     split, _ = assignment_or_none(request, found.roll)
     return Preview((*_lines(layout, found, bad, split), *asked.notes), _values(layout, found, bad, split))
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from db.states import Stage
 from orchestrator.graph import Candidate
 from orchestrator.plan import Request
 from tasks.audio.preset import Preset, load_preset
+from tasks.dataset.layouts import Layout, open_layout
+from tasks.dataset.manifest import Summary
 from tasks.failures import ChorusError
+from tasks.model.inputs import FEATURE_SETS
 from tasks.model.variants import (
     FACTORS,
     GAN,
@@ -73,6 +77,41 @@ def ablated(request: Request, text: str | None) -> Request:
     if text == "all":
         names = tuple(factor for factor in names if _variants(request, _Presets(), factor)[0])
     return replace(request, ablate=tuple(dict.fromkeys(names)))
+
+
+def feature_set(text: str) -> str:
+    """The set of features. Raises UsageError for one that does not exist."""
+    if text not in FEATURE_SETS:
+        raise UsageError(f"--features {text!r} is not one of {', '.join(FEATURE_SETS)}")
+    return text
+
+
+def opened_layout(path: Path, request: Request) -> Layout:
+    """The dataset's layout. Raises LayoutError; UsageError where nothing in it can give the features asked for."""
+    layout = open_layout(path, is_trusted=request.trust_csv)
+    if request.features == "audio":
+        return layout
+    if not any("features" in entry(model).inputs for model in request.models):
+        readers = [name for name, one in MODELS.items() if "features" in one.inputs]
+        raise UsageError(
+            f"--features {request.features}: {', '.join(request.models)} read no features; "
+            f"add one of {', '.join(readers)}"
+        )
+    if not layout.has_metadata:
+        raise UsageError(
+            f"--features {request.features}: {path} has no column that says where or when (latitude and longitude, "
+            "date, month, time, hour); leave --features away"
+        )
+    return layout
+
+
+def require_known(request: Request, summary: Summary) -> None:
+    """Raises UsageError where the features asked for are known of no recording."""
+    if request.features != "audio" and not summary.known:
+        raise UsageError(
+            f"--features {request.features}: no place, month or hour is known of any of the "
+            f"{summary.n_recordings:,} recordings; leave --features away"
+        )
 
 
 @dataclass(frozen=True)

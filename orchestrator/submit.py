@@ -23,9 +23,9 @@ from orchestrator.gather import (
     side_counts,
     taken_on_trust,
 )
-from orchestrator.request import Wanted, wanted
+from orchestrator.request import Wanted, opened_layout, require_known, wanted
 from tasks.dataset.groups import Coded
-from tasks.dataset.layouts import BadRow, Layout, open_layout
+from tasks.dataset.layouts import BadRow, Layout
 from tasks.dataset.manifest import Recording
 from tasks.dataset.roll import Roll
 from tasks.dataset.split import Assignment
@@ -51,13 +51,14 @@ def submit(database: Database, path: Path, request: plan.Request, on_progress: P
 
     Raises LayoutError, PresetError, SplitError or another Impossible, with the sentence to show.
     """
-    layout, asked = open_layout(path, is_trusted=request.trust_csv), wanted(request)
+    layout, asked = opened_layout(path, request), wanted(request)
     dataset = planning.keep_dataset(database, str(layout.root), layout.name)
     pipelines = [planning.keep_pipeline(database, one.digest, one.name, one.as_dict()) for one in asked.presets]
     run = planning.begin_run(database, dataset, pipelines[0], {**request.as_dict(), "path": str(path.absolute())})
     try:
         rows = (taken_on_trust if request.trust_csv else looked_at)(layout, lookup_in(database, dataset))
         found = gather(layout, asked.presets, rows, _into_ledger(database, run, dataset), on_progress)
+        require_known(request, found.summary)
         return _write(database, run, _Cuts(asked, pipelines), layout, request, found)
     except BaseException:
         planning.discard_run(database, run)

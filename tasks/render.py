@@ -128,6 +128,7 @@ def command(dataset: str, options: Mapping[str, Any]) -> str:
         ("--seed", options["seeds"][0], 0),
         ("--split-seed", options["split_seed"], 0),
         ("--epochs", options["training"].get("epochs"), None),
+        ("--features", options.get("features", "audio"), "audio"),
         ("--until", options["until"], "all"),
     )
     words = ["orchestrator", "run", dataset, "--models", ",".join(options["models"])]
@@ -200,8 +201,22 @@ def _split(database: Database, planned: PlannedRun) -> SplitFacts:
         seed=split["seed"],
         sides=tuple(SideFacts(name, *counts) for name, counts in by_part.items()),
         folds=len(split["folds"]),
-        checks=(*_checked(torn), *split["notes"]),
+        checks=(*_checked(torn), *split["notes"], *_on_places(database, planned)),
         leaks=tuple(_leaks(torn)),
+    )
+
+
+def _on_places(database: Database, planned: PlannedRun) -> Iterator[str]:
+    """What a network that is told the place may owe to it."""
+    features = planned.options.get("features", "audio")
+    if features == "audio":
+        return
+    placed, familiar = figures.familiar_places(database, planned.id)
+    yield (
+        f"Models that read features were told where and when (--features {features}). Of {placed:,} recordings with a "
+        f"known place to be judged on, {familiar:,} come from a place that is also learnt from: their score may owe "
+        "something to the place, not to the sound. How well new places are judged shows only where the data has a "
+        "group column that holds the place."
     )
 
 

@@ -19,6 +19,7 @@ from settings import Settings
 from tasks.dataset.shard import shards
 from tasks.dataset.split import Side
 from tasks.model import variants
+from tasks.model.inputs import feature_names
 from tasks.model.spec import TrainingSettings, TrainingSpec
 from tasks.model.zoo import entry
 from tasks.stage import Stage, Work, local
@@ -73,6 +74,7 @@ def model_in_store(work: Work) -> dict[str, Any]:
         "sha256": digest,
         **(_painted(work, run, spec, result.model) if entry(spec.model).is_generator else {}),
         "label_counts": {str(label): n for label, n in sorted(counts.items())},
+        **({"features": spec.settings.features} if _reads_features(spec.model) else {}),
         **_figures(result),
     }
 
@@ -120,6 +122,8 @@ def _spec(work: Work, run: RunFacts, packs: list[JobResult], synthetic: tuple[st
     if synthetic:
         variants.require_pictures_alone(model)
     asked = {**model.training, **run.options.get("training", {}), "seed": work.claim.seed}
+    if _reads_features(model.name):
+        asked["features"] = run.options.get("features", "audio")
     settings = TrainingSettings(**{**asked, **variants.changed_training(model, work.claim.variant)})
     sides = _learnt_from(settings)
     return TrainingSpec(
@@ -129,6 +133,10 @@ def _spec(work: Work, run: RunFacts, packs: list[JobResult], synthetic: tuple[st
         valid_shards=_shards(work, packs, {Side.VALID} - sides),
         settings=settings,
     )
+
+
+def _reads_features(model: str) -> bool:
+    return "features" in entry(model).inputs
 
 
 def _learnt_from(settings: TrainingSettings) -> set[Side]:
@@ -164,6 +172,7 @@ def _bundle_facts(work: Work, run: RunFacts, spec: TrainingSpec, result: Trained
         model=spec.model, labels=run.labels, preset=run.preset, pipeline_digest=run.pipeline_digest,
         scaling=result.scaling, settings=spec.settings, split_digest=run.split["digest"], fold=work.claim.fold,
         best_epoch=result.best_epoch, versions=library_versions(),
+        features=feature_names(spec.settings.features) if _reads_features(spec.model) else (),
     )  # fmt: skip
 
 

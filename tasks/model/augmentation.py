@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -37,7 +37,7 @@ def augmented(
         pictures = masked(pictures, 2, settings.time_mask, draw)
     if settings.mel_mask:
         pictures = masked(pictures, 1, settings.mel_mask, draw)
-    changed = RawBatch(pictures, raw.features)
+    changed = replace(raw, spectrograms=pictures)
     return mixed(changed, target, settings.mixup, draw) if settings.mixup else (changed, target)
 
 
@@ -116,7 +116,8 @@ def mixed(raw: RawBatch, target: Target, alpha: float, draw: np.random.Generator
         both: Floats = parts * values + (1 - parts) * values[other]
         return both
 
+    metadata = None if raw.metadata is None else laid_over(raw.metadata)  # of which one is unknown, both are
     return (
-        RawBatch(laid_over(raw.spectrograms), laid_over(raw.features)),
+        RawBatch(laid_over(raw.spectrograms), laid_over(raw.features), metadata),
         Target(laid_over(target.classes), laid_over(target.weights)),
     )

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from tasks.model import archive
 from tasks.model.archive import BundleError
-from tasks.model.inputs import Scaling
+from tasks.model.inputs import Scaling, feature_names
 from tasks.model.spec import TrainingSettings
 
 __all__ = ["Bundle", "BundleError", "BundleFacts", "library_versions", "read_bundle", "write_bundle"]
@@ -36,6 +36,7 @@ class BundleFacts:
     model: its name in the zoo.  labels: the classes in the order of the network's outputs.
     preset: the preprocessing parameters as plain JSON values; with `pipeline_digest` they say which spectrograms
     this network understands.  scaling: how its inputs are made of them.
+    features: the names of the numbers it reads beside a spectrogram, in their order; empty where it reads none.
     split_digest, fold: which examples were left out of the training.  versions: see `library_versions`.
     """
 
@@ -49,6 +50,7 @@ class BundleFacts:
     fold: int | None = None
     best_epoch: int | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    features: tuple[str, ...] = ()
 
     @property
     def seed(self) -> int:
@@ -130,7 +132,17 @@ def read_bundle(path: Path) -> Bundle:
     bundle = Bundle(_network(members), facts)
     if bundle.n_classes != len(facts.labels):
         raise BundleError(f"the network tells {bundle.n_classes} classes apart and {len(facts.labels)} are named")
+    _require_features(facts)
     return bundle
+
+
+def _require_features(facts: BundleFacts) -> None:
+    made = feature_names(facts.scaling.features)
+    if facts.features and facts.features != made:
+        raise BundleError(
+            f"the network reads the features {', '.join(facts.features)}, and {', '.join(made)} are made here; "
+            "train anew"
+        )
 
 
 def _facts(content: bytes) -> BundleFacts:
@@ -139,6 +151,7 @@ def _facts(content: bytes) -> BundleFacts:
         if (schema := values.pop("schema")) != SCHEMA:
             raise BundleError(f"the bundle's schema is {schema!r} and only {SCHEMA!r} is read here; train anew")
         values["labels"] = tuple(str(label) for label in values["labels"])
+        values["features"] = tuple(str(name) for name in values.get("features", ()))
         values["scaling"] = Scaling(**{name: _frozen(value) for name, value in values["scaling"].items()})
         values["settings"] = TrainingSettings(**values["settings"])
         return BundleFacts(**values)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tasks.dataset.shard import Shard, read_shard, shard_facts
 from tasks.failures import Impossible
 from tasks.model.bundle import Bundle
-from tasks.model.inputs import RawBatch, as_keras_takes, prepared
+from tasks.model.inputs import RawBatch, as_keras_takes, encoded, prepared
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def _require_judgeable(bundle: Bundle, shards: Sequence[Path]) -> None:
 
 
 def _predicted(bundle: Bundle, shard: Shard, rows: NDArray[np.int64]) -> Predicted:
-    raw = RawBatch(shard.spectrograms[rows], shard.features[rows])
+    raw = RawBatch(shard.spectrograms[rows], shard.features[rows], encoded(shard.metadata[rows]))
     inputs = as_keras_takes(prepared(raw, bundle.inputs, bundle.facts.scaling))
     return Predicted(
         probabilities=bundle.model.predict_on_batch(inputs),

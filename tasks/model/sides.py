@@ -42,7 +42,7 @@ def surveyed_sides(spec: TrainingSpec) -> Sides:
     Raises Impossible where the shards come from several pipelines, a label has no name, fewer than two classes have
     training examples, or synthetic examples stand where they must not; ShardError where a file is not a whole shard.
     """
-    sides = Sides(surveyed(spec.train_shards), surveyed(spec.valid_shards))
+    sides = Sides(*(surveyed(paths, spec.settings.features) for paths in (spec.train_shards, spec.valid_shards)))
     _require_real(spec, sides)
     pipelines = sides.train.pipeline_digests | sides.valid.pipeline_digests
     if len(pipelines) > 1:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tasks.failures import Impossible
+from tasks.model.inputs import FEATURE_SETS
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class TrainingSettings:
     hold_out: set the validation side apart to stop by; otherwise learn from it too, for exactly `epochs`.
     weight_decay: of AdamW, in shares of a weight an update at learning rate 1.
     shift, stretch, mel_shift, band_gain, time_mask, mel_mask, mixup: see `tasks.model.augmentation`; 0 leaves out.
+    features: what a network that reads features is given: "audio", "metadata" or "both".
     """
 
     epochs: int = 60
@@ -46,6 +48,7 @@ class TrainingSettings:
     mel_mask: float = 0.0
     mixup: float = 0.0
     most_examples: int = 0
+    features: str = "audio"
 
     def __post_init__(self) -> None:
         rules = {name: (getattr(self, name) > 0, "more than 0") for name in _POSITIVE} | {
@@ -56,6 +59,7 @@ class TrainingSettings:
         rules |= {name: (0 <= getattr(self, name) <= 0.5, "a share from 0 to 0.5") for name in _SHARES}
         rules |= {name: (getattr(self, name) >= 0, "0 or more") for name in ("weight_decay", "mixup", "most_examples")}
         rules["schedule"] = (self.schedule in _SCHEDULES, f"one of {', '.join(_SCHEDULES)}")
+        rules["features"] = (self.features in FEATURE_SETS, f"one of {', '.join(FEATURE_SETS)}")
         for name, (holds, rule) in rules.items():
             if not holds:
                 raise Impossible(f"{name} {getattr(self, name)} cannot be trained with; set it to {rule}")

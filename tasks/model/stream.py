@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tasks.dataset.shard import Shard, read_shard, shard_facts
 from tasks.failures import Impossible
-from tasks.model.inputs import InputShapes, RawBatch
+from tasks.model.inputs import InputShapes, RawBatch, encoded, n_chosen
 
 # Examples drawn from at once: about 100 MB of spectrograms. It shapes the order, so it is no setting of a machine.
 WINDOW_EXAMPLES = 16_384
@@ -52,8 +52,8 @@ class ShardSet:
         return math.ceil(self.n_examples / batch)
 
 
-def surveyed(paths: Sequence[Path]) -> ShardSet:
-    """The set these shards make up, from their footers.
+def surveyed(paths: Sequence[Path], features: str = "audio") -> ShardSet:
+    """The set these shards make up, from their footers; features: of FEATURE_SETS, they decide the shape.
 
     Raises ShardError where a file is not a shard; Impossible where they hold examples of several shapes.
     """
@@ -66,7 +66,7 @@ def surveyed(paths: Sequence[Path]) -> ShardSet:
         sizes=tuple(facts.n_examples for facts in found),
         label_counts=dict(sorted(counts.items())),
         pipeline_digests=frozenset(facts.pipeline_digest for facts in found),
-        shapes=_one_shape({InputShapes(*facts.shape, facts.n_features) for facts in found}),
+        shapes=_one_shape({InputShapes(*facts.shape, n_chosen(facts.n_features, features)) for facts in found}),
         n_synthetic=sum(facts.n_examples for facts in found if facts.is_synthetic),
     )
 
@@ -136,6 +136,7 @@ def _next_batch(rows: Iterator[Row], size: int) -> Batch | None:
         RawBatch(
             np.stack([shard.spectrograms[row] for shard, row in taken]),
             np.stack([shard.features[row] for shard, row in taken]),
+            encoded(np.stack([shard.metadata[row] for shard, row in taken])),
         ),
         np.array([shard.labels[row] for shard, row in taken], np.int64),
     )

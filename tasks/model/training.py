@@ -20,7 +20,7 @@ from tasks.dataset.shard import read_shard
 from tasks.model import course
 from tasks.model.checkpoint import NOWHERE, Checkpoints, Progress, packed, put_back, taken, unpacked
 from tasks.model.feed import Feed, Feeds, balanced_weights
-from tasks.model.inputs import InputShapes, Scaling, measured_scaling
+from tasks.model.inputs import InputShapes, RawBatch, Scaling, encoded, measured_scaling
 from tasks.model.machine import device, is_half_precision_fast, peak_rss_bytes
 from tasks.model.sides import Sides, surveyed_sides
 from tasks.model.spec import TrainingSettings, TrainingSpec, batch_for, epochs_for
@@ -80,7 +80,7 @@ def train(
     model_entry = entry(spec.model)
     sides = surveyed_sides(spec)
     _make_repeatable(spec.settings.seed)
-    scaling = _scaling(model_entry, sides.train)
+    scaling = _scaling(model_entry, sides.train, spec.settings.features)
     with _precision():
         model = model_entry.build(sides.train.shapes, len(spec.labels))
     fit = _Fit(model, spec.settings, _feeds(spec, sides, scaling), clock)
@@ -131,10 +131,11 @@ def _in_32_bits(model: Any, model_entry: ModelEntry, shapes: InputShapes, n_clas
     return same
 
 
-def _scaling(model_entry: ModelEntry, shards: ShardSet) -> Scaling:
+def _scaling(model_entry: ModelEntry, shards: ShardSet, features: str) -> Scaling:
     if "features" not in model_entry.inputs:
         return Scaling()
-    return measured_scaling(shard.features for shard in map(read_shard, shards.paths))
+    rows = (RawBatch(one.spectrograms, one.features, encoded(one.metadata)) for one in map(read_shard, shards.paths))
+    return measured_scaling((raw.chosen(features) for raw in rows), features)
 
 
 def _feeds(spec: TrainingSpec, sides: Sides, scaling: Scaling) -> Feeds:

@@ -7,7 +7,16 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 
 from tasks.failures import Impossible
-from tasks.model.inputs import RawBatch, Scaling, as_keras_takes, measured_scaling, prepared
+from tasks.model.inputs import (
+    RawBatch,
+    Scaling,
+    as_keras_takes,
+    encoded,
+    feature_names,
+    measured_scaling,
+    n_chosen,
+    prepared,
+)
 
 
 def raw(features: np.ndarray) -> RawBatch:
@@ -45,3 +54,66 @@ def test_a_feature_that_is_not_a_number_stops_the_training():
 def test_one_input_is_given_bare_and_several_as_a_tuple():
     assert as_keras_takes({"spectrogram": 1}) == 1
     assert as_keras_takes({"spectrogram": 1, "features": 2}) == (1, 2)
+
+
+PLACED = np.array([[52.5, 13.4, 1, 0], [-33.9, 151.2, 7, 12], [np.nan, np.nan, 12, np.nan]], np.float32)
+
+
+def both(metadata: np.ndarray) -> RawBatch:
+    n = len(metadata)
+    return RawBatch(
+        np.zeros((n, 2, 2), np.uint8), np.arange(15 * n, dtype=np.float32).reshape(n, 15), encoded(metadata)
+    )
+
+
+def test_december_stands_beside_january_and_midnight_beside_23_hours():
+    def angle(month: float, hour: float) -> np.ndarray:
+        return encoded(np.array([[0, 0, month, hour]], np.float32))[0, 2:6]
+
+    first = angle(1, 0)
+    assert np.linalg.norm(angle(12, 23) - first) < np.linalg.norm(angle(4, 6) - first)
+    np.testing.assert_allclose(np.linalg.norm(angle(12, 23)[:2]), 1, atol=1e-6)
+    np.testing.assert_allclose(angle(4, 6), [1, 0, 1, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize(("features", "width"), [("audio", 15), ("metadata", 9), ("both", 24)])
+def test_each_feature_set_has_its_width_and_names_and_the_audio_comes_first(features: str, width: int):
+    raw = both(PLACED)
+    chosen = raw.chosen(features)
+    assert chosen.shape == (3, width) == (3, n_chosen(15, features))
+    assert len(feature_names(features)) == width
+    if features == "both":
+        np.testing.assert_array_equal(chosen[:, :15], raw.features)
+        assert feature_names(features)[15:17] == ("latitude", "longitude")
+
+
+def test_what_is_unknown_is_the_mean_of_what_is_known_and_says_so():
+    raw = both(PLACED)
+    scaling = measured_scaling([raw.chosen("both")[:1], raw.chosen("both")[1:]], "both")
+    ours = prepared(raw, ["features"], scaling)["features"]
+    known = PLACED[:2, 0]
+    np.testing.assert_allclose(ours[:2, 15], (known - known.mean()) / known.std(), rtol=1e-5)
+    assert ours[2, 15] == ours[2, 16] == 0
+    assert ours[2, 21] < 0 < ours[0, 21]
+    assert np.isfinite(ours).all()
+
+
+def test_metadata_that_never_changed_in_training_is_zero_whatever_it_is_later():
+    one_place = np.array([[52.5, 13.4, month, np.nan] for month in (1, 5, 9)], np.float32)
+    scaling = measured_scaling([both(one_place).chosen("metadata")], "metadata")
+    later = prepared(both(np.array([[-33, 151, 3, 12]], np.float32)), ["features"], scaling)["features"]
+    assert not later[0, :2].any()
+    assert not later[0, 4:].any()
+    assert later[0, 2:4].all()
+
+
+def test_metadata_alone_that_tells_nothing_stops_the_training():
+    with pytest.raises(Impossible, match="do not differ in place or time"):
+        measured_scaling([both(np.full((4, 4), np.nan, np.float32)).chosen("metadata")], "metadata")
+
+
+def test_a_feature_of_the_audio_that_is_not_a_number_stops_the_training_beside_metadata_too():
+    chosen = both(PLACED).chosen("both")
+    chosen[1, 3] = np.nan
+    with pytest.raises(Impossible, match="not a finite number"):
+        measured_scaling([chosen], "both")
