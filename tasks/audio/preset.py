@@ -32,6 +32,9 @@ __all__ = ["REVISION", "Preset", "PresetError", "load_preset", "preset_names"]
 REVISION = 2
 
 _BUILT_IN = Path(__file__).parent / "presets"
+_LONGEST_BYTES = 1 << 18
+_MOST_PIXELS = 1 << 20
+"""Of a spectrogram: a shard refuses more, and a training opens 16,384 of them at once."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SECTIONS: dict[str, type[Any]] = {
     "decode": DecodeSettings,
@@ -130,12 +133,26 @@ def load_preset(name_or_path: str | Path) -> Preset:
 
 def _table(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = _text(path)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         known = ", ".join(preset_names())
-        raise PresetError(f"there is no preset {str(path)!r}; give a TOML file, or one of: {known}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PresetError(f"there is no preset {str(path)!r:.300}; give a TOML file, or one of: {known}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise PresetError(f"preset {str(path)!r:.300} cannot be read: {reason}; give a TOML file in UTF-8") from error
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # tomllib's own error, and a number of thousands of digits
         raise PresetError(f"preset {path} is not TOML: {error}") from error
+
+
+def _text(path: Path) -> str:
+    """The file's text. Raises OSError; ValueError where it is longer than any preset, or no UTF-8."""
+    with path.open("rb") as handle:
+        data = handle.read(_LONGEST_BYTES + 1)
+    if len(data) > _LONGEST_BYTES:
+        raise ValueError(f"it is longer than {_LONGEST_BYTES:,} bytes")
+    return data.decode("utf-8")
 
 
 def _differing(values: dict[str, Any], like: object) -> dict[str, Any]:
@@ -175,6 +192,13 @@ def _frequencies(preset: Preset) -> Iterator[str]:
     mel, half_hz = preset.mel, preset.decode.rate_hz / 2
     if not mel.fmin_hz < mel.fmax_hz <= half_hz:
         yield f"mel.fmin_hz and mel.fmax_hz are {mel.fmin_hz} and {mel.fmax_hz}; they must rise, up to {half_hz}"
+    if mel.n_mels > mel.n_fft // 2:
+        yield f"mel.n_mels is {mel.n_mels}; mel.n_fft, {mel.n_fft}, tells only {mel.n_fft // 2} bands apart"
+    if mel.n_mels * preset.n_frames > _MOST_PIXELS:
+        yield (
+            f"mel.hop_samples is {mel.hop_samples}; a spectrogram would be {mel.n_mels} by {preset.n_frames} pixels, "
+            f"and {_MOST_PIXELS:,} are the most"
+        )
     longest = max(mel.n_fft, preset.features.n_fft)
     if longest > preset.chunk_samples:
         yield f"mel.n_fft or features.n_fft is {longest}; a chunk has only {preset.chunk_samples} samples"

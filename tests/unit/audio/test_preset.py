@@ -95,6 +95,19 @@ def test_a_new_revision_of_the_code_changes_the_digest(preset: Preset, monkeypat
         ("[chunk]\nduration_s = 7.0", ["span_s", "75", "7.0"]),
         ("[chunk]\nshortest_tail_s = 6.0", ["chunk.shortest_tail_s", "6.0"]),
         ("[augment]\nlowest_snr_db = 50.0", ["augment.lowest_snr_db", "50.0", "40.0"]),
+        ("[mel]\nn_fft = 999999999999", ["mel.n_fft", "999999999999", "16384"]),
+        ("[mel]\nhop_samples = -5", ["mel.hop_samples", "-5"]),
+        ("[mel]\nhop_samples = 16\nn_mels = 512", ["mel.hop_samples", "16", "512 by 10001", "1,048,576"]),
+        ("[mel]\nn_fft = 64\nn_mels = 33", ["mel.n_mels", "33", "64", "32"]),
+        ("[chunk]\nduration_s = 0", ["chunk.duration_s", "0", "0.5"]),
+        ("[denoise]\nthreshold = inf", ["denoise.threshold", "inf"]),
+        ("[denoise]\nmethod = ['none']", ["denoise.method", "['none']"]),
+        ("[mel]\nfmin_hz = 2020-01-01", ["mel.fmin_hz", "2020", "number"]),
+        ("[[mel]]\nn_mels = 64", ["mel", "table"]),
+        ("a = " + "[" * 5000, ["TOML"]),
+        ("a = 1" + "0" * 5000, ["TOML", "digits"]),
+        ("like = ['birdclef2021']", ["like", "birdclef2021"]),
+        ("like = 'mine'", ["like", "'mine'", "birdclef2021"]),
         ("mel = 3", ["mel", "3", "table"]),
         ("name = '../../etc'", ["name", "../../etc"]),
         ("name = 7", ["name", "7"]),
@@ -122,6 +135,20 @@ def test_an_absent_key_is_named(preset: Preset) -> None:
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     with pytest.raises(PresetError, match="birdclef2021"):
         load_preset("birdclef2022")
+
+
+@pytest.mark.parametrize("path", ["", "a" * 5000, "\0", "/dev/zero", "/"])
+def test_a_path_that_cannot_be_a_preset_is_refused_in_a_sentence(path: str) -> None:
+    with pytest.raises(PresetError, match="preset"):
+        load_preset(path)
+
+
+def test_a_file_that_is_no_text_or_a_loop_of_links_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "binary.toml").write_bytes(bytes(range(256)))
+    (tmp_path / "loop.toml").symlink_to(tmp_path / "loop.toml")
+    for name in ("binary.toml", "loop.toml"):
+        with pytest.raises(PresetError, match=f"{name}' cannot be read"):
+            load_preset(tmp_path / name)
 
 
 def test_a_preset_error_is_an_impossible_request() -> None:
