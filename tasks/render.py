@@ -213,10 +213,10 @@ def _on_places(database: Database, planned: PlannedRun) -> Iterator[str]:
         return
     placed, familiar = figures.familiar_places(database, planned.id)
     yield (
-        f"Models that read features were told where and when (--features {features}). Of {placed:,} recordings with a "
-        f"known place to be judged on, {familiar:,} come from a place that is also learnt from: their score may owe "
-        "something to the place, not to the sound. How well new places are judged shows only where the data has a "
-        "group column that holds the place."
+        f"Models that read features were told where and when (--features {features}). Of the {placed:,} recordings to "
+        f"be judged on whose place is known, {familiar:,} were made at exactly a place that is also learnt from, and "
+        "nobody looked for places nearby: a score may owe something to the place instead of the sound. How well new "
+        "places are judged shows only where the data has a group column that holds the place."
     )
 
 

@@ -191,7 +191,10 @@ def _cutting(preset: Preset) -> Iterator[str]:
 def _frequencies(preset: Preset) -> Iterator[str]:
     mel, half_hz = preset.mel, preset.decode.rate_hz / 2
     if not mel.fmin_hz < mel.fmax_hz <= half_hz:
-        yield f"mel.fmin_hz and mel.fmax_hz are {mel.fmin_hz} and {mel.fmax_hz}; they must rise, up to {half_hz}"
+        yield (
+            f"mel.fmin_hz and mel.fmax_hz are {mel.fmin_hz} and {mel.fmax_hz}; they must rise, up to {half_hz}, half "
+            "of decode.rate_hz"
+        )
     if mel.n_mels > mel.n_fft // 2:
         yield f"mel.n_mels is {mel.n_mels}; mel.n_fft, {mel.n_fft}, tells only {mel.n_fft // 2} bands apart"
     if mel.n_mels * preset.n_frames > _MOST_PIXELS:

@@ -3,12 +3,88 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from db import planning
+from db import figures, planning
 from db.planning import ItemRow, RecordingRow
 from db.reading import strips
 from db.session import Database
+from db.states import Kind, RunState, State
+from orchestrator import plan
+from orchestrator.watch import summary
+from tasks.model.bundle import read_bundle
+from tasks.model.inputs import METADATA_INPUTS
+from tests.integration.way import carried_out, dataset, home
 from tests.ledger_rows import done, item_ids, recording, small_run
+
+
+def as_csv(folder: Path, cells: Callable[[int], str]) -> Path:
+    """The tones, named by a csv that says where and when each was made."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.wav"))
+    rows = [f"{name},{name.split('/')[0]},{cells(number)}" for number, name in enumerate(names)]
+    table = folder / "labels.csv"
+    table.write_text("\n".join(["path,label,lat,lon,date", *rows]))
+    return table
+
+
+def test_networks_are_given_place_and_month_and_their_bundles_say_so(tmp_path: Path) -> None:
+    cells = ("52.5,13.4,2021-05-30", "999,13.4,n/a", "-33.9,151.2,2021-13-01", "40.7,-74,12.11.2020")
+    table = as_csv(dataset(tmp_path), lambda number: cells[number % 4])
+    request = plan.Request(models=("mlp", "cnn_mlp"), training={"epochs": 1}, features="both", trust_csv=True)
+    with home(tmp_path / "home") as session:
+        seen = carried_out(session, table, request)
+        assert seen.run.state == RunState.DONE, [(job.kind, job.state, job.reason) for job in seen.jobs]
+        for job in (job for job in seen.jobs if job.kind == Kind.TRAIN):
+            bundle = read_bundle(session.store.local(job.result["key"]))
+            assert bundle.model.inputs[-1].shape[1:] == (24,)
+            assert bundle.facts.features[15:] == METADATA_INPUTS
+        page = Path(summary(session.database, session.store, seen.run.id)["report"]).read_text()
+        assert "--features both" in page
+        assert figures.familiar_places(session.database, seen.run.id)[1] > 0
+
+
+def test_a_model_that_cannot_be_trained_is_told_in_the_report_and_the_other_is_trained_and_judged(
+    tmp_path: Path,
+) -> None:
+    table = as_csv(dataset(tmp_path), lambda _number: "52.5,13.4,2021-05-30")
+    request = plan.Request(models=("mlp", "cnn"), training={"epochs": 1}, features="metadata")
+    with home(tmp_path / "home") as session:
+        seen = carried_out(session, table, request)
+        states = {(job.kind, job.model): job.state for job in seen.jobs if job.model}
+        assert states == {
+            ("train", "mlp"): State.FAILED,
+            ("evaluate", "mlp"): State.CANCELLED,
+            ("train", "cnn"): State.DONE,
+            ("evaluate", "cnn"): State.DONE,
+        }
+        found = summary(session.database, session.store, seen.run.id)
+        assert set(found["scores"]) == {"cnn"}
+        assert "do not differ in place or time" in Path(found["report"]).read_text()
+
+
+def placed_run(database: Database, places: Sequence[tuple[float | None, int, int]]) -> int:
+    """A run of recordings with (latitude, fold, side)."""
+    small_run(database, 1)
+    rows = [
+        recording(number)._replace(latitude=latitude, longitude=None if latitude is None else 1.0)
+        for number, (latitude, _, _) in enumerate(places)
+    ]
+    ids = planning.keep_recordings(database, 1, rows)
+    run = planning.begin_run(database, 1, 1, {"models": ["cnn"]})
+    items = [ItemRow(row, 0, 0, *place[1:], "Ann", row, 0.1) for row, place in zip(list(ids), places, strict=True)]
+    planning.add_items(database, run, 1, items)
+    return run
+
+
+def test_places_that_are_learnt_from_and_judged_on_are_counted(database: Database) -> None:
+    run = placed_run(database, [(1.0, -1, 0), (2.0, -1, 1), (1.0, -1, 2), (2.0, -1, 2), (3.0, -1, 2), (None, -1, 2)])
+    assert figures.familiar_places(database, run) == (3, 2)
+
+
+def test_in_folds_every_recording_is_judged_on_once(database: Database) -> None:
+    run = placed_run(database, [(1.0, 0, 0), (1.0, 1, 0), (2.0, 0, 0), (2.0, 0, 1), (None, 1, 0)])
+    assert figures.familiar_places(database, run) == (4, 2)
 
 
 def digest_before_the_ledger_knew_places(row: RecordingRow) -> str:

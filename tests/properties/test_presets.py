@@ -55,7 +55,6 @@ def test_any_values_give_a_preset_or_a_sentence_with_one_of_their_keys(
     found = loaded(file, 'like = "birdclef2021"\n' + "\n".join(f"{a}.{b} = {toml(value)}" for (a, b), value in changes))
     if isinstance(found, str):
         assert any(f"{section}.{key}" in found for section, key in KEYS), found
-        assert any(section in found for (section, _), _ in changes), found
     else:
         assert found.mel.n_mels * found.n_frames <= module._MOST_PIXELS
         assert found.chunks_per_span >= 1
