@@ -2,11 +2,12 @@
 
     TF_CPP_MIN_LOG_LEVEL=3 python -m benchmarks.training         # from the checkout, without TensorFlow's chatter
     python -m benchmarks.training --examples 4096 --rounds 5
-    python -m benchmarks.training --sizes 16384 65536            # peak memory only grows up to one window (16,384)
+    python -m benchmarks.training --rounds 0 --sizes 50000 1000000        # peak memory grows up to one window (16,384)
 
-Both ways run in one process and take turns, epoch by epoch, on the same untrained network; memory is measured in a
-process of its own for each size, on the MLP, because the network's own memory does not depend on the size. Prints
-lines for people and, last, one line of JSON. The pictures are noise: only speed and memory are measured.
+Both ways run in one process and take turns, epoch by epoch, on the same untrained network, in one thread as without a
+GPU; memory is measured in a process of its own for each size, on the MLP, because the network's own memory does not
+depend on the size. Its shards are one file under many names, each of which is read and held as any other would be.
+Prints lines for people and, last, one line of JSON. The pictures are noise: only speed and memory are measured.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -25,10 +27,11 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from tasks.dataset.footer import MAX_EXAMPLES
 from tasks.dataset.shard import Example, read_shard, shards
 from tasks.model.feed import Feed, one_hot
 from tasks.model.inputs import Scaling
-from tasks.model.machine import peak_rss_bytes
+from tasks.model.machine import peak_rss_bytes, prepare_devices
 from tasks.model.spec import TrainingSettings, TrainingSpec
 from tasks.model.stream import surveyed
 from tasks.model.training import train
@@ -52,6 +55,13 @@ def written(folder: Path, n: int) -> tuple[Path, ...]:
         paths.append(folder / f"{number}.parquet")
         paths[-1].write_bytes(content)
     return tuple(paths)
+
+
+def repeated(folder: Path, n: int) -> None:
+    """At least n examples in whole shards, all of them one file of 25 MB."""
+    (first,) = written(folder, MAX_EXAMPLES)
+    for number in range(1, math.ceil(n / MAX_EXAMPLES)):
+        (folder / f"{number}.parquet").hardlink_to(first)
 
 
 def throughput(folder: Path, n: int, rounds: int) -> dict[str, float]:
@@ -89,21 +99,27 @@ def throughput(folder: Path, n: int, rounds: int) -> dict[str, float]:
     return figures | {"streaming_of_in_memory": round(statistics.median(ratios), 3)}
 
 
-def memory(folder: Path, n: int) -> dict[str, float]:
-    """Peak memory of this process after training on n examples, and what it was before a shard was opened."""
+def memory(folder: Path) -> dict[str, float]:
+    """Peak memory of this process after training on the folder's shards, and what it was before one was opened."""
     before = peak_rss_bytes()
     paths = tuple(sorted(folder.glob("*.parquet")))
     trained = train(
-        TrainingSpec("mlp", LABELS, paths, (), TrainingSettings(epochs=2)), lambda *_: None, time.perf_counter
+        TrainingSpec("mlp", LABELS, paths, (), TrainingSettings(epochs=1, batch=256)),
+        lambda *_: None,
+        time.perf_counter,
     )
-    return {"examples": n, "before_mb": before // 10**6, "peak_mb": trained.peak_rss_bytes // 10**6}
+    return {
+        "examples": surveyed(paths).n_examples,
+        "before_mb": before // 10**6,
+        "peak_mb": trained.peak_rss_bytes // 10**6,
+    }
 
 
 def memory_apart(n: int) -> dict[str, float]:
     """The same in a process of its own, with the shards written by this one."""
     with tempfile.TemporaryDirectory() as folder:
-        written(Path(folder), n)
-        command = [sys.executable, "-m", "benchmarks.training", "--memory-of", folder, "--examples", str(n)]
+        repeated(Path(folder), n)
+        command = [sys.executable, "-m", "benchmarks.training", "--memory-of", folder]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -112,14 +128,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--examples", type=int, default=2048)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--sizes", type=int, nargs="*", default=[16_384, 65_536])
+    parser.add_argument("--sizes", type=int, nargs="*", default=[50_000])
     parser.add_argument("--memory-of", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    prepare_devices()
     if args.memory_of:
-        print(json.dumps(memory(args.memory_of, args.examples)))
+        print(json.dumps(memory(args.memory_of)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        figures = throughput(Path(folder), args.examples, args.rounds)
+        figures = throughput(Path(folder), args.examples, args.rounds) if args.rounds else {}
     print("\n".join(f"{name:24} {value}" for name, value in figures.items()))
     sizes = [memory_apart(n) for n in args.sizes]
     print("\n".join(f"{size['examples']:>9,} examples: peak {size['peak_mb']:,} MB" for size in sizes))
