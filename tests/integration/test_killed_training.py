@@ -16,7 +16,7 @@ from tests.integration.way import Way, carried_out, dataset, files, home
 
 pytestmark = pytest.mark.integration
 
-LONG = plan.Request(models=("mlp",), training={"epochs": 200, "early_stop_patience": 1000})
+LONG = plan.Request(models=("mlp",), training={"epochs": 60, "early_stop_patience": 1000})
 
 
 def training_of(seen: Snapshot) -> JobStatus:
@@ -37,6 +37,6 @@ def test_a_training_killed_in_the_middle_ends_with_the_same_weights_in_another_p
         assert carried_out(calm, data, LONG).run.state == RunState.DONE
         seen = carried_out(disturbed, data, LONG, disturb=kill)
         assert seen.run.state == RunState.DONE, [(job.kind, job.state, job.reason) for job in seen.jobs]
-        assert 5 <= killed_at[0] < 200
+        assert 5 <= killed_at[0] < 60
         assert training_of(seen).attempts == 2
         assert files(disturbed, "models") == files(calm, "models")
