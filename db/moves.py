@@ -62,6 +62,31 @@ def move(connection: Connection, table: Worked, rows: Sequence[Locked], state: S
         count(connection, moved(rows, state))
 
 
+def move_all(
+    connection: Connection,
+    table: Worked,
+    run: int,
+    states: Iterable[State],
+    values: Mapping[str, Any],
+    *where: sa.ColumnElement[bool],
+) -> int:
+    """Gives the values, a state among them, to all rows of a run in `states` that satisfy `where`; their number.
+
+    No row is loaded, however many there are: a statement a state tells the tally where they came from. Rows that
+    another transaction holds are waited for, and taken in the order in which workers take them: nobody waits in a ring.
+    """
+    moved_from: dict[State, int] = {}
+    for state in sorted(states, key=lambda state: state != values["state"]):  # who stays first: none is moved twice
+        those = sa.select(table.id).where(table.run_id == run, table.state == state, *where)
+        change = sa.update(table).where(table.id.in_(those.order_by(table.id).with_for_update()))
+        moved_from[state] = connection.execute(change.values(**values)).rowcount
+    if table is Item:
+        counted = Counter({(run, str(state)): -n for state, n in moved_from.items()})
+        counted.update({(run, str(values["state"])): sum(moved_from.values())})
+        count(connection, counted)
+    return sum(moved_from.values())
+
+
 def move_each(
     connection: Connection, table: Worked, targets: Sequence[tuple[Locked, State, Mapping[str, Any]]]
 ) -> None:

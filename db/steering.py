@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from db.moves import Worked, lock, move
+from db.moves import Worked, move_all
 from db.session import Database, now_s
 from db.states import CLAIMABLE, RUN_FINAL, RunState, State
 from db.tables import Item, Job, Need, Run
@@ -25,7 +27,7 @@ def resume(database: Database, run: int) -> bool:
         if not _change_run(connection, run, RunState.ACTIVE, RunState.ACTIVE, RunState.PAUSED, RunState.CANCELLED):
             return False
         for table in (Item, Job):
-            _wait_again(connection, table, run, table.state.in_((State.CANCELLED, State.SENT)))
+            _wait_again(connection, table, run, (State.CANCELLED, State.SENT))
     return True
 
 
@@ -37,9 +39,9 @@ def cancel(database: Database, run: int) -> bool:
     with database.write() as connection:
         if not _change_run(connection, run, RunState.CANCELLED, RunState.ACTIVE, RunState.PAUSED):
             return False
+        called_off = {"state": State.CANCELLED, "reason": "the run was cancelled", "finished_at": now_s()}
         for table in (Item, Job):
-            rows = lock(connection, table, table.run_id == run, table.state.in_(CLAIMABLE), waits=True)
-            move(connection, table, rows, State.CANCELLED, reason="the run was cancelled", finished_at=now_s())
+            move_all(connection, table, run, CLAIMABLE, called_off)
     return True
 
 
@@ -52,10 +54,10 @@ def retry(database: Database, run: int) -> int:
     with database.write() as connection:
         if not _change_run(connection, run, RunState.ACTIVE, RunState.PAUSED, *RUN_FINAL):
             return 0
-        n_items = _wait_again(connection, Item, run, Item.state.in_(_RETRIED))
+        n_items = _wait_again(connection, Item, run, _RETRIED)
         if n_items:
-            return n_items + _wait_again(connection, Job, run)
-        return _wait_again(connection, Job, run, Job.id.in_(_with_all_that_need_them(connection, run)))
+            return n_items + _wait_again(connection, Job, run, State)
+        return _wait_again(connection, Job, run, State, Job.id.in_(_with_all_that_need_them(connection, run)))
 
 
 def _with_all_that_need_them(connection: Connection, run: int) -> set[int]:
@@ -73,9 +75,10 @@ def _change_run(connection: Connection, run: int, state: RunState, *only_from: R
     return connection.execute(changed).rowcount == 1
 
 
-def _wait_again(connection: Connection, table: Worked, run: int, *where: sa.ColumnElement[bool]) -> int:
-    rows = lock(connection, table, table.run_id == run, *where, waits=True)
+def _wait_again(
+    connection: Connection, table: Worked, run: int, states: Iterable[State], *where: sa.ColumnElement[bool]
+) -> int:
     counters = {"own_deaths": 0, "losses": 0, "faults": 0, "retry_at": None, "finished_at": None, "reason": None}
     # A worker that still holds one finds another fence and writes nothing.
-    move(connection, table, rows, State.WAITING, fence=table.fence + 1, lease_until=None, **counters)
-    return len(rows)
+    values = {"state": State.WAITING, "fence": table.fence + 1, "lease_until": None, **counters}
+    return move_all(connection, table, run, states, values, *where)

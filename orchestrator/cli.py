@@ -152,11 +152,12 @@ def _preview(settings: Settings, path: Path, wanted: Request, *, as_json: bool) 
 
 def _submitted(session: Session, path: Path, wanted: Request) -> int:
     from orchestrator.submit import submit  # noqa: PLC0415
+    from tasks.dataset.plural import counted  # noqa: PLC0415
 
     planned = submit(session.database, path, wanted, say_planned())
     for line in planned.lines:
         say(line)
-    say(f"run {planned.run}: {planned.n_recordings:,} recordings, {planned.n_items:,} items")
+    say(f"run {planned.run}: {counted(planned.n_recordings, 'recording')}, {counted(planned.n_items, 'item')}")
     return planned.run
 
 

@@ -23,6 +23,7 @@ from orchestrator.gather import (
 )
 from orchestrator.request import opened_layout, require_known, wanted
 from tasks.dataset.layouts import BadRow, Layout
+from tasks.dataset.plural import counted
 from tasks.dataset.split import Assignment
 
 _SHOWN_BAD_ROWS = 1000
@@ -57,9 +58,9 @@ def _lines(layout: Layout, found: Gathered, bad: list[BadRow], split: Assignment
         f"{layout.name} at {layout.root}",
         *layout.notes,
         *found.summary.lines(),
-        f"{_n_spans(found):,} spans to preprocess",
+        f"{counted(_n_spans(found), 'span')} to preprocess",
         f"split: {split.method}",
-        *(f"  {name}: {n:,} recordings" for name, n in side_counts(split).items()),
+        *(f"  {name}: {counted(n, 'recording')}" for name, n in side_counts(split).items()),
         *split.notes,
         *(f"line {row.line}: {row.uri}: {row.reason}" for row in bad[:_SHOWN_BAD_ROWS]),
     ]

@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.table import Table
 
 from orchestrator.watch import Snapshot, Step
+from tasks.dataset.plural import counted
 
 _BAR_WIDTH = 30
 _RATE_WINDOW_S = 20.0
@@ -128,7 +129,7 @@ def result_lines(found: dict[str, Any], limit: int = 20) -> list[str]:
     """What a finished run has to say, from the object that `--json` prints."""
     counts = found["recordings"]
     shown = ", ".join(f"{n:,} {state}" for state, n in counts.items() if n and state != "total")
-    lines = [f"run {found['run']}: {found['state']}; {counts['total']:,} recordings: {shown}"]
+    lines = [f"run {found['run']}: {found['state']}; {counted(counts['total'], 'recording')}: {shown}"]
     lines += [_score_line(model, score) for model, score in found["scores"].items()]
     lines += [_leak_line(model, score, found["scores"].get(model)) for model, score in found["leak_meter"].items()]
     lines += map(_effect_line, found["ablation"])

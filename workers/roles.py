@@ -12,8 +12,9 @@ from workers.hardware import has_gpu, trainings_at_once, usable_cores
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
 
-# Tensors of a batch are given back to the system and asked for anew at every step, unless the allocator keeps them:
-# half of the CNN's training time on a CPU went into that (docs/performance.md).
+# Large arrays are given back to the system and asked for anew, for every recording and at every step of a training,
+# unless the allocator keeps them: a tenth of preprocessing and half of a CNN's training went into that
+# (docs/performance.md).
 _KEPT_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
@@ -48,7 +49,7 @@ class Role:
 CPU = Role(
     "cpu",
     verbs=("tasks.preprocess", "tasks.pack", "tasks.render"),
-    environment=_ONE_THREAD,
+    environment={**_ONE_THREAD, **_KEPT_MEMORY},
     celery={"worker_max_tasks_per_child": 2000},
 )
 GPU = Role(

@@ -54,9 +54,12 @@ def n_chunks(length: int, span: int, preset: Preset) -> int:
 def chunks(samples: Samples, span: int, preset: Preset) -> Samples:
     """The chunks of a span, (n, chunk_samples) float32, the last one filled up with zeros.
 
-    samples: (length,) float32, the whole span and nothing else.
+    samples: (length,) float32, contiguous, the whole span and nothing else.
+    Where nothing is to be filled up the chunks are the samples themselves, not a copy.
     """
-    cut = np.zeros((n_chunks(len(samples), span, preset), preset.chunk_samples), np.float32)
-    kept = samples[: cut.size]
-    cut.reshape(-1)[: len(kept)] = kept
+    shape = n_chunks(len(samples), span, preset), preset.chunk_samples
+    if math.prod(shape) <= len(samples):
+        return samples[: math.prod(shape)].reshape(shape)
+    cut = np.zeros(shape, np.float32)
+    cut.reshape(-1)[: len(samples)] = samples
     return cut

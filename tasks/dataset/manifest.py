@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 
 from tasks.dataset.layouts.layout import BadRow, Row
 from tasks.dataset.metadata import UNKNOWN
+from tasks.dataset.plural import counted
 from tasks.failures import MachineFault, Unusable
 
 _HASH_BLOCK_BYTES = 1 << 20
@@ -224,9 +225,9 @@ class Summary:
         """What people read before they submit."""
         hours = self.duration_s / 3600
         lines = [
-            f"{self.n_recordings:,} recordings, {self.size_bytes / 1e6:,.1f} MB, {hours:,.2f} h",
-            f"{len(self.classes):,} classes{_extremes(self.classes)}",
-            f"{self.n_groups:,} groups",
+            f"{counted(self.n_recordings, 'recording')}, {self.size_bytes / 1e6:,.1f} MB, {hours:,.2f} h",
+            f"{counted(len(self.classes), 'class', 'classes')}{_extremes(self.classes)}",
+            counted(self.n_groups, "group"),
         ]
         if self.folds:
             lines.append("folds: " + ", ".join(f"{fold}: {n:,}" for fold, n in sorted(self.folds.items())))
@@ -238,10 +239,14 @@ class Summary:
             first = self._first_unclear[meaning]
             lines.append(f"{n:,} cells with a {meaning} that makes no sense, as {first}; taken as unknown")
         if self.n_unread:
-            lines.append(f"{self.n_unread:,} recordings taken on trust; workers find out their bytes and lengths")
+            lines.append(
+                f"{counted(self.n_unread, 'recording')} taken on trust; workers find out their bytes and lengths"
+            )
         if self.n_unmeasured:
-            lines.append(f"{self.n_unmeasured:,} recordings whose audio could not be measured; a worker will say why")
-        lines += [f"{n:,} rows not used: {kind}" for kind, n in sorted(self.bad.items())]
+            lines.append(
+                f"{counted(self.n_unmeasured, 'recording')} whose audio could not be measured; a worker will say why"
+            )
+        lines += [f"{counted(n, 'row')} not used: {kind}" for kind, n in sorted(self.bad.items())]
         return lines
 
     def as_dict(self) -> dict[str, object]:

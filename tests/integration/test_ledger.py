@@ -136,9 +136,11 @@ def test_the_tally_always_equals_the_rows(database: Database) -> None:
     ledger.settle_items([done(one), Outcome(two, State.QUARANTINED, "silent"), Outcome(three, State.WAITING, "fault")])
     ledger.claim_items(small.run, small.items[3:5])
     feeding.release(small.database, "w1")
-    steering.cancel(small.database, small.run)
-    assert status.item_counts(small.database, small.run) == counted_states(small)
+    for steer in (steering.cancel, steering.resume, steering.cancel, steering.retry):
+        assert steer(small.database, small.run)
+        assert status.item_counts(small.database, small.run) == counted_states(small)
     assert status.recording_counts(small.database, small.run)["total"] == 6
+    assert counted_states(small)[State.WAITING] == 5
 
 
 def test_many_threads_claim_every_item_exactly_once(database: Database) -> None:

@@ -176,7 +176,7 @@ def test_the_summary_counts_what_people_ask_before_they_submit():
         "2 groups",
         "folds: 1: 1, 2: 1",
         "split: test: 1",
-        "1 recordings whose audio could not be measured; a worker will say why",
+        "1 recording whose audio could not be measured; a worker will say why",
         "2 rows not used: label too long",
     ]
 
@@ -208,4 +208,4 @@ def test_what_was_taken_on_trust_is_not_said_to_be_unusable():
     for entry in found:
         summary.add(entry)
     assert (summary.n_unread, summary.n_unmeasured, summary.duration_s) == (1, 0, 2.0)
-    assert "1 recordings taken on trust; workers find out their bytes and lengths" in summary.lines()
+    assert "1 recording taken on trust; workers find out their bytes and lengths" in summary.lines()
