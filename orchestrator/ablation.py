@@ -20,7 +20,7 @@ def ablation(store: Store, jobs: Sequence[JobStatus]) -> list[dict[str, Any]]:
     from tasks.report.pairing import GroupOutcomes  # noqa: PLC0415
 
     judged = [job for job in jobs if job.kind == Kind.EVALUATE and job.state == State.DONE]
-    kept = [job for job in judged if job.result.get("outcomes_key", "") in store]
+    kept = [job for job in judged if job.result.get("outcomes_key") and job.result["outcomes_key"] in store]
     reports = [
         JobReport(
             job.kind, job.state, str(job.model), job.fold, job.seed, variant=job.variant,

@@ -84,7 +84,7 @@ def _requested(
     from orchestrator.plan import Request  # noqa: PLC0415
     from orchestrator.request import ablated, device_name, feature_set, last_stage, model_names  # noqa: PLC0415
 
-    training = {} if epochs is None else {"epochs": epochs, "most_examples": 0}
+    training = {} if epochs is None else {"epochs": epochs}
     numbers = tuple(range(seeds[0], seeds[0] + seeds[1]))
     names, stage = model_names(models), last_stage(until)
     request = Request(

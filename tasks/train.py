@@ -121,7 +121,9 @@ def _spec(work: Work, run: RunFacts, packs: list[JobResult], synthetic: tuple[st
     model = entry(str(work.claim.model))
     if synthetic:
         variants.require_pictures_alone(model)
-    asked = {**model.training, **run.options.get("training", {}), "seed": work.claim.seed}
+    typed = run.options.get("training", {})
+    # Whoever says how many epochs gets so many, however large the training side is.
+    asked = {**model.training, **({"most_examples": 0} if "epochs" in typed else {}), **typed, "seed": work.claim.seed}
     if _reads_features(model.name):
         asked["features"] = run.options.get("features", "audio")
     settings = TrainingSettings(**{**asked, **variants.changed_training(model, work.claim.variant)})
