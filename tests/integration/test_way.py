@@ -118,7 +118,7 @@ def test_every_message_delivered_twice_has_one_effect(
             super().send(task, queue, messages)
             return super().send(task, queue, messages)
 
-    with home(tmp_path, concurrency=2, gpu_concurrency=2) as session:  # both children are offered the same training
+    with home(tmp_path) as session:
         seen = carried_out(session, tones, sender=SendsTwice)
         _assert_same(session, seen, undisturbed)
         assert [job.attempts for job in seen.jobs] == [1] * len(seen.jobs)
