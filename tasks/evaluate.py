@@ -90,9 +90,9 @@ def likeness_in_store(work: Work) -> dict[str, Any]:
     from tasks.model.embedding import seen_by  # noqa: PLC0415
     from tasks.model.machine import device, prepare_devices  # noqa: PLC0415
 
-    prepare_devices(require_gpu=False)
     run = run_facts(work.database, work.claim.run, work.claim.pipeline_id)
     assert run is not None  # noqa: S101  # a job's row refers to its run's
+    prepare_devices(run.options.get("device", "auto"))
     found = _needed_by_generator(work)
     judge, sides = read_bundle(local(work, found.judge_key)), []
     for keys in (found.synthetic, found.train, found.held_out):
