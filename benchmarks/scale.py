@@ -146,7 +146,7 @@ def exponent(rows: list[dict[str, float]], curve: str) -> float | None:
 def draw(rows: list[dict[str, float]], path: Path) -> None:
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(2, 3, figsize=(10, 5.4), layout="constrained")
+    figure, axes = plt.subplots(2, 3, figsize=(11, 5.4), layout="constrained")
     for axis, (curve, title) in zip(axes.flat, TITLES.items(), strict=True):
         axis.loglog([row["size"] for row in rows], [row[curve] for row in rows], "o-")
         axis.set(title=f"{title}: exponent {exponent(rows, curve)}", xlabel="recordings")
