@@ -70,7 +70,7 @@ class Feed:
 
         made = tf.data.Dataset.from_generator(fed, output_signature=self._signature())
         known = tf.data.experimental.assert_cardinality(self._shards.n_batches(size))
-        return made.apply(known).prefetch(BATCHES_AHEAD)
+        return made.apply(known).prefetch(BATCHES_AHEAD).with_options(_untuned())
 
     def _target(self, batch: Batch) -> Target:
         return Target(one_hot(batch.labels, len(self._weights)), self._weights[batch.labels])
@@ -86,6 +86,16 @@ class Feed:
             tf.TensorSpec((None, len(self._weights)), tf.float32),
             tf.TensorSpec((None,), tf.float32),
         )
+
+
+def _untuned() -> Any:
+    """Without the thread that tunes buffers: it sleeps 10 ms, 20, 40 and so on, and a pass may end only when it wakes.
+
+    Nothing here is left to tune. Now and then half of a pass's time went into that (docs/performance.md).
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
 
 
 @dataclass(frozen=True)
