@@ -13,12 +13,21 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 _REORDERED = {"reassoc", "contract", "nsz"}
 
 
+def inlined(part: Kernel) -> Kernel:
+    """A part of kernels, compiled into each of them; its own compiled form is never called.
+
+    As a function of its own it would be optimised twice, alone and inside each kernel. The process that compiles runs
+    the first form, those that load from the cache the second, and the two may add in another order: the last bit of a
+    feature would depend on who came first.
+    """
+    return cast("Kernel", numba.njit(inline="always", error_model="numpy", fastmath=_REORDERED)(part))
+
+
 def compiled(kernel: Kernel) -> Kernel:
     """The function compiled at its first call with each kind of argument, or loaded from where it was kept.
 
     Compiled code is kept beside the source, in the user's cache folder where that cannot be written, and nowhere
-    where neither can. Of the functions that a kernel calls only those in its own file are seen to change: a kernel
-    never calls one of another file.
+    where neither can. A kernel calls no other one, only `inlined` parts in its own file: those alone are seen to change.
     """
     how = {"error_model": "numpy", "fastmath": _REORDERED}  # a check for division by zero would prevent vectorising
     try:
