@@ -32,6 +32,9 @@ class Settings(BaseSettings):
     lease_s: float = Field(60.0, ge=1, description="a claim not renewed for so long may be taken by another worker")
     window_messages: int = Field(256, ge=1, description="messages the feeder keeps in the broker at most")
     time_limit_s: float = Field(900.0, ge=1, description="a preprocessing message is ended after so long")
+    child_memory_mb: int = Field(
+        2000, ge=200, description="memory a cpu worker's child may take beyond its start, in MB"
+    )
     require_gpu: bool = Field(default=False, description="a gpu worker that sees no GPU trains nothing, and says so")
     role: Literal["", "cpu", "gpu"] = Field(
         "", description="cpu or gpu; set by `orchestrator worker`, read by the worker it starts"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
-from db.ledger import bury
+from db.ledger import bury, separate
 from db.moves import Worked, lock, move
 from db.session import Database, now_s
 from db.states import FINAL, OPEN, Kind, RunState, State
@@ -177,6 +177,8 @@ def put_back_expired(database: Database) -> int:
         with database.write() as connection:
             rows = lock(connection, table, *is_expired, limit=5000)
             bury(connection, table, rows, is_own=False, reason=reason)
+            if table is Item:
+                separate(connection, rows)
             total += len(rows)
     return total
 
@@ -188,6 +190,8 @@ def release(database: Database, worker: str) -> int:
         for table in (Item, Job):
             rows = lock(connection, table, table.state == State.RUNNING, table.worker == worker)
             bury(connection, table, rows, is_own=False, reason="its worker was killed")
+            if table is Item:
+                separate(connection, rows)
             total += len(rows)
     return total
 

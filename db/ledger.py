@@ -195,7 +195,8 @@ class Ledger:
     def forget_metrics(self, claim: JobClaim) -> None:
         """An attempt that starts from the beginning starts its curves anew."""
         with self.database.write() as connection:
-            connection.execute(sa.delete(Metric).where(Metric.job_id == claim.id))
+            if _own_job(connection, claim):
+                connection.execute(sa.delete(Metric).where(Metric.job_id == claim.id))
 
     def bury_items(self, ids: Sequence[int], *, is_own: bool, reason: str) -> None:
         """The process that held these items died.
@@ -208,7 +209,7 @@ class Ledger:
             rows = lock(connection, Item, *is_ours, waits=True)
             bury(connection, Item, rows, is_own=is_own and len(rows) == 1, reason=reason)
             if len(rows) > 1:
-                connection.execute(sa.update(Item).where(Item.id.in_([row.id for row in rows])).values(is_alone=True))
+                separate(connection, rows)
 
     def bury_job(self, job: int, *, is_own: bool, reason: str) -> None:
         """The process that held this job died."""
@@ -281,6 +282,11 @@ def bury(connection: Connection, table: Worked, rows: Sequence[Locked], *, is_ow
     """What died with its process, or lost its lease: back to waiting, or given up when it was once too often."""
     end = State.QUARANTINED if table is Item else State.FAILED
     move_each(connection, table, [_buried(row, reason, end, is_blamed=is_own) for row in rows])
+
+
+def separate(connection: Connection, rows: Sequence[Locked]) -> None:
+    """Has these items come again one by one: whichever of them ends or holds up its process, the others are done."""
+    connection.execute(sa.update(Item).where(Item.id.in_([row.id for row in rows])).values(is_alone=True))
 
 
 def _buried(row: Locked, reason: str, end: State, *, is_blamed: bool) -> tuple[Locked, State, dict[str, Any]]:

@@ -173,7 +173,7 @@ def answers(path: Path) -> bool:
 def locked(home: Path) -> IO[str]:
     """The home's lock, held until the file is closed or the process ends. Raises HomeUnusable."""
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (home / "lock").open("a+")
     except OSError as error:
         raise HomeUnusable(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from db import steering
+from db.session import DatabaseUnusable
 from db.states import CLAIMABLE, Kind, RunState, State
 from orchestrator.dispatch import Dispatcher, Sender, dispatch_forever
 from orchestrator.local import Stack
@@ -17,6 +19,7 @@ from tasks.failures import ChorusError
 from workers.roles import CPU, GPU
 
 _LOOK_EVERY_S = 0.25
+_DATABASE_AWAY_AT_MOST_S = 300.0
 
 
 class DispatcherThread:
@@ -72,18 +75,42 @@ def run_here(session: Session, begin: Callable[[], int], progress: ProgressView,
 
 
 def _until_over(session: Session, run: int, view: ProgressView, stack: Stack, thread: DispatcherThread) -> None:
+    patience = Patience(view.say)
     while True:
-        seen = snapshot(session.database, run)
-        view.show(seen)
-        if seen.is_over:
-            return
+        with patience.a_while():
+            seen = snapshot(session.database, run)
+            view.show(seen)
+            if seen.is_over:
+                return
+            if _is_gpu_work_near(seen):
+                for warning in stack.start_worker(GPU):
+                    view.say(warning)
+            for news in stack.watch():
+                view.say(news)
         thread.require_alive()
-        if _is_gpu_work_near(seen):
-            for warning in stack.start_worker(GPU):
-                view.say(warning)
-        for news in stack.watch():
-            view.say(news)
         time.sleep(_LOOK_EVERY_S)
+
+
+class Patience:
+    """Ends no command because the database is away for a while, as when it restarts; it says so once."""
+
+    def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._say, self._clock = say, clock
+        self._away_since: float | None = None
+
+    @contextlib.contextmanager
+    def a_while(self) -> Iterator[None]:
+        """Lets pass that the database is out of reach; raises DatabaseUnusable when it has been for five minutes."""
+        try:
+            yield
+        except DatabaseUnusable as error:
+            if self._away_since is None:
+                self._away_since = self._clock()
+                self._say(f"{error}; waiting for it")
+            if self._clock() - self._away_since > _DATABASE_AWAY_AT_MOST_S:
+                raise
+        else:
+            self._away_since = None
 
 
 def _is_gpu_work_near(seen: Snapshot) -> bool:
@@ -95,11 +122,13 @@ def _is_gpu_work_near(seen: Snapshot) -> bool:
 
 def follow(session: Session, run: int, view: ProgressView) -> None:
     """Shows the run until it is over; others do the work, and Ctrl-C ends only the showing."""
+    patience = Patience(view.say)
     while True:
-        seen = snapshot(session.database, run)
-        view.show(seen)
-        if seen.is_over:
-            return
+        with patience.a_while():
+            seen = snapshot(session.database, run)
+            view.show(seen)
+            if seen.is_over:
+                return
         time.sleep(_LOOK_EVERY_S)
 
 
@@ -117,10 +146,12 @@ def _dispatch_all(session: Session, say: ProgressView, stack: Stack | None) -> N
     sender.require_broker()
     say.say(f"dispatching for {session.database.shown}; Ctrl-C stops")
     with DispatcherThread(Dispatcher(session.database, sender, session.settings)) as thread:
+        patience = Patience(say.say)
         while True:
             thread.require_alive()
-            for news in stack.watch() if stack else ():
-                say.say(news)
+            with patience.a_while():
+                for news in stack.watch() if stack else ():
+                    say.say(news)
             time.sleep(1.0)
 
 

@@ -63,7 +63,7 @@ def _require_home(home: Path, *, make: bool) -> None:
             f"there is no ledger in {home} yet; `orchestrator run PATH` makes one, or name another --home"
         )
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
         probe = home / ".writable"
         probe.touch()
         probe.unlink()

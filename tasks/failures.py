@@ -1,7 +1,7 @@
 """The tree of errors, and what each of them means for the work it interrupted.
 
-Three branches, after whose fault it is: the recording's (`Unusable`), the machine's (`MachineFault`), or the
-request's (`Impossible`). `verdict` is the only place that turns an error into a decision.
+Four branches, after what is at fault: the recording (`Unusable`), the machine (`MachineFault`), the request
+(`Impossible`), or a file this system made (`Damaged`). `verdict` is the only place that turns an error into a decision.
 """
 
 from __future__ import annotations
@@ -83,6 +83,13 @@ class Impossible(ChorusError):
     """What was asked cannot be done with this data, however often it is tried: one class only, a NaN loss."""
 
 
+class Damaged(ChorusError):
+    """A strip, shard or model in the store that is not one: cut short, changed, or of another version.
+
+    Reading it again gives the same bytes, so nothing is tried again before somebody has it made anew.
+    """
+
+
 @dataclass(frozen=True)
 class Retry:
     """Put it back; another attempt may succeed."""
@@ -110,8 +117,8 @@ Verdict = Retry | Quarantine | Fail
 def verdict(error: BaseException) -> Verdict:
     """What an error means for its item or job.
 
-    A recording's own fault quarantines it, an impossible request fails, everything else (a full disk, a lost
-    database, an error nobody foresaw) is tried again until the attempts are used up.
+    A recording's own fault quarantines it, an impossible request or a damaged artifact fails, everything else (a full
+    disk, a lost database, an error nobody foresaw) is tried again until the attempts are used up.
 
     >>> verdict(Empty("0 samples"))
     Quarantine(reason='empty: 0 samples')
@@ -122,4 +129,6 @@ def verdict(error: BaseException) -> Verdict:
         return Quarantine(f"{error.reason}: {error}")
     if isinstance(error, Impossible):
         return Fail(str(error))
+    if isinstance(error, Damaged):
+        return Fail(f"{error}; `orchestrator doctor --repair` marks it, and `orchestrator retry` has it made again")
     return Retry(f"{type(error).__name__}: {error}")

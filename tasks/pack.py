@@ -17,7 +17,7 @@ from tasks.audio.strip import Strip, decode_strip
 from tasks.dataset import leaky
 from tasks.dataset.metadata import as_numbers
 from tasks.dataset.shard import Example, shards
-from tasks.failures import MachineFault
+from tasks.failures import Damaged, MachineFault
 from tasks.stage import Stage, Work
 
 REVISION = 2
@@ -121,9 +121,10 @@ def _strip(store: Store, run: RunFacts, row: StripRow) -> Strip:
         raise MachineFault(
             f"{row.key} is gone from the store; `orchestrator doctor --repair` has it made again"
         ) from error
-    strip = decode_strip(data)
+    try:
+        strip = decode_strip(data)
+    except Damaged as error:
+        raise Damaged(f"{row.key}: {error}") from error
     if (strip.recording_digest, strip.pipeline_digest) != (row.digest, run.pipeline_digest):
-        raise MachineFault(
-            f"{row.key} holds another recording's strip; `orchestrator doctor --repair` has it made again"
-        )
+        raise Damaged(f"{row.key} holds another recording's strip")
     return strip

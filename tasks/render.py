@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shlex
@@ -23,6 +24,7 @@ from db.store import Store
 from tasks.audio.preset import Preset
 from tasks.audio.strip import decode_strip
 from tasks.dataset.split import Side
+from tasks.failures import Damaged
 from tasks.model.zoo import entry
 from tasks.report.facts import (
     ClassFacts,
@@ -282,10 +284,10 @@ def _gallery(database: Database, store: Store, planned: PlannedRun) -> Iterator[
 
 
 def _strip(store: Store, planned: PlannedRun, names: tuple[str, str], key: str) -> Iterator[GalleryStrip]:
-    """The beginning of a strip, unless it is gone from the store; names: its label and its recording."""
-    if key in store:
-        preset = Preset.from_dict(planned.preset)
+    """The beginning of a strip, unless it is gone from the store or damaged; names: its label and its recording."""
+    with contextlib.suppress(FileNotFoundError, Damaged):
         spectrograms = decode_strip(store.get(key)).spectrograms[:_GALLERY_CHUNKS]
+        preset = Preset.from_dict(planned.preset)
         ends_hz = (float(preset.mel.fmin_hz), float(preset.mel.fmax_hz))
         yield GalleryStrip(*names, spectrograms, preset.chunk.duration_s, *ends_hz)
 

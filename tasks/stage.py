@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import re
 import signal
 import threading
@@ -15,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from billiard.einfo import ExceptionInfo
 from billiard.exceptions import WorkerLostError
@@ -23,7 +24,7 @@ from celery import Task
 from celery.worker.request import Request
 
 from db.ledger import ItemClaim, JobClaim, Ledger, Outcome, StripFacts
-from db.session import Database
+from db.session import Database, DatabaseUnusable
 from db.states import State
 from db.store import Store
 from settings import Settings
@@ -31,7 +32,8 @@ from tasks.failures import ChorusError, Fail, MachineFault, Quarantine, Verdict,
 from tasks.messages import JobMessage, PreprocessMessage, UnknownMessage
 
 _LOG = logging.getLogger("chorus")
-_OWN_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL})
+T = TypeVar("T")
+_OWN_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGXCPU})
 _STATE_OF_VERDICT = {Quarantine: State.QUARANTINED, Fail: State.FAILED}
 
 
@@ -75,7 +77,7 @@ class Work:
 
     def require_claim(self) -> None:
         """Raises ClaimLost when going on would be in vain."""
-        if self.claim.id not in self.held.ids:
+        if self.claim.id not in self.held.still_held():
             raise ClaimLost(f"job {self.claim.id} is no longer this worker's")
 
 
@@ -85,15 +87,30 @@ class Heartbeat:
     def __init__(self, ledger: Ledger, claims: Sequence[ItemClaim | JobClaim]) -> None:
         self.ids = frozenset(claim.id for claim in claims)
         self._ledger, self._claims, self._ended = ledger, claims, threading.Event()
+        self._renewed_s = time.monotonic()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def _beat(self) -> None:
         # A cancelled run must be noticed within seconds, whatever the lease is.
         while not self._ended.wait(min(self._ledger.lease_s / 4, 5.0)):
             try:
-                self.ids = self._ledger.renew(self._claims)
+                self._renew()
             except Exception:  # the database may be away for a while; the lease decides, not this thread
                 _LOG.warning("heartbeat failed", exc_info=True)
+
+    def _renew(self) -> None:
+        asked_s = time.monotonic()
+        self.ids = self._ledger.renew(self._claims)
+        self._renewed_s = asked_s
+
+    def still_held(self) -> frozenset[int]:
+        """Ids of the claims still held; asked of the ledger where a lease has passed since it was last renewed.
+
+        A process that was stopped for longer than that wakes with yesterday's answer, and others have gone on.
+        """
+        if time.monotonic() - self._renewed_s > self._ledger.lease_s:
+            self._renew()
+        return self.ids
 
     def __enter__(self) -> Heartbeat:
         if self._claims:
@@ -168,11 +185,11 @@ class Stage(Task):  # type: ignore[type-arg]
         except UnknownMessage as error:
             return _LOG.error("%s", error)  # a doorbell only: the dispatcher rings again for a worker that understands
         ledger = self.ledger
-        claims = ledger.claim_items(wanted.run, wanted.items)
+        claims = patiently(lambda: ledger.claim_items(wanted.run, wanted.items), ledger.lease_s)
         with Heartbeat(ledger, claims):
             outcomes = [_attempt(claim, make) for claim in claims]
-        if outcomes:
-            ledger.settle_items(outcomes)
+            if outcomes:
+                patiently(lambda: ledger.settle_items(outcomes), ledger.lease_s)
         return None
 
     def carry_out_job(self, message: dict[str, Any], do: Callable[[Work], dict[str, Any]]) -> None:
@@ -182,12 +199,31 @@ class Stage(Task):  # type: ignore[type-arg]
         except UnknownMessage as error:
             return _LOG.error("%s", error)
         ledger = self.ledger
-        claim = ledger.claim_job(wanted.run, wanted.job)
+        claim = patiently(lambda: ledger.claim_job(wanted.run, wanted.job), ledger.lease_s)
         if claim is not None:
             with Heartbeat(ledger, [claim]) as held:
-                state, reason, result = _attempt_job(Work(claim, engine().database, engine().store, ledger, held), do)
-            ledger.settle_job(claim, state, reason, result)
+                ended = _attempt_job(Work(claim, engine().database, engine().store, ledger, held), do)
+                patiently(lambda: ledger.settle_job(claim, *ended), ledger.lease_s)
         return None
+
+
+def patiently(ask: Callable[[], T], within_s: float, sleep: Callable[[float], None] = time.sleep) -> T:
+    """What `ask` answers, asked again with growing pauses while the database is out of reach: a restart costs no work.
+
+    Pauses are drawn, so that workers who lost it together do not all come back at the same moment.
+    Raises DatabaseUnusable when it still is after `within_s` of pauses.
+    """
+    pause_s, waited_s = 0.25, 0.0
+    while True:
+        try:
+            return ask()
+        except DatabaseUnusable as error:
+            if waited_s >= within_s:
+                raise
+            _LOG.warning("%s; asked again soon", error)
+            drawn_s = random.uniform(pause_s / 2, pause_s)  # noqa: S311  # no secret
+            sleep(drawn_s)
+            waited_s, pause_s = waited_s + drawn_s, min(2 * pause_s, 5.0)
 
 
 def _attempt(claim: ItemClaim, make: Callable[[ItemClaim, Store], StripFacts]) -> Outcome:

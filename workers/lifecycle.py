@@ -10,9 +10,10 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
-from celery.signals import worker_init, worker_process_init, worker_ready
+from celery.signals import task_prerun, worker_init, worker_process_init, worker_ready
 
 from settings import Settings
+from workers import limits
 from workers.roles import ROLES, warnings
 
 _PR_SET_PDEATHSIG = 1
@@ -53,7 +54,18 @@ def _warn(**_: Any) -> None:
 @worker_process_init.connect
 def _begin_child(**_: Any) -> None:
     die_with_parent()
+    settings = Settings()
+    limits.leave_no_core_dump()
+    if settings.role == "cpu":
+        limits.limit_child(settings.child_memory_mb << 20)
     _load(_IN_CHILD)
+
+
+@task_prerun.connect
+def _limit_message(task: Any, **_: Any) -> None:
+    settings = Settings()
+    if settings.role == "cpu":
+        limits.limit_processor_time(settings.time_limit_s if task.name == "preprocess" else None)
 
 
 def _load(modules: Mapping[str, tuple[str, ...]]) -> None:

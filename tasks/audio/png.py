@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from tasks.failures import MachineFault
+from tasks.failures import Damaged
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MOST_PIXELS = 1 << 24
@@ -17,7 +17,7 @@ _MOST_TEXT_BYTES = 1 << 22
 _KINDS = (b"IHDR", b"tEXt", b"IDAT", b"IEND")
 
 
-class StripError(MachineFault):
+class StripError(Damaged):
     """Bytes that are no whole strip: the store's fault, not the recording's."""
 
 

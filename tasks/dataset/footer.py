@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.dataset.metadata import METADATA
-from tasks.failures import MachineFault
+from tasks.failures import Damaged
 
 MAX_EXAMPLES = 4096
 
@@ -22,7 +22,7 @@ _MOST_PIXELS = 1 << 20
 _MOST_FEATURES = 1 << 12
 
 
-class ShardError(MachineFault):
+class ShardError(Damaged):
     """Bytes that are no shard of this version, or examples that cannot stand in one shard."""
 
 

@@ -94,6 +94,7 @@ def read_shard(source: Path | bytes) -> Shard:
         try:
             return _read(handle)
         except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+            _refuse_disk_errors(error)
             raise ShardError(f"{_name(source)} is damaged: {error}") from error
 
 
@@ -106,7 +107,14 @@ def shard_facts(source: Path | bytes) -> ShardFacts:
         try:
             return facts_of(pq.ParquetFile(handle))
         except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+            _refuse_disk_errors(error)
             raise ShardError(f"{_name(source)} is no shard or cut short: {error}") from error
+
+
+def _refuse_disk_errors(error: Exception) -> None:
+    """Raises the error where the disk gave it, which numbers it; Arrow's own about bad bytes have no number."""
+    if isinstance(error, OSError) and error.errno is not None:
+        raise error
 
 
 def _written(batch: Sequence[Example], order_digest: str, pipeline_digest: str) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
-from tasks.failures import MachineFault
+from tasks.failures import Damaged
 
 METADATA = "metadata.json"
 CONFIG = "config.json"
@@ -21,7 +21,7 @@ MEMBERS = (CONFIG, FACTS, METADATA, WEIGHTS)
 MAX_SIZE_BYTES = 512 * 1024**2
 
 
-class BundleError(MachineFault):
+class BundleError(Damaged):
     """A file that is not a whole bundle, or one that must not be opened."""
 
 

@@ -127,6 +127,13 @@ def read_bundle(path: Path) -> Bundle:
 
     Raises BundleError where the file is cut short, damaged, compressed, of another schema, or not a bundle at all.
     """
+    try:
+        return _read(path)
+    except BundleError as error:
+        raise BundleError(f"{path}: {error}") from error
+
+
+def _read(path: Path) -> Bundle:
     members = archive.unpacked(path.read_bytes())
     facts = _facts(members.pop(archive.FACTS))
     bundle = Bundle(_network(members), facts)

@@ -22,7 +22,7 @@ from tasks.audio.preset import Preset
 from tasks.audio.recording import decode
 from tasks.audio.spectrogram import log_mel
 from tasks.audio.strip import Strip, StripError, decode_strip, encode, make_strip, warm
-from tasks.failures import MachineFault, Silent
+from tasks.failures import Damaged, Silent
 from tests.unit.audio.signals import song, write
 
 DIGEST = "d" * 64
@@ -122,7 +122,7 @@ def test_only_the_silent_span_of_a_recording_is_turned_away(tmp_path: Path, pres
 
 
 def test_a_strip_error_is_the_stores_fault() -> None:
-    assert issubclass(StripError, MachineFault)
+    assert issubclass(StripError, Damaged)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.9, 0.9999])

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from tasks.failures import MachineFault
+from tasks.failures import Damaged
 from tasks.model import archive
 from tasks.model.bundle import BundleError, BundleFacts, library_versions, read_bundle, write_bundle
 from tasks.model.inputs import InputShapes, Scaling
@@ -171,7 +171,7 @@ def test_code_in_a_network_is_never_run(tmp_path, reading, whole):
 
 
 def test_a_refused_bundle_is_the_stores_fault_and_makes_no_request_impossible() -> None:
-    assert issubclass(BundleError, MachineFault)
+    assert issubclass(BundleError, Damaged)
 
 
 def test_a_bundle_that_is_not_there_is_the_machines_affair(tmp_path):

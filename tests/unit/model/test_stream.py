@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tasks.dataset.shard import ShardError, read_shard
-from tasks.failures import MachineFault
+from tasks.failures import Damaged
 from tasks.model.stream import Reader, batches, surveyed
 from tests.model_shards import examples, written
 
@@ -94,4 +94,4 @@ def test_a_file_that_is_no_shard_is_refused_before_any_is_read(paths, tmp_path):
     (tmp_path / "torn.parquet").write_bytes(paths[0].read_bytes()[:-100])
     with pytest.raises(ShardError):
         surveyed([*paths, tmp_path / "torn.parquet"])
-    assert issubclass(ShardError, MachineFault)
+    assert issubclass(ShardError, Damaged)
