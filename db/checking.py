@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -41,7 +43,7 @@ def kept_strips(database: Database) -> Iterator[KeptStrip]:
 
 @dataclass(frozen=True)
 class KeptFile:
-    """A file that a finished job left; `sha256` is empty where none was noted."""
+    """A file that a finished job left; `sha256` may be only its beginning, as the name holds it, or empty."""
 
     job: int
     run: int
@@ -59,9 +61,52 @@ def kept_files(database: Database) -> Iterator[KeptFile]:
             pairs = zip(result["shards"], result["sha256"], strict=True)
             yield from (KeptFile(job, run, key, digest) for key, digest in pairs)
         elif "key" in result:
-            yield KeptFile(job, run, result["key"], result.get("sha256", ""))
+            yield KeptFile(job, run, result["key"], result.get("sha256", "") or _named_digest(result["key"]))
+        for further in ("outcomes_key", "pictures_key"):
+            if further in result:
+                yield KeptFile(job, run, result[further], _named_digest(result[further]))
         painted = zip(result.get("synthetic_shards", ()), result.get("synthetic_sha256", ()), strict=True)
         yield from (KeptFile(job, run, key, digest) for key, digest in painted)
+
+
+def _named_digest(key: str) -> str:
+    """The digest of its content that a key begins with, below its kind: of evaluations and reports."""
+    kind, _, rest = key.partition("/")
+    return re.split(r"[/.]", rest)[0] if kind in ("evaluations", "reports") else ""
+
+
+def unknown_keys(database: Database, keys: Iterable[str]) -> Iterator[str]:
+    """Those of the keys that no row of this ledger names, nor stands beside one that is named."""
+    named = {file.key for file in kept_files(database)}
+    folders = {key.rpartition("/")[0] for key in named if key.startswith("shards/")}  # an index is no row's
+    pending = iter(keys)
+    while page := list(islice(pending, PAGE)):
+        with database.read() as connection:
+            strips = set(connection.scalars(sa.select(Artifact.key).where(Artifact.key.in_(page))))
+        yield from (
+            key for key in page if key not in named and key not in strips and key.rpartition("/")[0] not in folders
+        )
+
+
+@dataclass(frozen=True)
+class PlannedWith:
+    """The versions a run that is not over was planned with."""
+
+    run: int
+    versions: dict[str, str]
+
+
+def planned_with(database: Database) -> list[PlannedWith]:
+    """Runs that are active or paused, and the versions of that time."""
+    query = sa.select(Run.id, Run.facts).where(Run.state.in_((RunState.ACTIVE, RunState.PAUSED))).order_by(Run.id)
+    with database.read() as connection:
+        return [PlannedWith(run, facts.get("versions", {})) for run, facts in connection.execute(query)]
+
+
+def clock_s(database: Database) -> float:
+    """Seconds since 1970, by the database's clock."""
+    with database.read() as connection:
+        return float(connection.execute(sa.select(now_s())).scalar_one())
 
 
 def fail_jobs(database: Database, jobs: Sequence[int]) -> list[int]:

@@ -61,6 +61,11 @@ class Sender:
         """Messages that no worker has taken yet."""
         return int(self._asked(lambda client: client.llen(queue)))
 
+    def clock_s(self) -> float:
+        """Seconds since 1970, by the broker's clock."""
+        seconds, microseconds = self._asked(lambda client: client.time())
+        return float(seconds) + float(microseconds) / 1e6
+
     def send(self, task: str, queue: str, messages: Sequence[dict[str, Any]]) -> int:
         """Sends the messages one after the other; returns how many the broker took before it stopped answering."""
         sent = 0

@@ -18,8 +18,10 @@ from tasks.dataset import leaky
 from tasks.dataset.metadata import as_numbers
 from tasks.dataset.shard import Example, shards
 from tasks.failures import Damaged, MachineFault
-from tasks.stage import Stage, Work
+from tasks.stage import Stage, Work, patiently
 
+_READS_WITHIN_S = 10.0
+"""A job reads thousands of strips: one failed read must not cost it all the others."""
 REVISION = 2
 """Raised when shards of the same strips would come out differently."""
 
@@ -116,7 +118,7 @@ def _examples(work: Work, run: RunFacts, shuffled: int | None, rows: Iterable[St
 
 def _strip(store: Store, run: RunFacts, row: StripRow) -> Strip:
     try:
-        data = store.get(row.key)
+        data = patiently(lambda: store.get(row.key), _READS_WITHIN_S, OSError)
     except FileNotFoundError as error:
         raise MachineFault(
             f"{row.key} is gone from the store; `orchestrator doctor --repair` has it made again"

@@ -207,18 +207,23 @@ class Stage(Task):  # type: ignore[type-arg]
         return None
 
 
-def patiently(ask: Callable[[], T], within_s: float, sleep: Callable[[float], None] = time.sleep) -> T:
-    """What `ask` answers, asked again with growing pauses while the database is out of reach: a restart costs no work.
+def patiently(
+    ask: Callable[[], T],
+    within_s: float,
+    of: type[OSError] = DatabaseUnusable,
+    sleep: Callable[[float], None] = time.sleep,
+) -> T:
+    """What `ask` answers, asked again with growing pauses while it raises `of`: a restart of a database costs no work.
 
-    Pauses are drawn, so that workers who lost it together do not all come back at the same moment.
-    Raises DatabaseUnusable when it still is after `within_s` of pauses.
+    Pauses are drawn, so that workers who lost something together do not all come back at the same moment.
+    Raises what it still raises after `within_s` of pauses; at once where a file is not there.
     """
     pause_s, waited_s = 0.25, 0.0
     while True:
         try:
             return ask()
-        except DatabaseUnusable as error:
-            if waited_s >= within_s:
+        except of as error:
+            if waited_s >= within_s or isinstance(error, FileNotFoundError):
                 raise
             _LOG.warning("%s; asked again soon", error)
             drawn_s = random.uniform(pause_s / 2, pause_s)  # noqa: S311  # no secret

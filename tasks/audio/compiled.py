@@ -27,7 +27,7 @@ def compiled(kernel: Kernel) -> Kernel:
     """The function compiled at its first call with each kind of argument, or loaded from where it was kept.
 
     Compiled code is kept beside the source, in the user's cache folder where that cannot be written, and nowhere
-    where neither can. A kernel calls no other one, only `inlined` parts in its own file: those alone are seen to change.
+    where neither can. A kernel calls no other one, only `inlined` parts in its own file: no others are seen to change.
     """
     how = {"error_model": "numpy", "fastmath": _REORDERED}  # a check for division by zero would prevent vectorising
     try:

@@ -17,8 +17,8 @@ from functools import wraps
 from typing import Any
 
 from db.ledger import ItemClaim, StripFacts
-from db.store import Store
 from tasks import preprocess
+from tasks.stage import engine
 from workers.app import app
 
 __all__ = ["app"]
@@ -27,12 +27,12 @@ _ASKED = dict(word.split("=") for word in os.environ.get("CHAOS", "").split())
 _made = preprocess.strip_in_store
 
 
-def _deadly(claim: ItemClaim, store: Store) -> StripFacts:
+def _deadly(claim: ItemClaim, *rest: Any) -> StripFacts:
     time.sleep(float(_ASKED.get("slow", 0)))
     for word, deed in DEEDS.items():
         if word in claim.uri:
             deed()
-    return _made(claim, store)
+    return _made(claim, *rest)
 
 
 def _segfault() -> None:
@@ -93,5 +93,6 @@ if "visibility" in _ASKED:
         "unacked_restore_throttle": 0.1,
     }
 if every := int(_ASKED.get("store", 0)):
+    kind = type(engine().store)
     for name in ("put", "get"):
-        setattr(Store, name, _failing(getattr(Store, name), every))
+        setattr(kind, name, _failing(getattr(kind, name), every))

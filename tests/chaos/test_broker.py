@@ -29,7 +29,7 @@ def soon(seconds: float, do: Any, *words: Any) -> None:
 
 
 @pytest.mark.parametrize("stopped_s", [8, pytest.param(60, marks=pytest.mark.long)])
-@pytest.mark.parametrize("server", ["valkey", "redis-server"])
+@pytest.mark.parametrize("server", ["valkey", pytest.param("redis-server", marks=pytest.mark.long)])
 def test_whatever_happens_to_the_broker_changes_nothing(
     server: str, stopped_s: float, tmp_path: Path, broker_folder: Path, undisturbed: Calm
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 import time
 from contextlib import ExitStack
@@ -24,16 +25,17 @@ def test_a_database_that_restarts_or_has_no_connection_left_is_waited_for(
 ) -> None:
     user = services.postgres_user()
     with services.private_folder("chorus-pg", owner=user) as folder, ExitStack() as servers:
-        server = servers.enter_context(services.postgres(folder, user))
+        serving = [servers.enter_context(services.postgres(folder, user))]
+        server = serving[0]
         server.execute('CREATE DATABASE "chaos"')
         database = Database(server.url("chaos"))
         upgrade(database)
         database.close()
 
         def restart_at_once() -> None:
-            server.service.end(services.signal.SIGQUIT)  # pg_ctl stop -m immediate
+            serving.pop().service.end(signal.SIGQUIT)  # pg_ctl stop -m immediate
             time.sleep(2)
-            servers.enter_context(services.postgres_again(folder, user, server.port))
+            serving.append(servers.enter_context(services.postgres_again(folder, user, server.port)))
 
         def use_up_connections() -> None:
             held = []
@@ -43,8 +45,6 @@ def test_a_database_that_restarts_or_has_no_connection_left_is_waited_for(
                 except psycopg.OperationalError:
                     break
             assert len(held) > 50
-            server_processes = [connection.info.backend_pid for connection in held]
-            assert server_processes
             soon(4, lambda: [connection.close() for connection in held])
 
         url = server.url("chaos")
@@ -52,7 +52,7 @@ def test_a_database_that_restarts_or_has_no_connection_left_is_waited_for(
             run = submitted(cluster, undisturbed.data)
             cluster.start_worker("a", CHAOS="slow=0.2")
             cluster.start_dispatcher()
-            disturb = at_milestones(restart_at_once, use_up_connections, restart_at_once)
+            disturb = at_milestones(restart_at_once, use_up_connections, lambda: None, restart_at_once)
             seen = cluster.until_over(run, disturb)
             assert_same(cluster.session, seen, undisturbed)
             assert not disturb.left

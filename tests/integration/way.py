@@ -67,7 +67,7 @@ def carried_out(
     run = submit(session.database, path, request, lambda _: None).run
     with Stack(session.settings, session.database) as stack:
         stack.start_worker(CPU)
-        if request.until == "all":
+        if request.until in ("all", "train"):
             stack.start_worker(GPU)
         dispatcher = Dispatcher(session.database, sender(session.settings), session.settings, only_run=run)
         with DispatcherThread(dispatcher) as thread:

@@ -1,0 +1,81 @@
+"""Files lost or changed after they were made: the doctor finds each, and a retry makes the same bytes again."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from db.states import RunState
+from orchestrator.doctor import findings
+from orchestrator.run import retried
+from tests.chaos.machines import Calm, Machines, assert_same, files, machines, submitted
+
+pytestmark = pytest.mark.chaos
+
+
+def flip_one_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def damaged(cluster: Machines) -> None:
+    """A strip lost, a strip and a shard changed, and a file of nobody's, two days old."""
+    store = Path(cluster.session.settings.store)
+    strips = sorted((store / "strips").rglob("*.png"))
+    strips[0].unlink()
+    flip_one_byte(strips[1])
+    flip_one_byte(next((store / "shards").rglob("*.parquet")))
+    stray = strips[2].with_name("stray-0-0.png")
+    stray.write_bytes(b"left by a worker that died")
+    two_days_ago = time.time() - 2 * 86_400
+    os.utime(stray, (two_days_ago, two_days_ago))
+
+
+def test_what_was_lost_or_changed_is_found_and_made_again(tmp_path: Path, redis_url: str, undisturbed: Calm) -> None:
+    with machines(tmp_path, redis_url) as cluster:
+        run = submitted(cluster, undisturbed.data)
+        cluster.start_worker("a")
+        cluster.start_dispatcher()
+        assert cluster.until_over(run).run.state == RunState.DONE
+        assert findings(cluster.session, repair=False) == []
+        damaged(cluster)
+        found = "\n".join(findings(cluster.session, repair=False))
+        assert found.count("is gone from the store") == 1
+        assert found.count("is not what was written") == 2
+        assert "1 files of 0.0 MB stand in no row" in found
+        repaired = "\n".join(findings(cluster.session, repair=True))
+        assert f"orchestrator retry {run}" in repaired
+        retried(cluster.session, run)
+        assert_same(cluster.session, cluster.until_over(run), undisturbed)
+        assert findings(cluster.session, repair=False) == []
+        assert files(cluster.session, "strips", "shards") == undisturbed.files
+
+
+def test_a_damaged_strip_fails_its_packing_at_once_and_is_named(
+    tmp_path: Path, redis_url: str, undisturbed: Calm
+) -> None:
+    with machines(tmp_path, redis_url) as cluster:
+        broken: list[str] = []
+
+        def flip(_: object) -> None:
+            strips = sorted((Path(cluster.session.settings.store) / "strips").rglob("*.png"))
+            if strips and not broken:
+                flip_one_byte(strips[0])
+                broken.append(strips[0].name)
+
+        run = submitted(cluster, undisturbed.data)
+        cluster.start_worker("a", CHAOS="slow=0.1")
+        cluster.start_dispatcher()
+        seen = cluster.until_over(run, flip)
+        assert seen.run.state == RunState.FAILED
+        [failed] = [job for job in seen.jobs if job.state == "failed"]
+        assert failed.attempts == 1
+        assert broken[0] in str(failed.reason)
+        assert "doctor --repair" in str(failed.reason)
+        findings(cluster.session, repair=True)
+        retried(cluster.session, run)
+        assert_same(cluster.session, cluster.until_over(run), undisturbed)

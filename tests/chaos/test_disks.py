@@ -1,0 +1,57 @@
+"""A disk that is full under the store, the database or the broker: the run waits for room, and goes on."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from db.schema import upgrade
+from db.session import Database
+from tests.chaos.machines import Broker, Calm, assert_same, at_milestones, machines, small_disk, submitted
+
+pytestmark = [pytest.mark.chaos, pytest.mark.long]
+
+FULL_FOR_S = 15
+
+
+def fill(disk: Path) -> None:
+    """Writes until nothing more goes in; makes room again after a while."""
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            pass
+    timer = threading.Timer(FULL_FOR_S, ballast.unlink)
+    timer.daemon = True
+    timer.start()
+
+
+@pytest.mark.parametrize("place", ["store", "database", "broker"])
+def test_a_full_disk_costs_time_and_nothing_else(
+    place: str, tmp_path: Path, broker_folder: Path, undisturbed: Calm
+) -> None:
+    with ExitStack() as stack:
+        disks = {
+            name: stack.enter_context(small_disk(folder, "8m")) if name == place else folder
+            for name, folder in {"store": tmp_path / "s", "database": tmp_path / "d", "broker": broker_folder}.items()
+        }
+        broker = stack.enter_context(Broker(disks["broker"]))
+        disks["database"].mkdir(exist_ok=True)
+        url = f"sqlite:///{disks['database'] / 'ledger.sqlite'}"
+        database = Database(url)
+        upgrade(database)
+        database.close()
+        settings = {"store_url": str(disks["store"]), "database_url": url}
+        cluster = stack.enter_context(machines(tmp_path, broker.url, **settings))
+        run = submitted(cluster, undisturbed.data)
+        cluster.start_worker("a", CHAOS="slow=0.2")
+        cluster.start_dispatcher()
+        disturb = at_milestones(lambda: fill(disks[place]))
+        seen = cluster.until_over(run, disturb)
+        assert not disturb.left
+        assert_same(cluster.session, seen, undisturbed)

@@ -1,0 +1,89 @@
+"""A worker behind a bad network: cut off from broker and database, or losing three packets in ten."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from db.schema import upgrade
+from db.session import Database
+from tests import services
+from tests.chaos.machines import Calm, assert_same, at_milestones, kernel_power, machines, submitted
+
+pytestmark = [pytest.mark.chaos, pytest.mark.long]
+
+HERE, THERE = "10.213.7.1", "10.213.7.2"
+
+
+@contextmanager
+def namespace() -> Iterator[str]:
+    """A network of its own, joined to this one by a pair of virtual cards."""
+    name = f"chaos{os.getpid()}"
+    outside, inside = f"o{os.getpid()}", f"i{os.getpid()}"
+    kernel_power("ip", "netns", "add", name)
+    try:
+        for words in (
+            ("ip", "link", "add", outside, "type", "veth", "peer", "name", inside, "netns", name),
+            ("ip", "address", "add", f"{HERE}/30", "dev", outside),
+            ("ip", "link", "set", outside, "up"),
+            ("ip", "-n", name, "address", "add", f"{THERE}/30", "dev", inside),
+            ("ip", "-n", name, "link", "set", inside, "up"),
+            ("ip", "-n", name, "link", "set", "lo", "up"),
+        ):
+            kernel_power(*words)
+        yield name
+    finally:
+        subprocess.run(["ip", "netns", "delete", name], check=True)
+
+
+def within(name: str, *words: str) -> None:
+    kernel_power("ip", "netns", "exec", name, *words)
+
+
+def cut(name: str, seconds: float) -> None:
+    """Nothing goes in or out for so long."""
+    for chain in ("INPUT", "OUTPUT"):
+        within(name, "iptables", "-A", chain, "-j", "DROP")
+    timer = threading.Timer(seconds, within, (name, "iptables", "-F"))
+    timer.daemon = True
+    timer.start()
+
+
+def lose(name: str, share: str) -> None:
+    """Packets that come in are dropped at random."""
+    within(name, *f"iptables -A INPUT -m statistic --mode random --probability {share} -j DROP".split())
+
+
+@pytest.mark.parametrize("fault", ["cut for 90 s", "30 % loss"])
+def test_a_bad_network_heals_without_a_double_effect(fault: str, tmp_path: Path, undisturbed: Calm) -> None:
+    user, port = services.postgres_user(), services.free_port()
+    with ExitStack() as stack:
+        name = stack.enter_context(namespace())
+        broker = stack.enter_context(services.private_folder("chorus-chaos"))
+        command = [str(services.redis_binary()), "--port", str(port), "--bind", HERE, "--protected-mode", "no"]
+        stack.enter_context(services.running([*command, "--save", "", "--dir", str(broker)], broker))
+        folder = stack.enter_context(services.private_folder("chorus-pg", owner=user))
+        first = stack.enter_context(services.postgres(folder, user))
+        first.service.end()
+        (folder / "data" / "pg_hba.conf").write_text(f"host all all {HERE}/30 trust\nhost all all 127.0.0.1/32 trust\n")
+        options = {"listen_addresses": f"127.0.0.1,{HERE}"}
+        server = stack.enter_context(services.postgres_again(folder, user, first.port, **options))
+        server.execute('CREATE DATABASE "chaos"')
+        url = server.url("chaos").replace("127.0.0.1", HERE)
+        database = Database(url)
+        upgrade(database)
+        database.close()
+        cluster = stack.enter_context(machines(tmp_path, f"redis://{HERE}:{port}/0", database_url=url))
+        run = submitted(cluster, undisturbed.data)
+        cluster.start_worker("far", prefix=["ip", "netns", "exec", name], CHAOS="slow=0.3")
+        cluster.start_dispatcher()
+        disturb = at_milestones(lambda: cut(name, 90) if fault.startswith("cut") else lose(name, "0.3"))
+        seen = cluster.until_over(run, disturb, limit_s=600)
+        assert not disturb.left
+        assert_same(cluster.session, seen, undisturbed)

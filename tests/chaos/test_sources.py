@@ -1,0 +1,40 @@
+"""Recordings that change or go away between plan and work are noticed, named, and never mixed in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from db import status
+from db.states import State
+from tests.chaos.machines import Calm, assert_each_is_in_one_final_state, dataset, files, machines, submitted
+from tests.recordings import write_tone
+
+pytestmark = pytest.mark.chaos
+
+
+def test_what_changed_or_went_since_the_plan_is_named_and_all_else_is_as_it_was(
+    tmp_path: Path, redis_url: str, undisturbed: Calm
+) -> None:
+    data = dataset(tmp_path)
+    with machines(tmp_path, redis_url) as cluster:
+        run = submitted(cluster, data)
+        (data / "high" / "high-0.wav").unlink()
+        write_tone(data / "low" / "low-1.wav", 444.0, 1.0)  # as many bytes, others
+        write_tone(data / "low" / "low-2.wav", 444.0, 0.5)
+        same = data / "middle" / "middle-3.wav"
+        same.write_bytes(same.read_bytes())  # written again, the same bytes
+        cluster.start_worker("a")
+        cluster.start_dispatcher()
+        seen = cluster.until_over(run)
+        found = {entry.recording: entry.reason for entry in status.quarantined(cluster.session.database, run)}
+        assert {name: reason.partition(":")[0] for name, reason in found.items()} == {
+            "high/high-0.wav": "missing",
+            "low/low-1.wav": "changed since it was planned",
+            "low/low-2.wav": "changed since it was planned",
+        }
+        assert_each_is_in_one_final_state(cluster.session.database, run)
+        strips = files(cluster.session, "strips")
+        assert len(strips) == seen.items[State.DONE] == 57
+        assert strips.items() <= undisturbed.files.items()

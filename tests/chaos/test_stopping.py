@@ -1,0 +1,73 @@
+"""A worker that is asked to stop ends what it holds; a run that is called off stops within seconds."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from db import steering
+from db.states import RunState, State
+from db.tables import Item
+from orchestrator.watch import Snapshot, snapshot
+from tests.acceptance.command import until
+from tests.chaos.machines import Calm, Machines, assert_same, machines, submitted
+
+pytestmark = pytest.mark.chaos
+
+
+def at_work(cluster: Machines, run: int) -> Snapshot:
+    """Waits until something is done and something else is under way."""
+    seen = snapshot(cluster.session.database, run)
+
+    def is_busy() -> bool:
+        nonlocal seen
+        seen = snapshot(cluster.session.database, run)
+        return seen.items[State.DONE] > 0 and seen.items[State.RUNNING] > 0
+
+    until(is_busy)
+    return seen
+
+
+def test_a_worker_asked_to_stop_ends_what_it_holds_and_nothing_is_done_again(
+    tmp_path: Path, redis_url: str, undisturbed: Calm
+) -> None:
+    with machines(tmp_path, redis_url) as cluster:
+        run = submitted(cluster, undisturbed.data)
+        cluster.start_worker("a", CHAOS="slow=0.3")
+        cluster.start_dispatcher()
+        at_work(cluster, run)
+        cluster.processes["a"].send_signal(signal.SIGTERM)
+        assert cluster.processes["a"].wait(20) == 0
+        left = snapshot(cluster.session.database, run).items
+        assert left[State.RUNNING] == 0, "it left work half done"
+        assert left[State.DONE] < sum(left.values())
+        assert_same(cluster.session, cluster.until_over(run), undisturbed)
+        with cluster.session.database.read() as connection:
+            assert connection.execute(sa.select(sa.func.max(Item.attempts))).scalar_one() == 1
+
+
+def test_ten_seconds_after_a_run_is_called_off_nothing_new_begins(
+    tmp_path: Path, redis_url: str, undisturbed: Calm
+) -> None:
+    with machines(tmp_path, redis_url) as cluster:
+        run = submitted(cluster, undisturbed.data)
+        cluster.start_worker("a", CHAOS="slow=0.5")
+        cluster.start_dispatcher()
+        at_work(cluster, run)
+        assert steering.cancel(cluster.session.database, run)
+        until(lambda: snapshot(cluster.session.database, run).items[State.RUNNING] == 0, within_s=10)
+        began = attempts(cluster)
+        time.sleep(3)
+        assert attempts(cluster) == began
+        assert snapshot(cluster.session.database, run).run.state == RunState.CANCELLED
+        assert steering.resume(cluster.session.database, run)
+        assert_same(cluster.session, cluster.until_over(run), undisturbed)
+
+
+def attempts(cluster: Machines) -> int:
+    with cluster.session.database.read() as connection:
+        return int(connection.execute(sa.select(sa.func.sum(Item.attempts))).scalar_one())

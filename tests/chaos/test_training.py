@@ -1,0 +1,133 @@
+"""Trainings killed, doubled, paused and called off: one trainer, and the weights of an undisturbed one."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from db import steering
+from db.states import Kind, RunState, State
+from db.status import JobStatus
+from db.tables import Metric
+from orchestrator import plan
+from orchestrator.watch import Snapshot, snapshot
+from tests.acceptance.command import until
+from tests.chaos.machines import Machines, machines, submitted
+from tests.integration.way import carried_out, dataset, files, home
+
+pytestmark = pytest.mark.chaos
+
+TRAIN = plan.Request(models=("mlp",), training={"epochs": 40, "early_stop_patience": 1000}, until="train")
+
+
+def training_of(seen: Snapshot) -> JobStatus:
+    return next(job for job in seen.jobs if job.kind == Kind.TRAIN)
+
+
+def trained(cluster: Machines, data: Path, disturb: Callable[[Snapshot], None] | None = None) -> Snapshot:
+    run = submitted(cluster, data, TRAIN)
+    cluster.start_worker("a")
+    cluster.start_worker("g", "gpu")
+    cluster.start_dispatcher()
+    seen = cluster.until_over(run, disturb)
+    assert seen.run.state == RunState.DONE, [(job.kind, job.state, job.reason) for job in seen.jobs]
+    return seen
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """The dataset, and what an undisturbed training of it leaves."""
+    folder = tmp_path_factory.mktemp("weights")
+    data = dataset(folder)
+    with home(folder / "calm") as session:
+        assert carried_out(session, data, TRAIN).run.state == RunState.DONE
+        return data, files(session, "models")
+
+
+def test_a_gpu_worker_killed_in_three_epochs_leaves_the_same_weights(
+    tmp_path: Path, redis_url: str, weights: tuple[Path, dict[str, str]]
+) -> None:
+    killed_at: list[int] = []
+    with machines(tmp_path, redis_url, gpu_concurrency=1) as cluster:
+
+        def kill(seen: Snapshot) -> None:
+            job = training_of(seen)
+            least = killed_at[-1] + 3 if killed_at else 3
+            if job.state == State.RUNNING and job.epoch >= least and len(killed_at) < 3:
+                os.kill(cluster.processes["g"].pid, signal.SIGKILL)  # the process that trains goes with it
+                killed_at.append(job.epoch)
+
+        seen = trained(cluster, weights[0], kill)
+        assert len(killed_at) == 3
+        assert killed_at[-1] < 40
+        assert training_of(seen).attempts == 4
+        assert files(cluster.session, "models") == weights[1]
+
+
+@pytest.mark.long
+def test_a_trainer_paused_past_its_lease_and_replaced_writes_nothing_when_it_wakes(
+    tmp_path: Path, redis_url: str, weights: tuple[Path, dict[str, str]]
+) -> None:
+    stopped: list[int] = []
+    with machines(tmp_path, redis_url, gpu_concurrency=1) as cluster:
+
+        def pause(seen: Snapshot) -> None:
+            job = training_of(seen)
+            if not stopped and job.state == State.RUNNING and job.epoch >= 3:
+                stopped.extend(cluster.children("g"))
+                for child in stopped:
+                    os.kill(child, signal.SIGSTOP)
+                cluster.start_worker("h", "gpu")
+
+        seen = trained(cluster, weights[0], pause)
+        job = training_of(seen)
+        assert (job.attempts, job.worker) == (2, "h@chaos")
+        before = files(cluster.session, "models"), metrics(cluster, job.id)
+        for child in stopped:
+            os.kill(child, signal.SIGCONT)
+        until(lambda: "no longer this worker's" in cluster.log("g").read_text(), within_s=60)
+        assert (files(cluster.session, "models"), metrics(cluster, job.id)) == before
+        assert before[0] == weights[1]
+        assert training_of(snapshot(cluster.session.database, seen.run.id)) == job
+
+
+@pytest.mark.long
+def test_two_gpu_workers_offered_the_same_training_train_it_once(
+    tmp_path: Path, redis_url: str, weights: tuple[Path, dict[str, str]]
+) -> None:
+    with machines(tmp_path, redis_url, gpu_concurrency=2) as cluster:
+        cluster.start_worker("h", "gpu")
+        cluster.start_dispatcher("second")  # two dispatchers at once do no harm either
+        seen = trained(cluster, weights[0])
+        assert [job.attempts for job in seen.jobs] == [1] * len(seen.jobs)
+        assert files(cluster.session, "models") == weights[1]
+
+
+@pytest.mark.long
+def test_a_training_that_is_called_off_ends_within_ten_seconds(
+    tmp_path: Path, redis_url: str, weights: tuple[Path, dict[str, str]]
+) -> None:
+    endless = plan.Request(models=("mlp",), training={"epochs": 100_000, "early_stop_patience": 10**6}, until="train")
+    with machines(tmp_path, redis_url, gpu_concurrency=1, lease_s=60.0) as cluster:
+        run = submitted(cluster, weights[0], endless)
+        cluster.start_worker("a")
+        cluster.start_worker("g", "gpu")
+        cluster.start_dispatcher()
+
+        def training() -> JobStatus:
+            return training_of(snapshot(cluster.session.database, run))
+
+        until(lambda: training().epoch >= 2, within_s=120)
+        assert steering.cancel(cluster.session.database, run)
+        until(lambda: training().state == State.CANCELLED, within_s=10)
+        assert cluster.processes["g"].poll() is None
+
+
+def metrics(cluster: Machines, job: int) -> int:
+    with cluster.session.database.read() as connection:
+        return int(connection.execute(sa.select(sa.func.count()).where(Metric.job_id == job)).scalar_one())
