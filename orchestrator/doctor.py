@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 
 from db import checking, planning
 from db.checking import KeptFile, KeptStrip
@@ -110,7 +111,8 @@ def _broker_findings(session: Session) -> Iterator[str]:
 
 
 def _disk_findings(session: Session) -> Iterator[str]:
-    folder = session.store.folder if session.store.folder.exists() else session.settings.home
+    folder = Path(session.store.shown)
+    folder = folder if folder.exists() else session.settings.home  # a store on S3 has no disk here
     free = shutil.disk_usage(folder).free
     if free < _LOW_DISK_BYTES:
         yield f"{folder} has {free / 1e6:.0f} MB left; strips need about 60 KB a minute of audio"
