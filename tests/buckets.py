@@ -14,7 +14,16 @@ from db.objects import Objects, StoreUnreachable
 from tests import services
 
 KEY, SECRET = "chorus-tests", "of-tests-alone"
-_PORTS = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
+_PORTS = (
+    "s3.port",
+    "s3.port.grpc",
+    "master.port",
+    "master.port.grpc",
+    "volume.port",
+    "volume.port.grpc",
+    "filer.port",
+    "filer.port.grpc",
+)
 
 
 @dataclass(frozen=True)
@@ -22,7 +31,12 @@ class Server:
     """A running server, and how to speak to it."""
 
     service: services.Service
-    port: int
+    ports: dict[str, int]
+
+    @property
+    def port(self) -> int:
+        """Of its S3 interface."""
+        return self.ports["s3.port"]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -53,21 +67,23 @@ def binary() -> str:
 
 
 @contextmanager
-def seaweedfs(folder: Path) -> Iterator[Server]:
-    """A server that keeps its objects in the folder; buckets are made by the first object put into one."""
-    data, port = folder / "data", services.free_port()
+def seaweedfs(folder: Path, earlier: Server | None = None) -> Iterator[Server]:
+    """A server that keeps its objects in the folder; buckets are made by the first object put into one.
+
+    earlier: one that was stopped, whose objects and ports this one takes over.
+    """
+    data, ports = folder / "data", earlier.ports if earlier else {name: services.free_port() for name in _PORTS}
     data.mkdir(exist_ok=True)
     who = {"name": "tests", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"]}
     (folder / "s3.json").write_text(json.dumps({"identities": [who]}))
     options = {
-        "dir": data, "ip": "127.0.0.1", "ip.bind": "127.0.0.1", "filer": "true", "s3": "true", "s3.port": port,
-        "s3.port.grpc": services.free_port(), "s3.config": folder / "s3.json", "filer.localSocket": folder / "socket",
-        "master.telemetry": "false", "master.volumeSizeLimitMB": 64, "volume.max": 200,
-        **{name: services.free_port() for name in _PORTS},
+        "dir": data, "ip": "127.0.0.1", "ip.bind": "127.0.0.1", "filer": "true", "s3": "true",
+        "s3.config": folder / "s3.json", "filer.localSocket": folder / "socket",
+        "master.telemetry": "false", "master.volumeSizeLimitMB": 64, "volume.max": 200, **ports,
     }  # fmt: skip
     command = [binary(), "server", *(f"-{name}={value}" for name, value in options.items())]
     with services.running(command, folder) as service:
-        server = Server(service, port)
+        server = Server(service, ports)
         service.await_ready(lambda: _takes_objects(server))
         yield server
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tempfile
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -81,7 +83,7 @@ class Bucket:
     def __init__(self, objects: Objects, table_uri: str = "") -> None:
         self._objects, self.table_uri = objects, table_uri
         self._stamps: OrderedDict[str, Stamp] = OrderedDict()
-        self._tables: tempfile.TemporaryDirectory[str] | None = None
+        self._tables: Path | None = None
 
     def __str__(self) -> str:
         return self._objects.url
@@ -126,8 +128,9 @@ class Bucket:
     def table(self, uri: str) -> Path:
         """A csv as a file on this machine, for as long as this object lives. Raises FileNotFoundError."""
         if self._tables is None:
-            self._tables = tempfile.TemporaryDirectory(prefix="chorus-tables-")
-        path = Path(self._tables.name) / uri
+            self._tables = Path(tempfile.mkdtemp(prefix="chorus-tables-"))
+            weakref.finalize(self, shutil.rmtree, self._tables, ignore_errors=True)
+        path = self._tables / uri
         if not path.exists():
             fetched = self.fetched(uri).place
             path.parent.mkdir(parents=True, exist_ok=True)
