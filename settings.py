@@ -7,6 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -24,7 +25,12 @@ class Settings(BaseSettings):
     home: Path = Field(Path(".chorus"), description="folder of ledger, store, logs and the embedded broker")
     broker_url: str = Field("", description="redis:// or rediss:// URL; empty: an embedded broker")
     database_url: str = Field("", description="sqlite:/// or postgresql+psycopg:// URL; empty: SQLite in the home")
-    store_url: str = Field("", description="folder for strips, shards, models and reports; empty: in the home")
+    store_url: str = Field(
+        "", description="folder or s3:// URL for strips, shards, models and reports; empty: a folder in the home"
+    )
+    cache_gb: float = Field(
+        20.0, ge=0, description="of a store on S3, how much of it is kept on this machine beyond what is in use"
+    )
     concurrency: int = Field(0, ge=0, description="children of a cpu worker; 0: one a core")
     gpu_concurrency: int = Field(
         0, ge=0, description="children of a gpu worker; 0: one where there is a GPU, else one a core, as memory allows"
@@ -61,9 +67,11 @@ class Settings(BaseSettings):
 
     @field_validator("store_url")
     @classmethod
-    def _folder(cls, url: str) -> str:
+    def _folder_or_bucket(cls, url: str) -> str:
+        if url.startswith("s3://"):
+            return bucket_url(url)
         if "://" in url:
-            raise ValueError("a store is a folder, on this machine or shared by all")
+            raise ValueError("a store is a folder, on this machine or shared by all, or s3://BUCKET/PREFIX")
         return _absolute_path(url) if url else ""
 
     @property
@@ -97,8 +105,25 @@ class Settings(BaseSettings):
 
     @property
     def store(self) -> str:
-        """The store's folder."""
+        """The store's folder or URL."""
         return self.store_url or str(self.home / "store")
+
+    @property
+    def cache(self) -> Path:
+        """Folder of what is kept of a store on S3."""
+        return self.home / "cache"
+
+    @property
+    def cache_bytes(self) -> int:
+        """How much of it, beyond what is in use."""
+        return int(self.cache_gb * 1e9)
+
+    @property
+    def is_endpoint_here(self) -> bool:
+        """Whether S3's endpoint is this machine, which may be asked without encryption."""
+        names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+        endpoint = next((os.environ[name] for name in names if os.environ.get(name)), "")
+        return urlsplit(endpoint).hostname in ("127.0.0.1", "::1", "localhost")
 
     @property
     def logs(self) -> Path:
@@ -114,6 +139,18 @@ class Settings(BaseSettings):
         """This process's environment with every setting in it, for a child process that must see the same."""
         named = {f"CHORUS_{name.upper()}": str(value) for name, value in self.model_dump().items()}
         return {**os.environ, **named}
+
+
+def bucket_url(url: str) -> str:
+    """The URL without a slash at its end. Raises ValueError where it names no bucket, or holds more than a place.
+
+    >>> bucket_url("s3://birds/2026/")
+    's3://birds/2026'
+    """
+    bucket = url.removeprefix("s3://").partition("/")[0]
+    if not bucket or "@" in bucket or ":" in bucket:
+        raise ValueError("a place on S3 is s3://BUCKET/PREFIX; keys and endpoint come from AWS_… variables")
+    return url.rstrip("/")
 
 
 def _absolute_path(path: str) -> str:

@@ -30,10 +30,10 @@ from threadpoolctl import threadpool_limits
 from benchmarks.pure import one, plain
 from db import schema
 from db.feeding import take_batches
+from db.folder import FolderStore
 from db.ledger import ItemClaim, Ledger, Outcome
 from db.session import Database
 from db.states import State
-from db.store import Store
 from orchestrator import plan
 from orchestrator.dispatch import LARGEST_MESSAGE_S
 from orchestrator.submit import submit
@@ -144,7 +144,7 @@ def split(dataset: Path) -> dict[str, float]:
         spent[name] += time.process_time() - began_s
         return done
 
-    class TimedStore(Store):
+    class TimedStore(FolderStore):
         def put(self, key: str, data: bytes) -> int:
             return int(timed("store", lambda: super(TimedStore, self).put(key, data)))
 
@@ -165,7 +165,7 @@ def split(dataset: Path) -> dict[str, float]:
     return {name: round(1000 * seconds / planned.n_recordings, 3) for name, seconds in spent.items()}
 
 
-def attempted(claim: ItemClaim, store: Store) -> Outcome:
+def attempted(claim: ItemClaim, store: FolderStore) -> Outcome:
     try:
         return Outcome(claim, State.DONE, strip=strip_in_store(claim, store))
     except Unusable as error:

@@ -7,7 +7,7 @@ import runpy
 from pathlib import Path
 from typing import Any
 
-from db.store import Store
+from db.folder import FolderStore
 from tasks.audio.chunk import n_spans
 from tasks.audio.preset import load_preset
 from tasks.audio.recording import probe
@@ -29,7 +29,7 @@ def one(path: Path, digest: str, into: Path) -> None:
             strip = make_strip(path, digest, span, 0, preset)
         except Unusable:
             return
-        Store(into).put(strip_key(preset.digest, digest, span, 0), encode(strip))
+        FolderStore(into).put(strip_key(preset.digest, digest, span, 0), encode(strip))
 
 
 def plain(path: Path, digest: str, into: Path) -> None:

@@ -1,82 +1,73 @@
-"""The store: files by key, whole or not at all."""
+"""The store: files by key, whole or not at all; in a folder, or below an S3 URL."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import secrets
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Protocol
 
-UNFINISHED = ".unfinished"
-"""Folder of files being written, in the store itself so that a rename stays on one disk; a crash leaves some there."""
+from db.folder import FolderStore
+from db.objects import SCHEME
+
+__all__ = ["Lend", "Store", "open_store"]
+
+Lend = Callable[[str], Path]
+"""A key's file on this machine. Raises FileNotFoundError."""
 
 
-class Store:
-    """A folder; keys are relative POSIX paths made from content digests.
+class Store(Protocol):
+    """Files by key; keys are relative POSIX paths made from content digests.
 
-    A file has its final name only when all its bytes are on the disk: temporary file, fsync, rename.
+    Every method raises ValueError for a key that leaves the store, and OSError when the machine, the network or the
+    server does not do its part.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
-
-    def local(self, key: str) -> Path:
-        """Where the key's file is, or would be. Raises ValueError for a key that leaves the folder."""
-        parts = key.split("/")
-        if not key or key.startswith("/") or any(part in {"", ".", ".."} for part in parts):
-            raise ValueError(f"store key {key!r:.80} is not a relative path without dots")
-        return self.folder.joinpath(*parts)
+    @property
+    def shown(self) -> str:
+        """Where it is, for people."""
 
     def put(self, key: str, data: bytes) -> int:
         """Writes the bytes under the key; returns their number. The same key again simply writes the same bytes."""
-        with self.writing(key) as temporary:
-            temporary.write_bytes(data)
-        return len(data)
 
-    @contextmanager
-    def writing(self, key: str) -> Iterator[Path]:
+    def writing(self, key: str) -> AbstractContextManager[Path]:
         """A temporary path to fill; it takes the key's name when the block ends well, and vanishes when it does not."""
-        final, unfinished = self.local(key), self.folder / UNFINISHED
-        final.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.mkdir(exist_ok=True)
-        # The suffix stays last: Keras chooses its format by it.
-        temporary = unfinished / f"{secrets.token_hex(8)}{final.suffix}"
-        try:
-            yield temporary
-            _to_disk(temporary)
-            temporary.replace(final)
-        finally:
-            temporary.unlink(missing_ok=True)
-        _to_disk(final.parent)
 
     def get(self, key: str) -> bytes:
         """The key's bytes. Raises FileNotFoundError."""
-        return self.local(key).read_bytes()
+
+    def lending(self) -> AbstractContextManager[Lend]:
+        """Keys as files on this machine, for as long as the block lasts; they are only read."""
 
     def remove(self, key: str) -> None:
         """Takes the key away; nothing happens where it is not there."""
-        self.local(key).unlink(missing_ok=True)
 
     def digest(self, key: str) -> str:
         """SHA-256 of the key's bytes, in hex. Raises FileNotFoundError."""
-        with self.local(key).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def abandoned(self, older_s: float) -> list[Path]:
         """Files whose writer ended before they were whole, not touched for so long."""
-        before_s = time.time() - older_s
-        return [path for path in self.folder.glob(f"{UNFINISHED}/*") if path.stat().st_mtime < before_s]
+
+    def address(self, key: str) -> str:
+        """Where a person finds the key's file: a path, or a URL."""
 
     def __contains__(self, key: str) -> bool:
-        return self.local(key).is_file()
+        """Whether the key is there."""
 
 
-def _to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def open_store(
+    where: str | Path, cache: Path | None = None, cache_bytes: int = 0, *, plain_http: bool = False
+) -> Store:
+    """The store in a folder, or below an `s3://bucket/prefix`.
+
+    cache, cache_bytes: of a store on S3, where files are kept on this machine, and how many bytes at most beyond those
+    in use; plain_http: its endpoint may be asked without encryption.
+    """
+    if not str(where).startswith(SCHEME):
+        return FolderStore(where)
+    from db.bucket import BucketStore  # noqa: PLC0415  # only who has a bucket pays for it
+    from db.cache import Cache  # noqa: PLC0415
+    from db.objects import Objects  # noqa: PLC0415
+
+    assert cache is not None  # noqa: S101  # whoever opens a bucket says where its files go
+    return BucketStore(Objects(str(where), allows_plain_http=plain_http), Cache(cache, cache_bytes))

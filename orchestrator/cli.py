@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from orchestrator.plan import Request
     from orchestrator.session import Session
     from settings import Settings
+    from tasks.dataset.bucket import Bucket
 
 app = typer.Typer(
     rich_markup_mode=None, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
@@ -124,37 +125,40 @@ def run(
     )  # fmt: skip
     if dry_run:
         return _preview(settings, path, wanted, as_json=as_json)
-    _require_dataset(path, wanted)
+    place = _dataset(settings, path, wanted)
     require_gpu_where_wanted(settings, wanted.device)
     session = opened(settings)
     if not settings.is_broker_embedded:
         require_broker(settings)
     port = flower_port if flower else None
-    return _carry_out(session, lambda: _submitted(session, path, wanted), as_json=as_json, flower_port=port)
+    return _carry_out(session, lambda: _submitted(session, place, wanted), as_json=as_json, flower_port=port)
 
 
-def _require_dataset(path: Path, wanted: Request) -> None:
-    """Refuses a path that is no dataset before a home is made for it."""
-    from orchestrator.request import opened_layout  # noqa: PLC0415
+def _dataset(settings: Settings, path: str, wanted: Request) -> Path | Bucket:
+    """The dataset's place; a path that is none is refused before a home is made for it."""
+    from orchestrator.request import dataset_at, opened_layout  # noqa: PLC0415
 
-    opened_layout(path, wanted)
+    place = dataset_at(path, settings)
+    opened_layout(place, wanted)
+    return place
 
 
-def _preview(settings: Settings, path: Path, wanted: Request, *, as_json: bool) -> None:
+def _preview(settings: Settings, path: str, wanted: Request, *, as_json: bool) -> None:
     from orchestrator.preview import preview  # noqa: PLC0415
+    from orchestrator.request import dataset_at  # noqa: PLC0415
 
     is_there = bool(settings.database_url) or (settings.home / "ledger.sqlite").exists()
-    found = preview(opened(settings).database if is_there else None, path, wanted, say_planned())
+    found = preview(opened(settings).database if is_there else None, dataset_at(path, settings), wanted, say_planned())
     if as_json:
         return print_json(found.values)
     return print("\n".join(found.lines))
 
 
-def _submitted(session: Session, path: Path, wanted: Request) -> int:
+def _submitted(session: Session, place: Path | Bucket, wanted: Request) -> int:
     from orchestrator.submit import submit  # noqa: PLC0415
     from tasks.dataset.plural import counted  # noqa: PLC0415
 
-    planned = submit(session.database, path, wanted, say_planned())
+    planned = submit(session.database, place, wanted, say_planned())
     for line in planned.lines:
         say(line)
     say(f"run {planned.run}: {counted(planned.n_recordings, 'recording')}, {counted(planned.n_items, 'item')}")
@@ -193,11 +197,11 @@ def submit(
     )  # fmt: skip
     if dry_run:
         return _preview(settings, path, wanted, as_json=as_json)
-    _require_dataset(path, wanted)
+    place = _dataset(settings, path, wanted)
     session = opened(settings)
     require_broker(settings)
     require_dispatcher(settings)
-    number = _submitted(session, path, wanted)
+    number = _submitted(session, place, wanted)
     if watch:
         return _followed(session, number, as_json=as_json)
     if as_json:

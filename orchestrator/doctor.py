@@ -10,6 +10,7 @@ from pathlib import Path
 
 from db import checking, planning
 from db.checking import KeptFile, KeptStrip
+from db.folder import FolderStore
 from db.store import Store
 from orchestrator.dispatch import BrokerUnreachable, Sender
 from orchestrator.local import answers
@@ -75,7 +76,9 @@ def _unknown_findings(session: Session, *, repair: bool) -> Iterator[str]:
     What was written in the last day may yet get its row. A store by URL may serve other ledgers, so nothing is
     removed from it.
     """
-    store = Path(session.settings.store)
+    if not isinstance(session.store, FolderStore):
+        return  # to list a bucket takes a request a thousand keys; its own rules sweep what is old
+    store = session.store.folder
     found = [store / key for key in checking.unknown_keys(session.database, _old_keys(store))]
     if not found:
         return
@@ -169,7 +172,9 @@ def _broker_findings(session: Session) -> Iterator[str]:
 
 
 def _disk_findings(session: Session) -> Iterator[str]:
-    places = {"strips need about 60 KB a minute of audio": Path(session.settings.store)}
+    places = {}
+    if isinstance(session.store, FolderStore):  # a store on S3 has no disk here
+        places["strips need about 60 KB a minute of audio"] = session.store.folder
     if session.database.is_sqlite:
         places["a ledger needs about 1 KB a recording"] = Path(str(session.database.engine.url.database)).parent
     for need, folder in places.items():

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from settings import Settings
 
 RunId = Annotated[int, typer.Argument(metavar="RUN", help="Number of the run, as `runs` lists it.", min=1, max=2**31)]
-DataPath = Annotated[Path, typer.Argument(metavar="PATH", help="Folder of recordings, or a csv that names them.")]
+DataPath = Annotated[
+    str, typer.Argument(metavar="PATH", help="Folder of recordings, or a csv that names them; on disk or s3://….")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
 Models = Annotated[str, typer.Option(help="Models to train, separated by commas; `orchestrator models` lists them.")]
 Preset = Annotated[
@@ -56,7 +58,7 @@ _SHARED: dict[str, Any] = {
     ],
     "database_url": Annotated[str | None, typer.Option(help="Database URL instead of SQLite.  [CHORUS_DATABASE_URL]")],
     "store_url": Annotated[
-        str | None, typer.Option(help="Store folder instead of one in the home.  [CHORUS_STORE_URL]")
+        str | None, typer.Option(help="Store folder, or s3:// URL, instead of one in the home.  [CHORUS_STORE_URL]")
     ],
 }
 

@@ -22,6 +22,7 @@ from orchestrator.gather import (
     taken_on_trust,
 )
 from orchestrator.request import opened_layout, require_known, wanted
+from tasks.dataset.bucket import Bucket
 from tasks.dataset.layouts import BadRow, Layout
 from tasks.dataset.plural import counted
 from tasks.dataset.split import Assignment
@@ -37,7 +38,7 @@ class Preview:
     values: dict[str, Any]
 
 
-def preview(database: Database | None, path: Path, request: plan.Request, on_progress: Progress) -> Preview:
+def preview(database: Database | None, path: Path | Bucket, request: plan.Request, on_progress: Progress) -> Preview:
     """Counts, classes, groups, splits and bytes of the dataset at `path`; without a ledger every file is hashed.
 
     Raises LayoutError, PresetError, SplitError or another Impossible, with the sentence to show.

@@ -8,7 +8,9 @@ from pathlib import Path
 from db.states import Stage
 from orchestrator.graph import Candidate
 from orchestrator.plan import Request
+from settings import Settings, bucket_url
 from tasks.audio.preset import Preset, load_preset
+from tasks.dataset.bucket import Bucket
 from tasks.dataset.layouts import Layout, open_layout
 from tasks.dataset.manifest import Summary
 from tasks.failures import ChorusError
@@ -86,7 +88,21 @@ def feature_set(text: str) -> str:
     return text
 
 
-def opened_layout(path: Path, request: Request) -> Layout:
+def dataset_at(text: str, settings: Settings) -> Path | Bucket:
+    """The folder, csv or bucket that was typed. Raises UsageError for a URL of another kind."""
+    if "://" not in text:
+        return Path(text)
+    if not text.startswith("s3://"):
+        raise UsageError(f"{text.partition('://')[0]}:// is no place of a dataset; give a path, or s3://BUCKET/PREFIX")
+    from tasks.sources import bucket  # noqa: PLC0415  # only who has a bucket pays for it
+
+    try:
+        return bucket(bucket_url(text), plain_http=settings.is_endpoint_here)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def opened_layout(path: Path | Bucket, request: Request) -> Layout:
     """The dataset's layout. Raises LayoutError; UsageError where nothing in it can give the features asked for."""
     layout = open_layout(path, is_trusted=request.trust_csv)
     if request.features == "audio":

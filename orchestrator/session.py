@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from db.schema import require_current, upgrade
 from db.session import Database
-from db.store import Store
+from db.store import Store, open_store
 from orchestrator.local import HomeUnusable
 from settings import Settings
 from tasks.failures import ChorusError
@@ -54,7 +54,8 @@ def opened(settings: Settings, *, make: bool = True) -> Session:
         require_current(database)
     else:
         upgrade(database)
-    return Session(settings, database, Store(settings.store))
+    store = open_store(settings.store, settings.cache, settings.cache_bytes, plain_http=settings.is_endpoint_here)
+    return Session(settings, database, store)
 
 
 def _require_home(home: Path, *, make: bool) -> None:

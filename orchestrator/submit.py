@@ -24,6 +24,7 @@ from orchestrator.gather import (
     taken_on_trust,
 )
 from orchestrator.request import Wanted, opened_layout, require_known, wanted
+from tasks.dataset.bucket import Bucket
 from tasks.dataset.groups import Coded
 from tasks.dataset.layouts import BadRow, Layout
 from tasks.dataset.manifest import Recording
@@ -46,7 +47,7 @@ class Planned:
     lines: tuple[str, ...]
 
 
-def submit(database: Database, path: Path, request: plan.Request, on_progress: Progress) -> Planned:
+def submit(database: Database, path: Path | Bucket, request: plan.Request, on_progress: Progress) -> Planned:
     """Plans the dataset at `path` and leaves an active run in the ledger, or nothing at all.
 
     Raises LayoutError, PresetError, SplitError or another Impossible, with the sentence to show.
@@ -54,7 +55,7 @@ def submit(database: Database, path: Path, request: plan.Request, on_progress: P
     layout, asked = opened_layout(path, request), wanted(request)
     dataset = planning.keep_dataset(database, str(layout.root), layout.name)
     pipelines = [planning.keep_pipeline(database, one.digest, one.name, one.as_dict()) for one in asked.presets]
-    run = planning.begin_run(database, dataset, pipelines[0], {**request.as_dict(), "path": str(path.absolute())})
+    run = planning.begin_run(database, dataset, pipelines[0], {**request.as_dict(), "path": _shown(path)})
     try:
         rows = (taken_on_trust if request.trust_csv else looked_at)(layout, lookup_in(database, dataset))
         found = gather(layout, asked.presets, rows, _into_ledger(database, run, dataset), on_progress)
@@ -63,6 +64,10 @@ def submit(database: Database, path: Path, request: plan.Request, on_progress: P
     except BaseException:
         planning.discard_run(database, run)
         raise
+
+
+def _shown(path: Path | Bucket) -> str:
+    return str(path.absolute()) if isinstance(path, Path) else f"{path}/{path.table_uri}".rstrip("/")
 
 
 def _into_ledger(database: Database, run: int, dataset: int) -> Sink:

@@ -105,7 +105,7 @@ def summary(database: Database, store: Store, run: int) -> dict[str, Any]:
         "leak_meter": scores([job for job in seen.jobs if job.variant == leaky.VARIANT]),
         "ablation": ablation(store, seen.jobs),
         "artifacts": status.n_artifacts(database, run),
-        "report": str(store.local(report)) if report else None,
+        "report": store.address(report) if report else None,
         "started_at": _iso(seen.run.created_at),
         "finished_at": _iso(seen.run.finished_at),
         "bad_rows": [{"line": r.line, "recording": r.uri, "reason": r.reason} for r in status.bad_rows(database, run)],

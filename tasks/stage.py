@@ -26,14 +26,16 @@ from celery.worker.request import Request
 from db.ledger import ItemClaim, JobClaim, Ledger, Outcome, StripFacts
 from db.session import Database, DatabaseUnusable
 from db.states import State
-from db.store import Store
+from db.store import Lend, Store, open_store
 from settings import Settings
 from tasks.failures import ChorusError, Fail, MachineFault, Quarantine, Verdict, verdict
 from tasks.messages import JobMessage, PreprocessMessage, UnknownMessage
+from tasks.sources import Sources
 
 _LOG = logging.getLogger("chorus")
 T = TypeVar("T")
 _OWN_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGXCPU})
+Make = Callable[[ItemClaim, Store, Sources], StripFacts]
 _STATE_OF_VERDICT = {Quarantine: State.QUARANTINED, Fail: State.FAILED}
 
 
@@ -57,7 +59,8 @@ class Engine:
 @lru_cache(maxsize=1)
 def _engine(_pid: int) -> Engine:
     settings = Settings()
-    return Engine(Database(settings.database), Store(settings.store), settings)
+    store = open_store(settings.store, settings.cache, settings.cache_bytes, plain_http=settings.is_endpoint_here)
+    return Engine(Database(settings.database), store, settings)
 
 
 def engine() -> Engine:
@@ -74,6 +77,7 @@ class Work:
     store: Store
     ledger: Ledger
     held: Heartbeat
+    lend: Lend
 
     def require_claim(self) -> None:
         """Raises ClaimLost when going on would be in vain."""
@@ -178,7 +182,7 @@ class Stage(Task):  # type: ignore[type-arg]
         """The ledger, in this worker's name."""
         return engine().ledger(self.request.hostname or f"process-{os.getpid()}")
 
-    def carry_out_items(self, message: dict[str, Any], make: Callable[[ItemClaim, Store], StripFacts]) -> None:
+    def carry_out_items(self, message: dict[str, Any], make: Make) -> None:
         """Claims the message's items, makes each strip that is not there yet, and settles all of them at once."""
         try:
             wanted = PreprocessMessage.from_dict(message)
@@ -186,8 +190,9 @@ class Stage(Task):  # type: ignore[type-arg]
             return _LOG.error("%s", error)  # a doorbell only: the dispatcher rings again for a worker that understands
         ledger = self.ledger
         claims = patiently(lambda: ledger.claim_items(wanted.run, wanted.items), ledger.lease_s)
-        with Heartbeat(ledger, claims):
-            outcomes = [_attempt(claim, make) for claim in claims]
+        plain_http = engine().settings.is_endpoint_here
+        with Heartbeat(ledger, claims), Sources(claims, plain_http=plain_http) as sources:
+            outcomes = [_attempt(claim, make, sources) for claim in claims]
             if outcomes:
                 patiently(lambda: ledger.settle_items(outcomes), ledger.lease_s)
         return None
@@ -202,7 +207,7 @@ class Stage(Task):  # type: ignore[type-arg]
         claim = patiently(lambda: ledger.claim_job(wanted.run, wanted.job), ledger.lease_s)
         if claim is not None:
             with Heartbeat(ledger, [claim]) as held:
-                ended = _attempt_job(Work(claim, engine().database, engine().store, ledger, held), do)
+                ended = _attempt_job(lambda: _done(claim, ledger, held, do), claim)
                 patiently(lambda: ledger.settle_job(claim, *ended), ledger.lease_s)
         return None
 
@@ -231,12 +236,12 @@ def patiently(
             waited_s, pause_s = waited_s + drawn_s, min(2 * pause_s, 5.0)
 
 
-def _attempt(claim: ItemClaim, make: Callable[[ItemClaim, Store], StripFacts]) -> Outcome:
+def _attempt(claim: ItemClaim, make: Make, sources: Sources) -> Outcome:
     if claim.is_made:
         return Outcome(claim, State.DONE)
     began_s = time.perf_counter()
     try:
-        strip = make(claim, engine().store)
+        strip = make(claim, engine().store, sources)
         return Outcome(claim, State.DONE, strip=strip, worked_s=time.perf_counter() - began_s)
     except MemoryError:  # bounded work that finds no memory is like a crash: this process is not to be trusted further
         _LOG.exception("%s span %d: no memory", claim.uri, claim.span)
@@ -248,15 +253,20 @@ def _attempt(claim: ItemClaim, make: Callable[[ItemClaim, Store], StripFacts]) -
         return Outcome(claim, state, reason, worked_s=time.perf_counter() - began_s)
 
 
-def _attempt_job(work: Work, do: Callable[[Work], dict[str, Any]]) -> tuple[State, str | None, dict[str, Any] | None]:
+def _done(claim: JobClaim, ledger: Ledger, held: Heartbeat, do: Callable[[Work], dict[str, Any]]) -> dict[str, Any]:
+    with engine().store.lending() as lend:
+        return do(Work(claim, engine().database, engine().store, ledger, held, lend))
+
+
+def _attempt_job(do: Callable[[], dict[str, Any]], claim: JobClaim) -> tuple[State, str | None, dict[str, Any] | None]:
     try:
-        return State.DONE, None, do(work)
+        return State.DONE, None, do()
     except ClaimLost as lost:
         _LOG.warning("%s", lost)
         return State.CANCELLED, "the run was cancelled", None  # written only if the claim is still held
     except Exception as error:
         state, reason = _ended(verdict(error))
-        _LOG.warning("%s job %d: %s: %s", work.claim.kind, work.claim.id, state, reason, exc_info=True)
+        _LOG.warning("%s job %d: %s: %s", claim.kind, claim.id, state, reason, exc_info=True)
         return (State.FAILED if state == State.QUARANTINED else state), reason, None
 
 
@@ -266,9 +276,9 @@ def _ended(ended: Verdict) -> tuple[State, str]:
 
 def local(work: Work, key: str) -> Path:
     """The key's file on this machine. Raises MachineFault when the store does not hold it."""
-    path = work.store.local(key)
-    if not path.is_file():
+    try:
+        return work.lend(key)
+    except FileNotFoundError as error:
         raise MachineFault(
-            f"{key} is not in the store {work.store.folder}; `orchestrator doctor` says what else is gone"
-        )
-    return path
+            f"{key} is not in the store {work.store.shown}; `orchestrator doctor` says what else is gone"
+        ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from db.session import Database
 from tasks.audio.compile_lock import compiling_alone
-from tests import services
+from tests import buckets, services
 
 _NUMBERS = count(1)
 
@@ -44,6 +45,20 @@ def postgres_url(postgres_server: services.Postgres) -> Iterator[str]:
     """A fresh, empty database of this test's own in PostgreSQL."""
     with postgres_server.database(f"test_{next(_NUMBERS)}") as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[buckets.Server]:
+    """One S3 server for the session; take `s3_url` for a place in it."""
+    with services.private_folder("chorus-s3") as folder, buckets.seaweedfs(folder) as server:
+        yield server
+
+
+@pytest.fixture
+def s3_url(s3_server: buckets.Server) -> Iterator[str]:
+    """An empty place on S3 of this test's own; the usual variables say where the server is."""
+    with services.environ(s3_server.environment):
+        yield f"s3://test-{os.getpid()}/{next(_NUMBERS)}/of a test"
 
 
 @pytest.fixture

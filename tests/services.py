@@ -43,6 +43,21 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+@contextmanager
+def environ(values: dict[str, str]) -> Iterator[None]:
+    """The environment with these values in it, for this process."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 @dataclass
 class Service:
     """A server process of ours and the folder that holds its socket and its log."""

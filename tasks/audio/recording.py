@@ -1,8 +1,9 @@
 """From the bytes of a recording to mono samples at the preset's rate; every way a file can be bad has its reason.
 
-libsndfile decodes, from a file descriptor, so that a file which cannot be opened is told from one that cannot be
-understood. An OSError means the machine (EIO, EMFILE, and permission denied: a folder that is mounted wrongly makes
-every recording look forbidden) and is left to rise; before a recording is blamed, all its bytes are read once.
+libsndfile decodes, from a source that is open already, so that a file which cannot be opened is told from one that
+cannot be understood. An OSError means the machine (EIO, EMFILE, a network, and permission denied: a folder that is
+mounted wrongly makes every recording look forbidden) and is left to rise; before a recording is blamed, its source is
+asked whether reading it went well.
 """
 
 from __future__ import annotations
@@ -10,11 +11,9 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import stat
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +23,8 @@ import soxr
 from tasks.audio import headers
 from tasks.audio.chunk import n_samples
 from tasks.audio.preset import Preset
-from tasks.failures import Empty, Inconsistent, Missing, Unreadable, UnsupportedFormat, Unusable
+from tasks.audio.source import Place, Source, opened
+from tasks.failures import Empty, Inconsistent, Unreadable, UnsupportedFormat, Unusable
 
 Samples = npt.NDArray[np.float32]
 
@@ -69,21 +69,21 @@ class _Opened:
     name: str
     facts: Facts
     sound: soundfile.SoundFile
-    file: int
+    source: Source
     is_estimate: bool  # of facts.n_frames
 
 
-def probe(path: str | Path) -> Facts:
+def probe(place: Place) -> Facts:
     """What the header says; only the header is read.
 
     Raises Missing, Empty (no bytes), UnsupportedFormat, Unreadable, and Inconsistent for a length the file cannot
     hold. An OSError of another kind is the machine's and rises as it is.
     """
-    with _opened(Path(path)) as recording:
+    with _opened(place) as recording:
         return recording.facts
 
 
-def decode(path: str | Path, preset: Preset, span: int) -> Passage:
+def decode(place: Place, preset: Preset, span: int) -> Passage:
     """Mono samples of one span and its neighbourhood: channels averaged, resampled with soxr HQ.
 
     Only the span and a few seconds on each side are decoded and held, however long the recording is. A recording of
@@ -92,7 +92,7 @@ def decode(path: str | Path, preset: Preset, span: int) -> Passage:
     Unreadable for content that cannot be decoded or is no audio (NaN), Inconsistent where the content ends before
     the header says.
     """
-    with _opened(Path(path)) as recording:
+    with _opened(place) as recording:
         _check_limits(recording, preset)
         rate_hz = recording.facts.rate_hz
         margin_s = _PREROLL_S + math.ceil(preset.denoise.context_samples / preset.decode.rate_hz)
@@ -125,42 +125,28 @@ def _resampled(mono: Samples, rate_hz: int, preset: Preset, n_wanted: int) -> Sa
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[_Opened]:
-    file = _file(path)
-    try:
-        size_bytes = os.fstat(file).st_size
-        if size_bytes == 0:
-            raise Empty(f"{path.name} is 0 bytes long")
-        head = os.pread(file, headers.HEAD_BYTES, 0)
-        first_frame = os.pread(file, headers.HEAD_BYTES, headers.id3_bytes(head))
-        with _sound(file, path.name, is_familiar=headers.has_familiar_beginning(head, first_frame)) as sound:
+def _opened(place: Place) -> Iterator[_Opened]:
+    with opened(place) as source:
+        if source.size_bytes == 0:
+            raise Empty(f"{source.name} is 0 bytes long")
+        head = source.pread(headers.HEAD_BYTES, 0)
+        first_frame = source.pread(headers.HEAD_BYTES, headers.id3_bytes(head))
+        with _sound(source, is_familiar=headers.has_familiar_beginning(head, first_frame)) as sound:
             facts = Facts(sound.frames, sound.samplerate, sound.channels, f"{sound.format}/{sound.subtype}")
-            _check_promises(facts, head, size_bytes, path.name)
-            yield _Opened(path.name, facts, sound, file, headers.has_estimated_length(first_frame, facts.format))
-    finally:
-        os.close(file)
+            _check_promises(facts, head, source)
+            is_estimate = headers.has_estimated_length(first_frame, facts.format)
+            yield _Opened(source.name, facts, sound, source, is_estimate)
 
 
-def _file(path: Path) -> int:
-    """A descriptor of a regular file. Raises Missing, Unreadable; any other OSError is the machine's."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for ever
-            raise Unreadable(f"{path.name} is not a regular file")
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise Missing(f"{path.name} is not in {path.parent} any more") from error
-    except ValueError as error:
-        raise Missing(f"{str(path)!r:.200} is not a name a file can have") from error
-
-
-def _sound(file: int, name: str, *, is_familiar: bool) -> soundfile.SoundFile:
+def _sound(source: Source, *, is_familiar: bool) -> soundfile.SoundFile:
+    name = source.name
     try:
         if is_familiar:
-            return soundfile.SoundFile(file, closefd=False)
+            return soundfile.SoundFile(source.handle, closefd=False)
         with _muted_stderr():
-            return soundfile.SoundFile(file, closefd=False)
+            return soundfile.SoundFile(source.handle, closefd=False)
     except soundfile.LibsndfileError as error:
-        _read_through(file)
+        source.require_sound()
         if error.code in (_UNKNOWN_FORMAT, _UNIMPLEMENTED_FORMAT):
             raise UnsupportedFormat(f"{name} is in no format libsndfile decodes: {error.error_string}") from error
         said = "nothing in it can be decoded" if error.code == _MISLEADING else error.error_string
@@ -187,8 +173,9 @@ def _muted_stderr() -> Iterator[None]:
         yield
 
 
-def _check_promises(facts: Facts, head: bytes, size_bytes: int, name: str) -> None:
+def _check_promises(facts: Facts, head: bytes, source: Source) -> None:
     """Nothing, or Inconsistent for a header that promises more than the file can hold."""
+    size_bytes, name = source.size_bytes, source.name
     if facts.n_frames < 0 or facts.n_frames > size_bytes * headers.MOST_FRAMES_PER_BYTE:
         raise Inconsistent(f"{name} promises {facts.n_frames} frames in {size_bytes} bytes; no format holds so many")
     if headers.is_beyond_riff(head, size_bytes):
@@ -250,8 +237,8 @@ def _fill_mixed(sound: soundfile.SoundFile, out: Samples) -> int:
 
 def _undecodable(recording: _Opened, n_read: int, error: soundfile.SoundFileError) -> Unusable:
     """Whose fault a failed read is: content that ends too early, or content that is broken."""
-    is_at_end = os.lseek(recording.file, 0, os.SEEK_CUR) >= os.fstat(recording.file).st_size
-    _read_through(recording.file)
+    is_at_end = recording.source.position() >= recording.source.size_bytes
+    recording.source.require_sound()
     said = str(error).removeprefix("Error : ")
     if is_at_end:
         promise = f"of the {recording.facts.n_frames} its header promises"
@@ -263,7 +250,7 @@ def _check_end(recording: _Opened, n_read: int, stop: int) -> None:
     """Nothing, or Inconsistent where the content ended before `stop`, unless the header only guessed."""
     if n_read == stop or (recording.is_estimate and n_read > 0):
         return
-    _read_through(recording.file)
+    recording.source.require_sound()
     if stop - n_read > _TOLERANCE_S * recording.facts.rate_hz:
         promise = f"its header promises {recording.facts.n_frames}"
         raise Inconsistent(f"{recording.name} ends after {n_read} frames; {promise}")
@@ -277,10 +264,3 @@ def _checked(mono: Samples, name: str) -> Samples:
     if peak > _LOUDEST:
         raise Unreadable(f"{name} has a peak of {peak:.3g}; full scale is 1")
     return mono
-
-
-def _read_through(file: int) -> None:
-    """Nothing, or the OSError of a disk that does not give up the bytes: then the recording is not to blame."""
-    at = 0
-    while piece := os.pread(file, 1 << 20, at):
-        at += len(piece)

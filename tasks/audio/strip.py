@@ -11,7 +11,6 @@ import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from tasks.audio.gate import check_passage
 from tasks.audio.png import StripError, checked_png, grey_png
 from tasks.audio.preset import Preset, load_preset
 from tasks.audio.recording import Passage, decode
+from tasks.audio.source import Place, name_of
 from tasks.audio.spectrogram import log_mel
 
 __all__ = ["Strip", "StripError", "decode_strip", "encode", "make_strip", "warm"]
@@ -60,14 +60,14 @@ class Strip:
         return self.image.reshape(height, n, -1).transpose(1, 0, 2)
 
 
-def make_strip(path: str | Path, recording_digest: str, span: int, copy: int, preset: Preset) -> Strip:
+def make_strip(place: Place, recording_digest: str, span: int, copy: int, preset: Preset) -> Strip:
     """The strip of one span of a recording: decoded, denoised, cut, and, for copy 1 and up, augmented.
 
-    path: of the recording's bytes.  recording_digest: their SHA-256, taken on trust; it seeds the copies.
+    place: of the recording's bytes.  recording_digest: their SHA-256, taken on trust; it seeds the copies.
     Raises Unusable, with the reason, for a recording that gives no picture; an OSError is the machine's.
     """
-    passage = decode(path, preset, span)
-    check_passage(passage, Path(path).name, span, preset)
+    passage = decode(place, preset, span)
+    check_passage(passage, name_of(place), span, preset)
     pieces = chunks(denoise(passage, preset), span, preset)
     if copy:
         first = span * preset.chunks_per_span

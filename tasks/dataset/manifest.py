@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,12 +11,13 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from tasks.audio.source import Remote, pieces
+from tasks.dataset.bucket import Bucket, Stamp
 from tasks.dataset.layouts.layout import BadRow, Row
 from tasks.dataset.metadata import UNKNOWN
 from tasks.dataset.plural import counted
 from tasks.failures import MachineFault, Unusable
 
-_HASH_BLOCK_BYTES = 1 << 20
 _KNOWN_AT_ONCE = 1000
 
 # A thread takes so many files at once: handing them out singly costs more than looking at a known one.
@@ -71,11 +71,11 @@ class Recording(NamedTuple):
 
 
 Lookup = Callable[[list[str]], dict[str, Known]]
-Probe = Callable[[Path], Facts]
+Probe = Callable[[Path | Remote], Facts]
 
 
 def recordings(
-    rows: Iterable[Row | BadRow], root: Path, known: Lookup, probe: Probe, n_threads: int
+    rows: Iterable[Row | BadRow], root: Path | Bucket, known: Lookup, probe: Probe, n_threads: int
 ) -> Iterator[Recording | BadRow]:
     """Each row's recording, in the order of the rows; bad rows pass through and files that cannot be read become bad.
 
@@ -109,48 +109,59 @@ def _on_trust(row: Row, known: Known | None) -> Recording:
     return Recording(row, *facts, is_on_trust=True)
 
 
-def _recording(row: Row | BadRow, root: Path, known: Known | None, probe: Probe) -> Recording | BadRow:
+def _recording(row: Row | BadRow, root: Path | Bucket, known: Known | None, probe: Probe) -> Recording | BadRow:
     if isinstance(row, BadRow):
         return row
     try:
+        if isinstance(root, Bucket):
+            return _read_object(row, root, known, probe)
         return _read(row, root / row.uri, known, probe)
     except OSError as error:
-        if error.errno in _MACHINE_ERRORS:
-            raise MachineFault(f"{row.uri} cannot be read now: {error.strerror}; plan again later") from error
+        if error.errno in _MACHINE_ERRORS or isinstance(error, ConnectionError):
+            raise MachineFault(f"{row.uri} cannot be read now: {error.strerror or error}; plan again later") from error
         return BadRow(row.line, row.uri, f"cannot be read: {error.strerror or error}")
 
 
 def _read(row: Row, path: Path, known: Known | None, probe: Probe) -> Recording | BadRow:
     before = path.stat()
-    if before.st_size == 0:
-        return BadRow(row.line, row.uri, "empty: 0 bytes")
-    if known is not None and (known.size_bytes, known.mtime_ns) == (before.st_size, before.st_mtime_ns):
-        return Recording(row, before.st_size, before.st_mtime_ns, known.digest, known.n_frames, known.rate_hz)
+    stamp = Stamp(before.st_size, before.st_mtime_ns)
+    if (found := _without_reading(row, stamp, known)) is not None:
+        return found
     digest = file_digest(path)
     n_frames, rate_hz = _length(path, probe)
     after = path.stat()
-    if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+    if (after.st_size, after.st_mtime_ns) != stamp:
         return BadRow(row.line, row.uri, "changed while it was read: plan again when nothing writes to it")
-    return Recording(row, after.st_size, after.st_mtime_ns, digest, n_frames, rate_hz)
+    return Recording(row, *stamp, digest, n_frames, rate_hz)
 
 
-def file_digest(path: Path) -> str:
-    """The SHA-256 of a file's bytes in hex, read in blocks of 1 MiB. Raises OSError."""
+def _read_object(row: Row, root: Bucket, known: Known | None, probe: Probe) -> Recording | BadRow:
+    """As above; one version of an object is read, so there is nothing to compare at the end."""
+    if (found := _without_reading(row, root.stamp(row.uri), known)) is not None:
+        return found
+    fetched = root.fetched(row.uri)
+    return Recording(row, *fetched.stamp, file_digest(fetched.place), *_length(fetched.place, probe))
+
+
+def _without_reading(row: Row, stamp: Stamp, known: Known | None) -> Recording | BadRow | None:
+    if stamp.size_bytes == 0:
+        return BadRow(row.line, row.uri, "empty: 0 bytes")
+    if known is not None and (known.size_bytes, known.mtime_ns) == stamp:
+        return Recording(row, *stamp, known.digest, known.n_frames, known.rate_hz)
+    return None
+
+
+def file_digest(place: Path | Remote) -> str:
+    """The SHA-256 of a recording's bytes in hex, read in blocks of 1 MiB. Raises OSError."""
     digest = hashlib.sha256()
-    block = bytearray(_HASH_BLOCK_BYTES)
-    view = memoryview(block)
-    with path.open("rb", buffering=0) as handle:
-        # Read ahead where the system can be told; a mountain of files is read once, from end to end.
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(handle.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
-        while size := handle.readinto(block):
-            digest.update(view[:size])
+    for piece in pieces(place):
+        digest.update(piece)
     return digest.hexdigest()
 
 
-def _length(path: Path, probe: Probe) -> tuple[int, int]:
+def _length(place: Path | Remote, probe: Probe) -> tuple[int, int]:
     try:
-        facts = probe(path)
+        facts = probe(place)
     except Unusable:
         return 0, 0
     return facts.n_frames, facts.rate_hz

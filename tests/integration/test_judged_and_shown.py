@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from db import status
+from db.folder import FolderStore
 from db.ledger import JobClaim, Ledger
 from db.planning import JobRow
 from db.schema import upgrade
 from db.session import Database
 from db.states import Kind, State
-from db.store import Store
 from orchestrator.plan import Request
 from orchestrator.submit import submit
 from orchestrator.watch import summary
@@ -46,8 +46,8 @@ def database(sqlite_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path / "store")
 
 
 def claimed(database: Database, run: int, kind: Kind) -> tuple[Ledger, JobClaim]:
@@ -58,9 +58,9 @@ def claimed(database: Database, run: int, kind: Kind) -> tuple[Ledger, JobClaim]
     return ledger, claim
 
 
-def work(database: Database, store: Store, run: int, kind: Kind) -> Work:
+def work(database: Database, store: FolderStore, run: int, kind: Kind) -> Work:
     ledger, claim = claimed(database, run, kind)
-    return Work(claim, database, store, ledger, Heartbeat(ledger, [claim]))
+    return Work(claim, database, store, ledger, Heartbeat(ledger, [claim]), store.there)
 
 
 def settled(database: Database, run: int, kind: Kind, state: State = State.DONE, **result: object) -> None:
@@ -74,7 +74,7 @@ def planned(database: Database, folder: Path, name: str) -> int:
 
 
 def test_an_evaluation_records_the_device_it_ran_on_not_that_of_the_training(
-    database: Database, store: Store, tmp_path: Path
+    database: Database, store: FolderStore, tmp_path: Path
 ) -> None:
     rows = [
         JobRow("pack", fold=-1, side=2),
@@ -93,27 +93,27 @@ def test_an_evaluation_records_the_device_it_ran_on_not_that_of_the_training(
     assert evaluation_in_store(work(database, store, run, Kind.EVALUATE))["device"] == device()
 
 
-def packed(store: Store, folder: Path, name: str, first: int) -> str:
+def packed(store: FolderStore, folder: Path, name: str, first: int) -> str:
     [shard] = written(folder, examples(16, first=first), name)
     store.put(f"shards/{name}.parquet", shard.read_bytes())
     return f"shards/{name}.parquet"
 
 
-def trained(database: Database, store: Store, run: int, model: str, variant: str | None) -> dict[str, Any]:
+def trained(database: Database, store: FolderStore, run: int, model: str, variant: str | None) -> dict[str, Any]:
     """What the training of that model leaves, done here."""
     ledger = Ledger(database, "w1", 60.0)
     jobs = status.jobs(database, run)
     job = next(job for job in jobs if (job.kind, job.model, job.variant) == (Kind.TRAIN, model, variant))
     claim = ledger.claim_job(run, job.id)
     assert claim is not None
-    return model_in_store(Work(claim, database, store, ledger, Heartbeat(ledger, [claim])))
+    return model_in_store(Work(claim, database, store, ledger, Heartbeat(ledger, [claim]), store.there))
 
 
 SYNTHETIC = "with synthetic examples"
 
 
 def test_a_variant_learns_from_synthetic_shards_too_and_is_another_model(
-    database: Database, store: Store, tmp_path: Path
+    database: Database, store: FolderStore, tmp_path: Path
 ) -> None:
     rows = [
         JobRow("pack", fold=-1, side=0),
@@ -138,7 +138,9 @@ def test_a_variant_learns_from_synthetic_shards_too_and_is_another_model(
     assert settings[2] == replace(settings[0], shift=0.5, time_mask=0.15, mel_mask=0.15)
 
 
-def test_a_model_of_features_is_not_given_synthetic_examples(database: Database, store: Store, tmp_path: Path) -> None:
+def test_a_model_of_features_is_not_given_synthetic_examples(
+    database: Database, store: FolderStore, tmp_path: Path
+) -> None:
     rows = [JobRow("train", "gan", 0, -1), JobRow("train", "mlp", 0, -1, needs=(0,), variant=SYNTHETIC)]
     run = small_run(database, jobs=rows).run
     settled(database, run, Kind.TRAIN, synthetic_shards=[packed(store, tmp_path, "synthetic", 100)])
@@ -146,7 +148,9 @@ def test_a_model_of_features_is_not_given_synthetic_examples(database: Database,
         trained(database, store, run, "mlp", SYNTHETIC)
 
 
-def test_two_ledgers_on_one_store_keep_their_reports_apart(database: Database, store: Store, tmp_path: Path) -> None:
+def test_two_ledgers_on_one_store_keep_their_reports_apart(
+    database: Database, store: FolderStore, tmp_path: Path
+) -> None:
     other = Database(f"sqlite:///{tmp_path / 'other.db'}")
     upgrade(other)
     keys = []
@@ -164,7 +168,7 @@ def test_two_ledgers_on_one_store_keep_their_reports_apart(database: Database, s
 
 @pytest.mark.parametrize(("state", "has_report"), [(State.DONE, True), (State.FAILED, False)])
 def test_only_a_render_job_that_is_done_has_a_report(
-    state: State, has_report: bool, database: Database, store: Store, tmp_path: Path
+    state: State, has_report: bool, database: Database, store: FolderStore, tmp_path: Path
 ) -> None:
     run = planned(database, tmp_path, "dawn")
     settled(database, run, Kind.RENDER, state, key="reports/0123456789abcdef/run-1.html")

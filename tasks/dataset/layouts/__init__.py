@@ -1,6 +1,11 @@
 """What people's folders look like, one layout a file."""
 
+from tasks.dataset.layouts.labelled_csv import METADATA_FOLDERS
 from tasks.dataset.layouts.layout import NON_EVENTS, BadRow, Layout, LayoutError, Row, is_non_event
 from tasks.dataset.layouts.recognise import open_layout
+from tasks.dataset.layouts.table import TABLE_SUFFIXES
 
-__all__ = ["NON_EVENTS", "BadRow", "Layout", "LayoutError", "Row", "is_non_event", "open_layout"]
+__all__ = [
+    "METADATA_FOLDERS", "NON_EVENTS", "TABLE_SUFFIXES", "BadRow", "Layout", "LayoutError", "Row", "is_non_event",
+    "open_layout",
+]  # fmt: skip

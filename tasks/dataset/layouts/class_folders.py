@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
+from tasks.dataset.bucket import Bucket
 from tasks.dataset.layouts.columns import SPLIT_WORDS
 from tasks.dataset.layouts.files import UNSTORABLE_NAME, Files, is_audio_name, is_junk_name
 from tasks.dataset.layouts.layout import BadRow, BadRowError, LayoutError, Row, is_storable, label_of, printable
@@ -30,7 +31,7 @@ class ClassFolders:
     Memory follows the longest single folder, about 130 bytes a name, because its names are sorted.
     """
 
-    root: Path
+    root: Path | Bucket
     base: str = ""
     has_splits: bool = False
     notes: tuple[str, ...] = ()
@@ -63,15 +64,15 @@ class ClassFolders:
         return Row(uri, primary, tuple(secondary), None, None, None, split, line)
 
 
-def class_folders(path: Path) -> ClassFolders:
+def class_folders(path: Path | Bucket) -> ClassFolders:
     """The layout of a folder of class folders.
 
     A folder that holds nothing but one folder of class folders is looked through, and so are `train`, `valid`
     and `test` folders. Raises LayoutError without audio, or where no folder gives any of it a label.
     """
-    root = path.resolve()
+    root = path if isinstance(path, Bucket) else path.resolve()
     base = _base(root)
-    _, folders = _inside(root / base)
+    _, folders = _inside(root, base)
     has_splits = "train" in map(str.casefold, folders) and all(name.casefold() in SPLIT_WORDS for name in folders)
     layout = ClassFolders(root, base, has_splits, tuple(_notes(base, folders if has_splits else [])))
     first = next(_walk(root, base), None)
@@ -92,22 +93,22 @@ def _notes(base: str, split_folders: list[str]) -> Iterator[str]:
         yield f"the split is the data's own: {', '.join(split_folders)}"
 
 
-def _base(root: Path) -> str:
+def _base(root: Path | Bucket) -> str:
     base = ""
     while True:
-        has_audio, folders = _inside(root / base)
+        has_audio, folders = _inside(root, base)
         if has_audio or len(folders) != 1:
             return base
         deeper = f"{base}/{folders[0]}".lstrip("/")
-        deeper_has_audio, deeper_folders = _inside(root / deeper)
+        deeper_has_audio, deeper_folders = _inside(root, deeper)
         if deeper_has_audio or not deeper_folders:
             return base
         base = deeper
 
 
-def _inside(folder: Path) -> tuple[bool, list[str]]:
+def _inside(root: Path | Bucket, folder: str) -> tuple[bool, list[str]]:
     """Whether audio lies directly in a folder, and its folders' names, sorted."""
-    entries = _entries(folder)
+    entries = _entries(root, folder)
     has_audio = any(kind in (_Kind.FILE, _Kind.LINK) for _, kind in entries)
     return has_audio, [name for name, kind in entries if kind is _Kind.FOLDER]
 
@@ -118,24 +119,36 @@ def _labels(folder: str) -> list[str]:
     return list(dict.fromkeys(label_of(part) for part in parts or [folder]))
 
 
-def _walk(root: Path, base: str) -> Iterator[tuple[str, _Kind]]:
-    """Audio files, linked folders and locked folders below the base, by name, depth first."""
-    stack = [(base, iter(_entries(root / base)))]
+def _walk(root: Path | Bucket, base: str) -> Iterator[tuple[str, _Kind]]:
+    """Audio files, linked folders and locked folders below the base, by name, depth first; objects by their keys."""
+    if isinstance(root, Bucket):
+        yield from ((uri, _Kind.FILE) for uri in root.walk(base) if _is_recording(uri[len(base) :]))
+        return
+    stack = [(base, iter(_entries(root, base)))]
     while stack:
         folder, entries = stack[-1]
         for name, kind in entries:
             uri = f"{folder}/{name}" if folder else name
             if kind is _Kind.FOLDER:
-                stack.append((uri, iter(_entries(root / uri))))
+                stack.append((uri, iter(_entries(root, uri))))
                 break
             yield (folder if kind is _Kind.LOCKED else uri), kind
         else:
             stack.pop()
 
 
-def _entries(folder: Path) -> list[tuple[str, _Kind]]:
+def _is_recording(key: str) -> bool:
+    *folders, name = key.strip("/").split("/")
+    return is_audio_name(name) and not any(map(is_junk_name, (*folders, name)))
+
+
+def _entries(root: Path | Bucket, folder: str) -> list[tuple[str, _Kind]]:
+    if isinstance(root, Bucket):
+        folders, files = root.entries(folder)
+        inside = [(name, _Kind.FOLDER) for name in folders if not is_junk_name(name)]
+        return [*inside, *((name, _Kind.FILE) for name in files if _is_recording(name))]
     try:
-        with os.scandir(folder) as entries:
+        with os.scandir(root / folder) as entries:
             found = [(entry.name, kind) for entry in entries if (kind := _kind(entry)) is not None]
     except (PermissionError, FileNotFoundError):
         return [("", _Kind.LOCKED)]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.dataset.bucket import Bucket
 from tasks.dataset.layouts.layout import BadRowError, is_storable
 
 # Decoded here, or known to be audio: a format libsndfile does not know is quarantined by name, not overlooked.
@@ -60,9 +61,9 @@ class _Listing:
 class Files:
     """The files below a root: finds the uri for a path somebody wrote down, and refuses what is not below the root."""
 
-    def __init__(self, root: Path, listed_names: int = LISTED_NAMES) -> None:
-        self.root = root.resolve()
-        self._prefix = self.root.as_posix().rstrip("/") + "/"
+    def __init__(self, root: Path | Bucket, listed_names: int = LISTED_NAMES) -> None:
+        self.root = root if isinstance(root, Bucket) else root.resolve()
+        self._prefix = str(self.root).rstrip("/") + "/"
         self._listings: dict[str, _Listing] = {}
         self._names_left = listed_names
         self._most_listings = max(listed_names, 1)
@@ -122,6 +123,9 @@ class Files:
         return listing
 
     def _read_listing(self, folder: str) -> _Listing:
+        if isinstance(self.root, Bucket):
+            names = self.root.entries(folder)[1]
+            return _Listing(frozenset(names)) if len(names) <= self._names_left else _Listing(is_complete=False)
         path = self.root / folder
         try:
             self._refuse_outside(path)
@@ -135,6 +139,8 @@ class Files:
 
     def _is_file(self, uri: str) -> bool:
         """Asks the disk: for links, and for folders too long to list. The folder itself is known to be inside."""
+        if isinstance(self.root, Bucket):
+            return self.root.has(uri)
         path = self._prefix + uri
         try:
             mode = os.lstat(path).st_mode
@@ -149,7 +155,7 @@ class Files:
 
     def _refuse_outside(self, path: Path) -> None:
         try:
-            is_inside = path.resolve().is_relative_to(self.root)
+            is_inside = path.resolve().is_relative_to(str(self.root))
         except RuntimeError:  # a loop of links, on Python below 3.13
             is_inside = False
         if not is_inside:

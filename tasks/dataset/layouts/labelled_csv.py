@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice, product
 from pathlib import Path
 
+from tasks.dataset.bucket import Bucket
 from tasks.dataset.layouts.circumstances import metadata_of
 from tasks.dataset.layouts.columns import Columns, columns, fold_of, name_of, secondary_of, split_of
 from tasks.dataset.layouts.files import Files, is_junk_name
@@ -20,6 +21,7 @@ METADATA_FOLDERS = ("meta", "metadata")
 
 _ROWS_AT_ONCE = 1000
 _SAMPLED_ROWS = 500
+_SAMPLED_OBJECTS = 50  # each may be a request
 _MOST_FOLDERS = 64
 
 
@@ -42,7 +44,7 @@ class LabelledCsv:
     """The rows of a csv, each with a file below the root."""
 
     name: str
-    root: Path
+    root: Path | Bucket
     notes: tuple[str, ...]
     table: Table
     columns: Columns
@@ -97,10 +99,10 @@ class LabelledCsv:
         )
 
 
-def labelled_csv(path: Path, *, is_trusted: bool = False) -> LabelledCsv:
-    """The layout of one csv; the root is its folder, or the folder above `meta` and `metadata`.
+def labelled_csv(path: Path, *, is_trusted: bool = False, bucket: Bucket | None = None) -> LabelledCsv:
+    """The layout of one csv; the root is its folder, or the folder above `meta` and `metadata`, or a bucket.
 
-    is_trusted: take the csv's word that its files are there.
+    is_trusted: take the csv's word that its files are there.  bucket: where the csv at `path` was fetched from.
 
     Raises LayoutError for a file that is no table, and for one without a path and a label column.
     """
@@ -111,12 +113,16 @@ def labelled_csv(path: Path, *, is_trusted: bool = False) -> LabelledCsv:
             f"{path.name} has the columns {', '.join(table.header)}; one for the path (path, filename, file_name, …) "
             "and one for the label (label, class, primary_label, …) are needed"
         )
-    folder = path.parent.resolve()
-    root = folder.parent if folder.name in METADATA_FOLDERS else folder
+    root = bucket or _root(path)
     place = _place(root, table, found)
     return LabelledCsv(
         _name(path, table.header), root, tuple(_notes(table, found, place)), table, found, place, is_trusted
     )
+
+
+def _root(path: Path) -> Path:
+    folder = path.parent.resolve()
+    return folder.parent if folder.name in METADATA_FOLDERS else folder
 
 
 def _name(path: Path, header: tuple[str, ...]) -> str:
@@ -136,11 +142,11 @@ def _notes(table: Table, at: Columns, place: _Place) -> Iterator[str]:
         yield f"{table.path.name} is not UTF-8 and was read as Latin-1; check that its accents are right"
 
 
-def _place(root: Path, table: Table, at: Columns) -> _Place:
+def _place(root: Path | Bucket, table: Table, at: Columns) -> _Place:
     """The place where most of the first rows have their files; the plain one when none has."""
     sample = [
         (fields[at.path].strip(), fields[at.label].strip())
-        for _, fields in islice(table.records(), _SAMPLED_ROWS)
+        for _, fields in islice(table.records(), _SAMPLED_OBJECTS if isinstance(root, Bucket) else _SAMPLED_ROWS)
         if not isinstance(fields, str)
     ]
     files = Files(root)
@@ -155,7 +161,9 @@ def _place(root: Path, table: Table, at: Columns) -> _Place:
     return best
 
 
-def _folders(root: Path) -> list[str]:
+def _folders(root: Path | Bucket) -> list[str]:
+    if isinstance(root, Bucket):
+        return [name for name in root.entries("")[0] if not is_junk_name(name)][:_MOST_FOLDERS]
     found = (entry.name for entry in root.iterdir() if not is_junk_name(entry.name) and entry.is_dir())
     return sorted(found)[:_MOST_FOLDERS]
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from tasks.dataset.bucket import Bucket
 from tasks.dataset.metadata import UNKNOWN, Metadata
 from tasks.failures import ChorusError, Impossible
 
@@ -40,7 +41,7 @@ class BadRowError(ChorusError):
 class Row(NamedTuple):
     """One recording as its owner describes it.
 
-    uri: path below the layout's root, posix, spelt as on disk, so that `root / uri` opens the file.
+    uri: path below the layout's root, posix, spelt as on disk, so that `root / uri` opens the file; or an object's key.
     secondary: further labels heard in the recording, never the first one.  fold: >= 0.
     split: "train", "valid" or "test".  line: line of the csv, or the file's number in the walk; both count from 1.
     unclear: what is said of where and when and could not be understood, such as "latitude '999'".
@@ -74,8 +75,8 @@ class Layout(Protocol):
         """The word for people, such as `BirdCLEF csv`."""
 
     @property
-    def root(self) -> Path:
-        """The folder every uri is below, with links resolved."""
+    def root(self) -> Path | Bucket:
+        """The folder every uri is below, with links resolved; or the bucket."""
 
     @property
     def notes(self) -> tuple[str, ...]:

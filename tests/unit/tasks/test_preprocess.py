@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from db.folder import FolderStore
 from db.ledger import ItemClaim
-from db.store import Store
 from tasks.audio import recording
 from tasks.audio.preset import load_preset
 from tasks.audio.strip import decode_strip
@@ -49,7 +49,7 @@ def claim(tmp_path: Path) -> ItemClaim:
 
 
 def test_a_strip_stands_in_the_store_under_a_name_made_of_what_it_is(claim: ItemClaim, tmp_path: Path) -> None:
-    store = Store(tmp_path / "store")
+    store = FolderStore(tmp_path / "store")
     facts = strip_in_store(claim, store)
     assert claim.digest in facts.key
     assert hashlib.sha256(store.get(facts.key)).hexdigest() == facts.sha256
@@ -58,19 +58,19 @@ def test_a_strip_stands_in_the_store_under_a_name_made_of_what_it_is(claim: Item
 
 def test_a_file_that_was_only_touched_is_still_the_planned_one(claim: ItemClaim, tmp_path: Path) -> None:
     Path(claim.root, claim.uri).touch()
-    assert strip_in_store(claim, Store(tmp_path / "store")).n_chunks == 1
+    assert strip_in_store(claim, FolderStore(tmp_path / "store")).n_chunks == 1
 
 
 def test_other_bytes_under_the_same_name_are_noticed(claim: ItemClaim, tmp_path: Path) -> None:
     write_tone(Path(claim.root, claim.uri), 4000, 0.5)
     with pytest.raises(Changed, match="plan it again"):
-        strip_in_store(claim, Store(tmp_path / "store"))
+        strip_in_store(claim, FolderStore(tmp_path / "store"))
 
 
 def test_a_file_that_is_gone_is_missing_but_a_dataset_that_is_gone_is_the_machines_fault(
     claim: ItemClaim, tmp_path: Path
 ) -> None:
-    store = Store(tmp_path / "store")
+    store = FolderStore(tmp_path / "store")
     with pytest.raises(Missing):
         strip_in_store(replace(claim, uri="nowhere.wav"), store)
     shutil.rmtree(claim.root)
@@ -102,7 +102,7 @@ def disturbed(claim: ItemClaim, monkeypatch: pytest.MonkeyPatch) -> Callable[[Ca
 def test_a_file_that_shrinks_while_it_is_read_leaves_no_strip(
     left_bytes: int, disturbed: Callable[[Callable[[Path], object]], ItemClaim], tmp_path: Path
 ) -> None:
-    store = Store(tmp_path / "store")
+    store = FolderStore(tmp_path / "store")
     with pytest.raises(Changed, match="written while it was read"):
         strip_in_store(disturbed(lambda path: os.truncate(path, left_bytes)), store)
     assert not list(store.folder.rglob("*.png"))
@@ -111,7 +111,7 @@ def test_a_file_that_shrinks_while_it_is_read_leaves_no_strip(
 def test_a_file_that_is_rewritten_or_removed_while_it_is_read_leaves_no_strip(
     disturbed: Callable[[Callable[[Path], object]], ItemClaim], tmp_path: Path
 ) -> None:
-    store = Store(tmp_path / "store")
+    store = FolderStore(tmp_path / "store")
     with pytest.raises(Changed, match="written while it was read"):
         strip_in_store(disturbed(lambda path: write_tone(path, 3000, 0.5)), store)
     with pytest.raises(Missing, match="went away"):

@@ -1,0 +1,102 @@
+"""The store in a folder: on this machine, or shared by all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from db.keys import parts
+
+UNFINISHED = ".unfinished"
+"""Folder of files being written, in the store itself so that a rename stays on one disk; a crash leaves some there."""
+
+
+class FolderStore:
+    """A folder of files.
+
+    A file has its final name only when all its bytes are on the disk: temporary file, fsync, rename.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    @property
+    def shown(self) -> str:
+        """The folder."""
+        return str(self.folder)
+
+    def local(self, key: str) -> Path:
+        """Where the key's file is, or would be. Raises ValueError for a key that leaves the folder."""
+        return self.folder.joinpath(*parts(key))
+
+    def put(self, key: str, data: bytes) -> int:
+        """Writes the bytes under the key; returns their number. The same key again simply writes the same bytes."""
+        with self.writing(key) as temporary:
+            temporary.write_bytes(data)
+        return len(data)
+
+    @contextmanager
+    def writing(self, key: str) -> Iterator[Path]:
+        """A temporary path to fill; it takes the key's name when the block ends well, and vanishes when it does not."""
+        final, unfinished = self.local(key), self.folder / UNFINISHED
+        final.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.mkdir(exist_ok=True)
+        # The suffix stays last: Keras chooses its format by it.
+        temporary = unfinished / f"{secrets.token_hex(8)}{final.suffix}"
+        try:
+            yield temporary
+            _to_disk(temporary)
+            temporary.replace(final)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _to_disk(final.parent)
+
+    def get(self, key: str) -> bytes:
+        """The key's bytes. Raises FileNotFoundError."""
+        return self.local(key).read_bytes()
+
+    @contextmanager
+    def lending(self) -> Iterator[Callable[[str], Path]]:
+        """The files themselves."""
+        yield self.there
+
+    def there(self, key: str) -> Path:
+        """The key's file. Raises FileNotFoundError."""
+        path = self.local(key)
+        if not path.is_file():
+            raise FileNotFoundError(f"{key} is not in {self.folder}")
+        return path
+
+    def remove(self, key: str) -> None:
+        """Takes the key away; nothing happens where it is not there."""
+        self.local(key).unlink(missing_ok=True)
+
+    def digest(self, key: str) -> str:
+        """SHA-256 of the key's bytes, in hex. Raises FileNotFoundError."""
+        with self.local(key).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def abandoned(self, older_s: float) -> list[Path]:
+        """Files whose writer ended before they were whole, not touched for so long."""
+        before_s = time.time() - older_s
+        return [path for path in self.folder.glob(f"{UNFINISHED}/*") if path.stat().st_mtime < before_s]
+
+    def address(self, key: str) -> str:
+        """The file's path."""
+        return str(self.local(key))
+
+    def __contains__(self, key: str) -> bool:
+        return self.local(key).is_file()
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

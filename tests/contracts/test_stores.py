@@ -1,0 +1,111 @@
+"""What every store promises, asked of a folder and of a real S3 server."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from db.objects import PART_BYTES
+from db.store import Store, open_store
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(params=["folder", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    where = str(tmp_path / "store") if request.param == "folder" else request.getfixturevalue("s3_url")
+    return open_store(where, tmp_path / "cache", 1 << 30, plain_http=True)
+
+
+def test_what_is_put_is_got_and_the_same_key_may_be_put_again(store: Store) -> None:
+    assert "a/b.png" not in store
+    for data in (b"one", b"one"):
+        assert store.put("a/b.png", data) == 3
+    assert "a/b.png" in store
+    assert store.get("a/b.png") == b"one"
+    assert store.digest("a/b.png") == hashlib.sha256(b"one").hexdigest()
+
+
+def test_other_bytes_under_the_same_key_replace_the_first(store: Store) -> None:
+    store.put("models/x.checkpoint.npz", b"epoch 1")
+    store.put("models/x.checkpoint.npz", b"epoch 2, longer")
+    assert store.get("models/x.checkpoint.npz") == b"epoch 2, longer"
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1, PART_BYTES, 2 * PART_BYTES + 7])
+def test_a_file_of_any_size_comes_back_whole(size_bytes: int, store: Store) -> None:
+    data = os.urandom(size_bytes)
+    with store.writing("a/whole.bin") as path:
+        path.write_bytes(data)
+    assert store.digest("a/whole.bin") == hashlib.sha256(data).hexdigest()
+    assert store.get("a/whole.bin") == data
+    with store.lending() as lend:
+        assert lend("a/whole.bin").read_bytes() == data
+
+
+def test_a_file_that_could_not_be_finished_leaves_nothing(store: Store) -> None:
+    with pytest.raises(RuntimeError), store.writing("a/b.keras") as path:
+        path.write_bytes(b"half")
+        raise RuntimeError
+    assert "a/b.keras" not in store
+    assert not path.exists()
+
+
+def test_a_file_keeps_its_ending_while_it_is_written_and_when_it_is_lent(store: Store) -> None:
+    with store.writing("a/b.keras") as path:
+        assert path.suffix == ".keras"
+        path.write_bytes(b"x")
+    with store.lending() as lend:
+        assert lend("a/b.keras").suffix == ".keras"
+
+
+def test_nothing_is_seen_of_a_file_before_it_is_whole(store: Store) -> None:
+    with store.writing("a/b.bin") as path:
+        path.write_bytes(b"half")
+        assert "a/b.bin" not in store
+        with pytest.raises(FileNotFoundError):
+            store.get("a/b.bin")
+
+
+def test_what_is_not_there_is_said_to_be_missing(store: Store) -> None:
+    for ask in (store.get, store.digest):
+        with pytest.raises(FileNotFoundError):
+            ask("never/was.bin")
+    with store.lending() as lend, pytest.raises(FileNotFoundError):
+        lend("never/was.bin")
+
+
+def test_what_is_removed_is_gone_and_may_be_removed_again(store: Store) -> None:
+    store.put("a/b.bin", b"x")
+    for _ in range(2):
+        store.remove("a/b.bin")
+        assert "a/b.bin" not in store
+
+
+@pytest.mark.parametrize("key", ["", "/etc/passwd", "../x", "a/../../x", "a//b", "./a"])
+def test_no_key_leaves_the_store(key: str, store: Store) -> None:
+    for ask in (store.get, store.digest, store.remove, store.address, store.__contains__):
+        with pytest.raises(ValueError, match="store key"):
+            ask(key)
+    with pytest.raises(ValueError, match="store key"):
+        store.put(key, b"x")
+
+
+@pytest.mark.parametrize("key", ["a/späß é.bin", "a/100%.bin", "a/b#c+d&e.bin", "a/~[1]{2}?.bin"])
+def test_keys_may_hold_what_names_hold(key: str, store: Store) -> None:
+    store.put(key, b"x")
+    assert key in store
+    assert store.get(key) == b"x"
+    assert store.address(key).endswith(key)
+    assert store.address(key).startswith(store.shown)
+
+
+def test_a_lent_file_is_the_one_that_is_there_now(store: Store) -> None:
+    for data in (b"first", b"second"):
+        store.put("a/b.bin", data)
+        with store.lending() as lend:
+            assert lend("a/b.bin").read_bytes() == data
+            assert lend("a/b.bin").read_bytes() == data

@@ -1,0 +1,96 @@
+"""A recording read from afar is the same recording; a network that fails is never its fault."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tasks.audio import source
+from tasks.audio.preset import load_preset
+from tasks.audio.recording import decode, probe
+from tasks.audio.source import Remote
+from tasks.dataset.manifest import file_digest
+from tasks.failures import Inconsistent, Unusable
+
+PRESET = load_preset("birdclef2021")
+FORMATS = ["wav", "flac", "ogg", "mp3", "aiff"]
+
+
+def afar(path: Path, fetched: list[tuple[int, int]] | None = None) -> Remote:
+    content = path.read_bytes()
+
+    def fetch(start: int, stop: int) -> bytes:
+        assert 0 <= start < stop <= len(content), "no request for nothing, none beyond the end"
+        if fetched is not None:
+            fetched.append((start, stop))
+        return content[start:stop]
+
+    return Remote(path.name, len(content), fetch)
+
+
+def noise(path: Path, seconds: float, rate_hz: int = 48_000) -> Path:
+    """Written a second at a time: libsndfile's Vorbis encoder takes no long piece."""
+    draw = np.random.default_rng(5)
+    with soundfile.SoundFile(path, "w", rate_hz, 1) as file:
+        for _ in range(round(seconds)):
+            file.write((0.1 * draw.standard_normal(rate_hz)).astype(np.float32))
+    return path
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+@pytest.mark.parametrize("block_bytes", [4096, 1 << 20])
+def test_every_span_has_the_same_samples_from_afar(
+    ending: str, block_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "BLOCK_BYTES", block_bytes)
+    path = noise(tmp_path / f"long.{ending}", 160.0)
+    assert probe(afar(path)) == probe(path)
+    for span in range(3):
+        here, there = decode(path, PRESET, span), decode(afar(path), PRESET, span)
+        assert np.array_equal(here.samples, there.samples)
+        assert (here.start, here.stop) == (there.start, there.stop)
+
+
+def test_the_digest_is_that_of_all_bytes(tmp_path: Path) -> None:
+    path = noise(tmp_path / "x.wav", 30.0)
+    assert file_digest(afar(path)) == file_digest(path)
+
+
+def test_a_late_span_of_a_long_recording_is_read_without_what_comes_before(tmp_path: Path) -> None:
+    path, fetched = noise(tmp_path / "long.wav", 1200.0, 16_000), []
+    decode(afar(path, fetched), PRESET, 14)
+    assert sum(stop - start for start, stop in fetched) < 0.2 * path.stat().st_size
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+@pytest.mark.parametrize("good_requests", [0, 1, 2])
+def test_a_network_that_fails_is_an_oserror_wherever_it_fails(
+    ending: str, good_requests: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "BLOCK_BYTES", 1 << 14)
+    whole, left = afar(noise(tmp_path / f"x.{ending}", 20.0)), [good_requests]
+
+    def fetch(start: int, stop: int) -> bytes:
+        if left[0] == 0:
+            raise ConnectionResetError("the network is gone")
+        left[0] -= 1
+        return whole.fetch(start, stop)
+
+    with pytest.raises(ConnectionResetError, match="gone"):
+        decode(Remote(whole.name, whole.size_bytes, fetch), PRESET, 0)
+
+
+def test_a_recording_cut_short_is_still_to_blame(tmp_path: Path) -> None:
+    path = noise(tmp_path / "x.wav", 5.0)
+    content = path.read_bytes()[:100_000]
+    with pytest.raises(Inconsistent):
+        decode(Remote("x.wav", len(content), lambda start, stop: content[start:stop]), PRESET, 0)
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"RIFF" + bytes(40), bytes(100_000)])
+def test_bytes_that_are_no_audio_are_refused_with_a_reason(content: bytes) -> None:
+    with pytest.raises(Unusable):
+        probe(Remote("x.wav", len(content), lambda start, stop: content[start:stop]))

@@ -1,0 +1,86 @@
+"""What a cache keeps, what it lets go, and what it never takes from somebody who uses it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from db.cache import Cache
+
+
+def fetching(content: bytes, seen: list[str] | None = None) -> Callable[[Path], None]:
+    def fetch(path: Path) -> None:
+        if seen is not None:
+            seen.append(path.name)
+        path.write_bytes(content)
+
+    return fetch
+
+
+def kept(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in (folder / "kept").iterdir()}
+
+
+def test_a_file_is_fetched_once_however_often_it_is_asked_for(tmp_path: Path) -> None:
+    cache, seen = Cache(tmp_path, 1000), []
+    for _ in range(3):
+        with cache.lending() as lent:
+            for _ in range(2):
+                assert lent.file("a.bin", fetching(b"x" * 10, seen)).read_bytes() == b"x" * 10
+    assert len(seen) == 1
+
+
+def test_the_least_recently_used_files_make_room(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, 100)
+    for at, name in enumerate(("a", "b", "a", "c")):
+        with cache.lending() as lent:
+            os.utime(lent.file(name, fetching(bytes(50))), (at + 1, at + 1))
+    cache.make_room()
+    assert kept(tmp_path) == {"a": 50, "c": 50}
+
+
+def test_a_file_in_use_stays_until_its_user_is_done(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, 0)
+    with cache.lending() as lent:
+        first = lent.file("a", fetching(b"first"))
+        with cache.lending() as other:
+            other.file("b", fetching(b"second"))
+        assert kept(tmp_path) == {}
+        assert first.read_bytes() == b"first"
+    assert not first.exists()
+
+
+def test_a_fetch_that_fails_leaves_no_file(tmp_path: Path) -> None:
+    def broken(path: Path) -> None:
+        path.write_bytes(b"half")
+        raise ConnectionResetError
+
+    cache = Cache(tmp_path, 1000)
+    with cache.lending() as lent:
+        with suppress(ConnectionResetError):
+            lent.file("a", broken)
+        assert lent.file("a", fetching(b"whole")).read_bytes() == b"whole"
+    assert kept(tmp_path) == {"a": 5}
+
+
+def test_what_a_killed_process_held_is_given_up_by_the_next_one(tmp_path: Path) -> None:
+    code = (
+        "import pathlib, sys, time; from db.cache import Cache\n"
+        "with Cache(pathlib.Path(sys.argv[1]), 0).lending() as lent:\n"
+        "    lent.file('a', lambda path: path.write_bytes(b'x')); print('held', flush=True); time.sleep(60)\n"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+    with Cache(tmp_path, 0).lending():
+        assert len(list((tmp_path / "in-use").iterdir())) == 2, "one that lives is left alone"
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    holder.stdout.close()
+    with Cache(tmp_path, 0).lending():
+        assert len(list((tmp_path / "in-use").iterdir())) == 1
