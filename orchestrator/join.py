@@ -10,6 +10,7 @@ from typing import NoReturn
 from db.states import RunState
 from orchestrator.dispatch import BrokerUnreachable, Sender
 from orchestrator.local import answers
+from orchestrator.patience import awaited
 from orchestrator.request import UsageError
 from settings import Settings
 from tasks.failures import ChorusError
@@ -55,7 +56,7 @@ def require_broker(settings: Settings) -> None:
             f"no embedded broker is running for {settings.home}; start `orchestrator run` or "
             "`orchestrator dispatcher` first, or name a Redis server with --broker-url"
         )
-    Sender(settings).require_broker()
+    awaited(Sender(settings).require_broker, settings.wait_s)
 
 
 def require_dispatcher(settings: Settings) -> None:

@@ -15,14 +15,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from billiard.einfo import ExceptionInfo
 from billiard.exceptions import WorkerLostError
 from celery import Task
+from celery.exceptions import Reject
 from celery.worker.request import Request
 
 from db.ledger import ItemClaim, JobClaim, Ledger, Outcome, StripFacts
+from db.progress import note_progress
 from db.session import Database
 from db.states import State
 from db.store import Store
@@ -31,8 +33,15 @@ from tasks.failures import ChorusError, Fail, MachineFault, Quarantine, Verdict,
 from tasks.messages import JobMessage, PreprocessMessage, UnknownMessage
 
 _LOG = logging.getLogger("chorus")
+_PUT_BACK_AFTER_S = 1.0
+_SHOWN = 3
+_Message = TypeVar("_Message")
 _OWN_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL})
 _STATE_OF_VERDICT = {Quarantine: State.QUARANTINED, Fail: State.FAILED}
+
+
+class NotDone(ChorusError):
+    """The attempt did not end well. The ledger knows it already; this is for people who watch the monitor."""
 
 
 class ClaimLost(ChorusError):
@@ -85,6 +94,7 @@ class Heartbeat:
     def __init__(self, ledger: Ledger, claims: Sequence[ItemClaim | JobClaim]) -> None:
         self.ids = frozenset(claim.id for claim in claims)
         self._ledger, self._claims, self._ended = ledger, claims, threading.Event()
+        self._progress_file = Settings().progress_file
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def _beat(self) -> None:
@@ -92,6 +102,7 @@ class Heartbeat:
         while not self._ended.wait(min(self._ledger.lease_s / 4, 5.0)):
             try:
                 self.ids = self._ledger.renew(self._claims)
+                note_progress(self._progress_file)
             except Exception:  # the database may be away for a while; the lease decides, not this thread
                 _LOG.warning("heartbeat failed", exc_info=True)
 
@@ -155,6 +166,7 @@ class Stage(Task):  # type: ignore[type-arg]
     acks_on_failure_or_timeout = True
     reject_on_worker_lost = False  # the ledger puts the work back, and counts
     ignore_result = True
+    throws = (NotDone,)  # known and settled: no traceback in the log
 
     @property
     def ledger(self) -> Ledger:
@@ -162,32 +174,53 @@ class Stage(Task):  # type: ignore[type-arg]
         return engine().ledger(self.request.hostname or f"process-{os.getpid()}")
 
     def carry_out_items(self, message: dict[str, Any], make: Callable[[ItemClaim, Store], StripFacts]) -> None:
-        """Claims the message's items, makes each strip that is not there yet, and settles all of them at once."""
-        try:
-            wanted = PreprocessMessage.from_dict(message)
-        except UnknownMessage as error:
-            return _LOG.error("%s", error)  # a doorbell only: the dispatcher rings again for a worker that understands
+        """Claims the message's items, makes each strip that is not there yet, and settles all of them at once.
+
+        Raises NotDone when one could not be made, Reject for a message of another version.
+        """
+        wanted = _understood(PreprocessMessage.from_dict, message)
         ledger = self.ledger
         claims = ledger.claim_items(wanted.run, wanted.items)
         with Heartbeat(ledger, claims):
             outcomes = [_attempt(claim, make) for claim in claims]
         if outcomes:
             ledger.settle_items(outcomes)
-        return None
+        _require_done([f"{o.claim.uri}: {o.reason}" for o in outcomes if o.state != State.DONE], len(outcomes))
 
     def carry_out_job(self, message: dict[str, Any], do: Callable[[Work], dict[str, Any]]) -> None:
-        """Claims the message's job, does it, and settles it."""
-        try:
-            wanted = JobMessage.from_dict(message)
-        except UnknownMessage as error:
-            return _LOG.error("%s", error)
+        """Claims the message's job, does it, and settles it.
+
+        Raises NotDone when it could not be done, Reject for a message of another version.
+        """
+        wanted = _understood(JobMessage.from_dict, message)
         ledger = self.ledger
         claim = ledger.claim_job(wanted.run, wanted.job)
-        if claim is not None:
-            with Heartbeat(ledger, [claim]) as held:
-                state, reason, result = _attempt_job(Work(claim, engine().database, engine().store, ledger, held), do)
-            ledger.settle_job(claim, state, reason, result)
-        return None
+        if claim is None:
+            return
+        with Heartbeat(ledger, [claim]) as held:
+            state, reason, result = _attempt_job(Work(claim, engine().database, engine().store, ledger, held), do)
+        ledger.settle_job(claim, state, reason, result)
+        _require_done([] if state == State.DONE else [f"{claim.kind} {claim.model or ''}: {reason}"], 1)
+
+
+def _understood(read: Callable[[dict[str, Any]], _Message], message: dict[str, Any]) -> _Message:
+    """The message's value. Raises Reject for one of another version: it goes back into the queue, after a pause.
+
+    Where it was acknowledged already, as trainings are, the dispatcher sends it again.
+    """
+    try:
+        return read(message)
+    except UnknownMessage as error:
+        _LOG.error("%s; it is put back", error)
+        time.sleep(_PUT_BACK_AFTER_S)
+        raise Reject(str(error), requeue=True) from error
+
+
+def _require_done(bad: Sequence[str], n: int) -> None:
+    """Raises NotDone with the first sentences of what could not be done; n: attempts of the message."""
+    if bad:
+        shown, left = "; ".join(bad[:_SHOWN]), len(bad) - _SHOWN
+        raise NotDone(shown + (f"; and {left} more" if left > 0 else "") + (f" ({len(bad)} of {n})" if n > 1 else ""))
 
 
 def _attempt(claim: ItemClaim, make: Callable[[ItemClaim, Store], StripFacts]) -> Outcome:

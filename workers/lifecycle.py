@@ -7,11 +7,23 @@ import importlib
 import logging
 import os
 import signal
+import threading
 from collections.abc import Mapping
 from typing import Any
 
-from celery.signals import worker_init, worker_process_init, worker_ready
+from celery.signals import (
+    task_postrun,
+    task_prerun,
+    worker_init,
+    worker_process_init,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 
+from db import feeding
+from db.progress import note_progress
+from db.session import Database
 from settings import Settings
 from workers.roles import ROLES, warnings
 
@@ -48,6 +60,34 @@ def _warn(**_: Any) -> None:
     settings = Settings()
     for sentence in warnings(ROLES[settings.role], settings):
         logging.getLogger("chorus").warning("%s", sentence)
+
+
+@worker_ready.connect
+@task_prerun.connect
+@task_postrun.connect
+def _note_progress(**_: Any) -> None:
+    note_progress(Settings().progress_file)
+
+
+@worker_shutting_down.connect
+def _limit_shutdown(how: str, **_: Any) -> None:
+    """Asked to end, a worker takes nothing new and finishes what it does; after `shutdown_s` seconds it ends that too.
+
+    Celery's own soft shutdown always takes all of its time, and answers nothing meanwhile.
+    """
+    if how == "Warm":
+        timer = threading.Timer(Settings().shutdown_s, os.kill, (os.getpid(), signal.SIGQUIT))
+        timer.daemon = True
+        timer.start()
+
+
+@worker_shutdown.connect
+def _release(sender: Any, **_: Any) -> None:
+    """Whatever was not finished waits again at once, and not when its lease runs out."""
+    try:
+        feeding.release(Database(Settings().database), sender.hostname)
+    except ConnectionError as error:
+        logging.getLogger("chorus").warning("what this worker held waits for its lease to run out: %s", error)
 
 
 @worker_process_init.connect
