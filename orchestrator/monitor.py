@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
-from typing import NoReturn
 
-from orchestrator.join import require_broker
 from settings import Settings
 
 USER = "chorus"
@@ -31,18 +28,3 @@ def flower_command(port: int, address: str, state: Path | None) -> list[str]:
 def flower_environment(settings: Settings, password: str) -> dict[str, str]:
     """Flower's environment: the password is never on a command line, which every user of a machine can read."""
     return {**settings.environment(), "FLOWER_BASIC_AUTH": f"{USER}:{password}"}
-
-
-def become_flower(settings: Settings, port: int, address: str, state: Path | None) -> NoReturn:
-    """Replaces this process by Flower. Raises UsageError without a password, BrokerUnreachable without a broker."""
-    from orchestrator.request import UsageError  # noqa: PLC0415
-
-    password = settings.flower_password
-    if not password:
-        raise UsageError(
-            "Flower shows itself only behind a password; put one in a file and name it in CHORUS_FLOWER_PASSWORD_FILE"
-        )
-    require_broker(settings)
-    os.chdir(Path(__file__).resolve().parents[1])
-    argv = flower_command(port, address, state)
-    os.execvpe(argv[0], argv, flower_environment(settings, password))  # noqa: S606  # our own command line

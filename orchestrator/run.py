@@ -62,8 +62,7 @@ def run_here(session: Session, begin: Callable[[], int], progress: ProgressView,
         sender = Sender(session.settings)
         sender.require_broker()
         if flower_port is not None:
-            stack.start_flower(flower_port)
-            progress.say(f"monitor: http://127.0.0.1:{flower_port}")
+            progress.say(f"monitor: {stack.start_flower(flower_port)}")
         dispatcher = Dispatcher(session.database, sender, session.settings, only_run=run)
         try:
             with progress, DispatcherThread(dispatcher) as thread:

@@ -75,7 +75,7 @@ def flower(
     state: Annotated[Path | None, typer.Option(help="File that keeps over restarts what was seen.")] = None,
 ) -> None:
     """Become the Flower monitor, behind the password in CHORUS_FLOWER_PASSWORD_FILE."""
-    from orchestrator.monitor import become_flower  # noqa: PLC0415
+    from orchestrator.join import become_flower  # noqa: PLC0415
 
     become_flower(settings, port, address, state)
 
