@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     window_messages: int = Field(256, ge=1, description="messages the feeder keeps in the broker at most")
     time_limit_s: float = Field(900.0, ge=1, description="a preprocessing message is ended after so long")
     shutdown_s: float = Field(60.0, ge=0, description="a worker asked to end finishes what it does for so long at most")
+    idle_exit_s: float = Field(0.0, ge=0, description="a worker with nothing to do for so long ends; 0: never")
     progress_file: Path | None = Field(None, description="file whose time says when this process last went on")
     wait_s: float = Field(0.0, ge=0, description="a command waits so long at its start for database and broker")
     require_gpu: bool = Field(default=False, description="a gpu worker that sees no GPU trains nothing, and says so")

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from celery.signals import (
     worker_shutdown,
     worker_shutting_down,
 )
+from celery.worker import state
 
 from db import feeding
 from db.progress import note_progress
@@ -67,6 +69,23 @@ def _warn(**_: Any) -> None:
 @task_postrun.connect
 def _note_progress(**_: Any) -> None:
     note_progress(Settings().progress_file)
+
+
+@worker_ready.connect
+def _end_when_idle(**_: Any) -> None:
+    idle_exit_s = Settings().idle_exit_s
+    if idle_exit_s:
+        threading.Thread(target=_watch_idleness, args=(idle_exit_s,), name="idleness", daemon=True).start()
+
+
+def _watch_idleness(idle_exit_s: float) -> None:
+    busy_at_s = time.monotonic()
+    while time.monotonic() - busy_at_s < idle_exit_s:
+        if state.reserved_requests or state.active_requests:
+            busy_at_s = time.monotonic()
+        time.sleep(min(1.0, idle_exit_s / 4))
+    logging.getLogger("chorus").warning("nothing to do for %g s: this worker ends", idle_exit_s)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @worker_shutting_down.connect

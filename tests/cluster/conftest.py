@@ -43,7 +43,8 @@ def stack(images: tuple[str, str], kept: Path) -> Iterator[Stack]:
         (folder / "data" / "twice.toml").write_text('like = "birdclef2021"\n\n[augment]\ncopies = 1\n')
         stack.prepare(CHORUS_LEASE_S="10")
         try:
-            stack.up(profile="train-cpu", cpu_worker=3, dispatcher=2)
+            stack.up(profile="train-cpu")
+            stack.up(cpu_worker=3, dispatcher=2)
             yield stack
         finally:
             for container in stack.containers():

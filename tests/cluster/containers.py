@@ -29,7 +29,7 @@ SERVED_BY = {
 }
 """Images the stack stands on, by what stands in for them where no registry is in reach."""
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
-_LIMIT_S = 240.0
+_LIMIT_S = 480.0
 
 Counts = dict[str, int]
 
@@ -98,8 +98,11 @@ class Stack:
 
     def up(self, *words: str, profile: str | None = None, **scale: int) -> None:
         """Brings services up; scale: containers by service, `_` for `-`."""
-        scaled = [word for name, n in scale.items() for word in ("--scale", f"{name.replace('_', '-')}={n}")]
-        self.compose("up", "-d", "--no-recreate", *scaled, *words, profile=profile)
+        if words or not scale:
+            self.compose("up", "-d", "--no-recreate", *words, profile=profile)
+        for name, n in scale.items():  # podman-compose hears only the last of several --scale
+            service = name.replace("_", "-")
+            self.compose("up", "-d", "--no-recreate", "--scale", f"{service}={n}", service, profile=profile)
 
     def answers(self) -> bool:
         """Whether Flower is up."""

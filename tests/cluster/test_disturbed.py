@@ -25,7 +25,7 @@ def undisturbed(stack: Stack) -> dict[str, str]:
 
 @pytest.fixture(autouse=True)
 def three_workers(stack: Stack) -> None:
-    stack.up("cpu-worker", cpu_worker=3)
+    stack.up(cpu_worker=3)
 
 
 def _left_by(stack: Stack, disturb=None) -> dict[str, str]:
@@ -47,7 +47,7 @@ def test_scaling_from_one_to_three_and_back(stack, undisturbed):
     hosts = set()
 
     def up() -> None:
-        stack.up("cpu-worker", cpu_worker=3)
+        stack.up(cpu_worker=3)
 
     def down() -> None:
         hosts.update(row[0] for row in stack.sql("SELECT DISTINCT worker FROM item WHERE worker IS NOT NULL"))
