@@ -1,9 +1,9 @@
-# make install, make demo, make test, make check: everything else is `.venv/bin/orchestrator --help`
+# make install, make demo, make test, make check, make secrets: everything else is `.venv/bin/orchestrator --help`
 PYTHON ?= python3
 LOCK   ?= dev
 BIN    := .venv/bin
 
-.PHONY: install demo test chaos check lock clean
+.PHONY: install demo test chaos check lock secrets clean
 
 install: .venv/installed-$(LOCK)
 
@@ -40,6 +40,10 @@ lock:
 	$(UV_COMPILE) --extra train -c requirements/base.lock -o requirements/train.lock
 	$(UV_COMPILE) --extra gpu -c requirements/base.lock -o requirements/gpu.lock
 	$(UV_COMPILE) --extra train --extra dev -c requirements/train.lock -o requirements/dev.lock
+
+# Passwords of the stack in docker-compose.yml, made once (docs/cluster.md).
+secrets:
+	deploy/make-secrets secrets
 
 clean:
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -6,10 +6,10 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
-from typing import Literal
-from urllib.parse import urlsplit
+from typing import Literal, Self
+from urllib.parse import quote, urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -25,6 +25,15 @@ class Settings(BaseSettings):
     home: Path = Field(Path(".chorus"), description="folder of ledger, store, logs and the embedded broker")
     broker_url: str = Field("", description="redis:// or rediss:// URL; empty: an embedded broker")
     database_url: str = Field("", description="sqlite:/// or postgresql+psycopg:// URL; empty: SQLite in the home")
+    broker_password_file: Path | None = Field(
+        None, description="file that holds the broker's password, for a URL without one"
+    )
+    database_password_file: Path | None = Field(
+        None, description="file that holds the database's password, for a URL without one"
+    )
+    flower_password_file: Path | None = Field(
+        None, description="file that holds the password of Flower's user `chorus`"
+    )
     store_url: str = Field(
         "", description="folder or s3:// URL for strips, shards, models and reports; empty: a folder in the home"
     )
@@ -41,6 +50,10 @@ class Settings(BaseSettings):
     child_memory_mb: int = Field(
         2000, ge=200, description="memory a cpu worker's child may take beyond its start, in MB"
     )
+    shutdown_s: float = Field(60.0, ge=0, description="a worker asked to end finishes what it does for so long at most")
+    idle_exit_s: float = Field(0.0, ge=0, description="a worker with nothing to do for so long ends; 0: never")
+    progress_file: Path | None = Field(None, description="file whose time says when this process last went on")
+    wait_s: float = Field(0.0, ge=0, description="a command waits so long at its start for database and broker")
     require_gpu: bool = Field(default=False, description="a gpu worker that sees no GPU trains nothing, and says so")
     role: Literal["", "cpu", "gpu"] = Field(
         "", description="cpu or gpu; set by `orchestrator worker`, read by the worker it starts"
@@ -74,6 +87,24 @@ class Settings(BaseSettings):
             raise ValueError("a store is a folder, on this machine or shared by all, or s3://BUCKET/PREFIX")
         return _absolute_path(url) if url else ""
 
+    @field_validator("broker_password_file", "database_password_file", "flower_password_file")
+    @classmethod
+    def _readable(cls, file: Path | None) -> Path | None:
+        if file is not None:
+            _secret(file)
+            return file.expanduser().absolute()
+        return None
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        for url, file in (
+            (self.broker_url, self.broker_password_file),
+            (self.database_url, self.database_password_file),
+        ):
+            if file and (not urlsplit(url).hostname or urlsplit(url).password):
+                raise ValueError(f"the password in {file} goes with a URL that names a host and holds no password")
+        return self
+
     @property
     def is_broker_embedded(self) -> bool:
         """Whether the broker is a child process of ours."""
@@ -96,12 +127,16 @@ class Settings(BaseSettings):
     @property
     def broker(self) -> str:
         """The broker's URL as kombu reads it."""
-        return self.broker_url or f"redis+socket://{self.socket}?virtual_host=0"
+        if self.broker_url:
+            return _with_password(self.broker_url, self.broker_password_file)
+        return f"redis+socket://{self.socket}?virtual_host=0"
 
     @property
     def database(self) -> str:
         """The database's URL as SQLAlchemy reads it."""
-        return self.database_url or f"sqlite:///{self.home / 'ledger.sqlite'}"
+        if self.database_url:
+            return _with_password(self.database_url, self.database_password_file)
+        return f"sqlite:///{self.home / 'ledger.sqlite'}"
 
     @property
     def store(self) -> str:
@@ -126,6 +161,11 @@ class Settings(BaseSettings):
         return urlsplit(endpoint).hostname in ("127.0.0.1", "::1", "localhost")
 
     @property
+    def flower_password(self) -> str:
+        """Of the monitor's user; empty where none was set."""
+        return _secret(self.flower_password_file) if self.flower_password_file else ""
+
+    @property
     def logs(self) -> Path:
         """Folder of the embedded processes' logs."""
         return self.home / "logs"
@@ -137,7 +177,9 @@ class Settings(BaseSettings):
 
     def environment(self) -> dict[str, str]:
         """This process's environment with every setting in it, for a child process that must see the same."""
-        named = {f"CHORUS_{name.upper()}": str(value) for name, value in self.model_dump().items()}
+        named = {
+            f"CHORUS_{name.upper()}": "" if value is None else str(value) for name, value in self.model_dump().items()
+        }
         return {**os.environ, **named}
 
 
@@ -156,3 +198,30 @@ def bucket_url(url: str) -> str:
 def _absolute_path(path: str) -> str:
     """Workers have another working directory: a relative path would name another file there."""
     return str(Path(path).expanduser().absolute())
+
+
+def _secret(file: Path) -> str:
+    """The file's text without the line's end. Raises ValueError, which never shows the text."""
+    try:
+        text = file.expanduser().read_text().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"the secret file {file} cannot be read: {getattr(error, 'strerror', 'it is no text')}"
+        ) from error
+    if not text or "\n" in text:
+        raise ValueError(f"the secret file {file} does not hold one line")
+    return text
+
+
+def _with_password(url: str, file: Path | None) -> str:
+    """The URL, with the file's password beside its user.
+
+    >>> _with_password("redis://broker/0", None)
+    'redis://broker/0'
+    """
+    if file is None:
+        return url
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    user, _, host = host.rpartition("@")
+    return f"{scheme}://{user}:{quote(_secret(file), safe='')}@{host}{slash}{path}"

@@ -16,7 +16,7 @@ from db.ledger import bury, separate
 from db.moves import Worked, lock, move
 from db.session import Database, now_s
 from db.states import FINAL, OPEN, Kind, RunState, State
-from db.tables import Item, Job, Need, Run, Tally
+from db.tables import Item, Job, Need, Recording, Run, Tally
 
 MAX_ITEMS_A_MESSAGE = 200
 _PART_OF_REST = 1 / 16
@@ -31,6 +31,8 @@ class Batch:
 
     run: int
     items: tuple[int, ...]
+    first: str = ""
+    """The first item's recording, for people to read."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class ReadyJob:
     run: int
     job: int
     kind: str
+    what: str = ""
+    """Model, fold and seed, for people to read."""
 
 
 def active_runs(database: Database) -> list[int]:
@@ -70,7 +74,10 @@ def take_batches(database: Database, run: int, n_messages: int, largest_s: float
         batches = batched(work, n_messages, largest_s, rest_s)
         taken = {item for batch in batches for item in batch}
         move(connection, Item, [row for row in rows if row.id in taken], State.SENT, sent_at=now_s())
-        return [Batch(run, batch) for batch in batches]
+        named = sa.select(Item.id, Recording.uri).join(Recording, Recording.id == Item.recording_id)
+        firsts = connection.execute(named.where(Item.id.in_([batch[0] for batch in batches])))
+        first_of = {row.id: row.uri for row in firsts}
+        return [Batch(run, batch, first_of[batch[0]]) for batch in batches]
 
 
 def batched(
@@ -128,9 +135,20 @@ def take_jobs(
     with database.write() as connection:
         rows = lock(connection, Job, *is_ready, limit=limit)
         move(connection, Job, rows, State.SENT, sent_at=now_s())
-        kind_by_id = sa.select(Job.id, Job.kind).where(Job.id.in_([row.id for row in rows]))
-        kind_of = {row.id: row.kind for row in connection.execute(kind_by_id)}
-        return [ReadyJob(row.run, row.id, kind_of[row.id]) for row in rows]
+        columns = (Job.id, Job.kind, Job.model, Job.variant, Job.fold, Job.seed)
+        facts = connection.execute(sa.select(*columns).where(Job.id.in_([row.id for row in rows])))
+        named = {row.id: (row.kind, _spoken(row.model, row.variant, row.fold, row.seed)) for row in facts}
+        return [ReadyJob(row.run, row.id, *named[row.id]) for row in rows]
+
+
+def _spoken(model: str | None, variant: str | None, fold: int | None, seed: int | None) -> str:
+    """What tells a job from others of its kind.
+
+    >>> _spoken("cnn", None, 2, 0)
+    'cnn, fold 2, seed 0'
+    """
+    numbers = (f"{name} {n}" for name, n in (("fold", fold), ("seed", seed)) if n is not None and n >= 0)
+    return ", ".join([*filter(None, (model, variant)), *numbers])
 
 
 def _is_any(database: Database, table: Worked, *where: sa.ColumnElement[bool]) -> bool:
@@ -184,12 +202,12 @@ def put_back_expired(database: Database) -> int:
 
 
 def release(database: Database, worker: str) -> int:
-    """What a worker known to be dead held; returns the number."""
+    """What a worker that has ended held; returns the number."""
     total = 0
     with database.write() as connection:
         for table in (Item, Job):
             rows = lock(connection, table, table.state == State.RUNNING, table.worker == worker)
-            bury(connection, table, rows, is_own=False, reason="its worker was killed")
+            bury(connection, table, rows, is_own=False, reason="its worker ended")
             if table is Item:
                 separate(connection, rows)
             total += len(rows)

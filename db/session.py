@@ -76,6 +76,11 @@ class Database:
         """The URL without its password."""
         return make_url(self.url).render_as_string(hide_password=True)
 
+    def require_answer(self) -> None:
+        """Raises DatabaseUnusable unless the database answers."""
+        with self.read() as connection:
+            connection.execute(sa.select(1))
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent view; writes nothing."""

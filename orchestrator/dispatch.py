@@ -8,9 +8,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from db import feeding
+from db.progress import note_progress
 from db.session import Database
 from db.states import Kind
 from db.tables import Item, Job
@@ -41,6 +43,24 @@ class BrokerUnreachable(ChorusError):
     exit_code = 4
 
 
+@dataclass(frozen=True)
+class Doorbell:
+    """A message: ids for the worker, and a sentence for people who watch the monitor."""
+
+    ids: dict[str, Any]
+    spoken: str
+
+
+def _items_bell(batch: feeding.Batch) -> Doorbell:
+    others = f" and {len(batch.items) - 1} more" if len(batch.items) > 1 else ""
+    return Doorbell(PreprocessMessage(batch.run, batch.items).to_dict(), f"run {batch.run}: {batch.first}{others}")
+
+
+def _job_bell(job: feeding.ReadyJob) -> Doorbell:
+    what = f": {job.what}" if job.what else ""
+    return Doorbell(JobMessage(job.run, job.job).to_dict(), f"run {job.run}, job {job.job}{what}")
+
+
 class Sender:
     """Puts messages into queues by task name, and looks at how full they are.
 
@@ -66,15 +86,16 @@ class Sender:
         seconds, microseconds = self._asked(lambda client: client.time())
         return float(seconds) + float(microseconds) / 1e6
 
-    def send(self, task: str, queue: str, messages: Sequence[dict[str, Any]]) -> int:
+    def send(self, task: str, queue: str, messages: Sequence[Doorbell]) -> int:
         """Sends the messages one after the other; returns how many the broker took before it stopped answering."""
         sent = 0
         try:
             with self._app.producer_pool.acquire(block=True, timeout=5) as producer:
                 for message in messages:
                     self._app.send_task(
-                        task, args=[message], queue=queue, producer=producer, retry=False, argsrepr=_spoken(message)
-                    )
+                        task, args=[message.ids], queue=queue, producer=producer, retry=False,
+                        argsrepr=message.spoken, kwargsrepr="",
+                    )  # fmt: skip
                     sent += 1
         except _BROKER_ERRORS() as error:
             _LOG.warning("broker %s: %s", self._shown, error)
@@ -111,13 +132,6 @@ def _BROKER_ERRORS() -> tuple[type[BaseException], ...]:  # noqa: N802  # a cons
     return (OperationalError, RedisError, OSError)
 
 
-def _spoken(message: dict[str, Any]) -> str:
-    """What people see in the monitor."""
-    if "items" in message:
-        return f"run {message['run']}, {len(message['items'])} items from {message['items'][0]}"
-    return f"run {message['run']}, job {message['job']}"
-
-
 class Dispatcher:
     """Feeds active runs and heals what was interrupted, a step at a time; several at once do no harm.
 
@@ -144,6 +158,10 @@ class Dispatcher:
         self._failures = 0
         return _BUSY_PAUSE_S if sent else _IDLE_PAUSE_S
 
+    def note_progress(self) -> None:
+        """For the health check: it goes round, whatever it finds."""
+        note_progress(self._settings.progress_file)
+
     def _runs(self) -> list[int]:
         active = feeding.active_runs(self._database)
         return [run for run in active if self._only_run in (None, run)]
@@ -155,8 +173,7 @@ class Dispatcher:
         for run in runs:
             share = -(-free // len(runs))  # every active run has its share of the window
             batches = feeding.take_batches(self._database, run, share, LARGEST_MESSAGE_S) if share > 0 else []
-            messages = [PreprocessMessage(run, batch.items).to_dict() for batch in batches]
-            taken = self._sender.send("preprocess", "cpu", messages)
+            taken = self._sender.send("preprocess", "cpu", list(map(_items_bell, batches)))
             feeding.put_back_unsent(self._database, Item, [item for batch in batches[taken:] for item in batch.items])
             sent += taken
         return sent
@@ -173,7 +190,7 @@ class Dispatcher:
         kinds = [kind for kind in Kind if QUEUE_OF_TASK[kind] == queue]
         ready = feeding.take_jobs(self._database, self._only_run, kinds, free)
         for at, job in enumerate(ready):
-            if not self._sender.send(job.kind, QUEUE_OF_TASK[job.kind], [JobMessage(job.run, job.job).to_dict()]):
+            if not self._sender.send(job.kind, QUEUE_OF_TASK[job.kind], [_job_bell(job)]):
                 feeding.put_back_unsent(self._database, Job, [left.job for left in ready[at:]])
                 return at
         return len(ready)
@@ -191,4 +208,6 @@ class Dispatcher:
 def dispatch_forever(dispatcher: Dispatcher, is_over: Callable[[], bool], sleep: Callable[[float], object]) -> None:
     """Steps until `is_over`; `sleep` may return early."""
     while not is_over():
-        sleep(dispatcher.step())
+        pause_s = dispatcher.step()
+        dispatcher.note_progress()
+        sleep(pause_s)

@@ -1,4 +1,4 @@
-"""`orchestrator worker`: this process becomes a Celery worker."""
+"""`orchestrator worker` and `orchestrator flower`: this process becomes a Celery worker, or the monitor."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import NoReturn
 from db.states import RunState
 from orchestrator.dispatch import BrokerUnreachable, Sender
 from orchestrator.local import answers
+from orchestrator.monitor import flower_command, flower_environment
+from orchestrator.patience import awaited
 from orchestrator.request import UsageError
 from settings import Settings
 from tasks.failures import ChorusError
@@ -30,6 +32,18 @@ def become_worker(settings: Settings, role_name: str, concurrency: int | None) -
     argv = command(role, settings, f"{role.name}-{os.getpid()}@{socket.gethostname()}")
     os.chdir(Path(__file__).resolve().parents[1])
     os.execvpe(argv[0], argv, environment(role, settings))  # noqa: S606  # our own command line
+
+
+def become_flower(settings: Settings, port: int, address: str, state: Path | None) -> NoReturn:
+    """Replaces this process by the monitor. Raises UsageError without a password, or BrokerUnreachable."""
+    if not settings.flower_password:
+        raise UsageError(
+            "Flower shows itself behind a password only; name a file that holds one in CHORUS_FLOWER_PASSWORD_FILE"
+        )
+    require_broker(settings)
+    argv = flower_command(port, address, state.absolute() if state else None)
+    os.chdir(Path(__file__).resolve().parents[1])
+    os.execvpe(argv[0], argv, flower_environment(settings, settings.flower_password))  # noqa: S606  # our own command line
 
 
 class NoGpu(ChorusError):
@@ -55,7 +69,7 @@ def require_broker(settings: Settings) -> None:
             f"no embedded broker is running for {settings.home}; start `orchestrator run` or "
             "`orchestrator dispatcher` first, or name a Redis server with --broker-url"
         )
-    Sender(settings).require_broker()
+    awaited(Sender(settings).require_broker, settings.wait_s)
 
 
 def require_dispatcher(settings: Settings) -> None:

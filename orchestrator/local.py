@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -20,10 +21,11 @@ from typing import IO
 
 from db import feeding
 from db.session import Database
+from orchestrator.monitor import USER, flower_command, flower_environment
 from settings import Settings
 from tasks.failures import ChorusError
 from workers.lifecycle import die_with
-from workers.roles import ROLES, Role, command, environment, warnings
+from workers.roles import Role, command, environment, warnings
 
 _LOG = logging.getLogger("chorus")
 _BROKER_STARTS_WITHIN_S = 10.0
@@ -100,13 +102,15 @@ class Stack:
         """The id of the role's worker process."""
         return self._workers[role].process.pid
 
-    def start_flower(self, port: int) -> None:
-        """Starts the monitor on this machine's own address, reading only."""
-        argv = [
-            *command(ROLES["cpu"], self._settings, "flower")[:5], "flower", "--address=127.0.0.1", f"--port={port}",
-            "--read_only=True", "--max_tasks=10000",
-        ]  # fmt: skip
-        self._workers["flower"] = self._child("flower", argv, self._settings.environment())
+    def start_flower(self, port: int) -> str:
+        """Starts the monitor on this machine's own address; returns what to open, with the password in it.
+
+        Other users of this machine may connect too, so it asks for a password: the settings' own, or a new one.
+        """
+        password = self._settings.flower_password or secrets.token_urlsafe(9)
+        argv = flower_command(port, "127.0.0.1", self._settings.home / "flower")
+        self._workers["flower"] = self._child("flower", argv, flower_environment(self._settings, password))
+        return f"http://{USER}:{password}@127.0.0.1:{port}"
 
     def watch(self) -> list[str]:
         """Restarts what has ended and puts back what it held; returns a sentence for each."""

@@ -8,10 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 
 from db import steering
+from db.progress import note_progress
 from db.session import DatabaseUnusable
 from db.states import CLAIMABLE, Kind, RunState, State
+from db.turn import Turn
 from orchestrator.dispatch import Dispatcher, Sender, dispatch_forever
 from orchestrator.local import Stack
+from orchestrator.patience import awaited
 from orchestrator.render import ProgressView
 from orchestrator.session import Session
 from orchestrator.watch import Snapshot, snapshot
@@ -20,6 +23,7 @@ from workers.roles import CPU, GPU
 
 _LOOK_EVERY_S = 0.25
 _DATABASE_AWAY_AT_MOST_S = 300.0
+_TURN_EVERY_S = 1.0
 
 
 class DispatcherThread:
@@ -61,8 +65,7 @@ def run_here(session: Session, begin: Callable[[], int], progress: ProgressView,
         sender = Sender(session.settings)
         sender.require_broker()
         if flower_port is not None:
-            stack.start_flower(flower_port)
-            progress.say(f"monitor: http://127.0.0.1:{flower_port}")
+            progress.say(f"monitor: {stack.start_flower(flower_port)}")
         dispatcher = Dispatcher(session.database, sender, session.settings, only_run=run)
         try:
             with progress, DispatcherThread(dispatcher) as thread:
@@ -143,16 +146,30 @@ def dispatch_here(session: Session, say: ProgressView) -> None:
 
 def _dispatch_all(session: Session, say: ProgressView, stack: Stack | None) -> None:
     sender = Sender(session.settings)
-    sender.require_broker()
-    say.say(f"dispatching for {session.database.shown}; Ctrl-C stops")
-    with DispatcherThread(Dispatcher(session.database, sender, session.settings)) as thread:
-        patience = Patience(say.say)
+    awaited(sender.require_broker, session.settings.wait_s)
+    patience = Patience(say.say)
+    with Turn(session.database) as turn:
         while True:
-            thread.require_alive()
-            with patience.a_while():
-                for news in stack.watch() if stack else ():
-                    say.say(news)
-            time.sleep(1.0)
+            _await_turn(session, say, turn)
+            say.say(f"dispatching for {session.database.shown}; Ctrl-C stops")
+            with DispatcherThread(Dispatcher(session.database, sender, session.settings)) as thread:
+                while turn.is_ours():
+                    thread.require_alive()
+                    with patience.a_while():
+                        for news in stack.watch() if stack else ():
+                            say.say(news)
+                    time.sleep(_TURN_EVERY_S)
+            say.say("the turn is lost: the database does not answer")
+
+
+def _await_turn(session: Session, say: ProgressView, turn: Turn) -> None:
+    is_said = False
+    while not turn.is_ours():
+        if not is_said:
+            say.say("standing by: another dispatcher is at work, or the database does not answer")
+            is_said = True
+        note_progress(session.settings.progress_file)
+        time.sleep(_TURN_EVERY_S)
 
 
 class RunIsOver(ChorusError):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.options import AsJson, with_settings
+from orchestrator.options import AsJson, FlowerPort, with_settings
 from orchestrator.speak import FAILED, OK, opened, print_json, view
 
 if TYPE_CHECKING:
@@ -67,6 +68,32 @@ def dispatcher(settings: Settings) -> None:
 
 @app.command()
 @with_settings
+def flower(
+    settings: Settings,
+    port: FlowerPort = 5555,
+    address: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    state: Annotated[Path | None, typer.Option(help="File that keeps over restarts what was seen.")] = None,
+) -> None:
+    """Become the Flower monitor, behind the password in CHORUS_FLOWER_PASSWORD_FILE."""
+    from orchestrator.join import become_flower  # noqa: PLC0415
+
+    become_flower(settings, port, address, state)
+
+
+@app.command()
+@with_settings
+def health(
+    settings: Settings,
+    role: Annotated[str, typer.Argument(metavar="cpu|gpu|dispatcher", help="What runs in this container.")],
+) -> None:
+    """Say whether this container's process goes on; exit code 1 when it does not."""
+    from orchestrator.health import require_progress  # noqa: PLC0415
+
+    print(require_progress(settings, role))
+
+
+@app.command()
+@with_settings
 def doctor(
     settings: Settings, as_json: AsJson = False,
     repair: Annotated[bool, typer.Option("--repair", help="Have what is gone made again.")] = False,
@@ -105,6 +132,8 @@ def database_upgrade(settings: Settings) -> None:
     """Bring the ledger's tables up to this version."""
     from db.schema import upgrade  # noqa: PLC0415
     from db.session import Database  # noqa: PLC0415
+    from orchestrator.patience import awaited  # noqa: PLC0415
 
     database = Database(settings.database)
+    awaited(database.require_answer, settings.wait_s)
     print(f"{database.shown} is at revision {upgrade(database)}")

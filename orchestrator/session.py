@@ -11,6 +11,7 @@ from db.schema import require_current, upgrade
 from db.session import Database
 from db.store import Store, open_store
 from orchestrator.local import HomeUnusable
+from orchestrator.patience import awaited
 from settings import Settings
 from tasks.failures import ChorusError
 
@@ -36,22 +37,26 @@ def settings_from(options: dict[str, object]) -> Settings:
         return Settings(**{name: value for name, value in options.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
+        message = first["msg"].removeprefix("Value error, ")
+        if not first["loc"]:  # several settings that do not go together
+            raise SettingsUnusable(message) from error
         name = "CHORUS_" + "_".join(map(str, first["loc"])).upper()
         shown = "not usable" if name.endswith("_URL") else repr(first["input"])  # a URL may hold a password
-        raise SettingsUnusable(f"setting {name} is {shown}: {first['msg'].removeprefix('Value error, ')}") from error
+        raise SettingsUnusable(f"setting {name} is {shown}: {message}") from error
 
 
 def opened(settings: Settings, *, make: bool = True) -> Session:
     """Ledger and store for these settings; our own SQLite file is made and brought up to date on the way.
 
     make: whether a home that is not there may be made; reading commands refuse instead.
+    A database given by URL is waited for, as the settings say.
     Raises HomeUnusable, or DatabaseUnusable for a database that is out of reach, of another version, or not set up.
     """
     if not settings.database_url:
         _require_home(settings.home, make=make)
     database = Database(settings.database)
     if settings.database_url:
-        require_current(database)
+        awaited(lambda: require_current(database), settings.wait_s)
     else:
         upgrade(database)
     store = open_store(settings.store, settings.cache, settings.cache_bytes, plain_http=settings.is_endpoint_here)

@@ -21,9 +21,11 @@ from typing import Any, TypeVar
 from billiard.einfo import ExceptionInfo
 from billiard.exceptions import WorkerLostError
 from celery import Task
+from celery.exceptions import Reject
 from celery.worker.request import Request
 
 from db.ledger import ItemClaim, JobClaim, Ledger, Outcome, StripFacts
+from db.progress import note_progress
 from db.session import Database, DatabaseUnusable
 from db.states import State
 from db.store import Lend, Store, open_store
@@ -33,10 +35,16 @@ from tasks.messages import JobMessage, PreprocessMessage, UnknownMessage
 from tasks.sources import Sources
 
 _LOG = logging.getLogger("chorus")
-T = TypeVar("T")
+_PUT_BACK_AFTER_S = 1.0
+_SHOWN = 3
+_T = TypeVar("_T")
 _OWN_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGXCPU})
 Make = Callable[[ItemClaim, Store, Sources], StripFacts]
 _STATE_OF_VERDICT = {Quarantine: State.QUARANTINED, Fail: State.FAILED}
+
+
+class NotDone(ChorusError):
+    """The attempt did not end well. The ledger knows it already; this is for people who watch the monitor."""
 
 
 class ClaimLost(ChorusError):
@@ -92,6 +100,7 @@ class Heartbeat:
         self.ids = frozenset(claim.id for claim in claims)
         self._ledger, self._claims, self._ended = ledger, claims, threading.Event()
         self._renewed_s = time.monotonic()
+        self._progress_file = Settings().progress_file
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def _beat(self) -> None:
@@ -99,6 +108,7 @@ class Heartbeat:
         while not self._ended.wait(min(self._ledger.lease_s / 4, 5.0)):
             try:
                 self._renew()
+                note_progress(self._progress_file)
             except Exception:  # the database may be away for a while; the lease decides, not this thread
                 _LOG.warning("heartbeat failed", exc_info=True)
 
@@ -176,6 +186,7 @@ class Stage(Task):  # type: ignore[type-arg]
     acks_on_failure_or_timeout = True
     reject_on_worker_lost = False  # the ledger puts the work back, and counts
     ignore_result = True
+    throws = (NotDone,)  # known and settled: no traceback in the log
 
     @property
     def ledger(self) -> Ledger:
@@ -183,11 +194,11 @@ class Stage(Task):  # type: ignore[type-arg]
         return engine().ledger(self.request.hostname or f"process-{os.getpid()}")
 
     def carry_out_items(self, message: dict[str, Any], make: Make) -> None:
-        """Claims the message's items, makes each strip that is not there yet, and settles all of them at once."""
-        try:
-            wanted = PreprocessMessage.from_dict(message)
-        except UnknownMessage as error:
-            return _LOG.error("%s", error)  # a doorbell only: the dispatcher rings again for a worker that understands
+        """Claims the message's items, makes each strip that is not there yet, and settles all of them at once.
+
+        Raises NotDone when one could not be made, Reject for a message of another version.
+        """
+        wanted = _understood(PreprocessMessage.from_dict, message)
         ledger = self.ledger
         claims = patiently(lambda: ledger.claim_items(wanted.run, wanted.items), ledger.lease_s)
         plain_http = engine().settings.is_endpoint_here
@@ -195,29 +206,50 @@ class Stage(Task):  # type: ignore[type-arg]
             outcomes = [_attempt(claim, make, sources) for claim in claims]
             if outcomes:
                 patiently(lambda: ledger.settle_items(outcomes), ledger.lease_s)
-        return None
+        _require_done([f"{o.claim.uri}: {o.reason}" for o in outcomes if o.state != State.DONE], len(outcomes))
 
     def carry_out_job(self, message: dict[str, Any], do: Callable[[Work], dict[str, Any]]) -> None:
-        """Claims the message's job, does it, and settles it."""
-        try:
-            wanted = JobMessage.from_dict(message)
-        except UnknownMessage as error:
-            return _LOG.error("%s", error)
+        """Claims the message's job, does it, and settles it.
+
+        Raises NotDone when it could not be done, Reject for a message of another version.
+        """
+        wanted = _understood(JobMessage.from_dict, message)
         ledger = self.ledger
         claim = patiently(lambda: ledger.claim_job(wanted.run, wanted.job), ledger.lease_s)
-        if claim is not None:
-            with Heartbeat(ledger, [claim]) as held:
-                ended = _attempt_job(lambda: _done(claim, ledger, held, do), claim)
-                patiently(lambda: ledger.settle_job(claim, *ended), ledger.lease_s)
-        return None
+        if claim is None:
+            return
+        with Heartbeat(ledger, [claim]) as held:
+            state, reason, result = _attempt_job(lambda: _done(claim, ledger, held, do), claim)
+            patiently(lambda: ledger.settle_job(claim, state, reason, result), ledger.lease_s)
+        _require_done([] if state == State.DONE else [f"{claim.kind} {claim.model or ''}: {reason}"], 1)
+
+
+def _understood(read: Callable[[dict[str, Any]], _T], message: dict[str, Any]) -> _T:
+    """The message's value. Raises Reject for one of another version: it goes back into the queue, after a pause.
+
+    Where it was acknowledged already, as trainings are, the dispatcher sends it again.
+    """
+    try:
+        return read(message)
+    except UnknownMessage as error:
+        _LOG.error("%s; it is put back", error)
+        time.sleep(_PUT_BACK_AFTER_S)
+        raise Reject(str(error), requeue=True) from error
+
+
+def _require_done(bad: Sequence[str], n: int) -> None:
+    """Raises NotDone with the first sentences of what could not be done; n: attempts of the message."""
+    if bad:
+        shown, left = "; ".join(bad[:_SHOWN]), len(bad) - _SHOWN
+        raise NotDone(shown + (f"; and {left} more" if left > 0 else "") + (f" ({len(bad)} of {n})" if n > 1 else ""))
 
 
 def patiently(
-    ask: Callable[[], T],
+    ask: Callable[[], _T],
     within_s: float,
     of: type[OSError] = DatabaseUnusable,
     sleep: Callable[[float], None] = time.sleep,
-) -> T:
+) -> _T:
     """What `ask` answers, asked again with growing pauses while it raises `of`: a restart of a database costs no work.
 
     Pauses are drawn, so that workers who lost something together do not all come back at the same moment.

@@ -7,11 +7,25 @@ import importlib
 import logging
 import os
 import signal
+import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
-from celery.signals import task_prerun, worker_init, worker_process_init, worker_ready
+from celery.signals import (
+    task_postrun,
+    task_prerun,
+    worker_init,
+    worker_process_init,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
+from celery.worker import state
 
+from db import feeding
+from db.progress import note_progress
+from db.session import Database
 from settings import Settings
 from workers import limits
 from workers.roles import ROLES, warnings
@@ -49,6 +63,51 @@ def _warn(**_: Any) -> None:
     settings = Settings()
     for sentence in warnings(ROLES[settings.role], settings):
         logging.getLogger("chorus").warning("%s", sentence)
+
+
+@worker_ready.connect
+@task_prerun.connect
+@task_postrun.connect
+def _note_progress(**_: Any) -> None:
+    note_progress(Settings().progress_file)
+
+
+@worker_ready.connect
+def _end_when_idle(**_: Any) -> None:
+    idle_exit_s = Settings().idle_exit_s
+    if idle_exit_s:
+        threading.Thread(target=_watch_idleness, args=(idle_exit_s,), name="idleness", daemon=True).start()
+
+
+def _watch_idleness(idle_exit_s: float) -> None:
+    busy_at_s = time.monotonic()
+    while time.monotonic() - busy_at_s < idle_exit_s:
+        if state.reserved_requests or state.active_requests:
+            busy_at_s = time.monotonic()
+        time.sleep(min(1.0, idle_exit_s / 4))
+    logging.getLogger("chorus").warning("nothing to do for %g s: this worker ends", idle_exit_s)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@worker_shutting_down.connect
+def _limit_shutdown(how: str, **_: Any) -> None:
+    """Asked to end, a worker takes nothing new and finishes what it does; after `shutdown_s` seconds it ends that too.
+
+    Celery's own soft shutdown always takes all of its time, and answers nothing meanwhile.
+    """
+    if how == "Warm":
+        timer = threading.Timer(Settings().shutdown_s, os.kill, (os.getpid(), signal.SIGQUIT))
+        timer.daemon = True
+        timer.start()
+
+
+@worker_shutdown.connect
+def _release(sender: Any, **_: Any) -> None:
+    """Whatever was not finished waits again at once, and not when its lease runs out."""
+    try:
+        feeding.release(Database(Settings().database), sender.hostname)
+    except ConnectionError as error:
+        logging.getLogger("chorus").warning("what this worker held waits for its lease to run out: %s", error)
 
 
 @worker_process_init.connect

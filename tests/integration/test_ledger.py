@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
 
 from db import feeding, planning, status, steering
 from db.ledger import Outcome
@@ -15,7 +14,7 @@ from db.reading import needed_results, results
 from db.session import Database
 from db.states import MAX_FAULTS, MAX_LOSSES, MAX_OWN_DEATHS, RunState, State
 from db.tables import Item
-from orchestrator.dispatch import Dispatcher, Sender
+from orchestrator.dispatch import Dispatcher, Doorbell, Sender
 from orchestrator.watch import snapshot
 from settings import Settings
 from tests.ledger_rows import another_run, counted_states, done, item_states, recording, small_run
@@ -198,8 +197,8 @@ class Queues(Sender):
     def queued(self, queue: str) -> int:
         return len(self.waiting[queue])
 
-    def send(self, task: str, queue: str, messages: Sequence[dict[str, Any]]) -> int:
-        self.waiting[queue] += [message["job"] for message in messages]
+    def send(self, task: str, queue: str, messages: Sequence[Doorbell]) -> int:
+        self.waiting[queue] += [message.ids["job"] for message in messages]
         return len(messages)
 
 

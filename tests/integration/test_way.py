@@ -6,7 +6,6 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,7 @@ from db.schema import upgrade
 from db.session import Database
 from db.states import Kind, RunState, State
 from orchestrator import plan
-from orchestrator.dispatch import Sender
+from orchestrator.dispatch import Doorbell, Sender
 from orchestrator.doctor import findings
 from orchestrator.run import retried
 from orchestrator.session import Session
@@ -114,7 +113,7 @@ def test_every_message_delivered_twice_has_one_effect(
     tones: Path, tmp_path: Path, undisturbed: tuple[Session, Snapshot]
 ) -> None:
     class SendsTwice(Sender):
-        def send(self, task: str, queue: str, messages: Sequence[dict[str, Any]]) -> int:
+        def send(self, task: str, queue: str, messages: Sequence[Doorbell]) -> int:
             super().send(task, queue, messages)
             return super().send(task, queue, messages)
 

@@ -1,0 +1,44 @@
+"""Whether a container goes on: judged by progress, since a process may answer and yet do nothing."""
+
+from __future__ import annotations
+
+from db.progress import progress_age_s
+from orchestrator.dispatch import BrokerUnreachable, Sender
+from orchestrator.request import UsageError
+from settings import Settings
+from tasks.failures import ChorusError
+
+STUCK_AFTER_S = 60.0
+"""A dispatcher goes round, a worker with something to do begins, ends or renews, far more often than that."""
+DISPATCHER = "dispatcher"
+
+
+class Stuck(ChorusError):
+    """This container's process does not go on; starting it anew is the cure."""
+
+
+def require_progress(settings: Settings, role: str) -> str:
+    """How the process of this role, in this container, is getting on.
+
+    Raises Stuck, or UsageError when no progress is noted here.
+    """
+    if settings.progress_file is None:
+        raise UsageError("progress is noted in no file; set CHORUS_PROGRESS_FILE for the process and for its check")
+    age_s = progress_age_s(settings.progress_file)
+    if age_s is None:
+        raise Stuck(f"this {role} has not begun yet")
+    if age_s <= STUCK_AFTER_S:
+        return f"went on {age_s:.0f} s ago"
+    if role == DISPATCHER:
+        raise Stuck(f"this dispatcher has not gone round for {age_s:.0f} s")
+    return _require_idle(settings, role, age_s)
+
+
+def _require_idle(settings: Settings, queue: str, age_s: float) -> str:
+    try:
+        n_waiting = Sender(settings).queued(queue)
+    except BrokerUnreachable as error:
+        return f"idle for {age_s:.0f} s: {error}"  # a new start would not bring the broker back
+    if n_waiting == 0:
+        return f"idle for {age_s:.0f} s, and nothing waits"
+    raise Stuck(f"{n_waiting} messages wait in queue {queue}, and this worker has done nothing for {age_s:.0f} s")

@@ -1,0 +1,30 @@
+"""The monitor: Flower, which only reads, remembers a bounded number of tasks, and asks for a password."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from settings import Settings
+
+USER = "chorus"
+_MOST_TASKS = 10_000
+_SAVED_EVERY_MS = 10_000
+
+
+def flower_command(port: int, address: str, state: Path | None) -> list[str]:
+    """Flower's command line.
+
+    address: the address it listens on.  state: a file that keeps what it has seen over restarts.
+    """
+    kept = [f"--db={state}", "--persistent=True", f"--state_save_interval={_SAVED_EVERY_MS}"] if state else []
+    return [
+        sys.executable, "-m", "celery", "--app", "workers.app", "flower", f"--address={address}", f"--port={port}",
+        "--read_only=True", f"--max_tasks={_MOST_TASKS}", "--max_workers=1000", "--purge_offline_workers=3600",
+        "--tasks_columns=name,args,state,received,started,runtime,worker,exception", *kept,
+    ]  # fmt: skip
+
+
+def flower_environment(settings: Settings, password: str) -> dict[str, str]:
+    """Flower's environment: the password is never on a command line, which every user of a machine can read."""
+    return {**settings.environment(), "FLOWER_BASIC_AUTH": f"{USER}:{password}"}
