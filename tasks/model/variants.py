@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from tasks.audio.preset import Preset
+from tasks.audio.preset import LONGEST_NAME, Preset
 from tasks.failures import Impossible
 from tasks.model.spec import AUGMENTING
 from tasks.model.zoo import ModelEntry
@@ -24,7 +24,6 @@ ADDED_COPIES = 2
 """Given instead where a model reads features alone, which no shift or mask of a picture reaches."""
 
 _PICTURES = frozenset({"spectrogram", "bands"})
-_LONGEST_NAME = 60
 
 
 class VariantError(Impossible):
@@ -101,7 +100,7 @@ def changed_preset(model: ModelEntry, preset: Preset, name: str) -> Preset:
 
 def _derived(preset: str, variant: str) -> str:
     suffix = "-" + variant.replace(" ", "-")
-    return preset[: _LONGEST_NAME - len(suffix)] + suffix
+    return preset[: LONGEST_NAME - len(suffix)] + suffix
 
 
 def changed_training(model: ModelEntry, name: str | None) -> Mapping[str, Any]:
