@@ -129,7 +129,8 @@ class Wanted:
 def wanted(request: Request) -> Wanted:
     """Every model with the preset asked for, or its own, and once more for each factor that is ablated.
 
-    Raises PresetError; VariantError where no model at all can be trained without, or with, a factor.
+    Raises PresetError; VariantError where no model at all can be trained without, or with, a factor; UsageError where
+    the pictures of a preset are too small for a model that is to be trained on them.
     """
     presets, notes = _Presets(), []
     candidates = _own(request, presets)
@@ -143,7 +144,20 @@ def wanted(request: Request) -> Wanted:
             )
         candidates += changed
         notes += refused
-    return Wanted(tuple(presets.found.values()), tuple(dict.fromkeys(candidates)), tuple(notes))
+    found = Wanted(tuple(presets.found.values()), tuple(dict.fromkeys(candidates)), tuple(notes))
+    if request.until not in (Stage.PREPROCESS, Stage.PACK):
+        _require_large_pictures(found)
+    return found
+
+
+def _require_large_pictures(wanted: Wanted) -> None:
+    for model, preset in ((entry(each.model), wanted.presets[each.preset]) for each in wanted.candidates):
+        if min(preset.mel.n_mels, preset.n_frames) < model.smallest:
+            raise UsageError(
+                f"{model.name} needs pictures of {model.smallest} bands and frames at least, and the preset "
+                f"{preset.name} makes {preset.mel.n_mels} by {preset.n_frames}; raise mel.n_mels or lower "
+                "mel.hop_samples, or name another model"
+            )
 
 
 def _own(request: Request, presets: _Presets) -> list[Candidate]:

@@ -26,7 +26,7 @@ from tasks.model.machine import device, is_half_precision_fast, peak_rss_bytes
 from tasks.model.sides import Sides, surveyed_sides
 from tasks.model.spec import TrainingSettings, TrainingSpec, batch_for, epochs_for
 from tasks.model.stream import ShardSet
-from tasks.model.zoo import ModelEntry, entry
+from tasks.model.zoo import ModelEntry, built, entry
 
 __all__ = ["Trained", "TrainingSettings", "TrainingSpec", "train"]
 
@@ -73,15 +73,16 @@ def train(
 
     Sets the process-wide random seeds and makes TensorFlow deterministic, for good. Memory does not grow with the
     number of examples.
-    Raises Impossible for an unknown model, training examples of fewer than two classes, labels without a name, shards
-    of several pipelines, and a loss that is no longer a number; ShardError where a shard cannot be read.
+    Raises Impossible for an unknown model, pictures too small for it, training examples of fewer than two classes,
+    labels without a name, shards of several pipelines, and a loss that is no longer a number; ShardError where a shard
+    cannot be read.
     """
     model_entry = entry(spec.model)
     sides = surveyed_sides(spec)
     _make_repeatable(spec.settings.seed)
     scaling = _scaling(model_entry, sides.train, spec.settings.features)
     with _precision():
-        model = model_entry.build(sides.train.shapes, len(spec.labels))
+        model = built(model_entry, sides.train.shapes, len(spec.labels))
     fit = _Fit(model, spec.settings, _feeds(spec, sides, scaling), clock)
     fit.run(on_epoch, checkpoints)
     return Trained(

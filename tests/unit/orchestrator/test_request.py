@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from orchestrator.plan import Request
-from orchestrator.request import UsageError, ablated, wanted
+from orchestrator.request import UsageError, ablated, model_names, wanted
 from tasks.model.variants import VariantError
 
 
@@ -47,6 +48,22 @@ def test_a_model_that_a_factor_does_not_suit_is_left_out_with_a_sentence() -> No
     found = wanted(Request(("cnn", "mlp", "deep_cnn"), ablate=("synthetic",)))
     assert [each.model for each in found.candidates if each.variant] == ["cnn"]
     assert [note.split()[0] for note in found.notes] == ["mlp", "deep_cnn"]
+
+
+@pytest.mark.parametrize(("models", "until", "is_refused"), [
+    ("cnn", "all", True), ("cnn,mlp", "train", True), ("mlp,lstm", "all", False), ("cnn", "pack", False),
+])  # fmt: skip
+def test_pictures_too_small_for_a_model_are_refused_before_anything_is_done(
+    models: str, until: str, is_refused: bool, tmp_path: Path
+) -> None:
+    preset = tmp_path / "low.toml"
+    preset.write_text('like = "birdclef2021"\n[mel]\nn_mels = 40\n')
+    request = Request(model_names(models), until=until, preset=str(preset))
+    if not is_refused:
+        assert wanted(request).presets[0].mel.n_mels == 40
+        return
+    with pytest.raises(UsageError, match="cnn needs pictures of 46 bands and frames at least, and the preset low"):
+        wanted(request)
 
 
 def test_a_factor_that_suits_no_model_is_refused() -> None:
