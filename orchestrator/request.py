@@ -62,7 +62,8 @@ def device_name(text: str) -> str:
 def ablated(request: Request, text: str | None) -> Request:
     """The request with the factors of `--ablate`; `all` are those that at least one of its models can be trained by.
 
-    Raises UsageError for no factor, one that does not exist, and a run that ends before anything is judged.
+    Raises UsageError for no factor, one that does not exist, none that suits any of the models, and a run that ends
+    before anything is judged.
     """
     if text is None:
         return request
@@ -76,6 +77,10 @@ def ablated(request: Request, text: str | None) -> Request:
         )
     if text == "all":
         names = tuple(factor for factor in names if _variants(request, _Presets(), factor)[0])
+    if not names:
+        raise UsageError(
+            f"--ablate all: nothing can be taken from or given to {', '.join(request.models)}; name another"
+        )
     return replace(request, ablate=tuple(dict.fromkeys(names)))
 
 

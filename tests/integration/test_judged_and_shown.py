@@ -26,7 +26,7 @@ from tasks.model.machine import device
 from tasks.model.spec import TrainingSettings
 from tasks.model.variants import VariantError
 from tasks.model.zoo import entry
-from tasks.render import report_in_store
+from tasks.render import report_data, report_in_store
 from tasks.stage import Heartbeat, Work
 from tasks.train import model_in_store
 from tests.ledger_rows import small_run
@@ -68,9 +68,9 @@ def settled(database: Database, run: int, kind: Kind, state: State = State.DONE,
     assert ledger.settle_job(claim, state, None, result)
 
 
-def planned(database: Database, folder: Path, name: str) -> int:
+def planned(database: Database, folder: Path, name: str, request: Request | None = None) -> int:
     data = write_class_folders(folder / name, {"high": 6000.0, "low": 1000.0}, per_label=6, seconds=0.2)
-    return submit(database, data, Request(), lambda _: None).run
+    return submit(database, data, request or Request(), lambda _: None).run
 
 
 def test_an_evaluation_records_the_device_it_ran_on_not_that_of_the_training(
@@ -144,6 +144,14 @@ def test_a_model_of_features_is_not_given_synthetic_examples(database: Database,
     settled(database, run, Kind.TRAIN, synthetic_shards=[packed(store, tmp_path, "synthetic", 100)])
     with pytest.raises(VariantError, match="mlp reads features"):
         trained(database, store, run, "mlp", SYNTHETIC)
+
+
+def test_a_model_that_a_part_does_not_suit_is_named_in_the_report(
+    database: Database, store: Store, tmp_path: Path
+) -> None:
+    run = planned(database, tmp_path, "data", Request(("mlp", "cnn"), ablate=("synthetic",)))
+    (sentence,) = report_data(database, store, run).run.not_done
+    assert sentence.startswith("mlp reads features")
 
 
 def test_two_ledgers_on_one_store_keep_their_reports_apart(database: Database, store: Store, tmp_path: Path) -> None:

@@ -96,3 +96,8 @@ def test_factors_are_taken_once_and_in_the_order_given() -> None:
 def test_what_cannot_be_ablated_is_refused_in_a_sentence(text: str, until: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         ablated(replace(Request(), until=until), text)
+
+
+def test_all_of_nothing_is_refused_instead_of_left_out_silently() -> None:
+    with pytest.raises(UsageError, match="nothing can be taken from or given to gan"):
+        ablated(Request(("gan",)), "all")
