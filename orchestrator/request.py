@@ -25,6 +25,8 @@ from tasks.model.variants import (
 from tasks.model.zoo import MODELS, entry
 
 DEVICES = ("auto", "cpu", "gpu")
+_HIGHEST_SEED = 2**31 - 1
+"""What the ledger's column holds."""
 
 
 class UsageError(ChorusError):
@@ -43,6 +45,17 @@ def model_names(text: str) -> tuple[str, ...]:
     if not names:
         raise UsageError(f"--models {text!r} names no model; there are {', '.join(MODELS)}")
     return tuple(dict.fromkeys(entry(name).name for name in names))
+
+
+def seed_numbers(first: int, n: int) -> tuple[int, ...]:
+    """So many seeds from the first one on. Raises UsageError where the last is more than the ledger can hold.
+
+    >>> seed_numbers(7, 3)
+    (7, 8, 9)
+    """
+    if first + n - 1 > _HIGHEST_SEED:
+        raise UsageError(f"--seed {first} and --seeds {n} go beyond {_HIGHEST_SEED}, the highest seed; begin lower")
+    return tuple(range(first, first + n))
 
 
 def last_stage(text: str) -> str:

@@ -24,7 +24,7 @@ from tasks.model.bundle import BundleFacts, read_bundle, write_bundle
 from tasks.model.inputs import InputShapes, Scaling
 from tasks.model.machine import device
 from tasks.model.spec import TrainingSettings
-from tasks.model.variants import VariantError
+from tasks.model.variants import ADDED, VariantError
 from tasks.model.zoo import entry
 from tasks.render import report_data, report_in_store
 from tasks.stage import Heartbeat, Work
@@ -135,7 +135,7 @@ def test_a_variant_learns_from_synthetic_shards_too_and_is_another_model(
     assert [round(each["images_per_s"] * each["epoch_s"]) for each in (plain, fed)] == [16, 32]
     settings = [read_bundle(store.local(each["key"])).facts.settings for each in (plain, fed, augmented)]
     assert settings[0] == settings[1]
-    assert settings[2] == replace(settings[0], shift=0.5, time_mask=0.15, mel_mask=0.15)
+    assert settings[2] == replace(settings[0], **ADDED)
 
 
 def test_a_model_of_features_is_not_given_synthetic_examples(database: Database, store: Store, tmp_path: Path) -> None:

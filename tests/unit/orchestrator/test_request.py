@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.plan import Request
-from orchestrator.request import UsageError, ablated, model_names, wanted
+from orchestrator.request import UsageError, ablated, model_names, seed_numbers, wanted
 from tasks.model.variants import VariantError
 
 
@@ -27,6 +27,12 @@ def test_a_model_is_trained_once_more_for_each_factor_on_a_preset_that_only_diff
         ("cnn", "with augmentation", "birdclef2021"),
         ("mlp", "with augmentation", "birdclef2021-with-augmentation"),
     ]
+
+
+def test_seeds_beyond_what_the_ledger_holds_are_refused() -> None:
+    assert seed_numbers(2**31 - 2, 2) == (2**31 - 2, 2**31 - 1)
+    with pytest.raises(UsageError, match=r"--seed 2147483646 and --seeds 3 go beyond 2147483647"):
+        seed_numbers(2**31 - 2, 3)
 
 
 def test_nothing_ablated_nothing_added() -> None:
