@@ -143,7 +143,7 @@ def scores(jobs: Sequence[JobStatus]) -> dict[str, dict[str, float | None]]:
 def _score(model: str, judged: list[JobStatus]) -> dict[str, float | None]:
     names = GENERATOR_FIGURES if is_generator(model) else _FIGURES
     values = {name: [job.result[name] for job in judged] for name in names}
-    means = {name: fmean(each) for name, each in values.items()}
+    means: dict[str, float | None] = {name: fmean(each) for name, each in values.items()}
     deviations = {f"{name}_sd": stdev(each) if len(each) > 1 else None for name, each in values.items()}
     return means if is_generator(model) else {**means, **deviations}
 
