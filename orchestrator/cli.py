@@ -83,10 +83,17 @@ def _requested(
     features: str = "audio",
 ) -> Request:  # fmt: skip
     from orchestrator.plan import Request  # noqa: PLC0415
-    from orchestrator.request import ablated, device_name, feature_set, last_stage, model_names  # noqa: PLC0415
+    from orchestrator.request import (  # noqa: PLC0415
+        ablated,
+        device_name,
+        feature_set,
+        last_stage,
+        model_names,
+        seed_numbers,
+    )
 
     training = {} if epochs is None else {"epochs": epochs}
-    numbers = tuple(range(seeds[0], seeds[0] + seeds[1]))
+    numbers = seed_numbers(*seeds)
     names, stage = model_names(models), last_stage(until)
     request = Request(
         names, numbers, folds, split_seed, stage, preset, training, trust_csv, leak_meter,

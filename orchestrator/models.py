@@ -18,12 +18,15 @@ _LONGEST_S = 120
 def listed(n_classes: int, names: Sequence[str]) -> list[dict[str, Any]]:
     """These models as networks for so many classes; see `tasks.model.listing`.
 
-    Raises MachineFault where Keras cannot be loaded, with the last line it said.
+    Raises MachineFault where Keras cannot be loaded, with the last line it said, or takes two minutes.
     """
     command = [sys.executable, "-m", "tasks.model.listing", str(n_classes), *names]
-    told = subprocess.run(  # noqa: S603  # this interpreter and this package
-        command, capture_output=True, text=True, check=False, cwd=_ROOT, timeout=_LONGEST_S
-    )
+    try:
+        told = subprocess.run(  # noqa: S603  # this interpreter and this package
+            command, capture_output=True, text=True, check=False, cwd=_ROOT, timeout=_LONGEST_S
+        )
+    except subprocess.TimeoutExpired as error:
+        raise MachineFault(f"the models cannot be listed: Keras took more than {_LONGEST_S} s; try again") from error
     if told.returncode:
         last = told.stderr.strip().rpartition("\n")[2]
         raise MachineFault(f"the models cannot be listed: {last}; `pip install` the train requirements")

@@ -24,7 +24,7 @@ Preset = Annotated[
 ]
 Folds = Annotated[int | None, typer.Option(help="Cross-validate over so many folds.", min=2, max=1000)]
 Seeds = Annotated[int, typer.Option(help="Train every model with so many seeds.", min=1, max=1000)]
-Seed = Annotated[int, typer.Option(help="First seed of the training.", min=0, max=2**31)]
+Seed = Annotated[int, typer.Option(help="First seed of the training.", min=0, max=2**31 - 1)]
 SplitSeed = Annotated[int, typer.Option(help="Seed the split is drawn with.", min=0, max=2**31)]
 Epochs = Annotated[int | None, typer.Option(help="Longest training, in epochs.", min=1, max=100_000)]
 Features = Annotated[

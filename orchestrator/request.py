@@ -27,6 +27,8 @@ from tasks.model.variants import (
 from tasks.model.zoo import MODELS, entry
 
 DEVICES = ("auto", "cpu", "gpu")
+_HIGHEST_SEED = 2**31 - 1
+"""What the ledger's column holds."""
 
 
 class UsageError(ChorusError):
@@ -47,6 +49,17 @@ def model_names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(entry(name).name for name in names))
 
 
+def seed_numbers(first: int, n: int) -> tuple[int, ...]:
+    """So many seeds from the first one on. Raises UsageError where the last is more than the ledger can hold.
+
+    >>> seed_numbers(7, 3)
+    (7, 8, 9)
+    """
+    if first + n - 1 > _HIGHEST_SEED:
+        raise UsageError(f"--seed {first} and --seeds {n} go beyond {_HIGHEST_SEED}, the highest seed; begin lower")
+    return tuple(range(first, first + n))
+
+
 def last_stage(text: str) -> str:
     """The stage. Raises UsageError for one that does not exist."""
     if text not in list(Stage):
@@ -64,7 +77,8 @@ def device_name(text: str) -> str:
 def ablated(request: Request, text: str | None) -> Request:
     """The request with the factors of `--ablate`; `all` are those that at least one of its models can be trained by.
 
-    Raises UsageError for no factor, one that does not exist, and a run that ends before anything is judged.
+    Raises UsageError for no factor, one that does not exist, none that suits any of the models, and a run that ends
+    before anything is judged.
     """
     if text is None:
         return request
@@ -78,6 +92,10 @@ def ablated(request: Request, text: str | None) -> Request:
         )
     if text == "all":
         names = tuple(factor for factor in names if _variants(request, _Presets(), factor)[0])
+    if not names:
+        raise UsageError(
+            f"--ablate all: nothing can be taken from or given to {', '.join(request.models)}; name another"
+        )
     return replace(request, ablate=tuple(dict.fromkeys(names)))
 
 
@@ -145,7 +163,8 @@ class Wanted:
 def wanted(request: Request) -> Wanted:
     """Every model with the preset asked for, or its own, and once more for each factor that is ablated.
 
-    Raises PresetError; VariantError where no model at all can be trained without, or with, a factor.
+    Raises PresetError; VariantError where no model at all can be trained without, or with, a factor; UsageError where
+    the pictures of a preset are too small for a model that is to be trained on them.
     """
     presets, notes = _Presets(), []
     candidates = _own(request, presets)
@@ -159,7 +178,20 @@ def wanted(request: Request) -> Wanted:
             )
         candidates += changed
         notes += refused
-    return Wanted(tuple(presets.found.values()), tuple(dict.fromkeys(candidates)), tuple(notes))
+    found = Wanted(tuple(presets.found.values()), tuple(dict.fromkeys(candidates)), tuple(notes))
+    if request.until not in (Stage.PREPROCESS, Stage.PACK):
+        _require_large_pictures(found)
+    return found
+
+
+def _require_large_pictures(wanted: Wanted) -> None:
+    for model, preset in ((entry(each.model), wanted.presets[each.preset]) for each in wanted.candidates):
+        if min(preset.mel.n_mels, preset.n_frames) < model.smallest:
+            raise UsageError(
+                f"{model.name} needs pictures of {model.smallest} bands and frames at least, and the preset "
+                f"{preset.name} makes {preset.mel.n_mels} by {preset.n_frames}; raise mel.n_mels or lower "
+                "mel.hop_samples, or name another model"
+            )
 
 
 def _own(request: Request, presets: _Presets) -> list[Candidate]:

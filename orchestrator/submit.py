@@ -102,7 +102,7 @@ def _write(
         database, run, [_job_row(job, cuts.pipelines) for job in jobs],
         labels=sorted(roll.labels.names),
         split=_split_facts(split, request, assignment, len(groups.names)),
-        facts=_facts(layout, found, n_items),
+        facts=_facts(layout, found, n_items) | {"not_done": list(cuts.wanted.notes)},
     )  # fmt: skip
     lines = (f"{layout.name} at {layout.root}", *layout.notes, *found.summary.lines(), f"split: {assignment.method}",
              *assignment.notes, *cuts.wanted.notes)  # fmt: skip

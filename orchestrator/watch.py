@@ -127,7 +127,9 @@ def _numbered(fold: int | None) -> int | None:
 
 
 def scores(jobs: Sequence[JobStatus]) -> dict[str, dict[str, float | None]]:
-    """Mean over folds and seeds, by model; `accuracy_sd` is the sample standard deviation, None for a single job.
+    """Means over folds and seeds, by model; beside each, as `accuracy_sd`, the sample standard deviation over them.
+
+    Of a single job there is no deviation: None.
 
     A generator has no accuracy: its entry holds its own measures.
     """
@@ -140,11 +142,10 @@ def scores(jobs: Sequence[JobStatus]) -> dict[str, dict[str, float | None]]:
 
 def _score(model: str, judged: list[JobStatus]) -> dict[str, float | None]:
     names = GENERATOR_FIGURES if is_generator(model) else _FIGURES
-    mean: dict[str, float | None] = {name: fmean(job.result[name] for job in judged) for name in names}
-    if is_generator(model):
-        return mean
-    accuracies = [job.result["accuracy"] for job in judged]
-    return {**mean, "accuracy_sd": stdev(accuracies) if len(accuracies) > 1 else None}
+    values = {name: [job.result[name] for job in judged] for name in names}
+    means: dict[str, float | None] = {name: fmean(each) for name, each in values.items()}
+    deviations = {f"{name}_sd": stdev(each) if len(each) > 1 else None for name, each in values.items()}
+    return means if is_generator(model) else {**means, **deviations}
 
 
 def exit_code(database: Database, run: int) -> int:

@@ -111,6 +111,7 @@ def _run(database: Database, planned: PlannedRun, jobs: list[JobStatus]) -> RunF
         duration_s=ended_at - planned.created_at if ended_at else None,
         presets={name: _flat(values) for name, values in presets(database, planned.id).items()},
         versions=planned.facts["versions"],
+        not_done=tuple(planned.facts.get("not_done", ())),
         counts=made,
         stage_s=dict(seconds),
         rates=tuple(figures.rates(database, planned.id)),
@@ -131,6 +132,7 @@ def command(dataset: str, options: Mapping[str, Any]) -> str:
         ("--split-seed", options["split_seed"], 0),
         ("--epochs", options["training"].get("epochs"), None),
         ("--features", options.get("features", "audio"), "audio"),
+        ("--device", options.get("device", "auto"), "auto"),
         ("--until", options["until"], "all"),
     )
     words = ["orchestrator", "run", dataset, "--models", ",".join(options["models"])]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -182,4 +183,10 @@ def _figures(result: Trained) -> dict[str, Any]:
     names = (
         "best_epoch", "device", "images_per_s", "epoch_s", "peak_rss_bytes", "parameters", "trainable_parameters",
     )  # fmt: skip
-    return {**{name: getattr(result, name) for name in names}, "notes": list(result.notes)}
+    known = {name: value for name in names if not _is_nan(value := getattr(result, name))}
+    return {**known, "notes": list(result.notes)}
+
+
+def _is_nan(value: object) -> bool:
+    """Of a training that had no epoch left to do nobody knows how long one takes, and JSON has no word for that."""
+    return isinstance(value, float) and math.isnan(value)

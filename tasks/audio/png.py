@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from tasks.audio.preset import MOST_STRIP_PIXELS
 from tasks.failures import Damaged
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_MOST_PIXELS = 1 << 24
 _MOST_TEXT_BYTES = 1 << 22
 _KINDS = (b"IHDR", b"tEXt", b"IDAT", b"IEND")
 
@@ -56,8 +56,8 @@ def checked_png(data: bytes) -> dict[str, str]:
     if not is_framed or len(pieces[0][1]) != 13:
         raise StripError("strip does not begin and end as a PNG does; make it again")
     width, height = (int.from_bytes(pieces[0][1][at : at + 4], "big") for at in (0, 4))
-    if not 0 < width * height <= _MOST_PIXELS or pieces[0][1][8:] != bytes([8, 0, 0, 0, 0]):
-        raise StripError(f"strip of {width} x {height} pixels is none: grey, 8 bit, up to {_MOST_PIXELS} pixels")
+    if not 0 < width * height <= MOST_STRIP_PIXELS or pieces[0][1][8:] != bytes([8, 0, 0, 0, 0]):
+        raise StripError(f"strip of {width} x {height} pixels is none: grey, 8 bit, up to {MOST_STRIP_PIXELS} pixels")
     _check_pixels(b"".join(body for kind, body in pieces if kind == b"IDAT"), (width + 1) * height)
     return dict(_text(body) for kind, body in pieces if kind == b"tEXt")
 

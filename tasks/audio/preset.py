@@ -35,7 +35,10 @@ _BUILT_IN = Path(__file__).parent / "presets"
 _LONGEST_BYTES = 1 << 18
 _MOST_PIXELS = 1 << 20
 """Of a spectrogram: a shard refuses more, and a training opens 16,384 of them at once."""
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+MOST_STRIP_PIXELS = 1 << 24
+"""Of the spectrograms of a span side by side: what claims to be a larger strip is not unpacked."""
+LONGEST_NAME = 60
+_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}")
 _SECTIONS: dict[str, type[Any]] = {
     "decode": DecodeSettings,
     "gate": GateSettings,
@@ -108,7 +111,8 @@ class Preset:
         check_keys("the preset", values, {"name", *_SECTIONS})
         name = values["name"]
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise PresetError(f"name is {name!r:.80}; it must be up to 64 letters, digits, dots, dashes, underscores")
+            allowed = f"up to {LONGEST_NAME} letters, digits, dots, dashes, underscores"
+            raise PresetError(f"name is {name!r:.80}; it must be {allowed}")
         return cls(name=name, **{key: parsed(key, kind, values[key]) for key, kind in _SECTIONS.items()})
 
 
@@ -201,6 +205,12 @@ def _frequencies(preset: Preset) -> Iterator[str]:
         yield (
             f"mel.hop_samples is {mel.hop_samples}; a spectrogram would be {mel.n_mels} by {preset.n_frames} pixels, "
             f"and {_MOST_PIXELS:,} are the most"
+        )
+    strip_pixels = mel.n_mels * preset.n_frames * preset.chunks_per_span
+    if strip_pixels > MOST_STRIP_PIXELS:
+        yield (
+            f"decode.span_s is {preset.decode.span_s}; a strip of its {preset.chunks_per_span} spectrograms would have "
+            f"{strip_pixels:,} pixels, and {MOST_STRIP_PIXELS:,} are the most"
         )
     longest = max(mel.n_fft, preset.features.n_fft)
     if longest > preset.chunk_samples:

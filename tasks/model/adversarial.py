@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from tasks.model import course, gan
-from tasks.model.checkpoint import NOWHERE, Checkpoints, Progress, packed, unpacked
+from tasks.model.checkpoint import NOWHERE, Checkpoints, Progress, packed, restored
+from tasks.model.course import OnEpoch, tell
 from tasks.model.differentiable import Tensor, seen
 from tasks.model.feed import one_hot
 from tasks.model.inputs import Floats, Scaling, grey
@@ -19,7 +20,7 @@ from tasks.model.machine import device, peak_rss_bytes
 from tasks.model.sides import surveyed_sides
 from tasks.model.spec import TrainingSettings, TrainingSpec
 from tasks.model.stream import Reader, Row, ShardSet, batches
-from tasks.model.training import OnEpoch, Trained, median_but_first
+from tasks.model.training import Trained, median_but_first
 
 UPDATES_AN_EPOCH = 64
 """Whatever the size of the set: so the cost of a training is bounded, and so is what a killed one loses."""
@@ -91,24 +92,16 @@ class _Duel:
 
     def run(self, on_epoch: OnEpoch, checkpoints: Checkpoints) -> None:
         """Every epoch that is still to do."""
-        self._take_up(checkpoints.load(), on_epoch)
+        self.progress = restored(checkpoints, self._variables()) or self.progress
+        for figures in self.progress.history:
+            tell(on_epoch, figures)
         while not course.is_over(self._settings, self.progress.history):
             figures = self._epoch()
             course.require_finite(figures)
             self.progress.history.append(figures)
             self.progress.variables = [np.array(variable) for variable in self._variables()]
             checkpoints.save(packed(self.progress))
-            _tell(on_epoch, figures)
-
-    def _take_up(self, data: bytes | None, on_epoch: OnEpoch) -> None:
-        found = unpacked(data) if data else None
-        if found is None:
-            return
-        self.progress = found
-        for variable, value in zip(self._variables(), found.variables, strict=True):
-            variable.assign(value)
-        for figures in found.history:
-            _tell(on_epoch, figures)
+            tell(on_epoch, figures)
 
     def _variables(self) -> list[Any]:
         parts = (self._generator, self._critic, self.averaged, self._paints, self._doubts)
@@ -168,7 +161,3 @@ def _misnamed(classes: Tensor, logits: Tensor) -> Tensor:
 
 def _step(optimizer: Any, tape: Any, loss: Tensor, model: Any) -> None:
     optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
-
-
-def _tell(on_epoch: OnEpoch, figures: dict[str, float]) -> None:
-    on_epoch(int(figures["epoch"]), {name: value for name, value in figures.items() if name != "epoch"})

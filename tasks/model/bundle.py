@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tasks.failures import Impossible
 from tasks.model import archive
 from tasks.model.archive import BundleError
 from tasks.model.inputs import Scaling, feature_names
@@ -125,7 +126,8 @@ def _released(model: Any) -> Any:
 def read_bundle(path: Path) -> Bundle:
     """The bundle at that path; no code stored in it is ever run.
 
-    Raises BundleError where the file is cut short, damaged, compressed, of another schema, or not a bundle at all.
+    Raises BundleError, naming the file, where it is cut short, damaged, compressed, of another schema, or not a bundle
+    at all.
     """
     try:
         return _read(path)
@@ -162,7 +164,7 @@ def _facts(content: bytes) -> BundleFacts:
         values["scaling"] = Scaling(**{name: _frozen(value) for name, value in values["scaling"].items()})
         values["settings"] = TrainingSettings(**values["settings"])
         return BundleFacts(**values)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, Impossible) as error:
         raise BundleError(f"the bundle's facts cannot be understood: {error!r}; train anew") from error
 
 

@@ -41,21 +41,26 @@ class Checkpoints:
 NOWHERE = Checkpoints(lambda: None, lambda _data: None)
 
 
-def taken(model: Any) -> Arrays:
-    """The variables of a compiled keras.Model and of its optimizer, as they are."""
-    return [np.array(variable) for variable in _variables(model)]
-
-
-def put_back(model: Any, variables: Sequence[NDArray[Any]]) -> None:
-    """What `taken` gave, into a model compiled in the same way."""
-    for variable, value in zip(_variables(model), variables, strict=True):
-        variable.assign(value)
-
-
-def _variables(model: Any) -> list[Any]:
+def variables_of(model: Any) -> list[Any]:
+    """The variables of a compiled keras.Model, its random states among them, then of its optimizer."""
     if not model.optimizer.built:  # one that scales the loss for 16 bits would make its variables anew
         model.optimizer.build(model.trainable_variables)
     return [*model.variables, *model.optimizer.variables]
+
+
+def restored(checkpoints: Checkpoints, variables: Sequence[Any]) -> Progress | None:
+    """The progress that was kept, put back into these variables; None, and nothing is put, where it does not fit them.
+
+    variables: Keras' own, in the order in which the values were taken.  A machine that computes in 16 bits has others,
+    and so may the networks of another version: then, as with damaged bytes, the training begins again.
+    """
+    data = checkpoints.load()
+    found = unpacked(data) if data else None
+    if found is None or [value.shape for value in found.variables] != [tuple(each.shape) for each in variables]:
+        return None
+    for variable, value in zip(variables, found.variables, strict=True):
+        variable.assign(value)
+    return found
 
 
 def packed(progress: Progress) -> bytes:

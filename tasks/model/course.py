@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tasks.failures import Impossible
 from tasks.model.spec import TrainingSettings
@@ -11,6 +11,9 @@ from tasks.model.spec import TrainingSettings
 History = Sequence[Mapping[str, float]]
 """One mapping an epoch: `epoch` (from 1), `loss`, `accuracy`, `learning_rate`, and `val_loss`, `val_accuracy` where
 there is validation."""
+
+OnEpoch = Callable[[int, dict[str, float]], None]
+"""Hears of an epoch that has ended: its number, and its figures."""
 
 _WARM_UP_SHARE = 0.05
 
@@ -79,3 +82,8 @@ def require_finite(figures: Mapping[str, float]) -> None:
                 f"{name} is {figures[name]} in epoch {figures['epoch']:.0f}, at learning rate "
                 f"{figures['learning_rate']:g}; train with a lower one"
             )
+
+
+def tell(on_epoch: OnEpoch, figures: Mapping[str, float]) -> None:
+    """Tells a listener of one epoch of a history."""
+    on_epoch(int(figures["epoch"]), {name: value for name, value in figures.items() if name != "epoch"})

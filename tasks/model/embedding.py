@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from tasks.dataset.shard import Shard, read_shard
 from tasks.failures import Impossible
 from tasks.model.bundle import Bundle
 from tasks.model.inputs import Floats, Pixels, RawBatch, as_keras_takes, prepared
-from tasks.model.stream import Row
 
 MOST_EXAMPLES = 5_000
 """Of each side: distances between distributions hardly change beyond, and memory has a bound."""
@@ -45,18 +43,16 @@ def seen_by(bundle: Bundle, shards: Sequence[Path], most: int = MOST_EXAMPLES) -
     Raises Impossible where the network has no such layer, or the shards hold no example; ShardError where one cannot
     be read.
     """
-    rows = list(islice(_originals(shards), most))
-    if not rows:
+    network, parts, left = _with_embedding(bundle.model), [], most
+    for shard in map(read_shard, shards):  # one is in memory at a time, however many copies lie between originals
+        rows = np.flatnonzero(shard.copies == 0)[:left]
+        parts += [_asked(bundle, network, shard, rows[at : at + _BATCH]) for at in range(0, len(rows), _BATCH)]
+        left -= len(rows)
+        if not left:
+            break
+    if not parts:
         raise Impossible("the shards hold no example that is no copy; there is nothing to look at")
-    network = _with_embedding(bundle.model)
-    parts = [_asked(bundle, network, rows[start : start + _BATCH]) for start in range(0, len(rows), _BATCH)]
-    vectors, answers, pictures = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Seen(vectors, np.array([shard.labels[row] for shard, row in rows], np.int64), answers, pictures)
-
-
-def _originals(shards: Sequence[Path]) -> Iterator[Row]:
-    for shard in map(read_shard, shards):
-        yield from ((shard, int(row)) for row in np.flatnonzero(shard.copies == 0))
+    return Seen(*(np.concatenate([getattr(part, name) for part in parts]) for name in Seen.__dataclass_fields__))
 
 
 def _with_embedding(model: Any) -> Any:
@@ -66,10 +62,9 @@ def _with_embedding(model: Any) -> Any:
     return keras.Model(model.inputs, [averages[-1].output, model.output])
 
 
-def _asked(bundle: Bundle, network: Any, rows: Sequence[tuple[Shard, int]]) -> tuple[Floats, NDArray[np.int64], Pixels]:
-    pictures = np.stack([shard.spectrograms[row] for shard, row in rows])
-    raw = RawBatch(pictures, np.stack([shard.features[row] for shard, row in rows]))
-    vectors, probabilities = network.predict_on_batch(
-        as_keras_takes(prepared(raw, bundle.inputs, bundle.facts.scaling))
-    )
-    return vectors, probabilities.argmax(axis=1).astype(np.int64), pictures
+def _asked(bundle: Bundle, network: Any, shard: Shard, rows: NDArray[np.int64]) -> Seen:
+    raw = RawBatch(shard.spectrograms[rows], shard.features[rows])
+    inputs = as_keras_takes(prepared(raw, bundle.inputs, bundle.facts.scaling))
+    vectors, probabilities = network.predict_on_batch(inputs)
+    answers = probabilities.argmax(axis=1).astype(np.int64)
+    return Seen(vectors, shard.labels[rows].astype(np.int64), answers, shard.spectrograms[rows])

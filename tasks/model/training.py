@@ -18,18 +18,17 @@ import tensorflow as tf
 
 from tasks.dataset.shard import read_shard
 from tasks.model import course
-from tasks.model.checkpoint import NOWHERE, Checkpoints, Progress, packed, put_back, taken, unpacked
+from tasks.model.checkpoint import NOWHERE, Checkpoints, Progress, packed, restored, variables_of
+from tasks.model.course import OnEpoch, tell
 from tasks.model.feed import Feed, Feeds, balanced_weights
 from tasks.model.inputs import InputShapes, RawBatch, Scaling, encoded, measured_scaling
 from tasks.model.machine import device, is_half_precision_fast, peak_rss_bytes
 from tasks.model.sides import Sides, surveyed_sides
 from tasks.model.spec import TrainingSettings, TrainingSpec, batch_for, epochs_for
 from tasks.model.stream import ShardSet
-from tasks.model.zoo import ModelEntry, entry
+from tasks.model.zoo import ModelEntry, built, entry
 
 __all__ = ["Trained", "TrainingSettings", "TrainingSpec", "train"]
-
-OnEpoch = Callable[[int, dict[str, float]], None]
 
 VALIDATION_BATCH = 256
 
@@ -74,15 +73,16 @@ def train(
 
     Sets the process-wide random seeds and makes TensorFlow deterministic, for good. Memory does not grow with the
     number of examples.
-    Raises Impossible for an unknown model, training examples of fewer than two classes, labels without a name, shards
-    of several pipelines, and a loss that is no longer a number; ShardError where a shard cannot be read.
+    Raises Impossible for an unknown model, pictures too small for it, training examples of fewer than two classes,
+    labels without a name, shards of several pipelines, and a loss that is no longer a number; ShardError where a shard
+    cannot be read.
     """
     model_entry = entry(spec.model)
     sides = surveyed_sides(spec)
     _make_repeatable(spec.settings.seed)
     scaling = _scaling(model_entry, sides.train, spec.settings.features)
     with _precision():
-        model = model_entry.build(sides.train.shapes, len(spec.labels))
+        model = built(model_entry, sides.train.shapes, len(spec.labels))
     fit = _Fit(model, spec.settings, _feeds(spec, sides, scaling), clock)
     fit.run(on_epoch, checkpoints)
     return Trained(
@@ -166,27 +166,20 @@ class _Fit:
 
     def run(self, on_epoch: OnEpoch, checkpoints: Checkpoints) -> None:
         """Leaves the model with the weights of the best epoch."""
-        self._take_up(checkpoints.load(), on_epoch)
+        self.progress = restored(checkpoints, variables_of(self._model)) or self.progress
         history = self.progress.history
+        for figures in history:
+            tell(on_epoch, figures)
         while not course.is_over(self._settings, history):
             figures = self._epoch()
             course.require_finite(figures)
             history.append(figures)
             if course.best_epoch(history) == len(history):
                 self.progress.best = self._model.get_weights()
-            self.progress.variables = taken(self._model)
+            self.progress.variables = [np.array(variable) for variable in variables_of(self._model)]
             checkpoints.save(packed(self.progress))
-            _tell(on_epoch, figures)
+            tell(on_epoch, figures)
         self._model.set_weights(self.progress.best)
-
-    def _take_up(self, data: bytes | None, on_epoch: OnEpoch) -> None:
-        found = unpacked(data) if data else None
-        if found is None:
-            return
-        self.progress = found
-        put_back(self._model, found.variables)
-        for figures in found.history:
-            _tell(on_epoch, figures)
 
     def _epoch(self) -> dict[str, float]:
         done, settings = len(self.progress.history), self._settings
@@ -208,7 +201,3 @@ class _Fit:
         examples = self._feeds.valid.one_pass(VALIDATION_BATCH)
         judged = self._model.evaluate(examples, verbose=0, return_dict=True)
         return {f"val_{name}": float(value) for name, value in judged.items()}
-
-
-def _tell(on_epoch: OnEpoch, figures: dict[str, float]) -> None:
-    on_epoch(int(figures["epoch"]), {name: value for name, value in figures.items() if name != "epoch"})

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from tasks.audio.preset import Preset
+from tasks.audio.preset import LONGEST_NAME, Preset
 from tasks.failures import Impossible
 from tasks.model.spec import AUGMENTING
-from tasks.model.zoo import ModelEntry
+from tasks.model.zoo import MODELS, ModelEntry
 
 FACTORS = {"denoising": "denoising", "augmentation": "augmentation", "synthetic": "synthetic examples"}
 """What can be changed, and how it is said; one thing at a time."""
@@ -18,13 +18,12 @@ WITH_SYNTHETIC = f"with {FACTORS['synthetic']}"
 
 GAN = "gan"
 """The model whose training leaves synthetic examples."""
-ADDED = {"shift": 0.5, "time_mask": 0.15, "mel_mask": 0.15}
-"""The augmentation given to a model of pictures that has none: it costs no strips, and hardly any time."""
+ADDED = {name: value for name, value in MODELS["deep_cnn"].training.items() if name in AUGMENTING}
+"""The augmentation given to a model of pictures that has none: that of the best network. It costs no strips."""
 ADDED_COPIES = 2
 """Given instead where a model reads features alone, which no shift or mask of a picture reaches."""
 
 _PICTURES = frozenset({"spectrogram", "bands"})
-_LONGEST_NAME = 60
 
 
 class VariantError(Impossible):
@@ -101,7 +100,7 @@ def changed_preset(model: ModelEntry, preset: Preset, name: str) -> Preset:
 
 def _derived(preset: str, variant: str) -> str:
     suffix = "-" + variant.replace(" ", "-")
-    return preset[: _LONGEST_NAME - len(suffix)] + suffix
+    return preset[: LONGEST_NAME - len(suffix)] + suffix
 
 
 def changed_training(model: ModelEntry, name: str | None) -> Mapping[str, Any]:

@@ -29,6 +29,8 @@ class ModelEntry:
     preset: the preprocessing it is meant for; `--preset` sets one for all.
     training: the settings it is trained with where they are not the defaults of `TrainingSettings`.
     judge: of a generator, the classifier that it is judged by, on the same preset; None for a classifier.
+    smallest: bands, and frames, that its pictures must have at least, as far as a plan can know; what else turns out
+    too small fails its training with a sentence.
     """
 
     name: str
@@ -38,6 +40,7 @@ class ModelEntry:
     training: Mapping[str, Any] = field(default_factory=dict)
     preset: str = "birdclef2021"
     judge: str | None = None
+    smallest: int = 1
 
     @property
     def is_generator(self) -> bool:
@@ -54,12 +57,16 @@ def built_in(module: str, function: str = "build") -> Builder:
     return build
 
 
+# Four times two off each axis, then half of it, and one is left.
+_SMALLEST_FOR_CNN = 46
+
 _ENTRIES = (
     ModelEntry(
         "cnn",
         "four convolutions over the spectrogram: the one to start with",
         ("spectrogram",),
         built_in("cnn"),
+        smallest=_SMALLEST_FOR_CNN,
     ),
     ModelEntry(
         "mlp",
@@ -111,12 +118,14 @@ _ENTRIES = (
         "the cnn and the mlp joined before the classes: pictures and features together",
         ("spectrogram", "features"),
         built_in("merge", "cnn_and_mlp"),
+        smallest=_SMALLEST_FOR_CNN,
     ),
     ModelEntry(
         "cnn_lstm",
         "the cnn and the lstm joined before the classes: the spectrogram read in two ways",
         ("spectrogram", "bands"),
         built_in("merge", "cnn_and_lstm"),
+        smallest=_SMALLEST_FOR_CNN,
     ),
     ModelEntry(
         "gan",
@@ -138,6 +147,15 @@ def entry(name: str) -> ModelEntry:
     if name not in MODELS:
         raise UnknownModel(f"no model is called {name!r}; there are {', '.join(sorted(MODELS))}")
     return MODELS[name]
+
+
+def built(model: ModelEntry, shapes: InputShapes, n_classes: int) -> Any:
+    """The model's untrained network. Raises Impossible where pictures of that size are too small for it."""
+    try:
+        return model.build(shapes, n_classes)
+    except ValueError as error:
+        size = f"{shapes.n_mels} bands and {shapes.n_frames} frames"
+        raise Impossible(f"{model.name} cannot be built for pictures of {size}: {error}") from error
 
 
 def is_generator(name: str) -> bool:

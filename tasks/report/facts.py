@@ -24,7 +24,7 @@ class RunFacts:
     seeds: of the trainings, in order.
     presets: preset name -> parameter -> value.  versions: package -> version.  counts: what is counted -> how many,
     shown in this order (such as `strips made`, `strips found done`, `attempts`).  stage_s: stage -> seconds of work.
-    rates: (seconds since the start, `rate_unit` a second).
+    rates: (seconds since the start, `rate_unit` a second).  not_done: what was asked for and left out, in sentences.
     """
 
     id: str
@@ -40,6 +40,7 @@ class RunFacts:
     stage_s: Mapping[str, float] = field(default_factory=dict)
     rates: tuple[tuple[float, float], ...] = ()
     rate_unit: str = "chunks"
+    not_done: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

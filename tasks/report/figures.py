@@ -85,7 +85,7 @@ def _dress_curve(axes: Axes, quantity: str) -> None:
         axes.set_ylim(0, 1)
         axes.yaxis.set_major_formatter(PercentFormatter(1))
     else:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(bottom=min(0.0, axes.dataLim.ymin))  # that of a generator goes below nothing
     axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, borderpad=0, handlelength=1.6)
 
 

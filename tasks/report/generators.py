@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from tasks.model.variants import WITH_SYNTHETIC
+from tasks.model.variants import WITH_SYNTHETIC, factor_of
 from tasks.model.zoo import MODELS, is_generator
+from tasks.report.ablation import Effect
 from tasks.report.facts import JobReport, Plain
 from tasks.report.figures import learning_curve
 from tasks.report.figures_pairs import pairs_figure
 from tasks.report.likeness import COLLAPSED_BELOW, Likeness
 from tasks.report.models import has_trouble, trouble
-from tasks.report.pairing import Comparison, GroupOutcomes, compared
 
 _LABELS_SHOWN = 30
 
@@ -31,14 +31,14 @@ class JudgedTraining:
 class GeneratorView:
     """One section of the page.
 
-    worth: of the judging classifier trained with the synthetic examples, against without; None where it was not.
+    worth: of its synthetic examples to the judging classifier, over all folds and seeds; None where not measured.
     pictures: an SVG, "" where nothing was judged.  collapsed: classes that are painted alike in any fold.
     """
 
     name: str
     judge: str
     trainings: tuple[JudgedTraining, ...]
-    worth: Comparison | None
+    worth: Effect | None
     pictures: str
     loss_curve: str
     troubles: tuple[str, ...]
@@ -72,9 +72,9 @@ class GeneratorView:
     @property
     def helps(self) -> bool | None:
         """Whether the classifier is better with its examples; None where that may be chance."""
-        if self.worth is None or self.worth.interval[0] <= 0 <= self.worth.interval[1]:
+        if self.worth is None or not self.worth.is_significant:
             return None
-        return self.worth.difference > 0
+        return self.worth.comparison.difference > 0
 
 
 def is_of_generator(job: JobReport) -> bool:
@@ -82,22 +82,24 @@ def is_of_generator(job: JobReport) -> bool:
     return is_generator(job.model)
 
 
-def generator_views(jobs: Sequence[JobReport]) -> tuple[GeneratorView, ...]:
-    """One view a generator of the run, in the order of its jobs. jobs: of the whole run."""
+def generator_views(jobs: Sequence[JobReport], effects: Sequence[Effect]) -> tuple[GeneratorView, ...]:
+    """One view a generator of the run, in the order of its jobs.
+
+    jobs: of the whole run.  effects: of the same jobs, so that a page answers one question once.
+    """
     names = dict.fromkeys(job.model for job in jobs if is_of_generator(job))
-    return tuple(_view(name, [job for job in jobs if job.model == name], jobs) for name in names)
+    return tuple(_view(name, [job for job in jobs if job.model == name], effects) for name in names)
 
 
-def _view(name: str, own: Sequence[JobReport], jobs: Sequence[JobReport]) -> GeneratorView:
+def _view(name: str, own: Sequence[JobReport], effects: Sequence[Effect]) -> GeneratorView:
     judge, pictures = str(MODELS[name].judge), [job.pictures for job in own if job.pictures]
     likenesses = [job.likeness for job in own if job.likeness]
-    seed = min((job.seed or 0 for job in own), default=0)
-    without, beside = (_outcomes(jobs, judge, seed, variant) for variant in (None, WITH_SYNTHETIC))
+    worths = (effect for effect in effects if (effect.model, effect.factor) == (judge, factor_of(WITH_SYNTHETIC)))
     return GeneratorView(
         name=name,
         judge=judge,
         trainings=tuple(_trainings(own)),
-        worth=compared(beside, without),
+        worth=next(worths, None),
         pictures=pairs_figure(pictures[0], likenesses[0].labels[:_LABELS_SHOWN]) if pictures and likenesses else "",
         loss_curve=learning_curve([job.history for job in own if job.history], "loss"),
         troubles=tuple(trouble(job) for job in own if has_trouble(job)),
@@ -113,9 +115,3 @@ def _trainings(own: Sequence[JobReport]) -> Iterator[JudgedTraining]:
             name = "the only split" if job.fold is None else f"fold {job.fold}"
             seed = f", seed {job.seed}" if several else ""
             yield JudgedTraining(name + seed, job.likeness, took_s.get((job.fold, job.seed), 0.0))
-
-
-def _outcomes(jobs: Sequence[JobReport], model: str, seed: int, variant: str | None) -> dict[int | None, GroupOutcomes]:
-    wanted = (model, seed, variant)
-    judged = [job for job in jobs if (job.model, job.seed or 0, job.variant) == wanted]
-    return {job.fold: job.outcomes for job in judged if job.outcomes is not None}

@@ -9,6 +9,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.failures import Impossible
+
 Vectors = NDArray[np.floating[Any]]
 Labels = NDArray[np.integer[Any]]
 
@@ -102,11 +104,15 @@ class Likeness:
 
 
 def judged_likeness(labels: tuple[str, ...], synthetic: Embedded, train: Embedded, held_out: Embedded) -> Likeness:
-    """All measures at once. Raises ValueError where a side holds fewer than two examples."""
+    """All measures at once; the two Fréchet distances are of equally many examples, the first ones.
+
+    Raises Impossible where a side holds fewer than two examples.
+    """
+    n = min(len(synthetic.labels), len(train.labels))
     return Likeness(
         labels=labels,
-        frechet=frechet_distance(synthetic.vectors, held_out.vectors),
-        real_frechet=frechet_distance(train.vectors, held_out.vectors),
+        frechet=frechet_distance(synthetic.vectors[:n], held_out.vectors),
+        real_frechet=frechet_distance(train.vectors[:n], held_out.vectors),
         copies=copy_check(synthetic.vectors, held_out.vectors, train.vectors),
         diversity=diversity(synthetic, train, len(labels)),
         agreement=float((synthetic.answers == synthetic.labels).mean()),
@@ -121,12 +127,12 @@ def frechet_distance(one: Vectors, other: Vectors) -> float:
 
     one, other: (n, d) and (m, d), n and m at least 2.  Returns 0 or more; it shrinks as n and m grow, so only
     distances of equally large sets can be compared.
-    Raises ValueError for fewer than two vectors.
+    Raises Impossible for fewer than two vectors.
     Source: Heusel et al. 2017, "GANs Trained by a Two Time-Scale Update Rule", arXiv:1706.08500, there with the
     embedding of Inception.
     """
     if min(len(one), len(other)) < 2:
-        raise ValueError(f"{len(one)} and {len(other)} vectors have no spread; give two or more of each")
+        raise Impossible(f"{len(one)} and {len(other)} examples are too few to be compared; each needs two or more")
     one, other = one.astype(np.float64), other.astype(np.float64)
     covariances = np.cov(one, rowvar=False), np.cov(other, rowvar=False)
     return normal_frechet(one.mean(axis=0) - other.mean(axis=0), *map(np.atleast_2d, covariances))
@@ -151,11 +157,11 @@ def normal_frechet(between_means: Vectors, one: Vectors, other: Vectors) -> floa
 def copy_check(synthetic: Vectors, held_out: Vectors, train: Vectors) -> CopyCheck:
     """How near synthetic vectors come to training vectors, beside how near held-out ones do.
 
-    synthetic, held_out, train: (n, d) each, n at least 1.  Raises ValueError where one is empty.
+    synthetic, held_out, train: (n, d) each, n at least 1.  Raises Impossible where one is empty.
     Source: nearest neighbours as a test of memorising, after Meehan et al. 2020, arXiv:2004.05675.
     """
     if not min(map(len, (synthetic, held_out, train))):
-        raise ValueError("no synthetic, held-out or training examples; all three are compared")
+        raise Impossible("no synthetic, held-out or training examples; all three are compared")
     ours, theirs = nearest_distances(synthetic, train), nearest_distances(held_out, train)
     near = float((ours < np.percentile(theirs, _COPY_PERCENTILE)).mean())
     usual = float(np.median(theirs))

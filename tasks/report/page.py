@@ -68,7 +68,7 @@ def page(data: ReportData) -> str:
             leaks=leaks(models, data.jobs),
             effects=worth,
             effect_reach=reach_of([effect.comparison.interval for effect in worth]),
-            generators=generator_views(data.jobs),
+            generators=generator_views(data.jobs, worth),
             verdict=wording.verdict(models, _heard(data.split)),
             side_bars=_side_bars(data.dataset),
             rates=rate_timeline(data.run.rates, data.run.rate_unit),

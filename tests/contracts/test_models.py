@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -16,10 +17,8 @@ from tasks.model.prediction import predictions
 from tasks.model.spec import TrainingSettings, TrainingSpec
 from tasks.model.synthesis import synthetic_examples
 from tasks.model.training import train
-from tasks.model.zoo import MODELS, entry, is_generator
+from tasks.model.zoo import MODELS, built, entry, is_generator
 from tests.model_shards import PIPELINE, examples, written
-
-# Keras 3.15 reads the learning rate and saves weights through a conversion that NumPy 2.4 deprecates.
 
 # The layer tables at 27 classes: type, output shape without the batch, parameters.
 CNN_TRUNK = [
@@ -150,19 +149,27 @@ def test_layer_names_do_not_depend_on_what_was_built_before(name):
     assert [layer.name for layer in first.layers] == [layer.name for layer in second.layers]
 
 
+def written_read_and_written_again(folder, spec, trained):
+    """The bundle of a training, once it is seen to have the same bytes when it is written again."""
+    facts = BundleFacts(
+        spec.model, spec.labels, {}, PIPELINE, trained.scaling, spec.settings, split_digest="d" * 64,
+        versions=library_versions(),
+    )  # fmt: skip
+    first, again = folder / "model.keras", folder / "again.keras"
+    write_bundle(first, trained.model, facts)
+    bundle = read_bundle(first)
+    write_bundle(again, bundle.model, facts)
+    assert again.read_bytes() == first.read_bytes()
+    return bundle
+
+
 @every_classifier
 def test_a_network_is_trained_bundled_read_and_asked(name, tmp_path):
     settings = TrainingSettings(epochs=12, batch=8, seed=3)
     train_shards = written(tmp_path, examples(64), "train")
     spec = TrainingSpec(name, ("a", "b"), train_shards, written(tmp_path, examples(16, first=200), "valid"), settings)
     trained = train(spec, lambda epoch, figures: None, time.perf_counter)
-    facts = BundleFacts(
-        name, spec.labels, {}, PIPELINE, trained.scaling, settings, split_digest="d" * 64, versions=library_versions()
-    )
-    write_bundle(tmp_path / "model.keras", trained.model, facts)
-    bundle = read_bundle(tmp_path / "model.keras")
-    write_bundle(tmp_path / "again.keras", bundle.model, facts)
-    assert (tmp_path / "again.keras").read_bytes() == (tmp_path / "model.keras").read_bytes()
+    bundle = written_read_and_written_again(tmp_path, spec, trained)
     (answer,) = predictions(bundle, written(tmp_path, examples(20, first=300), "test"))
     assert (answer.probabilities.argmax(axis=1) == answer.truth).mean() >= 0.9
 
@@ -172,6 +179,15 @@ def test_other_sizes_of_spectrogram_and_other_numbers_of_classes_are_possible(na
     model = entry(name).build(InputShapes(n_mels=64, n_frames=96, n_features=20), 2)
     assert isinstance(model, keras.Model)
     assert model.output_shape == ((None, 64, 96, 1) if is_generator(name) else (None, 2))
+
+
+@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if model.smallest > 1])
+@pytest.mark.parametrize("narrow", ["n_mels", "n_frames"])
+def test_the_smallest_pictures_are_just_large_enough(name, narrow):
+    smallest = entry(name).smallest
+    assert built(entry(name), InputShapes(smallest, smallest), 2).output_shape == (None, 2)
+    with pytest.raises(Impossible, match=f"{name} cannot be built for pictures of"):
+        built(entry(name), replace(InputShapes(smallest, smallest), **{narrow: smallest - 1}), 2)
 
 
 @every_generator
@@ -187,13 +203,7 @@ def test_a_generator_is_trained_bundled_read_and_paints_examples_of_every_class(
     settings = TrainingSettings(epochs=1, batch=8, seed=3)
     spec = TrainingSpec(name, ("a", "b"), written(tmp_path, examples(16), "train"), (), settings)
     trained = adversarial.train(spec, lambda epoch, figures: None, time.perf_counter)
-    facts = BundleFacts(
-        name, spec.labels, {}, PIPELINE, trained.scaling, settings, split_digest="d" * 64, versions=library_versions()
-    )
-    write_bundle(tmp_path / "model.keras", trained.model, facts)
-    bundle = read_bundle(tmp_path / "model.keras")
-    write_bundle(tmp_path / "again.keras", bundle.model, facts)
-    assert (tmp_path / "again.keras").read_bytes() == (tmp_path / "model.keras").read_bytes()
+    bundle = written_read_and_written_again(tmp_path, spec, trained)
     painted = list(synthetic_examples(bundle.model, {0: 3, 1: 5}, InputShapes(), 0))
     assert sorted(example.label for example in painted) == [0] * 3 + [1] * 5
     assert all(example.synthetic and example.spectrogram.shape == (48, 128) for example in painted)

@@ -24,9 +24,9 @@ from tasks.model.bundle import BundleFacts, read_bundle, write_bundle
 from tasks.model.inputs import InputShapes, Scaling
 from tasks.model.machine import device
 from tasks.model.spec import TrainingSettings
-from tasks.model.variants import VariantError
+from tasks.model.variants import ADDED, VariantError
 from tasks.model.zoo import entry
-from tasks.render import report_in_store
+from tasks.render import report_data, report_in_store
 from tasks.stage import Heartbeat, Work
 from tasks.train import model_in_store
 from tests.ledger_rows import small_run
@@ -68,9 +68,9 @@ def settled(database: Database, run: int, kind: Kind, state: State = State.DONE,
     assert ledger.settle_job(claim, state, None, result)
 
 
-def planned(database: Database, folder: Path, name: str) -> int:
+def planned(database: Database, folder: Path, name: str, request: Request | None = None) -> int:
     data = write_class_folders(folder / name, {"high": 6000.0, "low": 1000.0}, per_label=6, seconds=0.2)
-    return submit(database, data, Request(), lambda _: None).run
+    return submit(database, data, request or Request(), lambda _: None).run
 
 
 def test_an_evaluation_records_the_device_it_ran_on_not_that_of_the_training(
@@ -135,7 +135,7 @@ def test_a_variant_learns_from_synthetic_shards_too_and_is_another_model(
     assert [round(each["images_per_s"] * each["epoch_s"]) for each in (plain, fed)] == [16, 32]
     settings = [read_bundle(store.local(each["key"])).facts.settings for each in (plain, fed, augmented)]
     assert settings[0] == settings[1]
-    assert settings[2] == replace(settings[0], shift=0.5, time_mask=0.15, mel_mask=0.15)
+    assert settings[2] == replace(settings[0], **ADDED)
 
 
 def test_a_model_of_features_is_not_given_synthetic_examples(
@@ -146,6 +146,14 @@ def test_a_model_of_features_is_not_given_synthetic_examples(
     settled(database, run, Kind.TRAIN, synthetic_shards=[packed(store, tmp_path, "synthetic", 100)])
     with pytest.raises(VariantError, match="mlp reads features"):
         trained(database, store, run, "mlp", SYNTHETIC)
+
+
+def test_a_model_that_a_part_does_not_suit_is_named_in_the_report(
+    database: Database, store: FolderStore, tmp_path: Path
+) -> None:
+    run = planned(database, tmp_path, "data", Request(("mlp", "cnn"), ablate=("synthetic",)))
+    (sentence,) = report_data(database, store, run).run.not_done
+    assert sentence.startswith("mlp reads features")
 
 
 def test_two_ledgers_on_one_store_keep_their_reports_apart(

@@ -58,6 +58,7 @@ def test_any_values_give_a_preset_or_a_sentence_with_one_of_their_keys(
     else:
         assert found.mel.n_mels * found.n_frames <= module._MOST_PIXELS
         assert found.chunks_per_span >= 1
+        assert found.mel.n_mels * found.n_frames * found.chunks_per_span <= module.MOST_STRIP_PIXELS
         assert Preset.from_dict(json.loads(json.dumps(found.as_dict()))) == dataclasses.replace(found)
 
 

@@ -128,6 +128,15 @@ def test_a_plain_keras_file_is_no_bundle_and_the_missing_member_is_named(tmp_pat
         read_bundle(tmp_path / "plain.keras")
 
 
+def test_a_file_that_is_refused_is_named(reading, whole):
+    with pytest.raises(BundleError, match=r"some\.keras: not a whole bundle"):
+        reading(whole[:1000])
+    impossible = json.loads(zipfile.ZipFile(BytesIO(whole)).read(archive.FACTS))
+    impossible["settings"]["epochs"] = 0
+    with pytest.raises(BundleError, match=r"some\.keras: the bundle's facts cannot be understood: .*epochs 0"):
+        reading(changed(whole, archive.FACTS, json.dumps(impossible).encode()))
+
+
 def test_a_member_too_many_is_refused(reading, whole):
     with pytest.raises(BundleError, match="holds"):
         reading(changed(whole, "assets/run_me.py", b"print('hello')"))

@@ -116,3 +116,24 @@ def test_a_broken_one_is_begun_again(tmp_path):
     kept.data = b"PK not a checkpoint"
     assert len(ended(spec, kept.checkpoints).history) == 2
     assert kept.left == 97
+
+
+def test_one_of_another_network_is_begun_again(tmp_path):
+    spec, other = (spec_of(tmp_path, name, replace(SETTINGS, epochs=2)) for name in ("mlp", "cnn"))
+    kept = Kept(1)
+    with pytest.raises(Killed):
+        ended(other, kept.checkpoints)
+    kept.left = 99
+    again = ended(spec, kept.checkpoints)
+    assert kept.left == 97
+    for one, fresh in zip(again.model.get_weights(), ended(spec).model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, fresh)
+
+
+def test_one_of_a_machine_that_computes_in_16_bits_is_begun_again_where_32_are_computed_in(tmp_path, monkeypatch):
+    spec, kept = spec_of(tmp_path, "mlp", replace(SETTINGS, epochs=2)), Kept(1)
+    with monkeypatch.context() as gpu, pytest.raises(Killed):
+        gpu.setattr("tasks.model.training.is_half_precision_fast", lambda: True)
+        ended(spec, kept.checkpoints)
+    kept.left = 99
+    assert ended(spec, kept.checkpoints).history == ended(spec).history

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from dataclasses import replace
 
 import keras
@@ -113,6 +114,22 @@ def test_an_embedding_is_the_mean_of_each_filter_over_the_picture(tmp_path):
     np.testing.assert_allclose(seen.vectors, filters.mean(axis=(1, 2)), rtol=1e-4, atol=1e-6)
     assert seen.labels.tolist() == [0, 1, 0]
     assert seen.answers.tolist() == model.predict_on_batch(pictures).argmax(axis=1).tolist()
+
+
+def test_of_the_shards_looked_at_only_one_is_held_at_a_time(tmp_path, monkeypatch):
+    held, seen_at_once = weakref.WeakValueDictionary(), []
+
+    def read(path):
+        shard = read_shard(path)
+        pixels = shard.spectrograms
+        held[path] = pixels
+        seen_at_once.append(len(held))
+        return shard
+
+    monkeypatch.setattr("tasks.model.embedding.read_shard", read)
+    copied = [replace(row, copy=int(number % 4 > 0)) for number, row in enumerate(examples(32))]
+    assert len(seen_by(bundle_of(pooled()), written(tmp_path, copied, size=4)).labels) == 8
+    assert max(seen_at_once) <= 2  # the one that is read, and the one before it
 
 
 def test_no_more_examples_are_looked_at_than_were_asked_for(tmp_path):

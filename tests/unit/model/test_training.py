@@ -26,8 +26,6 @@ from tasks.model.training import train
 from tasks.model.zoo import MODELS, ModelEntry, UnknownModel
 from tests.model_shards import PIPELINE, example, examples, written
 
-# Keras 3.15 reads the learning rate through a conversion that NumPy 2.4 deprecates.
-
 SETTINGS = TrainingSettings(epochs=3, batch=8, seed=1)
 TRAIN_IN_ITS_OWN_PROCESS = """
 import hashlib, sys, time

@@ -61,6 +61,12 @@ def test_the_command_prints_one_json_object():
     assert found["models"][0]["layers"][-1]["output"] == [5]
 
 
+def test_keras_that_takes_too_long_is_one_sentence(monkeypatch):
+    monkeypatch.setattr("orchestrator.models._LONGEST_S", 0.01)
+    with pytest.raises(MachineFault, match=r"Keras took more than 0\.01 s"):
+        listed(3, ["mlp"])
+
+
 def test_keras_that_cannot_be_loaded_is_one_sentence():
     with pytest.raises(MachineFault, match=r"cannot be listed: .*KeyError"):
         listed(3, ["no such model"])

@@ -19,7 +19,7 @@ def seen(state: str = RunState.ACTIVE, **items: int) -> Snapshot:
 
 
 def judged(model: str, fold: int, accuracy: float) -> JobStatus:
-    result = {"accuracy": accuracy, "macro_f1": 0.5, "by_recording_accuracy": 0.6}
+    result = {"accuracy": accuracy, "macro_f1": accuracy / 2, "by_recording_accuracy": 0.6}
     where = (model, 0, fold, None, None, None)
     return JobStatus(fold, "evaluate", *where, State.DONE, "CPU", None, "w", 1, 0.0, 1.0, result, 0)
 
@@ -67,6 +67,8 @@ def test_scores_are_means_over_folds_with_the_sample_deviation() -> None:
     assert abs((found["cnn"]["accuracy"] or 0) - 0.7) < 1e-12
     assert abs((found["cnn"]["accuracy_sd"] or 0) - 0.1 * 2**0.5) < 1e-12
     assert found["mlp"]["accuracy_sd"] is None
+    assert abs((found["cnn"]["macro_f1_sd"] or 0) - 0.05 * 2**0.5) < 1e-12
+    assert found["cnn"]["by_recording_accuracy_sd"] == 0.0
 
 
 def test_a_result_names_what_was_not_used_and_how_many_more_there_are() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from orchestrator.plan import Request
-from orchestrator.request import UsageError, ablated, wanted
+from orchestrator.request import UsageError, ablated, model_names, seed_numbers, wanted
 from tasks.model.variants import VariantError
 
 
@@ -26,6 +27,12 @@ def test_a_model_is_trained_once_more_for_each_factor_on_a_preset_that_only_diff
         ("cnn", "with augmentation", "birdclef2021"),
         ("mlp", "with augmentation", "birdclef2021-with-augmentation"),
     ]
+
+
+def test_seeds_beyond_what_the_ledger_holds_are_refused() -> None:
+    assert seed_numbers(2**31 - 2, 2) == (2**31 - 2, 2**31 - 1)
+    with pytest.raises(UsageError, match=r"--seed 2147483646 and --seeds 3 go beyond 2147483647"):
+        seed_numbers(2**31 - 2, 3)
 
 
 def test_nothing_ablated_nothing_added() -> None:
@@ -47,6 +54,22 @@ def test_a_model_that_a_factor_does_not_suit_is_left_out_with_a_sentence() -> No
     found = wanted(Request(("cnn", "mlp", "deep_cnn"), ablate=("synthetic",)))
     assert [each.model for each in found.candidates if each.variant] == ["cnn"]
     assert [note.split()[0] for note in found.notes] == ["mlp", "deep_cnn"]
+
+
+@pytest.mark.parametrize(("models", "until", "is_refused"), [
+    ("cnn", "all", True), ("cnn,mlp", "train", True), ("mlp,lstm", "all", False), ("cnn", "pack", False),
+])  # fmt: skip
+def test_pictures_too_small_for_a_model_are_refused_before_anything_is_done(
+    models: str, until: str, is_refused: bool, tmp_path: Path
+) -> None:
+    preset = tmp_path / "low.toml"
+    preset.write_text('like = "birdclef2021"\n[mel]\nn_mels = 40\n')
+    request = Request(model_names(models), until=until, preset=str(preset))
+    if not is_refused:
+        assert wanted(request).presets[0].mel.n_mels == 40
+        return
+    with pytest.raises(UsageError, match="cnn needs pictures of 46 bands and frames at least, and the preset low"):
+        wanted(request)
 
 
 def test_a_factor_that_suits_no_model_is_refused() -> None:
@@ -79,3 +102,8 @@ def test_factors_are_taken_once_and_in_the_order_given() -> None:
 def test_what_cannot_be_ablated_is_refused_in_a_sentence(text: str, until: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         ablated(replace(Request(), until=until), text)
+
+
+def test_all_of_nothing_is_refused_instead_of_left_out_silently() -> None:
+    with pytest.raises(UsageError, match="nothing can be taken from or given to gan"):
+        ablated(Request(("gan",)), "all")

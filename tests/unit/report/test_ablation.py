@@ -10,7 +10,7 @@ import pytest
 
 from tasks.dataset import leaky
 from tasks.report.ablation import effects
-from tasks.report.facts import JobReport
+from tasks.report.facts import JobReport, RunFacts
 from tasks.report.figures_effect import effect_figure, reach_of
 from tasks.report.page import page
 from tasks.report.pairing import Comparison, GroupOutcomes, compared
@@ -89,6 +89,12 @@ def test_the_page_says_what_a_part_is_worth_and_ranks_no_variant():
     assert ET.fromstring(text.removeprefix("<!DOCTYPE html>\n")) is not None
     assert text.count('class="model"') == 1
     assert "What each part is worth" not in page(report_of(jobs_of("cnn")))
+
+
+def test_the_page_says_which_models_a_part_does_not_suit():
+    run = RunFacts("1", "done", (0,), not_done=("mlp reads features, and synthetic examples are pictures alone.",))
+    text = page(report_of([*jobs_of("cnn", right=0.5), *varied(0.75)], run=run))
+    assert "mlp reads features" in text[text.index('id="ablation"') : text.index('id="models"')]
 
 
 def test_a_figure_of_an_effect_stays_within_its_scale():

@@ -10,6 +10,8 @@ from tasks.report.figures import best_epoch, class_bars, learning_curve, rate_ti
 from tasks.report.figures_confusion import confusion_figure
 from tests.unit.report.examples import HISTORY
 
+LOSSES_OF_A_GENERATOR = ({"loss": 1.0}, {"loss": -2.0}, {"loss": -0.5})
+
 
 def test_the_best_epoch_has_the_lowest_validation_loss():
     losses = [3 / n + 0.02 * n * n for n in range(1, 9)]
@@ -33,6 +35,14 @@ def test_a_learning_curve_shows_both_sides_and_rings_the_best():
     for word in ("training", "validation", "best epoch, kept", "epoch", "loss"):
         assert f">{word}</text>" in svg
     assert f"best {best_epoch(HISTORY)}" in svg
+
+
+def test_a_loss_below_nothing_is_not_cut_off():
+    lowest = [
+        float(tick) for tick in re.findall(r">(-[0-9.]+)</text>", learning_curve([LOSSES_OF_A_GENERATOR], "loss"))
+    ]
+    assert min(lowest) == -2.0
+    assert not re.findall(r">-[0-9.]+</text>", learning_curve([HISTORY], "loss"))
 
 
 def test_a_quantity_nobody_measured_has_no_curve():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tasks.model.variants import WITH_SYNTHETIC
+from tasks.report.ablation import effects
 from tasks.report.facts import JobReport
 from tasks.report.generators import generator_views
 from tasks.report.likeness import CopyCheck, Likeness
@@ -52,11 +53,18 @@ def section(jobs):
 
 def test_the_worth_of_synthetic_examples_is_measured_on_the_judge_over_all_folds():
     jobs = [*judged(fold=0), *judged(fold=1, beside=[1] * 40)]
-    (view,) = generator_views(jobs)
-    assert view.worth.n_groups == 80
-    assert view.worth.difference == pytest.approx(0.25)
+    (view,) = generator_views(jobs, effects(jobs))
+    assert view.worth.comparison.n_groups == 80
+    assert view.worth.comparison.difference == pytest.approx(0.25)
     assert view.helps is True
     assert [each.name for each in view.trainings] == ["fold 0", "fold 1"]
+
+
+def test_the_page_gives_one_answer_to_what_they_are_worth_over_all_seeds():
+    first, second = judged(beside=[1] * 40), [replace(job, seed=1) for job in judged(beside=[1, 0] * 20)]
+    (view,) = generator_views([*first, *second], effects([*first, *second]))
+    assert view.worth.comparison.difference == pytest.approx(0.25)
+    assert "by +25.0 points" in section([*first, *second])
 
 
 def test_a_difference_that_may_be_chance_is_said_to_be_no_answer():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
+from tasks.failures import Impossible
 from tasks.report.likeness import (
     CopyCheck,
     Embedded,
@@ -15,6 +16,7 @@ from tasks.report.likeness import (
     copy_check,
     diversity,
     frechet_distance,
+    judged_likeness,
     mean_pair_distance,
     nearest_distances,
     normal_frechet,
@@ -59,8 +61,16 @@ def test_a_moved_distribution_is_at_the_square_of_what_it_was_moved_by():
 
 
 def test_one_vector_has_no_spread_and_is_refused():
-    with pytest.raises(ValueError, match="1 and 9 vectors have no spread"):
+    with pytest.raises(Impossible, match="1 and 9 examples are too few"):
         frechet_distance(drawn(1), drawn(9))
+
+
+def test_distances_that_are_compared_are_of_equally_many_examples():
+    few, held_out = (Embedded(drawn(n), np.zeros(n, int), np.zeros(n, int)) for n in (20, 40))
+    more = Embedded(np.concatenate([few.vectors, drawn(500, shift=9.0)]), np.zeros(520, int), np.zeros(520, int))
+    for synthetic, train in ((more, few), (few, more)):
+        found = judged_likeness(("a",), synthetic, train, held_out)
+        assert found.frechet == found.real_frechet == frechet_distance(few.vectors, held_out.vectors)
 
 
 def test_exact_copies_are_found_out():
@@ -77,7 +87,7 @@ def test_unheard_examples_of_the_same_kind_are_no_copies():
 
 
 def test_a_copy_check_needs_all_three_sides():
-    with pytest.raises(ValueError, match="all three are compared"):
+    with pytest.raises(Impossible, match="all three are compared"):
         copy_check(drawn(0), drawn(3), drawn(3))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -21,27 +22,34 @@ def typed(line: str) -> tuple[str, dict[str, Any]]:
     given = group.commands["run"].make_context("run", words).params
     request = cli._requested(
         given["models"], given["preset"], given["folds"], (given["seed"], given["seeds"]), given["split_seed"],
-        given["epochs"], given["until"], leak_meter=given["leak_meter"], ablate=given["ablate"],
+        given["epochs"], given["until"], trust_csv=given["trust_csv"], leak_meter=given["leak_meter"],
+        device=given["device"], ablate=given["ablate"], features=given["features"],
     )  # fmt: skip
     return str(given["path"]), request.as_dict()
 
 
-@pytest.mark.parametrize(
-    "request_",
-    [
-        Request(),
-        Request(models=("mlp", "cnn"), preset="small.toml", n_folds=3),
-        Request(seeds=(0, 1)),
-        Request(seeds=(7,)),
-        Request(seeds=(7, 8, 9), split_seed=5),
-        Request(training={"epochs": 2}),
-        Request(until="pack"),
-        Request(leak_meter=True),
-        Request(ablate=("denoising", "augmentation")),
-        Request(("mlp",), (3, 4), 5, 2, "train", "small.toml", {"epochs": 9}),
-    ],
-    ids=str,
+WISHES = (
+    Request(),
+    Request(models=("mlp", "cnn"), preset="small.toml", n_folds=3),
+    Request(seeds=(0, 1)),
+    Request(seeds=(7,)),
+    Request(seeds=(7, 8, 9), split_seed=5),
+    Request(training={"epochs": 2}),
+    Request(until="pack"),
+    Request(leak_meter=True, trust_csv=True),
+    Request(ablate=("denoising", "augmentation")),
+    Request(device="cpu"),
+    Request(("mlp",), features="both"),
+    Request(("mlp",), (3, 4), 5, 2, "train", "small.toml", {"epochs": 9}),
 )
+
+
+def test_every_wish_that_a_person_may_have_is_among_those_tried() -> None:
+    for wish in fields(Request):
+        assert any(getattr(each, wish.name) != getattr(Request(), wish.name) for each in WISHES), wish.name
+
+
+@pytest.mark.parametrize("request_", WISHES, ids=str)
 def test_the_printed_command_asks_for_the_same_run(request_: Request) -> None:
     assert typed(command("/data/birds of dawn", request_.as_dict())) == ("/data/birds of dawn", request_.as_dict())
 
