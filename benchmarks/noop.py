@@ -45,6 +45,7 @@ def main() -> None:
 
 
 def made_up_run(database: Database, n_items: int) -> int:
+    """A run of so many items of made-up recordings, active; its number."""
     dataset = planning.keep_dataset(database, "/made-up", "made up")
     pipeline = planning.keep_pipeline(database, "0" * 64, "none", {})
     run = planning.begin_run(database, dataset, pipeline, {"models": []})
@@ -60,6 +61,7 @@ def made_up_run(database: Database, n_items: int) -> int:
 
 
 def measured(settings: Settings, database: Database, run: int, n_items: int) -> dict[str, float]:
+    """Items a second, and microseconds of CPU an item, from a worker that makes nothing of them."""
     argv = ["benchmarks.noop_app" if word == "workers.app" else word for word in command(CPU, settings, "noop@here")]
     with Stack(settings, database), (settings.home / "worker.log").open("wb") as log:
         environ = environment(CPU, settings) | {"PYTHONPATH": str(ROOT)}
@@ -80,11 +82,13 @@ def measured(settings: Settings, database: Database, run: int, n_items: int) -> 
 
 
 def wait(database: Database, run: int) -> None:
+    """Returns when nothing of the run is left to do."""
     while not snapshot(database, run).is_over:
         time.sleep(0.5)
 
 
 def children(parent: int) -> list[int]:
+    """The processes that this one has started."""
     return [int(child) for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
 
 

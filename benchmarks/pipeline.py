@@ -66,6 +66,7 @@ def main() -> None:
 
 
 def compare(rivals: dict[str, Rival], dataset: Path, processes: int, pairs: int) -> dict[str, object]:
+    """Medians and ratios of the rivals, who take turns; each pair is printed as it ends."""
     rows = []
     for pair in range(pairs):
         with tempfile.TemporaryDirectory() as folder:
@@ -77,6 +78,8 @@ def compare(rivals: dict[str, Rival], dataset: Path, processes: int, pairs: int)
 
 
 def summary(rows: list[dict[str, dict[str, float]]], processes: int) -> dict[str, object]:
+    """Recordings a second of each rival, and the ratios of ours to them: medians over the rows."""
+
     def rate(name: str, part: str) -> float:
         return statistics.median(row[name]["n"] / row[name][f"{part}_s"] for row in rows)
 
@@ -90,6 +93,7 @@ def summary(rows: list[dict[str, dict[str, float]]], processes: int) -> dict[str
 
 
 def run_ours(dataset: Path, folder: Path, processes: int) -> dict[str, float]:
+    """The command as a person types it, in a fresh home: recordings, and seconds of the whole and of the steady part."""
     home = folder / "home"
     orchestrator = str(Path(sys.executable).with_name("orchestrator"))
     command = [orchestrator, "run", str(dataset), "--until", "preprocess", "--home", str(home), "--json"]
@@ -108,6 +112,7 @@ def run_ours(dataset: Path, folder: Path, processes: int) -> dict[str, float]:
 
 
 def run_joblib(dataset: Path, folder: Path, processes: int, *options: str) -> dict[str, float]:
+    """The same of this file, called as the rival; options: further words for it."""
     command = [sys.executable, __file__, str(dataset), "--processes", str(processes), *options]
     command += ["--joblib-into", str(folder / "joblib")]
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
@@ -118,10 +123,12 @@ def run_joblib(dataset: Path, folder: Path, processes: int, *options: str) -> di
 
 
 def run_reference(dataset: Path, folder: Path, processes: int) -> dict[str, float]:
+    """The same with the plain pipeline as the function that joblib maps."""
     return run_joblib(dataset, folder, processes, "--plain")
 
 
 def by_joblib(made: Callable[[Path, str, Path], None], dataset: Path, into: Path, processes: int) -> dict[str, float]:
+    """Seconds of the parallel call alone, after hashing and after every process has worked twice."""
     layout = open_layout(dataset)
     paths = [layout.root / row.uri for row in layout.rows() if isinstance(row, Row)]
     digests = joblib.Parallel(n_jobs=8, backend="threading")(joblib.delayed(file_digest)(path) for path in paths)
@@ -166,6 +173,7 @@ def split(dataset: Path) -> dict[str, float]:
 
 
 def attempted(claim: ItemClaim, store: FolderStore) -> Outcome:
+    """What a worker would settle for this item."""
     try:
         return Outcome(claim, State.DONE, strip=strip_in_store(claim, store))
     except Unusable as error:

@@ -53,23 +53,27 @@ Result = tuple[np.ndarray, np.ndarray]
 
 @contextmanager
 def clock(spent: Spent, step: str) -> Iterator[None]:
+    """Adds the CPU milliseconds of what is done inside to a step."""
     begin = time.process_time()
     yield
     spent[step] += 1000 * (time.process_time() - begin)
 
 
 def spans(path: Path, preset: Preset) -> range:
+    """The numbers of a recording's spans."""
     facts = probe(path)
     return range(n_spans(facts.n_frames, facts.rate_hz, path.stat().st_size, preset))
 
 
 def ours(path: Path, preset: Preset) -> tuple[Spent, Result]:
+    """CPU milliseconds by step, and spectrograms and features of a whole recording."""
     spent: Spent = defaultdict(float)
     strips = [one_strip(path, span, preset, spent) for span in spans(path, preset)]
     return spent, (np.concatenate([one[0] for one in strips]), np.concatenate([one[1] for one in strips]))
 
 
 def one_strip(path: Path, span: int, preset: Preset, spent: Spent) -> Result:
+    """Spectrograms and features of one span; what each step took is added to `spent`."""
     with clock(spent, "decode"):
         passage = decode(path, preset, span)
         check_passage(passage, path.name, span, preset)
@@ -85,6 +89,7 @@ def one_strip(path: Path, span: int, preset: Preset, spent: Spent) -> Result:
 
 
 def theirs(path: Path, reference: ModuleType) -> tuple[Spent, Result]:
+    """The same as `ours` by the reference pipeline."""
     spent: Spent = defaultdict(float)
     with clock(spent, "decode"):
         samples = reference.decode(str(path))
@@ -101,6 +106,7 @@ def theirs(path: Path, reference: ModuleType) -> tuple[Spent, Result]:
 
 
 def floor(path: Path, preset: Preset, pictures: np.ndarray) -> tuple[Spent, None]:
+    """CPU milliseconds of what no program could leave out; see the head of this file."""
     spent: Spent = defaultdict(float)
     with clock(spent, "decode"):
         n_samples = sum(len(decode(path, preset, span).span) for span in spans(path, preset))
@@ -114,6 +120,7 @@ def floor(path: Path, preset: Preset, pictures: np.ndarray) -> tuple[Spent, None
 
 
 def medians(rounds: list[Spent]) -> Spent:
+    """Of each step over the rounds."""
     return {step: statistics.median(spent.get(step, 0.0) for spent in rounds) for step in STEPS}
 
 
@@ -167,6 +174,7 @@ def augmentation(path: Path, preset: Preset, n_rounds: int) -> dict[str, float]:
 
 
 def loaded(path: Path | None) -> ModuleType | None:
+    """The reference pipeline as a module; None where its file is not there."""
     path = path or ROOT.parent / "shared" / "bench" / "reference_pipeline.py"
     if not path.is_file():
         return None
@@ -177,6 +185,7 @@ def loaded(path: Path | None) -> ModuleType | None:
 
 
 def printed(path: Path, found: dict[str, object]) -> None:
+    """Prints what was found of one file."""
     print(f"\n{path.name}")
     for name in ("reference", "ours", "floor"):
         if name in found:
@@ -188,6 +197,8 @@ def printed(path: Path, found: dict[str, object]) -> None:
 
 
 def summary(results: list[dict[str, object]]) -> dict[str, object]:
+    """The line of JSON: means and ratios over all files, and the worst differences."""
+
     def total(name: str) -> float:
         return sum(sum(found[name].values()) for found in results)
 

@@ -63,6 +63,7 @@ def main() -> None:
 
 
 def in_its_own_process(size: int, url: str) -> dict[str, float]:
+    """The figures of one size, measured where nothing has grown before, and printed."""
     command = [sys.executable, "-m", "benchmarks.scale", "--one", str(size), "--database-url", url]
     row: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     print(
@@ -76,6 +77,7 @@ def in_its_own_process(size: int, url: str) -> dict[str, float]:
 
 
 def measured(size: int, url: str) -> dict[str, float]:
+    """Seconds, memory and sizes at this number of recordings."""
     with tempfile.TemporaryDirectory() as folder:
         table = made_up(Path(folder) / "data", size)
         settings = Settings(home=Path(folder) / "home", database_url=url)
@@ -123,6 +125,7 @@ def fed(settings: Settings, database: Database) -> dict[str, float]:
 
 
 def database_bytes(database: Database, settings: Settings) -> int:
+    """What the ledger takes on the disk."""
     if database.is_sqlite:
         return sum(path.stat().st_size for path in settings.home.glob("ledger.sqlite*"))
     with database.read() as connection:
@@ -130,6 +133,7 @@ def database_bytes(database: Database, settings: Settings) -> int:
 
 
 def seconds(what: Callable[[], object]) -> float:
+    """By the wall clock, of one call."""
     started = time.perf_counter()
     what()
     return time.perf_counter() - started
@@ -144,6 +148,7 @@ def exponent(rows: list[dict[str, float]], curve: str) -> float | None:
 
 
 def draw(rows: list[dict[str, float]], path: Path) -> None:
+    """Each curve on logarithmic axes, with its exponent, into an image file."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(2, 3, figsize=(11, 5.4), layout="constrained")

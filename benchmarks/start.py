@@ -39,6 +39,7 @@ def main() -> None:
 
 
 def help_takes() -> float:
+    """Seconds of `orchestrator --help`."""
     started = time.perf_counter()
     subprocess.run([str(ORCHESTRATOR), "--help"], check=True, capture_output=True)
     return time.perf_counter() - started
@@ -73,11 +74,13 @@ def waits_for_first_claim(dataset: Path, home: Path, times: int) -> dict[str, li
 
 
 def started(home: Path, *words: str) -> subprocess.Popen[bytes]:
+    """The command with these words, in this home, silent."""
     command = [str(ORCHESTRATOR), *words, "--home", str(home)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def query(home: Path, sql: str) -> list[tuple[object, ...]]:
+    """The rows that a statement gives from the home's ledger."""
     database = Database(f"sqlite:///{home / 'ledger.sqlite'}")
     with database.write() as connection:
         found = connection.exec_driver_sql(sql)
@@ -87,6 +90,7 @@ def query(home: Path, sql: str) -> list[tuple[object, ...]]:
 
 
 def forget_strips(home: Path) -> None:
+    """Makes the ledger forget all strips, so that there is work again."""
     query(home, "DELETE FROM artifact")
 
 
@@ -100,6 +104,7 @@ def first_claim(home: Path) -> float:
 
 
 def wait_until_over(home: Path) -> None:
+    """Returns when no run is active."""
     while query(home, "SELECT id FROM run WHERE state = 'active'"):
         time.sleep(0.2)
 

@@ -42,6 +42,7 @@ BATCH = 32
 
 
 def noise(n: int) -> Iterator[Example]:
+    """So many examples of noise, their labels in turn."""
     draw = np.random.default_rng(0)
     for number in range(n):
         pixels = draw.integers(0, 256, (48, 128), dtype=np.uint8)
@@ -50,6 +51,7 @@ def noise(n: int) -> Iterator[Example]:
 
 
 def written(folder: Path, n: int) -> tuple[Path, ...]:
+    """The shards of so many examples of noise, in this folder."""
     paths = []
     for number, content in enumerate(shards(noise(n), "order", "pipeline")):
         paths.append(folder / f"{number}.parquet")
