@@ -93,7 +93,7 @@ def summary(rows: list[dict[str, dict[str, float]]], processes: int) -> dict[str
 
 
 def run_ours(dataset: Path, folder: Path, processes: int) -> dict[str, float]:
-    """The command as a person types it, in a fresh home: recordings, and seconds of the whole and of the steady part."""
+    """The command as a person types it, in a fresh home: recordings, and seconds, whole and steady."""
     home = folder / "home"
     orchestrator = str(Path(sys.executable).with_name("orchestrator"))
     command = [orchestrator, "run", str(dataset), "--until", "preprocess", "--home", str(home), "--json"]
