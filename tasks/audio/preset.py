@@ -199,6 +199,9 @@ def _frequencies(preset: Preset) -> Iterator[str]:
             f"mel.fmin_hz and mel.fmax_hz are {mel.fmin_hz} and {mel.fmax_hz}; they must rise, up to {half_hz}, half "
             "of decode.rate_hz"
         )
+    for key, n_fft in (("mel.n_fft", mel.n_fft), ("features.n_fft", preset.features.n_fft)):
+        if n_fft % 2:
+            yield f"{key} is {n_fft}; it must be even, for a spectrum is known by its number of bins"
     if mel.n_mels > mel.n_fft // 2:
         yield f"mel.n_mels is {mel.n_mels}; mel.n_fft, {mel.n_fft}, tells only {mel.n_fft // 2} bands apart"
     if mel.n_mels * preset.n_frames > _MOST_PIXELS:

@@ -75,7 +75,8 @@ class Judged:
 class Versus:
     """A model against the best one, by recording, over the folds of their first seed.
 
-    difference: of the accuracies, below 0.  p: of the paired test, made larger for the number of comparisons (Holm).
+    difference: of the accuracies; above 0 where recordings rank the two another way than chunks, which chose the best.
+    p: of the paired test, made larger for the number of comparisons (Holm).
     """
 
     difference: float

@@ -99,6 +99,8 @@ def test_a_new_revision_of_the_code_changes_the_digest(preset: Preset, monkeypat
         ("[mel]\nhop_samples = -5", ["mel.hop_samples", "-5"]),
         ("[mel]\nhop_samples = 16\nn_mels = 512", ["mel.hop_samples", "16", "512 by 10001", "1,048,576"]),
         ("[mel]\nhop_samples = 160\nn_mels = 512\n[decode]\nspan_s = 600", ["decode.span_s", "120", "16,777,216"]),
+        ("[mel]\nn_fft = 1025", ["mel.n_fft", "1025", "even"]),
+        ("[features]\nn_fft = 999", ["features.n_fft", "999", "even"]),
         ("[mel]\nn_fft = 64\nn_mels = 33", ["mel.n_mels", "33", "64", "32"]),
         ("[chunk]\nduration_s = 0", ["chunk.duration_s", "0", "0.5"]),
         ("[denoise]\nthreshold = inf", ["denoise.threshold", "inf"]),

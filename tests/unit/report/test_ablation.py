@@ -91,6 +91,18 @@ def test_the_page_says_what_a_part_is_worth_and_ranks_no_variant():
     assert "What each part is worth" not in page(report_of(jobs_of("cnn")))
 
 
+def test_the_page_says_so_where_some_trainings_failed():
+    folds = [job for fold in (0, 1) for job in jobs_of("cnn", fold=fold)]
+    text = page(report_of([*folds, *varied_of(folds, "without denoising")]))
+    assert "over 2 trainings with and as many without" in text
+    fewer = [*varied_of(folds, "without denoising"), *varied_of(folds[:2], "with augmentation")]
+    assert "over up to 2 trainings with and as many without" in page(report_of([*folds, *fewer]))
+
+
+def varied_of(jobs, name):
+    return [replace(job, variant=name) for job in jobs]
+
+
 def test_the_page_says_which_models_a_part_does_not_suit():
     run = RunFacts("1", "done", (0,), not_done=("mlp reads features, and synthetic examples are pictures alone.",))
     text = page(report_of([*jobs_of("cnn", right=0.5), *varied(0.75)], run=run))
