@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tasks.dataset.layouts.circumstances import MetadataColumns
-from tasks.dataset.layouts.layout import NOBODY_KNOWS, BadRowError, label_of
+from tasks.dataset.layouts.layout import NOBODY_KNOWS, BadRowError, label_of, printable
 
 # For each meaning the names understood, the preferred one first; case, spaces and hyphens do not matter.
 MEANINGS: dict[str, tuple[str, ...]] = {
@@ -115,8 +115,8 @@ def split_of(text: str) -> str | None:
 
 
 def name_of(text: str) -> str | None:
-    """An author's or group's name, None where the cell says that nobody knows it."""
-    name = " ".join(text.split())
+    """An author's or group's name, None where the cell says that nobody knows it; what no database takes is escaped."""
+    name = printable(" ".join(text.split()))
     return None if name.casefold() in NOBODY_KNOWS else name
 
 

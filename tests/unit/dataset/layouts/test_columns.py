@@ -65,3 +65,8 @@ def test_nobody_is_no_author(text: str):
 )
 def test_secondary_labels_are_read_and_the_first_label_is_not_among_them(text: str, expected: tuple[str, ...]):
     assert secondary_of(text, "wren") == expected
+
+
+def test_a_name_with_what_no_database_takes_is_escaped():
+    assert name_of("B\0ob  Dylan") == "B\\x00ob Dylan"
+    assert name_of("caf\udce9") == "caf\\xe9"
