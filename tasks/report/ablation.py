@@ -85,21 +85,21 @@ def _effect(model: str, variant: str, own: _Outcomes, changed: _Outcomes) -> Eff
 
 
 def _over_seeds(outcomes: _Outcomes, places: Sequence[_Place]) -> dict[int | None, GroupOutcomes]:
-    """Of each fold, its seeds added up: a group answers once, however often it was asked."""
+    """Of each fold, the mean over its seeds: a group answers once, however often it was asked."""
     by_fold: dict[int | None, list[GroupOutcomes]] = {}
     for fold, seed in places:
         by_fold.setdefault(fold, []).append(outcomes[fold, seed])
-    return {fold: _added(seeds) for fold, seeds in by_fold.items()}
+    return {fold: _mean(seeds) for fold, seeds in by_fold.items()}
 
 
-def _added(seeds: Sequence[GroupOutcomes]) -> GroupOutcomes:
+def _mean(seeds: Sequence[GroupOutcomes]) -> GroupOutcomes:
     groups = seeds[0].groups
     recordings, correct = (
-        np.sum([getattr(each, name) for each in seeds], axis=0) for name in ("recordings", "correct")
+        np.mean([getattr(each, name) for each in seeds], axis=0) for name in ("recordings", "correct")
     )
     return GroupOutcomes(groups, recordings, correct)
 
 
 def _accuracy(folds: Mapping[int | None, GroupOutcomes]) -> float:
-    n, right = (sum(int(getattr(each, name).sum()) for each in folds.values()) for name in ("recordings", "correct"))
+    n, right = (sum(float(getattr(each, name).sum()) for each in folds.values()) for name in ("recordings", "correct"))
     return right / n

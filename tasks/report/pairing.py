@@ -30,7 +30,8 @@ def _nothing() -> Counts:
 class GroupOutcomes:
     """How one training did in each group of its test side, groups in the order of their names.
 
-    recordings, correct: (G,) int64, how many a group has and how many of them were named correctly.
+    recordings, correct: (G,) int64, how many a group has and how many of them were named correctly; float64 where they
+    are means over several trainings.
     chunks, correct_chunks: (G,) int64, the same by chunk; without an element where they were not counted.
     """
 
@@ -112,9 +113,9 @@ def paired_interval(difference: float, off: NDArray[np.float64]) -> tuple[float,
     return max(-1.0, difference - half), min(1.0, difference + half)
 
 
-def _by_group(folds: Mapping[int | None, GroupOutcomes]) -> dict[tuple[int | None, str], tuple[int, int]]:
+def _by_group(folds: Mapping[int | None, GroupOutcomes]) -> dict[tuple[int | None, str], tuple[float, float]]:
     return {
-        (fold, group): (int(n), int(right))
+        (fold, group): (float(n), float(right))
         for fold, outcomes in folds.items()
         for group, n, right in zip(outcomes.groups, outcomes.recordings, outcomes.correct, strict=True)
     }

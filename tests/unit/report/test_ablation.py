@@ -64,6 +64,13 @@ def test_seeds_are_averaged_and_never_counted_as_more_groups():
     assert (once.n_trainings, thrice.n_trainings) == (1, 3)
 
 
+def test_a_fold_that_more_seeds_were_judged_in_counts_no_more_than_another():
+    jobs = [judged("cnn", None, [1, 1], fold, seed) for fold, seed in ((1, 0), (1, 1), (1, 2), (2, 0))]
+    changed = [replace(judged("cnn", None, [0, 0], 1, seed), variant="without denoising") for seed in (0, 1, 2)]
+    (effect,) = effects([*jobs, *changed, judged("cnn", "without denoising", [1, 1], 2)])
+    assert (effect.without_it, effect.comparison.difference) == (0.5, 0.5)
+
+
 def test_only_folds_and_seeds_judged_in_both_ways_are_compared():
     jobs = [judged("cnn", None, [1, 1], fold) for fold in (1, 2, 3)]
     changed = [judged("cnn", "without denoising", [0, 1], fold) for fold in (2, 3, 4)]
