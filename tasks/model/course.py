@@ -80,7 +80,7 @@ def require_finite(figures: Mapping[str, float]) -> None:
         if not math.isfinite(figures.get(name, 0.0)):
             raise Impossible(
                 f"{name} is {figures[name]} in epoch {figures['epoch']:.0f}, at learning rate "
-                f"{figures['learning_rate']:g}; train with a lower one"
+                f"{figures['learning_rate']:g}; the rate is set in tasks/model/zoo.py, if the examples are not to blame"
             )
 
 

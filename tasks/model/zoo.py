@@ -112,6 +112,7 @@ _ENTRIES = (
             "most_examples": 400_000,
         },
         "broadband",
+        smallest=15,  # a halving stem that rounds up, and three halvings that round down
     ),
     ModelEntry(
         "cnn_mlp",
