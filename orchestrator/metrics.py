@@ -73,7 +73,7 @@ class Exporter:
         self._settings, self.figures = settings, Figures()
         self._database = Database(settings.database)
         self._gauges, self._sender = Gauges(self._database), Sender(settings)
-        self._over = threading.Event()
+        self._over, self._one_at_a_time = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._measure_forever, name="metrics", daemon=True)
         self._server: Any = None
 
@@ -111,8 +111,9 @@ class Exporter:
 
     def measure(self) -> None:
         """Looks once; what does not answer is said to be down, in the figures and, when that is new, in the log."""
-        self._look("database", lambda: self.figures.take(self._gauges.measured()))
-        self._look("broker", self._look_at_queues)
+        with self._one_at_a_time:
+            self._look("database", lambda: self.figures.take(self._gauges.measured()))
+            self._look("broker", self._look_at_queues)
 
     def _look(self, name: str, look: Any) -> None:
         try:
