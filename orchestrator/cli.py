@@ -328,7 +328,8 @@ def report(
     settings: Settings, run: RunId,
     open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:  # fmt: skip
-    """Print the path of a run's report."""
+    """Print the path of a run's report; one on S3 is fetched into the home."""
+    from orchestrator.session import fetched  # noqa: PLC0415
     from orchestrator.watch import snapshot, summary  # noqa: PLC0415
 
     session = opened(settings, make=False)
@@ -337,6 +338,7 @@ def report(
     if path is None:
         say(f"run {run} is {seen.run.state} and has no report")
         raise typer.Exit(FAILED)
+    path = fetched(session, path)
     print(path)
     if open_:
         typer.launch(str(path))
