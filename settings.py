@@ -54,6 +54,8 @@ class Settings(BaseSettings):
     idle_exit_s: float = Field(0.0, ge=0, description="a worker with nothing to do for so long ends; 0: never")
     progress_file: Path | None = Field(None, description="file whose time says when this process last went on")
     wait_s: float = Field(0.0, ge=0, description="a command waits so long at its start for database and broker")
+    metrics_port: int = Field(0, ge=0, le=65535, description="port of the dispatcher's /metrics; 0: none")
+    metrics_address: str = Field("127.0.0.1", description="address that /metrics listens on")
     require_gpu: bool = Field(default=False, description="a gpu worker that sees no GPU trains nothing, and says so")
     role: Literal["", "cpu", "gpu"] = Field(
         "", description="cpu or gpu; set by `orchestrator worker`, read by the worker it starts"

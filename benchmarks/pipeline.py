@@ -92,12 +92,12 @@ def summary(rows: list[dict[str, dict[str, float]]], processes: int) -> dict[str
     return found
 
 
-def run_ours(dataset: Path, folder: Path, processes: int) -> dict[str, float]:
+def run_ours(dataset: Path | str, folder: Path, processes: int, **settings: str) -> dict[str, float]:
     """The command as a person types it, in a fresh home: recordings, and seconds, whole and steady."""
     home = folder / "home"
     orchestrator = str(Path(sys.executable).with_name("orchestrator"))
     command = [orchestrator, "run", str(dataset), "--until", "preprocess", "--home", str(home), "--json"]
-    environment = os.environ | {"CHORUS_CONCURRENCY": str(processes)}
+    environment = os.environ | {"CHORUS_CONCURRENCY": str(processes)} | settings
     started = time.perf_counter()
     done = subprocess.run(command, check=False, capture_output=True, env=environment)
     whole_s = time.perf_counter() - started

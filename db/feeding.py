@@ -6,6 +6,7 @@ Each function is one short transaction; two dispatchers at once do no harm, beca
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,10 +14,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from db.ledger import bury, separate
-from db.moves import Worked, lock, move
+from db.moves import Worked, count, lock, move
 from db.session import Database, now_s
 from db.states import FINAL, OPEN, Kind, RunState, State
-from db.tables import Item, Job, Need, Recording, Run, Tally
+from db.tables import EXPIRIES, Item, Job, Need, Recording, Run, Tally
 
 MAX_ITEMS_A_MESSAGE = 200
 _PART_OF_REST = 1 / 16
@@ -197,6 +198,7 @@ def put_back_expired(database: Database) -> int:
             bury(connection, table, rows, is_own=False, reason=reason)
             if table is Item:
                 separate(connection, rows)
+            count(connection, Counter((row.run, EXPIRIES) for row in rows))
             total += len(rows)
     return total
 

@@ -14,10 +14,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from db.discovery import FoundFile, keep_found
-from db.moves import Locked, Worked, insert, lock, move, move_each
+from db.moves import Locked, Worked, count, insert, lock, move, move_each
+from db.presence import note_progress
 from db.session import Database, now_s
 from db.states import CLAIMABLE, MAX_FAULTS, MAX_LOSSES, MAX_OWN_DEATHS, RunState, State
-from db.tables import IS_ITS_STRIP, Artifact, Dataset, Item, Job, Metric, Pipeline, Recording, Run
+from db.tables import ATTEMPTS, IS_ITS_STRIP, Artifact, Dataset, Item, Job, Metric, Pipeline, Recording, Run
 
 RETRY_PAUSE_S = 2.0
 """Pause before the second attempt after a machine's fault; doubled with each further one."""
@@ -126,6 +127,7 @@ class Ledger:
             attempts=table.attempts + 1, fence=table.fence + 1, lease_until=now_s() + self.lease_s,
             worker=self.worker, started_at=now_s(), reason=None,
         )  # fmt: skip
+        count(connection, {(run, ATTEMPTS): len(rows)})
         return rows
 
     def renew(self, claims: Iterable[ItemClaim | JobClaim]) -> frozenset[int]:
@@ -155,6 +157,7 @@ class Ledger:
             _keep_strips(connection, [by_id[row.id] for row in held])
             now = connection.execute(sa.select(now_s())).scalar_one()
             move_each(connection, Item, [_settled_item(row, by_id[row.id], now) for row in held])
+            note_progress(connection, self.worker)
         return len(held)
 
     def settle_job(
@@ -173,6 +176,7 @@ class Ledger:
             if rows and result is not None:
                 values = {"result": result, "device": result.get("device")}
                 connection.execute(sa.update(Job).where(Job.id == claim.id).values(**values))
+            note_progress(connection, self.worker)
         return bool(rows)
 
     def write_metrics(self, claim: JobClaim, epoch: int, values: dict[str, float]) -> None:
@@ -191,6 +195,7 @@ class Ledger:
                 ),
                 [{"job_id": claim.id, "epoch": epoch, "name": name, "value": value} for name, value in values.items()],
             )
+            note_progress(connection, self.worker)
 
     def forget_metrics(self, claim: JobClaim) -> None:
         """An attempt that starts from the beginning starts its curves anew."""

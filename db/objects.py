@@ -6,6 +6,7 @@ Whatever the network or the server does wrong is an OSError: the machine's fault
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -156,5 +157,7 @@ def _object(found: Any) -> Object:
 
 
 def _sentence(error: Exception) -> str:
-    """The first line of what obstore says; what follows is for its developers."""
-    return str(error).partition("\n")[0].partition(": <?xml")[0]
+    """What the server says in words, or the first line of what obstore says; the rest is for its developers."""
+    text = str(error)
+    said = re.search(r"<Code>([^<]*)</Code>\s*<Message>([^<]*)</Message>", text)
+    return f"{said[1]}: {said[2]}" if said else text.partition("\n")[0].partition(": <?xml")[0]

@@ -230,6 +230,23 @@ class Metric(Table):
     value: Mapped[float]
 
 
+class Worker(Table):
+    """A worker process that has started, on whatever machine."""
+
+    __tablename__ = "worker"
+    name: Mapped[str] = mapped_column(sa.String(200), primary_key=True)
+    host: Mapped[str] = mapped_column(sa.String(200))
+    role: Mapped[str] = mapped_column(sa.String(8))
+    device: Mapped[str] = mapped_column(sa.Text)
+    started_at: Mapped[float]
+    progressed_at: Mapped[float]
+    """When it last finished something, or an epoch of it."""
+
+
+ATTEMPTS, EXPIRIES = "attempts", "expiries"
+"""Counted in the tally beside the states: claims ever taken of items and jobs, and leases that ran out."""
+
+
 class Tally(Table):
     """Items of a run by state, kept with every move: a person's question never counts rows.
 

@@ -197,6 +197,7 @@ def submit(
 ) -> None:  # fmt: skip
     """Plan a dataset and leave the work to a dispatcher and workers that run elsewhere."""
     from orchestrator.join import require_broker, require_dispatcher  # noqa: PLC0415
+    from orchestrator.staff import unserved  # noqa: PLC0415
 
     wanted = _requested(
         models, preset, folds, (seed, seeds), split_seed, epochs, until,
@@ -209,12 +210,15 @@ def submit(
     require_broker(settings)
     require_dispatcher(settings)
     number = _submitted(session, place, wanted)
+    missing = unserved(session, number)
+    for sentence in missing:
+        say(sentence)
     if watch:
         return _followed(session, number, as_json=as_json)
     if as_json:
         from orchestrator.watch import summary  # noqa: PLC0415
 
-        print_json(summary(session.database, session.store, number))
+        print_json({**summary(session.database, session.store, number), "unserved": missing})
     return say(f"follow it with: orchestrator watch {number}")
 
 
@@ -243,16 +247,20 @@ def watch(settings: Settings, run: RunId, as_json: AsJson = False) -> None:
 @with_settings
 def status(settings: Settings, run: RunId, as_json: AsJson = False) -> None:
     """Say how a run stands."""
+    from db.states import RunState  # noqa: PLC0415
     from orchestrator.join import abandoned  # noqa: PLC0415
     from orchestrator.render import result_lines  # noqa: PLC0415
+    from orchestrator.staff import unserved  # noqa: PLC0415
     from orchestrator.watch import snapshot, summary  # noqa: PLC0415
 
     session = opened(settings, make=False)
     state = snapshot(session.database, run).run.state
     found = summary(session.database, session.store, run)
+    alone = abandoned(settings, run, state)
+    missing = unserved(session, run) if state == RunState.ACTIVE and not alone else []
     if as_json:
-        return print_json(found)
-    return print("\n".join([*result_lines(found), *abandoned(settings, run, state)]))
+        return print_json({**found, "unserved": missing})
+    return print("\n".join([*result_lines(found), *alone, *missing]))
 
 
 @app.command()
@@ -320,7 +328,8 @@ def report(
     settings: Settings, run: RunId,
     open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:  # fmt: skip
-    """Print the path of a run's report."""
+    """Print the path of a run's report; one on S3 is fetched into the home."""
+    from orchestrator.session import fetched  # noqa: PLC0415
     from orchestrator.watch import snapshot, summary  # noqa: PLC0415
 
     session = opened(settings, make=False)
@@ -329,6 +338,7 @@ def report(
     if path is None:
         say(f"run {run} is {seen.run.state} and has no report")
         raise typer.Exit(FAILED)
+    path = fetched(session, path)
     print(path)
     if open_:
         typer.launch(str(path))

@@ -74,10 +74,16 @@ def require_broker(settings: Settings) -> None:
 
 def require_dispatcher(settings: Settings) -> None:
     """Raises BrokerUnreachable when the home is taken by a `run`, which feeds no other run than its own."""
-    if settings.is_broker_embedded and (settings.home / "lock").read_text() == "run":
+    if is_run_at_work(settings):
         raise BrokerUnreachable(
             f"a `run` is at work in {settings.home} and feeds only itself; wait for its end, or choose another --home"
         )
+
+
+def is_run_at_work(settings: Settings) -> bool:
+    """Whether the home was last taken by a `run`, which brings its own workers, not by a `dispatcher`."""
+    lock = settings.home / "lock"
+    return settings.is_broker_embedded and lock.exists() and lock.read_text() == "run"
 
 
 def abandoned(settings: Settings, run: int, state: str) -> list[str]:

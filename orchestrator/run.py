@@ -137,11 +137,16 @@ def follow(session: Session, run: int, view: ProgressView) -> None:
 
 def dispatch_here(session: Session, say: ProgressView) -> None:
     """Feeds all runs until interrupted; with an embedded broker this process owns it."""
-    if session.settings.is_broker_embedded:
-        with Stack(session.settings, session.database, takes_submissions=True) as stack:
-            _dispatch_all(session, say, stack)
-    else:
-        _dispatch_all(session, say, None)
+    with contextlib.ExitStack() as parts:
+        stack = None
+        if session.settings.is_broker_embedded:
+            stack = parts.enter_context(Stack(session.settings, session.database, takes_submissions=True))
+        if session.settings.metrics_port:
+            from orchestrator.metrics import Exporter  # noqa: PLC0415  # only who is asked for figures pays for it
+
+            parts.enter_context(Exporter(session.settings))
+            say.say(f"metrics: http://{session.settings.metrics_address}:{session.settings.metrics_port}/metrics")
+        _dispatch_all(session, say, stack)
 
 
 def _dispatch_all(session: Session, say: ProgressView, stack: Stack | None) -> None:

@@ -21,21 +21,13 @@ app.add_typer(database_app, name="db")
 @app.command()
 @with_settings
 def workers(settings: Settings, as_json: AsJson = False) -> None:
-    """List the workers that answer, and what each is doing."""
-    from db.status import at_work  # noqa: PLC0415
-    from orchestrator.dispatch import Sender  # noqa: PLC0415
+    """List the workers that answer: host, role, queues, device, what each is doing, and when it last went on."""
+    from orchestrator.staff import workers as listed  # noqa: PLC0415
 
-    session = opened(settings, make=False)
-    doing = at_work(session.database)
-    answering = Sender(settings).workers()
-    listed = [
-        {"worker": name, "queues": queues, "doing": [f"{w.what} of run {w.run}" for w in doing if w.worker == name]}
-        for name, queues in answering.items()
-    ]
+    found = listed(opened(settings, make=False))
     if as_json:
-        return print_json({"workers": listed})
-    lines = [f"{w['worker']}  {','.join(w['queues'])}  {'; '.join(w['doing']) or 'idle'}" for w in listed]
-    return print("\n".join(lines or ["no worker answers"]))
+        return print_json({"workers": [worker.as_dict() for worker in found]})
+    return print("\n".join([worker.line() for worker in found] or ["no worker answers"]))
 
 
 @app.command()

@@ -63,6 +63,17 @@ def opened(settings: Settings, *, make: bool = True) -> Session:
     return Session(settings, database, store)
 
 
+def fetched(session: Session, address: str) -> str:
+    """The path of a report: where it stands, or, of a store on S3, a copy in the home. Raises OSError."""
+    if "://" not in address:
+        return address
+    key = address.removeprefix(f"{session.store.shown}/")
+    copy = session.settings.home / key
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.write_bytes(session.store.get(key))
+    return str(copy)
+
+
 def _require_home(home: Path, *, make: bool) -> None:
     if not make and not (home / "ledger.sqlite").exists():
         raise HomeUnusable(

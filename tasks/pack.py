@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from celery import shared_task
@@ -20,6 +21,7 @@ from tasks.dataset.shard import Example, shards
 from tasks.failures import Damaged, MachineFault
 from tasks.stage import Stage, Work, patiently
 
+_STRIPS_AHEAD = 16
 _READS_WITHIN_S = 10.0
 """A job reads thousands of strips: one failed read must not cost it all the others."""
 REVISION = 2
@@ -101,11 +103,10 @@ def _examples(work: Work, run: RunFacts, shuffled: int | None, rows: Iterable[St
     """Every chunk of the strips; shuffled: only those that a leaky split puts on this side, and no augmented copy."""
     number = {label: at for at, label in enumerate(run.labels)}
     chunks_per_span = Preset.from_dict(run.preset).chunks_per_span
-    for row in rows:
+    wanted = (row for row in rows if shuffled is None or not row.copy)
+    for row, data in _fetched(work.store, wanted):
         work.require_claim()
-        if shuffled is not None and row.copy:
-            continue
-        strip = _strip(work.store, run, row)
+        strip = _strip(data, run, row)
         first, metadata = row.span * chunks_per_span, as_numbers(row.metadata)
         for chunk, (spectrogram, features) in enumerate(zip(strip.spectrograms, strip.features, strict=True), first):
             if shuffled is not None and leaky.side(run.split["digest"], row.digest, chunk) != shuffled:
@@ -116,13 +117,34 @@ def _examples(work: Work, run: RunFacts, shuffled: int | None, rows: Iterable[St
             )  # fmt: skip
 
 
-def _strip(store: Store, run: RunFacts, row: StripRow) -> Strip:
+def _fetched(store: Store, rows: Iterable[StripRow]) -> Iterator[tuple[StripRow, bytes]]:
+    """Each strip's bytes, in the order of the rows; some are fetched ahead, for a store may be far away."""
+    waiting: deque[tuple[StripRow, Future[bytes]]] = deque()
+    with ThreadPoolExecutor(_STRIPS_AHEAD, "strips") as threads:
+        try:
+            for row in rows:
+                waiting.append((row, threads.submit(_bytes, store, row.key)))
+                if len(waiting) > _STRIPS_AHEAD:
+                    yield _oldest(waiting)
+            while waiting:
+                yield _oldest(waiting)
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+
+def _oldest(waiting: deque[tuple[StripRow, Future[bytes]]]) -> tuple[StripRow, bytes]:
+    row, data = waiting.popleft()
+    return row, data.result()
+
+
+def _bytes(store: Store, key: str) -> bytes:
     try:
-        data = patiently(lambda: store.get(row.key), _READS_WITHIN_S, OSError)
+        return patiently(lambda: store.get(key), _READS_WITHIN_S, OSError)
     except FileNotFoundError as error:
-        raise MachineFault(
-            f"{row.key} is gone from the store; `orchestrator doctor --repair` has it made again"
-        ) from error
+        raise MachineFault(f"{key} is gone from the store; `orchestrator doctor --repair` has it made again") from error
+
+
+def _strip(data: bytes, run: RunFacts, row: StripRow) -> Strip:
     try:
         strip = decode_strip(data)
     except Damaged as error:

@@ -76,10 +76,10 @@ def seaweedfs(folder: Path, earlier: Server | None = None) -> Iterator[Server]:
     data.mkdir(exist_ok=True)
     who = {"name": "tests", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"]}
     (folder / "s3.json").write_text(json.dumps({"identities": [who]}))
-    options = {
+    options: dict[str, object] = {
         "dir": data, "ip": "127.0.0.1", "ip.bind": "127.0.0.1", "filer": "true", "s3": "true",
-        "s3.config": folder / "s3.json", "filer.localSocket": folder / "socket",
-        "master.telemetry": "false", "master.volumeSizeLimitMB": 64, "volume.max": 200, **ports,
+        "s3.config": folder / "s3.json", "filer.localSocket": folder / "socket", "master.telemetry": "false",
+        "master.volumeSizeLimitMB": 64, "volume.max": 200, "s3.port.iceberg": 0, "s3.port.lance": 0, **ports,
     }  # fmt: skip
     command = [binary(), "server", *(f"-{name}={value}" for name, value in options.items())]
     with services.running(command, folder) as service:

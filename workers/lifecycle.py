@@ -7,9 +7,10 @@ import importlib
 import logging
 import os
 import signal
+import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from celery.signals import (
@@ -24,11 +25,12 @@ from celery.signals import (
 from celery.worker import state
 
 from db import feeding
+from db.presence import deregister, register
 from db.progress import note_progress
 from db.session import Database
 from settings import Settings
 from workers import limits
-from workers.roles import ROLES, warnings
+from workers.roles import ROLES, device, warnings
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)  # loaded once, here: between fork and exec no library may be
@@ -101,13 +103,32 @@ def _limit_shutdown(how: str, **_: Any) -> None:
         timer.start()
 
 
+@worker_ready.connect
+def _register(sender: Any, **_: Any) -> None:
+    _tell_ledger(
+        lambda database, settings: register(
+            database, sender.hostname, socket.gethostname(), settings.role, device(settings)
+        )
+    )
+
+
 @worker_shutdown.connect
-def _release(sender: Any, **_: Any) -> None:
+def _leave(sender: Any, **_: Any) -> None:
     """Whatever was not finished waits again at once, and not when its lease runs out."""
+    _tell_ledger(lambda database, _: feeding.release(database, sender.hostname))
+    _tell_ledger(lambda database, _: deregister(database, sender.hostname))
+
+
+def _tell_ledger(write: Callable[[Database, Settings], object]) -> None:
+    """From the parent, whose children must inherit no connection; a ledger that is away is no reason not to work."""
+    settings = Settings()
+    database = Database(settings.database, keeps_connections=False)
     try:
-        feeding.release(Database(Settings().database), sender.hostname)
+        write(database, settings)
     except ConnectionError as error:
-        logging.getLogger("chorus").warning("what this worker held waits for its lease to run out: %s", error)
+        logging.getLogger("chorus").warning("%s", error)
+    finally:
+        database.close()
 
 
 @worker_process_init.connect

@@ -68,6 +68,14 @@ def sees_gpu(settings: Settings) -> bool:
     return has_gpu() and not settings.are_gpus_hidden
 
 
+def device(settings: Settings) -> str:
+    """What a worker started here computes on, as far as is known without TensorFlow."""
+    if settings.role == GPU.name and sees_gpu(settings):
+        return "GPU"
+    n = ROLES[settings.role].children(settings)
+    return f"CPU, {n} at a time"
+
+
 def warnings(role: Role, settings: Settings) -> list[str]:
     """What a person should know of a worker of this role on this machine, in sentences."""
     if role is not GPU or sees_gpu(settings):

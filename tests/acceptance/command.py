@@ -50,11 +50,11 @@ def orchestrator(*words: str | Path, timeout_s: float = 500, **environment: str)
 
 
 @contextmanager
-def started(*words: str | Path) -> Iterator[subprocess.Popen[str]]:
+def started(*words: str | Path, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """A command under way; it is interrupted, then killed, when the block ends."""
     command = [ORCHESTRATOR, *map(str, words)]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT | environment
     ) as process:
         try:
             yield process

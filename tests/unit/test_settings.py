@@ -51,7 +51,7 @@ def test_relative_paths_are_made_absolute_because_workers_stand_elsewhere(
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("store_url", "s3://b/p"),
+        ("store_url", "gs://bucket/prefix"),
         ("broker_url", "http://b"),
         ("broker_url", "amqp://b"),
         ("database_url", "mysql://b/x"),
@@ -60,6 +60,32 @@ def test_relative_paths_are_made_absolute_because_workers_stand_elsewhere(
 def test_an_address_of_an_unknown_kind_is_refused(name: str, value: str) -> None:
     with pytest.raises(ValueError, match=r"a (store|broker|database) is"):
         Settings(**{name: value})
+
+
+@pytest.mark.parametrize("url", ["s3://", "s3:///prefix", "s3://key:secret@bucket/x", "s3://bucket:9000/x"])
+def test_a_place_on_s3_that_names_no_bucket_or_holds_more_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="BUCKET/PREFIX"):
+        Settings(store_url=url)
+
+
+def test_a_place_on_s3_keeps_its_name_and_is_no_path() -> None:
+    assert Settings(store_url="s3://birds/2026/#1?/").store == "s3://birds/2026/#1?"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "is_here"),
+    [
+        ("http://127.0.0.1:9000", True), ("http://localhost", True), ("http://[::1]:80", True),
+        ("https://s3.example", False), ("", False),
+    ],
+)  # fmt: skip
+def test_plain_http_is_for_an_endpoint_on_this_machine_alone(
+    endpoint: str, is_here: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    assert Settings().is_endpoint_here is is_here
 
 
 def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
