@@ -27,7 +27,7 @@ REASONS = {
 def with_killers(folder: Path, *names: str) -> Path:
     tones = write_class_folders(folder / "tones", {"low": 1000.0, "high": 5000.0}, per_label=10, seconds=0.5)
     for number, name in enumerate(names):
-        write_tone(tones / "low" / f"{name}.wav", 700 + 100 * number, 0.5)
+        write_tone(tones / "low" / f"{name}.wav", 700 + 10 * number, 0.5)  # bytes of its own
     return tones
 
 
