@@ -35,7 +35,7 @@ def test_deadly_recordings_are_quarantined_with_their_reason_and_all_others_are_
     tmp_path: Path, redis_url: str
 ) -> None:
     data = with_killers(tmp_path, *REASONS)
-    with machines(tmp_path, redis_url, time_limit_s=4.0) as cluster:
+    with machines(tmp_path, redis_url, time_limit_s=4.0, child_memory_mb=400) as cluster:
         run = submitted(cluster, data, PREPROCESS)
         cluster.start_worker("a")
         cluster.start_dispatcher()
@@ -53,6 +53,7 @@ def test_deadly_recordings_are_quarantined_with_their_reason_and_all_others_are_
         assert not list(cluster.session.settings.home.rglob("core*"))
 
 
+@pytest.mark.long
 def test_a_recording_that_stops_the_heartbeat_takes_no_other_down_with_it(tmp_path: Path, redis_url: str) -> None:
     """The lease runs out long before the time limit: the message comes again, and its items one by one."""
     data = with_killers(tmp_path, "gil")

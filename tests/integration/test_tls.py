@@ -46,7 +46,21 @@ def make_certificates(folder: Path) -> None:
     for name in ("authority", "stranger"):
         request = f"req -x509 -newkey rsa:2048 -nodes -days 2 -keyout {name}.key -out {name}.pem -subj /CN={name}"
         openssl(folder, *request.split())
-    openssl(folder, *"req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=localhost".split())
+    openssl(
+        folder,
+        *[
+            "req",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            "server.key",
+            "-out",
+            "server.csr",
+            "-subj",
+            "/CN=localhost",
+        ],
+    )
     (folder / "names").write_text("subjectAltName=DNS:localhost")
     signed = "x509 -req -in server.csr -CA authority.pem -CAkey authority.key -CAcreateserial -days 2 -extfile names"
     openssl(folder, *signed.split(), "-out", "server.pem")
@@ -100,17 +114,17 @@ def test_a_run_goes_the_way_over_encrypted_connections(encrypted: Encrypted, tmp
 def test_servers_whose_certificate_nobody_vouches_for_are_refused_without_naming_the_password(
     encrypted: Encrypted,
 ) -> None:
-    with pytest.raises(BrokerUnreachable, match="(?i)certificate verify failed") as broker:
+    with pytest.raises(BrokerUnreachable, match=r"(?i)certificate verify failed") as broker:
         Sender(Settings(broker_url=f"{encrypted.broker_url}{encrypted.stranger}")).require_broker()
-    with pytest.raises(DatabaseUnusable, match="(?i)certificate verify failed") as database:
-        with Database(f"{encrypted.database_url}{encrypted.stranger}").read():
-            pass
+    stranger = Database(f"{encrypted.database_url}{encrypted.stranger}")
+    with pytest.raises(DatabaseUnusable, match=r"(?i)certificate verify failed") as database, stranger.read():
+        pass
     assert PASSWORD not in str(broker.value) + str(database.value)
 
 
 def test_a_server_of_another_name_is_refused(encrypted: Encrypted) -> None:
     elsewhere = f"{encrypted.broker_url}{encrypted.authority}".replace("localhost", "127.0.0.1")
-    with pytest.raises(BrokerUnreachable, match="(?i)mismatch"):
+    with pytest.raises(BrokerUnreachable, match=r"(?i)mismatch"):
         Sender(Settings(broker_url=elsewhere)).require_broker()
 
 
