@@ -20,7 +20,6 @@ REASONS = {
     "forever": f"ended its process {MAX_OWN_DEATHS} times: still at work after 4 s",
     "gil": f"ended its process {MAX_OWN_DEATHS} times: still at work after 4 s",
     "memory": f"ended its process {MAX_OWN_DEATHS} times: Worker exited prematurely: signal 6 (SIGABRT)",
-    "vanish": f"lost its worker {MAX_LOSSES} times: Worker exited prematurely: signal 9 (SIGKILL)",
 }
 
 
@@ -51,6 +50,20 @@ def test_deadly_recordings_are_quarantined_with_their_reason_and_all_others_are_
         assert cluster.n_restarts == 0, "a child's death ended its worker"
         assert len(cluster.children("a")) == 2
         assert not list(cluster.session.settings.home.rglob("core*"))
+
+
+@pytest.mark.long
+def test_a_recording_whose_process_is_killed_from_outside_is_given_up_only_after_ten_times(
+    tmp_path: Path, redis_url: str
+) -> None:
+    data = with_killers(tmp_path, "vanish")
+    with machines(tmp_path, redis_url) as cluster:
+        run = submitted(cluster, data, PREPROCESS)
+        cluster.start_worker("a")
+        cluster.start_dispatcher()
+        assert cluster.until_over(run).items[State.DONE] == 20
+        [given_up] = status.quarantined(cluster.session.database, run)
+        assert given_up.reason.startswith(f"lost its worker {MAX_LOSSES} times: Worker exited prematurely: signal 9")
 
 
 @pytest.mark.long

@@ -37,7 +37,7 @@ def test_a_worker_asked_to_stop_ends_what_it_holds_and_nothing_is_done_again(
 ) -> None:
     with machines(tmp_path, redis_url) as cluster:
         run = submitted(cluster, undisturbed.data)
-        cluster.start_worker("a", CHAOS="slow=1")
+        cluster.start_worker("a", CHAOS="slow=0.5")
         cluster.start_dispatcher()
         at_work(cluster, run)
         cluster.processes["a"].send_signal(signal.SIGTERM)
