@@ -9,6 +9,7 @@ import pytest
 from db import status
 from db.states import MAX_LOSSES, MAX_OWN_DEATHS, RunState, State
 from orchestrator import plan
+from tests.acceptance.command import until
 from tests.chaos.machines import assert_each_is_in_one_final_state, machines, submitted
 from tests.recordings import write_class_folders, write_tone
 
@@ -48,7 +49,7 @@ def test_deadly_recordings_are_quarantined_with_their_reason_and_all_others_are_
         for name, reason in REASONS.items():
             assert found[name].startswith(reason), found
         assert cluster.n_restarts == 0, "a child's death ended its worker"
-        assert len(cluster.children("a")) == 2
+        until(lambda: len(cluster.children("a")) == 2, within_s=30)
         assert not list(cluster.session.settings.home.rglob("core*"))
 
 
@@ -77,4 +78,4 @@ def test_a_recording_that_stops_the_heartbeat_takes_no_other_down_with_it(tmp_pa
         seen = cluster.until_over(run)
         assert seen.run.state == RunState.DONE
         assert (seen.items[State.DONE], seen.items[State.QUARANTINED]) == (20, 1)
-        assert len(cluster.children("a")) == 2
+        until(lambda: len(cluster.children("a")) == 2, within_s=30)
