@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,10 +11,12 @@ import sqlalchemy as sa
 
 from db.session import Database
 from db.states import State
-from db.tables import IS_ITS_STRIP, Artifact, Item, Recording, Run
+from db.tables import IS_ITS_STRIP, Artifact, Item, Job, Recording, Run
 
 _RATE_BINS = 40
 _TEST = 2
+_GIVEN_UP = (State.QUARANTINED, State.FAILED)
+_COUNTED = ("retries", "losses", "deaths", "quarantined", "failed")
 _SHOWN_FROM_S = 120.0
 """A shorter time shows the size of messages rather than a pace."""
 
@@ -37,6 +40,43 @@ class WorkCount:
     n_made: int
     attempts: int
     seconds: float
+
+
+@dataclass(frozen=True)
+class FaultCount:
+    """What a run met and survived, over its items and jobs; counted anew when a run is tried again."""
+
+    retries: int
+    """Attempts ended by the machine's fault: store, disk or database."""
+    losses: int
+    """Claims lost with their worker: it was killed, or stopped answering."""
+    deaths: int
+    """Processes ended by what they worked on: a crash, the time or the memory limit."""
+    quarantined: int
+    failed: int
+
+    def named(self) -> dict[str, int]:
+        """For people; what did not happen is left out."""
+        told = {
+            "attempts ended by a fault of the machine": self.retries,
+            "claims lost with their worker": self.losses,
+            "processes ended by a recording": self.deaths,
+            "items quarantined": self.quarantined,
+            "items and jobs given up": self.failed,
+        }
+        return {what: n for what, n in told.items() if n}
+
+
+def faults(database: Database, run: int) -> FaultCount:
+    """Faults met by the run's items and jobs. A job's own count begins again with each epoch it finishes."""
+    total = Counter[str]()
+    with database.read() as connection:
+        for table in (Item, Job):
+            of_state = (sa.func.sum(sa.case((table.state == state, 1), else_=0)) for state in _GIVEN_UP)
+            sums = (sa.func.sum(column) for column in (table.faults, table.losses, table.own_deaths))
+            row = connection.execute(sa.select(*sums, *of_state).where(table.run_id == run)).one()
+            total.update(dict(zip(_COUNTED, (int(n or 0) for n in row), strict=True)))
+    return FaultCount(**{name: total[name] for name in _COUNTED})
 
 
 def recordings_by_label(database: Database, run: int) -> dict[str, int]:

@@ -134,6 +134,7 @@ def result_lines(found: dict[str, Any], limit: int = 20) -> list[str]:
     lines += [_leak_line(model, score, found["scores"].get(model)) for model, score in found["leak_meter"].items()]
     lines += map(_effect_line, found["ablation"])
     lines += _failures(found["jobs"])
+    lines += _survived(found["faults"])
     listed = found["quarantined"][:limit]
     if listed:
         lines += ["not used:", *(f"  {entry['recording'] or '(no path)'}: {entry['reason']}" for entry in listed)]
@@ -154,6 +155,12 @@ def _failures(jobs: list[dict[str, Any]]) -> list[str]:
         for job in jobs
         if job["state"] in ("failed", "cancelled")
     ]
+
+
+def _survived(faults: dict[str, int]) -> list[str]:
+    told = {"retries": "retried", "losses": "lost with their worker", "deaths": "ended their process"}
+    met = [f"{faults[name]:,} {what}" for name, what in told.items() if faults[name]]
+    return [f"attempts survived: {', '.join(met)}"] if met else []
 
 
 def _leak_line(model: str, claimed: dict[str, float | None], honest: dict[str, float | None] | None) -> str:

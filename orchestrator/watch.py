@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from statistics import fmean, stdev
 from typing import Any
 
-from db import status
+from db import figures, status
 from db.reading import RunFacts, run_facts
 from db.session import Database
 from db.states import OPEN, RUN_FINAL, Kind, RunState, State
@@ -104,6 +104,7 @@ def summary(database: Database, store: Store, run: int) -> dict[str, Any]:
         "scores": scores([job for job in seen.jobs if job.variant is None]),
         "leak_meter": scores([job for job in seen.jobs if job.variant == leaky.VARIANT]),
         "ablation": ablation(store, seen.jobs),
+        "faults": asdict(figures.faults(database, run)),
         "artifacts": status.n_artifacts(database, run),
         "report": store.address(report) if report else None,
         "started_at": _iso(seen.run.created_at),

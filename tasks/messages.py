@@ -26,7 +26,7 @@ def _ids(message: dict[str, Any], *names: str) -> None:
 
 
 def _is_id(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 63
 
 
 @dataclass(frozen=True)

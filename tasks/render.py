@@ -101,6 +101,7 @@ def _run(database: Database, planned: PlannedRun, jobs: list[JobStatus]) -> RunF
         if job.started_at and job.finished_at:
             seconds[job.kind] += job.finished_at - job.started_at
     made = {"items": work.n_items, "strips made in this run": work.n_made, "attempts": work.attempts}
+    met = figures.faults(database, planned.id).named()
     return RunFacts(
         id=str(planned.id),
         state="done" if all(job.state == State.DONE for job in jobs) else "ended with failures",
@@ -113,6 +114,7 @@ def _run(database: Database, planned: PlannedRun, jobs: list[JobStatus]) -> RunF
         versions=planned.facts["versions"],
         not_done=tuple(planned.facts.get("not_done", ())),
         counts=made,
+        faults=met,
         stage_s=dict(seconds),
         rates=tuple(figures.rates(database, planned.id)),
         rate_unit="recordings",

@@ -50,12 +50,14 @@ def small_run(database: Database, n_items: int = 4, jobs: Sequence[JobRow] = (),
     return another_run(database, n_items, jobs, **options)
 
 
-def another_run(database: Database, n_items: int, jobs: Sequence[JobRow] = (), **options: Any) -> SmallRun:
-    """A further run over the same recordings."""
+def another_run(
+    database: Database, n_items: int, jobs: Sequence[JobRow] = (), *, first: int = 0, **options: Any
+) -> SmallRun:
+    """A further run over the same recordings; first: the number of the first one, for others."""
     dataset = planning.keep_dataset(database, "/data", "folder per class")
     pipeline = planning.keep_pipeline(database, "p" * 64, "birdclef2021", {"name": "birdclef2021"})
     run = planning.begin_run(database, dataset, pipeline, {"models": ["cnn"], **options})
-    ids = list(planning.keep_recordings(database, dataset, map(recording, range(n_items))))
+    ids = list(planning.keep_recordings(database, dataset, map(recording, range(first, first + n_items))))
     rows = [ItemRow(row, 0, 0, -1, number % 3, "Ann", number, 0.1) for number, row in enumerate(ids)]
     planning.add_items(database, run, pipeline, rows)
     planning.activate_run(

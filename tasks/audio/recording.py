@@ -227,11 +227,12 @@ def _fill_mixed(sound: soundfile.SoundFile, out: Samples) -> int:
     if sound.channels == 1:
         return len(sound.read(dtype="float32", out=out))
     block = sound.read(len(out), dtype="float32", always_2d=True)
-    if sound.channels == 2:  # the same to the last bit, and ten times faster
-        np.add(block[:, 0], block[:, 1], out=out[: len(block)])
-        out[: len(block)] /= np.float32(2)
-    else:
-        out[: len(block)] = np.mean(block.T, axis=0)
+    with np.errstate(invalid="ignore", over="ignore"):  # what is no number is refused afterwards
+        if sound.channels == 2:  # the same to the last bit, and ten times faster
+            np.add(block[:, 0], block[:, 1], out=out[: len(block)])
+            out[: len(block)] /= np.float32(2)
+        else:
+            out[: len(block)] = np.mean(block.T, axis=0)
     return len(block)
 
 

@@ -55,7 +55,7 @@ def fold_sides(cohort: Cohort, folds: Ints, n_folds: int, valid_share: float) ->
 
 
 def fold_notes(cohort: Cohort, folds: Ints, sides: Ints, numbers: Sequence[int]) -> list[str]:
-    """Sentences on runs without validation, and on classes that some run tests unlearned or that none validates.
+    """Sentences on runs without validation, and on classes that a run tests unlearned, a fold lacks or none validates.
 
     numbers: the folds' own numbers, in the order of folds' values.
     Raises SplitError when the other folds leave a run nothing to train on.
@@ -74,6 +74,9 @@ def fold_notes(cohort: Cohort, folds: Ints, sides: Ints, numbers: Sequence[int])
     unlearned = np.flatnonzero((is_tested & ~is_learned_elsewhere).any(axis=1)).tolist()
     if unlearned:
         notes.append(f"{named(cohort, unlearned)}: tested in a run that could not learn it (too few groups)")
+    elsewhere = sorted(set(np.flatnonzero(~is_tested.all(axis=1)).tolist()) - set(unlearned))
+    if elsewhere:
+        notes.append(f"{named(cohort, elsewhere)}: fewer groups than the {n_folds} folds, so some folds do not test it")
     unvalidated = np.flatnonzero(cohort.presence(sides, len(Side))[:, Side.VALID] == 0).tolist()
     if unvalidated:
         notes.append(f"{named(cohort, unvalidated)}: not in validation (too few groups)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import zipfile
 from collections.abc import Mapping
 from io import BytesIO
@@ -48,7 +49,7 @@ def unpacked(content: bytes) -> dict[str, bytes]:
         with zipfile.ZipFile(BytesIO(content)) as archive:
             _require_plain(archive.infolist(), len(content))
             return {name: archive.read(name) for name in MEMBERS}
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, struct.error) as error:
         raise BundleError(f"not a whole bundle: {error}; fetch it again or train anew") from error
 
 

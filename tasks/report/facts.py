@@ -24,6 +24,7 @@ class RunFacts:
     seeds: of the trainings, in order.
     presets: preset name -> parameter -> value.  versions: package -> version.  counts: what is counted -> how many,
     shown in this order (such as `strips made`, `strips found done`, `attempts`).  stage_s: stage -> seconds of work.
+    faults: what was met and survived -> how often; empty when nothing was.
     rates: (seconds since the start, `rate_unit` a second).  not_done: what was asked for and left out, in sentences.
     """
 
@@ -37,6 +38,7 @@ class RunFacts:
     presets: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
+    faults: Mapping[str, int] = field(default_factory=dict)
     stage_s: Mapping[str, float] = field(default_factory=dict)
     rates: tuple[tuple[float, float], ...] = ()
     rate_unit: str = "chunks"

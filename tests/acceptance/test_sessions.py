@@ -21,6 +21,7 @@ KEYS = {
     "jobs",
     "scores",
     "artifacts",
+    "faults",
     "report",
     "started_at",
     "finished_at",

@@ -49,8 +49,8 @@ class Calm:
 
 
 def dataset(folder: Path) -> Path:
-    """Three classes of tones, twenty recordings of a second each."""
-    return write_class_folders(folder / "tones", TONES, per_label=N_RECORDINGS // 3, seconds=1.0)
+    """Three classes of tones, twenty recordings of four seconds each: some ten messages."""
+    return write_class_folders(folder / "tones", TONES, per_label=N_RECORDINGS // 3, seconds=4.0)
 
 
 def calm(folder: Path) -> Calm:

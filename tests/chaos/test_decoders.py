@@ -9,6 +9,7 @@ import pytest
 from db import status
 from db.states import MAX_LOSSES, MAX_OWN_DEATHS, RunState, State
 from orchestrator import plan
+from tests.acceptance.command import until
 from tests.chaos.machines import assert_each_is_in_one_final_state, machines, submitted
 from tests.recordings import write_class_folders, write_tone
 
@@ -20,14 +21,13 @@ REASONS = {
     "forever": f"ended its process {MAX_OWN_DEATHS} times: still at work after 4 s",
     "gil": f"ended its process {MAX_OWN_DEATHS} times: still at work after 4 s",
     "memory": f"ended its process {MAX_OWN_DEATHS} times: Worker exited prematurely: signal 6 (SIGABRT)",
-    "vanish": f"lost its worker {MAX_LOSSES} times: Worker exited prematurely: signal 9 (SIGKILL)",
 }
 
 
 def with_killers(folder: Path, *names: str) -> Path:
     tones = write_class_folders(folder / "tones", {"low": 1000.0, "high": 5000.0}, per_label=10, seconds=0.5)
     for number, name in enumerate(names):
-        write_tone(tones / "low" / f"{name}.wav", 700 + 100 * number, 0.5)
+        write_tone(tones / "low" / f"{name}.wav", 700 + 10 * number, 0.5)  # bytes of its own
     return tones
 
 
@@ -35,7 +35,7 @@ def test_deadly_recordings_are_quarantined_with_their_reason_and_all_others_are_
     tmp_path: Path, redis_url: str
 ) -> None:
     data = with_killers(tmp_path, *REASONS)
-    with machines(tmp_path, redis_url, time_limit_s=4.0) as cluster:
+    with machines(tmp_path, redis_url, time_limit_s=4.0, child_memory_mb=400) as cluster:
         run = submitted(cluster, data, PREPROCESS)
         cluster.start_worker("a")
         cluster.start_dispatcher()
@@ -49,10 +49,25 @@ def test_deadly_recordings_are_quarantined_with_their_reason_and_all_others_are_
         for name, reason in REASONS.items():
             assert found[name].startswith(reason), found
         assert cluster.n_restarts == 0, "a child's death ended its worker"
-        assert len(cluster.children("a")) == 2
+        until(lambda: len(cluster.children("a")) == 2, within_s=30)
         assert not list(cluster.session.settings.home.rglob("core*"))
 
 
+@pytest.mark.long
+def test_a_recording_whose_process_is_killed_from_outside_is_given_up_only_after_ten_times(
+    tmp_path: Path, redis_url: str
+) -> None:
+    data = with_killers(tmp_path, "vanish")
+    with machines(tmp_path, redis_url) as cluster:
+        run = submitted(cluster, data, PREPROCESS)
+        cluster.start_worker("a")
+        cluster.start_dispatcher()
+        assert cluster.until_over(run).items[State.DONE] == 20
+        [given_up] = status.quarantined(cluster.session.database, run)
+        assert given_up.reason.startswith(f"lost its worker {MAX_LOSSES} times: Worker exited prematurely: signal 9")
+
+
+@pytest.mark.long
 def test_a_recording_that_stops_the_heartbeat_takes_no_other_down_with_it(tmp_path: Path, redis_url: str) -> None:
     """The lease runs out long before the time limit: the message comes again, and its items one by one."""
     data = with_killers(tmp_path, "gil")
@@ -63,4 +78,4 @@ def test_a_recording_that_stops_the_heartbeat_takes_no_other_down_with_it(tmp_pa
         seen = cluster.until_over(run)
         assert seen.run.state == RunState.DONE
         assert (seen.items[State.DONE], seen.items[State.QUARANTINED]) == (20, 1)
-        assert len(cluster.children("a")) == 2
+        until(lambda: len(cluster.children("a")) == 2, within_s=30)

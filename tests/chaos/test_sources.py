@@ -21,7 +21,7 @@ def test_what_changed_or_went_since_the_plan_is_named_and_all_else_is_as_it_was(
     with machines(tmp_path, redis_url) as cluster:
         run = submitted(cluster, data)
         (data / "high" / "high-0.wav").unlink()
-        write_tone(data / "low" / "low-1.wav", 444.0, 1.0)  # as many bytes, others
+        write_tone(data / "low" / "low-1.wav", 444.0, 4.0)  # as many bytes, others
         write_tone(data / "low" / "low-2.wav", 444.0, 0.5)
         same = data / "middle" / "middle-3.wav"
         same.write_bytes(same.read_bytes())  # written again, the same bytes

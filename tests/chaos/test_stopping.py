@@ -37,7 +37,7 @@ def test_a_worker_asked_to_stop_ends_what_it_holds_and_nothing_is_done_again(
 ) -> None:
     with machines(tmp_path, redis_url) as cluster:
         run = submitted(cluster, undisturbed.data)
-        cluster.start_worker("a", CHAOS="slow=0.3")
+        cluster.start_worker("a", CHAOS="slow=0.5")
         cluster.start_dispatcher()
         at_work(cluster, run)
         cluster.processes["a"].send_signal(signal.SIGTERM)
@@ -45,6 +45,7 @@ def test_a_worker_asked_to_stop_ends_what_it_holds_and_nothing_is_done_again(
         left = snapshot(cluster.session.database, run).items
         assert left[State.RUNNING] == 0, "it left work half done"
         assert left[State.DONE] < sum(left.values())
+        cluster.start_worker("a")
         assert_same(cluster.session, cluster.until_over(run), undisturbed)
         with cluster.session.database.read() as connection:
             assert connection.execute(sa.select(sa.func.max(Item.attempts))).scalar_one() == 1

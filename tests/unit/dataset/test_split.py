@@ -269,3 +269,11 @@ def test_a_wish_nobody_can_fulfil_is_refused(wrong: dict[str, float]):
 def test_columns_of_unlike_length_are_refused():
     with pytest.raises(ValueError, match="not one each"):
         assign(Coded.of(["a", "b"]), Coded.of(["x"]), numbers(None, 2), numbers(None, 2), HOLDOUT)
+
+
+def test_a_class_of_fewer_groups_than_folds_is_named_in_one_sentence():
+    labels = ["rare"] * 3 + ["many"] * 20
+    assignment = split(labels, [f"g{i}" for i in range(23)], SplitSpec(5, 7))
+    assert [note for note in assignment.notes if "rare" in note] == [
+        "class rare: fewer groups than the 5 folds, so some folds do not test it"
+    ]

@@ -10,6 +10,7 @@ from db.status import JobStatus
 from orchestrator.render import ProgressView, Rate, result_lines
 from orchestrator.watch import Snapshot, scores
 
+NO_FAULTS = {"retries": 0, "losses": 0, "deaths": 0, "quarantined": 0, "failed": 0}
 FACTS = RunFacts(7, "active", "/data", "csv", 1, "p", {}, ("a", "b"), {}, {}, {}, 0.0, None)
 
 
@@ -75,7 +76,7 @@ def test_a_result_names_what_was_not_used_and_how_many_more_there_are() -> None:
     quarantined = [{"recording": f"{n}.ogg", "reason": "silent: x"} for n in range(25)]
     found = {
         "run": 1, "state": "done", "recordings": {"total": 30, "done": 5, "quarantined": 25}, "scores": {}, "jobs": [],
-        "leak_meter": {}, "ablation": [],
+        "leak_meter": {}, "faults": NO_FAULTS, "ablation": [],
         "quarantined": quarantined, "report": "/r.html",
     }  # fmt: skip
     lines = result_lines(found)
@@ -104,6 +105,7 @@ def test_what_a_part_was_worth_is_said_in_points_with_its_interval() -> None:
     found = {
         "run": 1, "state": "done", "recordings": {"total": 5, "done": 5}, "scores": {}, "jobs": [], "leak_meter": {},
         "ablation": [effect, {**effect, "is_significant": False}], "quarantined": [], "report": None,
+        "faults": NO_FAULTS,
     }  # fmt: skip
     line = "cnn, denoising: 50.0 % with and 75.0 % without by recording, worth -25.0 points (-41.0 to -9.0, p = 0.004)"
     assert result_lines(found)[1:] == [line, f"{line}; may be chance"]
@@ -114,8 +116,17 @@ def test_the_leak_meter_is_no_score_and_says_so() -> None:
     found = {
         "run": 1, "state": "done", "recordings": {"total": 5, "done": 5}, "scores": {"cnn": judged}, "jobs": [],
         "leak_meter": {"cnn": {**judged, "accuracy": 0.75}}, "quarantined": [], "report": None,
-        "ablation": [],
+        "faults": NO_FAULTS, "ablation": [],
     }  # fmt: skip
     lines = result_lines(found)
     assert lines[-1] == "leak meter, cnn: shuffled chunks would claim 75.0 % by chunk; honestly 50.0 %"
     assert lines[1].startswith("cnn: accuracy 50.0 %")
+
+
+def test_what_was_survived_is_said_and_nothing_where_nothing_was() -> None:
+    found = {
+        "run": 1, "state": "done", "recordings": {"total": 5, "done": 5}, "scores": {}, "jobs": [], "leak_meter": {},
+        "ablation": [], "faults": {**NO_FAULTS, "retries": 3, "deaths": 1}, "quarantined": [], "report": None,
+    }  # fmt: skip
+    assert result_lines(found)[1:] == ["attempts survived: 3 retried, 1 ended their process"]
+    assert result_lines({**found, "faults": NO_FAULTS})[1:] == []

@@ -5,6 +5,7 @@ import pytest
 from db.session import DatabaseUnusable
 from tasks.failures import (
     ChorusError,
+    Damaged,
     Empty,
     Fail,
     Impossible,
@@ -40,6 +41,12 @@ def test_the_machines_fault_and_the_unforeseen_are_tried_again(error: BaseExcept
 
 def test_an_impossible_request_fails() -> None:
     assert verdict(Impossible("one class only")) == Fail("one class only")
+
+
+def test_a_damaged_artifact_fails_at_once_and_the_way_back_is_told() -> None:
+    ended = verdict(Damaged("shards/ab/00000.parquet is cut short"))
+    assert isinstance(ended, Fail)
+    assert ended.reason.startswith("shards/ab/00000.parquet is cut short; `orchestrator doctor --repair`")
 
 
 def test_all_errors_have_one_root() -> None:

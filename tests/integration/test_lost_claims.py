@@ -1,0 +1,90 @@
+"""What becomes of claims whose worker is gone, stopped or late; on SQLite and PostgreSQL alike."""
+
+from __future__ import annotations
+
+import time
+
+from db import feeding, figures, status
+from db.ledger import Outcome
+from db.planning import JobRow
+from db.session import Database
+from db.states import MAX_LOSSES, State
+from tasks.stage import Heartbeat
+from tests.ledger_rows import SmallRun, done, item_states, small_run
+
+
+def expire(small: SmallRun) -> None:
+    with small.database.write() as connection:
+        connection.exec_driver_sql(f"UPDATE item SET lease_until = 0 WHERE run_id = {small.run} AND state = 'running'")
+    feeding.put_back_expired(small.database)
+
+
+def test_items_that_lost_their_lease_together_come_again_one_by_one(database: Database) -> None:
+    small = small_run(database)
+    small.ledger().claim_items(small.run, small.items)
+    expire(small)
+    assert [len(batch.items) for batch in feeding.take_batches(small.database, small.run, 10, 100.0)] == [1] * 4
+
+
+def test_one_item_that_holds_up_its_process_never_takes_the_others_of_its_message_along(database: Database) -> None:
+    small = small_run(database)
+    for _ in range(MAX_LOSSES + 1):
+        for batch in feeding.take_batches(small.database, small.run, 10, 100.0):
+            claims = small.ledger().claim_items(small.run, batch.items)
+            if small.items[0] not in batch.items:
+                small.ledger().settle_items([done(claim) for claim in claims])
+        expire(small)
+    assert item_states(small) == [State.QUARANTINED, *[State.DONE] * 3]
+
+
+def test_items_of_a_worker_that_was_killed_come_again_one_by_one(database: Database) -> None:
+    small = small_run(database)
+    small.ledger("w1").claim_items(small.run, small.items)
+    assert feeding.release(small.database, "w1") == 4
+    assert [len(batch.items) for batch in feeding.take_batches(small.database, small.run, 10, 100.0)] == [1] * 4
+
+
+def test_curves_of_a_training_are_not_wiped_by_one_who_lost_it(database: Database) -> None:
+    small = small_run(database, 1, [JobRow("train", "cnn", 0, -1)])
+    [job] = status.jobs(small.database, small.run)
+    late = small.ledger("w1", lease_s=0.01).claim_job(small.run, job.id)
+    time.sleep(0.1)
+    feeding.put_back_expired(small.database)
+    holder = small.ledger("w2").claim_job(small.run, job.id)
+    assert late is not None
+    assert holder is not None
+    small.ledger("w2").write_metrics(holder, 1, {"loss": 0.5})
+    small.ledger("w1").forget_metrics(late)
+    assert list(status.metrics(small.database, job.id)) == [(1, "loss", 0.5)]
+    small.ledger("w2").forget_metrics(holder)
+    assert list(status.metrics(small.database, job.id)) == []
+
+
+def test_who_wakes_after_its_lease_asks_before_it_goes_on(database: Database) -> None:
+    """As after SIGSTOP: no heartbeat has beaten, and what was last heard of the claim is old."""
+    small = small_run(database)
+    claims = small.ledger(lease_s=0.2).claim_items(small.run, small.items)
+    stopped = Heartbeat(small.ledger(lease_s=0.2), claims)
+    assert stopped.still_held() == set(small.items)
+    time.sleep(0.3)
+    feeding.put_back_expired(small.database)
+    assert stopped.still_held() == frozenset()
+
+
+def test_a_run_counts_the_faults_it_met(database: Database) -> None:
+    small = small_run(database)
+    assert figures.faults(small.database, small.run).named() == {}
+    first, second, third = small.ledger("w1").claim_items(small.run, small.items[:3])
+    small.ledger("w1").settle_items([
+        Outcome(first, State.WAITING, "OSError: disk full"),
+        Outcome(second, State.QUARANTINED, "empty: 0 samples"),
+    ])  # fmt: skip
+    small.ledger("w1").bury_items([third.id], is_own=True, reason="signal 11 (SIGSEGV)")
+    small.ledger("w1").claim_items(small.run, small.items[3:])
+    feeding.release(small.database, "w1")
+    assert figures.faults(small.database, small.run).named() == {
+        "attempts ended by a fault of the machine": 1,
+        "claims lost with their worker": 1,
+        "processes ended by a recording": 1,
+        "items quarantined": 1,
+    }

@@ -1,0 +1,193 @@
+"""Bytes from anywhere, changed at random: each is read or has a typed reason; no crash, soon, in little memory.
+
+Seeds are the broken recordings of other projects' test suites, where they are at hand, and whole files of our own.
+CHORUS_FUZZ_S says for how many seconds each of these looks for trouble.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import time
+import tracemalloc
+import zipfile
+import zlib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from random import Random, SystemRandom
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tasks.audio.parameters import PresetError
+from tasks.audio.preset import Preset, load_preset
+from tasks.audio.strip import StripError, decode_strip, encode, make_strip
+from tasks.dataset.shard import Example, ShardError, read_shard, shards
+from tasks.failures import Unusable
+from tasks.messages import JobMessage, PreprocessMessage, UnknownMessage
+from tasks.model import archive
+from tasks.model.archive import BundleError
+from tests.recordings import write_tone
+from tests.shared_data import shared_data
+
+FUZZ_S = float(os.environ.get("CHORUS_FUZZ_S", "5"))
+SLOWEST_S, MEGABYTES = 10.0, 500
+
+
+@pytest.fixture(scope="module")
+def preset() -> Preset:
+    return load_preset("birdclef2021")
+
+
+def changed(content: bytes, draw: Random) -> bytes:
+    """The bytes with a few of them changed, cut out, doubled or cut off."""
+    bytes_ = bytearray(content)
+    for _ in range(draw.randint(1, 6)):
+        at, n = draw.randrange(len(bytes_) or 1), draw.randint(1, 16)
+        how = draw.randrange(5)
+        if how == 0 and bytes_:
+            bytes_[at] ^= 1 << draw.randrange(8)
+        elif how == 1:
+            bytes_[at : at + n] = draw.randbytes(n)
+        elif how == 2:
+            del bytes_[at : at + n]
+        elif how == 3:
+            bytes_[at:at] = bytes_[at : at + n]
+        elif draw.random() < 0.2:
+            del bytes_[at:]
+    return bytes(bytes_)
+
+
+def fuzzed(seeds: list[bytes], read: Callable[[bytes], object], reasons: tuple[type[Exception], ...]) -> int:
+    """Feeds changed seeds until the time is up; returns how many. Fails for an error that is no reason."""
+    seed = SystemRandom().randrange(10**9)
+    print(f"seed {seed}")
+    draw, n, end_s = Random(seed), 0, time.monotonic() + FUZZ_S
+    while time.monotonic() < end_s:
+        content, began_s = changed(draw.choice(seeds), draw), time.monotonic()
+        try:
+            read(content)
+        except reasons as reason:
+            assert str(reason), "a reason without words"
+        assert time.monotonic() - began_s < SLOWEST_S, f"input {n} of seed {seed} took too long"
+        n += 1
+    assert n > 0
+    return n
+
+
+def test_recordings_changed_at_random_give_a_strip_or_a_reason(tmp_path: Path, preset: Preset) -> None:
+    folder = shared_data("bad")
+    seeds = [path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()]
+    small = [seed for seed in seeds if 0 < len(seed) < 200_000]
+
+    def read(content: bytes) -> None:
+        (tmp_path / "a").write_bytes(content)
+        make_strip(tmp_path / "a", "d" * 64, 0, 0, preset)
+
+    tracemalloc.start()
+    fuzzed(small, read, (Unusable,))
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < MEGABYTES << 20
+
+
+def strip_bytes(tmp_path: Path, preset: Preset) -> bytes:
+    return encode(make_strip(write_tone(tmp_path / "tone.wav", 3000.0, 1.0), "d" * 64, 0, 0, preset))
+
+
+def test_strips_changed_at_random_are_read_or_refused(tmp_path: Path, preset: Preset) -> None:
+    fuzzed([strip_bytes(tmp_path, preset)], decode_strip, (StripError,))
+
+
+def resealed(png: bytes) -> bytes:
+    """A PNG whose checksums are right again: changes reach what lies behind them."""
+    out, at = bytearray(png[:8]), 8
+    while at + 12 <= len(png):
+        length = int.from_bytes(png[at : at + 4], "big")
+        body = png[at + 4 : at + 8 + length]
+        out += struct.pack(">I", max(0, len(body) - 4)) + body + struct.pack(">I", zlib.crc32(body))
+        at += 12 + length
+    return bytes(out)
+
+
+def test_strips_whose_checksums_were_made_to_fit_are_read_or_refused(tmp_path: Path, preset: Preset) -> None:
+    fuzzed([strip_bytes(tmp_path, preset)], lambda content: decode_strip(resealed(content)), (StripError,))
+
+
+def test_a_picture_of_sixty_thousand_squared_is_refused_before_it_is_unpacked(tmp_path: Path, preset: Preset) -> None:
+    whole = strip_bytes(tmp_path, preset)
+    hostile = resealed(whole[:16] + struct.pack(">II", 60_000, 60_000) + whole[24:])
+    tracemalloc.start()
+    with pytest.raises(StripError, match="60000 x 60000"):
+        decode_strip(hostile)
+    assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    tracemalloc.stop()
+
+
+def shard_bytes() -> bytes:
+    picture, features = np.zeros((48, 128), np.uint8), np.zeros(15, np.float32)
+    examples = [Example(picture, features, n % 2, f"{n}.ogg", f"{n:064x}", "g", chunk=0, copy=0) for n in range(20)]
+    return next(shards(examples, "o" * 64, "p" * 64))
+
+
+def test_shards_changed_at_random_are_read_or_refused() -> None:
+    fuzzed([shard_bytes()], read_shard, (ShardError,))
+
+
+def test_a_parquet_file_of_another_schema_is_refused() -> None:
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"spectrogram": ["text"], "label": [1.5]}), sink)
+    with pytest.raises(ShardError, match="no shard"):
+        read_shard(sink.getvalue())
+
+
+def test_archives_changed_at_random_are_read_or_refused() -> None:
+    whole = archive.packed(dict.fromkeys(archive.MEMBERS, b"{}" * 50))
+    fuzzed([whole], archive.unpacked, (BundleError,))
+
+
+def test_an_archive_that_swells_a_thousandfold_is_refused_before_it_does() -> None:
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as file:
+        for name in archive.MEMBERS:
+            file.writestr(name, bytes(100 << 20))
+    tracemalloc.start()
+    with pytest.raises(BundleError, match="compressed"):
+        archive.unpacked(bomb.getvalue())
+    assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    tracemalloc.stop()
+
+
+STRANGE = (
+    None, True, -1, 0, 1.5, "1", "/etc/passwd", "../../x", [], {"run": 1}, 10**400, float("nan"), [[1]], ["1"], [-1],
+)  # fmt: skip
+GOOD = {JobMessage: {"version": 1, "run": 1, "job": 1}, PreprocessMessage: {"version": 1, "run": 1, "items": [1]}}
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_a_message_holds_ids_of_rows_or_is_refused(kind: type[JobMessage | PreprocessMessage]) -> None:
+    assert kind.from_dict(GOOD[kind])
+    for name in GOOD[kind].keys() - {"version"}:
+        for value in STRANGE:
+            if (name, value) == ("items", []):
+                continue  # nothing to do, and nothing is done
+            with pytest.raises(UnknownMessage):
+                kind.from_dict({**GOOD[kind], name: value})
+    with pytest.raises(UnknownMessage):
+        kind.from_dict({**GOOD[kind], "version": 2})
+    with pytest.raises(UnknownMessage):
+        kind.from_dict({**GOOD[kind], "path": "/etc/passwd"})
+
+
+def test_presets_changed_at_random_are_read_or_refused(tmp_path: Path) -> None:
+    built_in = Path(str(load_preset.__globals__["__file__"])).with_name("presets") / "birdclef2021.toml"
+
+    def read(content: bytes, path: Path) -> None:
+        path.write_bytes(content)
+        load_preset(str(path))
+
+    fuzzed([built_in.read_bytes()], partial(read, path=tmp_path / "preset.toml"), (PresetError,))

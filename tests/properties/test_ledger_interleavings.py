@@ -1,0 +1,170 @@
+"""Whatever workers, the dispatcher and a person do, and in whatever order: one holder, one effect, a true tally."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import sqlalchemy as sa
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
+from hypothesis.stateful import run_state_machine_as_test as run_machine
+
+from db import feeding, status, steering
+from db.ledger import ItemClaim, Outcome
+from db.schema import upgrade
+from db.session import Database
+from db.states import CLAIMABLE, FINAL, RunState, State
+from db.tables import Item, Run
+from tests.ledger_rows import SmallRun, another_run, counted_states, done
+
+N_ITEMS = 4
+_NUMBERS = count()
+ENDS = (State.DONE, State.QUARANTINED, State.FAILED, State.WAITING)
+workers = st.sampled_from(["w1", "w2", "w3"])
+some = st.sets(st.integers(0, N_ITEMS - 1), min_size=1)
+
+
+class Interleaving(RuleBasedStateMachine):
+    """One run of four items; `holders` is what the rules say, and the rows must agree."""
+
+    claims = Bundle("claims")
+
+    def __init__(self, database: Database) -> None:
+        super().__init__()
+        self._database = database
+
+    @initialize()
+    def plan(self) -> None:
+        self.small: SmallRun = another_run(self._database, N_ITEMS, first=N_ITEMS * next(_NUMBERS))
+        self.holders: dict[int, int] = {}
+        """Item -> the fence of the claim that holds it."""
+        self.fences = dict.fromkeys(self.small.items, 0)
+        self.n_effects = dict.fromkeys(self.small.items, 0)
+
+    def teardown(self) -> None:
+        """Nothing of this run may run out during the next."""
+        with self._database.write() as connection:
+            connection.execute(sa.update(Item).where(Item.run_id == self.small.run).values(lease_until=None))
+
+    def _ids(self, numbers: set[int]) -> list[int]:
+        return [self.small.items[number] for number in sorted(numbers)]
+
+    def _rows(self) -> dict[int, tuple[str, int]]:
+        query = sa.select(Item.id, Item.state, Item.fence).where(Item.run_id == self.small.run)
+        with self._database.read() as connection:
+            return {item: (state, fence) for item, state, fence in connection.execute(query)}
+
+    def _run_state(self) -> str:
+        with self._database.read() as connection:
+            return str(connection.execute(sa.select(Run.state).where(Run.id == self.small.run)).scalar_one())
+
+    @rule(n=st.integers(1, 3))
+    def feed(self, n: int) -> None:
+        taken = feeding.take_batches(self._database, self.small.run, n, 1.0)
+        assert not taken or self._run_state() == RunState.ACTIVE
+        assert len(taken) <= n
+
+    @rule(target=claims, worker=workers, numbers=some)
+    def claim(self, worker: str, numbers: set[int]) -> object:
+        """A message is heard, for the first time or again."""
+        before, is_active = self._rows(), self._run_state() == RunState.ACTIVE
+        made = self.small.ledger(worker).claim_items(self.small.run, self._ids(numbers))
+        free = {item for item in self._ids(numbers) if before[item][0] in CLAIMABLE}
+        assert {claim.id for claim in made} == (free if is_active else set())
+        for claim in made:
+            assert claim.fence > self.fences[claim.id], "a fence came twice"
+            self.holders[claim.id] = claim.fence
+        return multiple(*made)
+
+    @rule(claim=claims)
+    def heartbeat(self, claim: ItemClaim) -> None:
+        is_wanted = self._run_state() != RunState.CANCELLED
+        held = self.small.ledger().renew([claim])
+        assert held == ({claim.id} if is_wanted and self._is_held(claim) else set())
+
+    @rule(claim=claims, end=st.sampled_from(ENDS))
+    def settle(self, claim: ItemClaim, end: State) -> None:
+        """An attempt ends, of whoever holds the item or of one who lost it long ago; perhaps for the second time."""
+        is_held = self._is_held(claim)
+        outcome = done(claim) if end == State.DONE else Outcome(claim, end, "why")
+        assert self.small.ledger().settle_items([outcome]) == is_held
+        if is_held:
+            self.n_effects[claim.id] += end == State.DONE
+            del self.holders[claim.id]
+
+    @rule(numbers=some)
+    def run_out(self, numbers: set[int]) -> None:
+        """Leases run out, and the dispatcher looks."""
+        ids = [item for item in self._ids(numbers) if item in self.holders]
+        with self._database.write() as connection:
+            connection.execute(sa.update(Item).where(Item.id.in_(ids)).values(lease_until=0.0))
+        assert feeding.put_back_expired(self._database) == len(ids)
+        for item in ids:
+            del self.holders[item]
+
+    @rule(claim=claims, worker=workers, is_own=st.booleans())
+    def bury(self, claim: ItemClaim, worker: str, is_own: bool) -> None:
+        self.small.ledger(worker).bury_items([claim.id], is_own=is_own, reason="signal 11 (SIGSEGV)")
+        if self._rows()[claim.id][0] != State.RUNNING:
+            self.holders.pop(claim.id, None)
+
+    @rule()
+    def lose_messages(self) -> None:
+        feeding.put_back_stale(self._database, Item, -1.0)
+
+    @rule()
+    def be_patient(self) -> None:
+        """Pauses before the next attempt pass."""
+        with self._database.write() as connection:
+            connection.execute(sa.update(Item).where(Item.run_id == self.small.run).values(retry_at=None))
+
+    @rule(steer=st.sampled_from([steering.pause, steering.cancel]))
+    def call_off(self, steer: object) -> None:
+        steer(self._database, self.small.run)  # type: ignore[operator]
+
+    @rule()
+    def resume(self) -> None:
+        steering.resume(self._database, self.small.run)
+
+    @rule()
+    def retry(self) -> None:
+        before = self._rows()
+        n = steering.retry(self._database, self.small.run)
+        assert n <= sum(state in FINAL and state != State.DONE for state, _ in before.values())
+
+    @rule()
+    def close(self) -> None:
+        ended = feeding.close_runs(self._database)
+        if self.small.run in ended:
+            assert all(state in FINAL for state, _ in self._rows().values())
+
+    def _is_held(self, claim: ItemClaim) -> bool:
+        return self.holders.get(claim.id) == claim.fence
+
+    @invariant()
+    def the_rows_say_what_the_rules_say(self) -> None:
+        rows = self._rows()
+        assert {item for item, (state, _) in rows.items() if state == State.RUNNING} == set(self.holders)
+        for item, (state, fence) in rows.items():
+            assert fence >= self.fences[item], "a fence went back"
+            self.fences[item] = fence
+            assert self.holders.get(item, fence) == fence
+            assert self.n_effects[item] == (state == State.DONE), "an effect came twice, or was lost"
+
+    @invariant()
+    def the_tally_counts_the_rows(self) -> None:
+        assert status.item_counts(self._database, self.small.run) == counted_states(self.small)
+
+
+def test_any_interleaving_keeps_one_holder_one_effect_and_a_true_tally(database: Database) -> None:
+    upgrade(database)
+    n_examples = 40 if database.is_sqlite else 25
+    often = settings(
+        max_examples=n_examples,
+        stateful_step_count=40,
+        deadline=None,
+        print_blob=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_machine(lambda: Interleaving(database), settings=often)

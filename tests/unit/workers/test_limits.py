@@ -1,0 +1,54 @@
+"""A child that takes too much is stopped by the kernel; each runs in a process of its own."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def ended(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", f"from workers import limits\n{code}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="address space is bounded on Linux alone")
+def test_memory_beyond_the_limit_is_not_given() -> None:
+    code = "limits.limit_child(200 << 20)\nbytearray(100 << 20)\nprint('some')\nbytearray(400 << 20)"
+    done = ended(code)
+    assert done.stdout == "some\n"
+    assert done.stderr.strip().endswith("MemoryError")
+
+
+def test_a_loop_without_end_is_ended_by_its_processor_time() -> None:
+    assert ended("limits.limit_processor_time(0.1)\nsum(__import__('itertools').repeat(0))").returncode == -(
+        signal.SIGXCPU
+    )
+
+
+def test_the_next_message_has_its_own_time() -> None:
+    code = (
+        "import time\nfor _ in range(3):\n    limits.limit_processor_time(1)\n    end = time.process_time() + 0.9\n"
+        "    while time.process_time() < end: pass\nlimits.limit_processor_time(None)\nprint('well')"
+    )
+    assert ended(code).stdout == "well\n"
+
+
+def test_files_beyond_the_limit_are_not_opened() -> None:
+    code = "limits.limit_child(1 << 30)\nfiles = [open('/dev/null') for _ in range(limits.OPEN_FILES)]"
+    assert "Too many open files" in ended(code).stderr
+
+
+def test_a_crash_leaves_no_core_file() -> None:
+    code = "import resource\nlimits.leave_no_core_dump()\nprint(resource.getrlimit(resource.RLIMIT_CORE))"
+    assert ended(code).stdout == "(0, 0)\n"
