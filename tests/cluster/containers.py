@@ -168,10 +168,9 @@ class Stack:
         return [line.split("\t") for line in podman(*command, "-c", query).splitlines()]
 
     def counts(self, run: int) -> Counts:
-        """Items by state."""
-        return {
-            state: int(n) for state, n in self.sql(f"SELECT state, sum(n) FROM tally WHERE run_id = {run} GROUP BY 1")
-        }
+        """Items by state, as far as there are any."""
+        rows = self.sql(f"SELECT state, sum(n) FROM tally WHERE run_id = {run} GROUP BY 1 HAVING sum(n) > 0")
+        return {state: int(n) for state, n in rows}
 
     def state(self, run: int) -> str:
         return self.sql(f"SELECT state FROM run WHERE id = {run}")[0][0]

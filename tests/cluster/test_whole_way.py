@@ -76,7 +76,7 @@ def test_the_cpu_image_holds_no_tensorflow_and_no_pip(images):
 @pytest.fixture(scope="module")
 def signed_in(browser: Browser, stack: Stack) -> BrowserContext:
     """A browser that knows Flower's password."""
-    credentials: Any = {"username": "chorus", "password": stack.password("flower")}
+    credentials: Any = {"username": "chorus", "password": stack.password("flower"), "send": "always"}
     return browser.new_context(
         http_credentials=credentials,
         base_url=f"http://127.0.0.1:{stack.flower_port}",
