@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -104,13 +105,24 @@ class Stack:
             service = name.replace("_", "-")
             self.compose("up", "-d", "--no-recreate", "--scale", f"{service}={n}", service, profile=profile)
 
-    def answers(self) -> bool:
-        """Whether Flower is up."""
+    def watched(self) -> int:
+        """Workers that Flower has heard of; 0 while it is not up."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.flower_port}/api/workers?status=1")
+        token = base64.b64encode(f"chorus:{self.password('flower')}".encode()).decode()
+        request.add_header("Authorization", f"Basic {token}")
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.flower_port}/healthcheck", timeout=5):
-                return True
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return sum(json.load(answer).values())
         except OSError:
-            return False
+            return 0
+
+    def await_watched(self, n_workers: int) -> None:
+        """Returns once Flower has heard of so many workers: from then on it misses no task."""
+        give_up = time.monotonic() + _LIMIT_S
+        while self.watched() < n_workers:
+            states = podman("ps", "--all", "--format", "{{.Names}} {{.Status}}")
+            assert time.monotonic() < give_up, f"{self.watched()} of {n_workers} workers are known:\n{states}"
+            time.sleep(0.5)
 
     def take_down(self) -> None:
         """Nothing of it is left: podman-compose would forget the containers of a scaled service."""
