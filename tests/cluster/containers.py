@@ -69,6 +69,7 @@ class Stack:
     project: str
     folder: Path
     flower_port: int
+    described_by: tuple[str, ...] = ("docker-compose.yml",)
 
     # --- set up and taken down ------------------------------------------------------------------------------------
 
@@ -78,7 +79,7 @@ class Stack:
 
     def prepare(self, **settings: str) -> None:
         """Folders, passwords and settings, as docs/cluster.md has a person make them."""
-        self.store.mkdir()
+        self.store.mkdir(exist_ok=True)
         os.chown(self.store, 10001, 10001)
         (self.folder / "data").mkdir(exist_ok=True)
         subprocess.run([ROOT / "deploy" / "make-secrets", self.folder / "secrets"], check=True, capture_output=True)
@@ -91,7 +92,8 @@ class Stack:
     def compose(self, *words: str, profile: str | None = None, check: bool = True) -> str:
         """What podman-compose says on stdout."""
         chosen = ["--profile", profile] if profile else []
-        command = [COMPOSE, "--env-file", str(self.folder / "env"), "-p", self.project, *chosen, *words]
+        files = [word for file in self.described_by for word in ("-f", file)]
+        command = [COMPOSE, *files, "--env-file", str(self.folder / "env"), "-p", self.project, *chosen, *words]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if check and done.returncode != 0:
             pytest.fail(f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout}{done.stderr[-3000:]}")
@@ -150,6 +152,13 @@ class Stack:
     def log(self, container: str) -> str:
         done = subprocess.run(["podman", "logs", container], capture_output=True, text=True, check=False)
         return done.stdout + done.stderr
+
+    def await_ready(self, worker: str) -> None:
+        """Returns once the container's worker takes messages."""
+        give_up = time.monotonic() + _LIMIT_S
+        while " ready." not in self.log(worker):
+            assert time.monotonic() < give_up, self.log(worker)
+            time.sleep(0.5)
 
     def scale_down(self, service: str, n: int) -> None:
         """Stops all but the first n containers, as `docker compose up --scale` does; podman-compose cannot."""
