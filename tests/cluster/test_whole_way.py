@@ -104,6 +104,7 @@ def test_flower_shows_who_serves_which_queue(stack, run, signed_in, kept):
     tab.close()
     tab = _shown(signed_in, f"/worker/{by_role['gpu'][0]}", kept / "flower-worker.png", by_role["gpu"][0])
     tab.get_by_text("Queues", exact=True).click()
+    tab.wait_for_timeout(1000)  # it fades in
     tab.screenshot(path=kept / "flower-queues.png")
     tab.close()
 
