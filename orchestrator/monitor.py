@@ -21,7 +21,7 @@ def flower_command(port: int, address: str, state: Path | None) -> list[str]:
     return [
         sys.executable, "-m", "celery", "--app", "workers.app", "flower", f"--address={address}", f"--port={port}",
         "--read_only=True", f"--max_tasks={_MOST_TASKS}", "--max_workers=1000", "--purge_offline_workers=3600",
-        "--tasks_columns=name,args,state,received,started,runtime,worker,exception", *kept,
+        "--tasks_columns=name,args,state,exception,worker,received,runtime", *kept,
     ]  # fmt: skip
 
 

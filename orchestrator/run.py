@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from db import steering
 from db.progress import note_progress
-from db.session import DatabaseUnusable
 from db.states import CLAIMABLE, Kind, RunState, State
 from db.turn import Turn
 from orchestrator.dispatch import Dispatcher, Sender, dispatch_forever
 from orchestrator.local import Stack
-from orchestrator.patience import awaited
+from orchestrator.patience import Patience, awaited
 from orchestrator.render import ProgressView
 from orchestrator.session import Session
 from orchestrator.watch import Snapshot, snapshot
@@ -22,7 +21,6 @@ from tasks.failures import ChorusError
 from workers.roles import CPU, GPU
 
 _LOOK_EVERY_S = 0.25
-_DATABASE_AWAY_AT_MOST_S = 300.0
 _TURN_EVERY_S = 1.0
 
 
@@ -92,28 +90,6 @@ def _until_over(session: Session, run: int, view: ProgressView, stack: Stack, th
                 view.say(news)
         thread.require_alive()
         time.sleep(_LOOK_EVERY_S)
-
-
-class Patience:
-    """Ends no command because the database is away for a while, as when it restarts; it says so once."""
-
-    def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
-        self._say, self._clock = say, clock
-        self._away_since: float | None = None
-
-    @contextlib.contextmanager
-    def a_while(self) -> Iterator[None]:
-        """Lets pass that the database is out of reach; raises DatabaseUnusable when it has been for five minutes."""
-        try:
-            yield
-        except DatabaseUnusable as error:
-            if self._away_since is None:
-                self._away_since = self._clock()
-                self._say(f"{error}; waiting for it")
-            if self._clock() - self._away_since > _DATABASE_AWAY_AT_MOST_S:
-                raise
-        else:
-            self._away_since = None
 
 
 def _is_gpu_work_near(seen: Snapshot) -> bool:

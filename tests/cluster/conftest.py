@@ -45,6 +45,7 @@ def stack(images: tuple[str, str], kept: Path) -> Iterator[Stack]:
         try:
             stack.up(profile="train-cpu")
             stack.up(cpu_worker=3, dispatcher=2)
+            stack.await_watched(4)
             yield stack
         finally:
             for container in stack.containers():

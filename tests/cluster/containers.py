@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -68,6 +69,7 @@ class Stack:
     project: str
     folder: Path
     flower_port: int
+    described_by: tuple[str, ...] = ("docker-compose.yml",)
 
     # --- set up and taken down ------------------------------------------------------------------------------------
 
@@ -77,7 +79,7 @@ class Stack:
 
     def prepare(self, **settings: str) -> None:
         """Folders, passwords and settings, as docs/cluster.md has a person make them."""
-        self.store.mkdir()
+        self.store.mkdir(exist_ok=True)
         os.chown(self.store, 10001, 10001)
         (self.folder / "data").mkdir(exist_ok=True)
         subprocess.run([ROOT / "deploy" / "make-secrets", self.folder / "secrets"], check=True, capture_output=True)
@@ -90,7 +92,8 @@ class Stack:
     def compose(self, *words: str, profile: str | None = None, check: bool = True) -> str:
         """What podman-compose says on stdout."""
         chosen = ["--profile", profile] if profile else []
-        command = [COMPOSE, "--env-file", str(self.folder / "env"), "-p", self.project, *chosen, *words]
+        files = [word for file in self.described_by for word in ("-f", file)]
+        command = [COMPOSE, *files, "--env-file", str(self.folder / "env"), "-p", self.project, *chosen, *words]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if check and done.returncode != 0:
             pytest.fail(f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout}{done.stderr[-3000:]}")
@@ -104,13 +107,24 @@ class Stack:
             service = name.replace("_", "-")
             self.compose("up", "-d", "--no-recreate", "--scale", f"{service}={n}", service, profile=profile)
 
-    def answers(self) -> bool:
-        """Whether Flower is up."""
+    def watched(self) -> int:
+        """Workers that Flower has heard of; 0 while it is not up."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.flower_port}/api/workers?status=1")
+        token = base64.b64encode(f"chorus:{self.password('flower')}".encode()).decode()
+        request.add_header("Authorization", f"Basic {token}")
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.flower_port}/healthcheck", timeout=5):
-                return True
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return sum(json.load(answer).values())
         except OSError:
-            return False
+            return 0
+
+    def await_watched(self, n_workers: int) -> None:
+        """Returns once Flower has heard of so many workers: from then on it misses no task."""
+        give_up = time.monotonic() + _LIMIT_S
+        while self.watched() < n_workers:
+            states = podman("ps", "--all", "--format", "{{.Names}} {{.Status}}")
+            assert time.monotonic() < give_up, f"{self.watched()} of {n_workers} workers are known:\n{states}"
+            time.sleep(0.5)
 
     def take_down(self) -> None:
         """Nothing of it is left: podman-compose would forget the containers of a scaled service."""
@@ -138,6 +152,13 @@ class Stack:
     def log(self, container: str) -> str:
         done = subprocess.run(["podman", "logs", container], capture_output=True, text=True, check=False)
         return done.stdout + done.stderr
+
+    def await_ready(self, worker: str) -> None:
+        """Returns once the container's worker takes messages."""
+        give_up = time.monotonic() + _LIMIT_S
+        while " ready." not in self.log(worker):
+            assert time.monotonic() < give_up, self.log(worker)
+            time.sleep(0.5)
 
     def scale_down(self, service: str, n: int) -> None:
         """Stops all but the first n containers, as `docker compose up --scale` does; podman-compose cannot."""
@@ -168,10 +189,9 @@ class Stack:
         return [line.split("\t") for line in podman(*command, "-c", query).splitlines()]
 
     def counts(self, run: int) -> Counts:
-        """Items by state."""
-        return {
-            state: int(n) for state, n in self.sql(f"SELECT state, sum(n) FROM tally WHERE run_id = {run} GROUP BY 1")
-        }
+        """Items by state, as far as there are any."""
+        rows = self.sql(f"SELECT state, sum(n) FROM tally WHERE run_id = {run} GROUP BY 1 HAVING sum(n) > 0")
+        return {state: int(n) for state, n in rows}
 
     def state(self, run: int) -> str:
         return self.sql(f"SELECT state FROM run WHERE id = {run}")[0][0]

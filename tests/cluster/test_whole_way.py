@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +75,7 @@ def test_the_cpu_image_holds_no_tensorflow_and_no_pip(images):
 @pytest.fixture(scope="module")
 def signed_in(browser: Browser, stack: Stack) -> BrowserContext:
     """A browser that knows Flower's password."""
-    credentials: Any = {"username": "chorus", "password": stack.password("flower")}
+    credentials: Any = {"username": "chorus", "password": stack.password("flower"), "send": "always"}
     return browser.new_context(
         http_credentials=credentials,
         base_url=f"http://127.0.0.1:{stack.flower_port}",
@@ -103,7 +102,10 @@ def test_flower_shows_who_serves_which_queue(stack, run, signed_in, kept):
     for name in served:
         assert name in tab.content()
     tab.close()
-    tab = _shown(signed_in, f"/worker/{by_role['cpu'][0]}", kept / "flower-worker.png", by_role["cpu"][0])
+    tab = _shown(signed_in, f"/worker/{by_role['gpu'][0]}", kept / "flower-worker.png", by_role["gpu"][0])
+    tab.get_by_text("Queues", exact=True).click()
+    tab.wait_for_timeout(1000)  # it fades in
+    tab.screenshot(path=kept / "flower-queues.png")
     tab.close()
 
 
@@ -153,10 +155,7 @@ def test_flower_only_reads_and_shows_no_password(stack, signed_in, kept):
 def test_flower_still_knows_the_tasks_after_a_restart(stack, run, signed_in):
     before = len(_api(signed_in, "/api/tasks?limit=10000"))
     podman("restart", "--time", "10", stack.only("flower"))
-    give_up = time.monotonic() + 60
-    while not stack.answers():
-        assert time.monotonic() < give_up, stack.log(stack.only("flower"))
-        time.sleep(0.5)
+    stack.await_watched(1)
     assert len(_api(signed_in, "/api/tasks?limit=10000")) >= before > 0
 
 

@@ -61,7 +61,8 @@ def test_a_default_in_compose_is_the_settings_own() -> None:
 
 
 def test_every_variable_of_compose_stands_in_the_example_with_its_default_and_no_other_does() -> None:
-    used = dict(re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", TEXT))
+    texts = TEXT + (ROOT / "deploy" / "tls.yml").read_text()
+    used = dict(re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", texts))
     example = dict(re.findall(r"^#?([A-Z_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert set(example) == set(used)
     given = {name for name in used if f"\n#{name}=" not in (ROOT / ".env.example").read_text()}

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests import services
@@ -66,14 +67,20 @@ def test_no_panel_lies_on_another_and_each_says_what_it_is_for() -> None:
         taken |= cells
 
 
-def test_prometheus_takes_the_rules_and_its_settings() -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("check", "rules", DEPLOY / "prometheus" / "alerts.yml"),
+        ("check", "config", DEPLOY / "prometheus" / "prometheus.yml"),
+        ("test", "rules", Path(__file__).with_name("alerts.yml")),
+    ],
+    ids=["rules", "settings", "what the alerts make of histories"],
+)
+def test_prometheus_agrees(words: tuple[str | Path, ...]) -> None:
     if shutil.which("promtool") is None:
         services.absent("promtool", "apt-get install prometheus")
-    for kind, name in (("rules", "alerts.yml"), ("config", "prometheus.yml")):
-        done = subprocess.run(
-            ["promtool", "check", kind, DEPLOY / "prometheus" / name], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+    done = subprocess.run(["promtool", *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_three_alerts_say_what_to_do() -> None:

@@ -4,7 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from kombu.utils.url import parse_url
+from sqlalchemy.engine import make_url
 
+from orchestrator.session import SettingsUnusable, settings_from
 from settings import Settings
 
 
@@ -91,3 +94,68 @@ def test_plain_http_is_for_an_endpoint_on_this_machine_alone(
 def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHORUS_HOME", "")
     assert Settings().home == Path(".chorus").absolute()
+
+
+# --- passwords in files -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    file = tmp_path / "password"
+    file.write_text("p@ss/w:rd\n")
+    return file
+
+
+def test_a_password_from_a_file_stands_in_the_url_beside_the_user(secret: Path) -> None:
+    settings = Settings(
+        broker_url="rediss://broker:6380/1?ssl_cert_reqs=required", broker_password_file=secret,
+        database_url="postgresql+psycopg://chorus@db:5432/chorus?sslmode=verify-full", database_password_file=secret,
+        flower_password_file=secret,
+    )  # fmt: skip
+    assert settings.broker == "rediss://:p%40ss%2Fw%3Ard@broker:6380/1?ssl_cert_reqs=required"
+    assert settings.database == "postgresql+psycopg://chorus:p%40ss%2Fw%3Ard@db:5432/chorus?sslmode=verify-full"
+    assert settings.flower_password == "p@ss/w:rd"
+
+
+def test_the_libraries_read_the_password_back_out_of_the_url(secret: Path) -> None:
+    settings = Settings(
+        broker_url="redis://broker", broker_password_file=secret,
+        database_url="postgresql+psycopg://chorus@db/chorus", database_password_file=secret,
+    )  # fmt: skip
+    assert parse_url(settings.broker)["password"] == "p@ss/w:rd"
+    assert make_url(settings.database).password == "p@ss/w:rd"
+
+
+def test_a_child_is_given_the_files_name_and_never_what_it_holds(secret: Path) -> None:
+    settings = Settings(broker_url="redis://broker/0", broker_password_file=secret)
+    assert settings.environment()["CHORUS_BROKER_PASSWORD_FILE"] == str(secret)
+    assert not any("p@ss" in value or "p%40ss" in value for value in settings.environment().values())
+    assert "p@ss" not in repr(settings)
+
+
+def test_a_new_password_is_read_without_new_settings(secret: Path) -> None:
+    settings = Settings(broker_url="redis://broker/0", broker_password_file=secret)
+    secret.write_text("another")
+    assert settings.broker == "redis://:another@broker/0"
+
+
+@pytest.mark.parametrize("url", ["", "redis+socket:///run/s", "redis://:known@broker/0"])
+def test_a_password_file_goes_only_with_a_host_and_no_other_password(url: str, secret: Path) -> None:
+    with pytest.raises(ValueError, match="names a host and holds no password") as refused:
+        Settings(broker_url=url, broker_password_file=secret)
+    assert "p@ss" not in str(refused.value.errors()[0]["msg"])  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("text", ["", "\n", "two\nlines", None])
+def test_a_password_file_that_is_none_is_refused_without_being_shown(text: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(ValueError, match="the secret file"):
+        Settings(flower_password_file=file)
+
+
+def test_a_refusal_of_several_settings_is_one_sentence_without_their_values(secret: Path) -> None:
+    with pytest.raises(SettingsUnusable, match=r"^the password in ") as refused:
+        settings_from({"broker_url": "redis://:known@broker/0", "broker_password_file": secret})
+    assert "known" not in str(refused.value)

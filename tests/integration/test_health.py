@@ -1,0 +1,73 @@
+"""Health is progress: a process that answers and does nothing is not well."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestrator.dispatch import Doorbell, Sender
+from orchestrator.health import STUCK_AFTER_S, Stuck, require_progress
+from orchestrator.request import UsageError
+from settings import Settings
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def settings(redis_url: str, tmp_path: Path) -> Settings:
+    return Settings(broker_url=redis_url, progress_file=tmp_path / "progress")
+
+
+def went_on(settings: Settings, ago_s: float) -> None:
+    assert settings.progress_file is not None
+    settings.progress_file.touch()
+    at_s = time.time() - ago_s
+    os.utime(settings.progress_file, (at_s, at_s))
+
+
+def put_a_message(settings: Settings) -> None:
+    assert Sender(settings).send("preprocess", "cpu", [Doorbell({"version": 1, "run": 1, "items": [1]}, "")]) == 1
+
+
+def test_a_process_that_has_not_begun_is_not_well(settings: Settings) -> None:
+    with pytest.raises(Stuck, match="has not begun"):
+        require_progress(settings, "cpu")
+
+
+def test_a_worker_that_went_on_a_moment_ago_is_well_whatever_waits(settings: Settings) -> None:
+    put_a_message(settings)
+    went_on(settings, ago_s=1)
+    assert require_progress(settings, "cpu") == "went on 1 s ago"
+
+
+def test_an_idle_worker_is_well(settings: Settings) -> None:
+    went_on(settings, ago_s=10 * STUCK_AFTER_S)
+    assert "nothing waits" in require_progress(settings, "cpu")
+
+
+def test_a_worker_that_lets_messages_wait_and_does_nothing_is_not_well(settings: Settings) -> None:
+    put_a_message(settings)
+    went_on(settings, ago_s=2 * STUCK_AFTER_S)
+    with pytest.raises(Stuck, match="1 messages wait in queue cpu"):
+        require_progress(settings, "cpu")
+    assert "nothing waits" in require_progress(settings, "gpu"), "its own queue is what counts"
+
+
+def test_a_broker_out_of_reach_is_not_the_workers_illness(tmp_path: Path) -> None:
+    settings = Settings(broker_url=f"redis+socket://{tmp_path}/none", progress_file=tmp_path / "progress")
+    went_on(settings, ago_s=2 * STUCK_AFTER_S)
+    assert "does not answer" in require_progress(settings, "cpu")
+
+
+def test_a_dispatcher_goes_round_even_when_there_is_nothing_to_do(settings: Settings) -> None:
+    went_on(settings, ago_s=2 * STUCK_AFTER_S)
+    with pytest.raises(Stuck, match="has not gone round"):
+        require_progress(settings, "dispatcher")
+
+
+def test_without_a_file_there_is_nothing_to_judge() -> None:
+    with pytest.raises(UsageError, match="CHORUS_PROGRESS_FILE"):
+        require_progress(Settings(), "cpu")

@@ -1,0 +1,109 @@
+"""How a worker begins, ends, and lives beside workers of another version: real processes, told so by signals."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from db.states import Kind, State
+from db.status import at_work
+from orchestrator import dispatch, plan
+from orchestrator.dispatch import Dispatcher, Doorbell, Sender
+from orchestrator.local import Stack
+from orchestrator.run import DispatcherThread
+from orchestrator.session import Session
+from orchestrator.submit import submit
+from orchestrator.watch import snapshot
+from tasks.messages import VERSION
+from tests.integration.way import dataset, home
+from workers.roles import CPU, GPU, Role, command, environment
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return dataset(tmp_path_factory.mktemp("data"))
+
+
+@contextmanager
+def worker(session: Session, role: Role, app: str = "workers.app") -> Iterator[subprocess.Popen[bytes]]:
+    """A worker of ours; what it says stands in the home's `<app>.log`."""
+    argv = [app if word == "workers.app" else word for word in command(role, session.settings, f"{role.name}@{app}")]
+    with log_of(session, app).open("wb") as log:
+        process = subprocess.Popen(argv, env=environment(role, session.settings), stdout=log, stderr=log)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(30)
+
+
+def log_of(session: Session, app: str = "workers.app") -> Path:
+    return session.settings.home / f"{app}.log"
+
+
+def await_that(is_so: Callable[[], bool], session: Session, within_s: float = 120) -> None:
+    give_up = time.monotonic() + within_s
+    while not is_so():
+        assert time.monotonic() < give_up, log_of(session).read_text()[-3000:]
+        time.sleep(0.05)
+
+
+class NextSender(Sender):
+    """Of the next version: its messages have the next number."""
+
+    def send(self, task, queue, messages):
+        return super().send(
+            task, queue, [Doorbell({**one.ids, "version": VERSION + 1}, one.spoken) for one in messages]
+        )
+
+
+def test_a_message_of_another_version_is_put_back_until_a_worker_comes_that_knows_it(tmp_path, tones, monkeypatch):
+    monkeypatch.setitem(dispatch.LOST_AFTER_S, "cpu", 1000.0)  # nothing is sent again: what is put back is what comes
+    with home(tmp_path / "home", concurrency=1) as session, Stack(session.settings, session.database):
+        run = submit(session.database, tones, plan.Request(until="preprocess"), lambda _: None).run
+        dispatcher = Dispatcher(session.database, NextSender(session.settings), session.settings)
+        with DispatcherThread(dispatcher), worker(session, CPU):
+            await_that(lambda: log_of(session).read_text().count("put back") >= 3, session)
+            assert snapshot(session.database, run).items[State.DONE] == 0
+            with worker(session, CPU, "tests.integration.next_version_app"):
+                await_that(lambda: snapshot(session.database, run).is_over, session)
+        assert snapshot(session.database, run).items[State.DONE] == 36
+
+
+def test_a_worker_with_nothing_to_do_ends_when_it_was_told_to(tmp_path):
+    with home(tmp_path / "home", concurrency=1, idle_exit_s=2.0) as session, Stack(session.settings, session.database):
+        with worker(session, CPU) as process:
+            assert process.wait(120) == 0
+        assert "nothing to do for 2 s" in log_of(session).read_text()
+
+
+def test_a_worker_asked_to_end_gives_back_at_its_limit_what_it_cannot_finish(tmp_path, tones):
+    endless = plan.Request(training={"epochs": 5000, "early_stop_patience": 5000})
+    with home(tmp_path / "home", shutdown_s=3.0) as session, Stack(session.settings, session.database) as stack:
+        run = submit(session.database, tones, endless, lambda _: None).run
+        stack.start_worker(CPU)
+        dispatcher = Dispatcher(session.database, Sender(session.settings), session.settings)
+        with DispatcherThread(dispatcher), worker(session, GPU) as process:
+            await_that(lambda: epochs(session, run) > 0, session, within_s=300)
+            process.send_signal(signal.SIGTERM)
+            asked_s = time.monotonic()
+            process.wait(60)
+            took_s = time.monotonic() - asked_s
+            held = [one for one in at_work(session.database) if one.worker == "gpu@workers.app"]
+        assert held == [], "what was not finished waits again, and not until its lease runs out"
+        assert 2.5 < took_s < 45
+        (training,) = [job for job in snapshot(session.database, run).jobs if job.kind == Kind.TRAIN]
+        assert training.state in (State.WAITING, State.SENT)
+        assert training.reason == "its worker ended"
+
+
+def epochs(session: Session, run: int) -> int:
+    return max((job.epoch for job in snapshot(session.database, run).jobs if job.kind == Kind.TRAIN), default=0)
