@@ -190,7 +190,7 @@ def at_work(database: Database) -> list[AtWork]:
     """What is being done now, and by whom."""
     running_items = (
         sa.select(Item.worker, sa.func.count(), Item.run_id, sa.func.min(Item.started_at))
-        .where(Item.state == State.RUNNING)
+        .where(Item.state == State.RUNNING, Item.lease_until > 0)  # always true; the index of what is running is used
         .group_by(Item.worker, Item.run_id)
     )
     running_jobs = sa.select(Job.worker, Job.kind, Job.model, Job.variant, Job.run_id, Job.started_at).where(
