@@ -251,3 +251,8 @@ def test_the_command_line_loads_nothing_heavy_before_it_knows_what_is_asked():
         services.absent("orchestrator.cli", "the console script names it, so write it")
     heavy = {"librosa", "matplotlib", "numba", "numpy", "pandas", "scipy", "seaborn", "sklearn"}
     assert not imported_by("orchestrator.cli") & heavy
+
+
+@pytest.mark.parametrize("module", [*LIGHT, "orchestrator.submit", "orchestrator.run", "db.store"])
+def test_who_has_no_bucket_and_shows_no_figures_pays_for_neither(module):
+    assert not imported_by(module) & {"obstore", "prometheus_client"}
