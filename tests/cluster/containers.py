@@ -172,6 +172,14 @@ class Stack:
         podman("wait", container)
         podman("start", container)
 
+    def await_database(self) -> None:
+        """Returns once PostgreSQL answers, as after it was killed."""
+        give_up = time.monotonic() + _LIMIT_S
+        command = ["podman", "exec", self.only("postgres"), "pg_isready", "--quiet", "--username", "chorus"]
+        while subprocess.run(command, capture_output=True, check=False).returncode != 0:
+            assert time.monotonic() < give_up, self.log(self.only("postgres"))
+            time.sleep(0.2)
+
     # --- runs -----------------------------------------------------------------------------------------------------
 
     def orchestrator(self, *words: str, check: bool = True) -> str:
