@@ -238,7 +238,8 @@ class Stack:
         }
 
     def forget(self) -> None:
-        """No strip and no shard exists any more: the next run makes all of them again."""
+        """No strip and no shard exists any more, and no run is under way: the next one makes all of them again."""
+        self.sql("UPDATE run SET state = 'cancelled' WHERE state = 'active'")
         self.sql("DELETE FROM artifact")
         for kind in ("strips", "shards"):
             shutil.rmtree(self.store / kind, ignore_errors=True)
