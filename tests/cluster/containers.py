@@ -172,6 +172,14 @@ class Stack:
         podman("wait", container)
         podman("start", container)
 
+    def await_database(self) -> None:
+        """Returns once PostgreSQL answers, as after it was killed."""
+        give_up = time.monotonic() + _LIMIT_S
+        command = ["podman", "exec", self.only("postgres"), "pg_isready", "--quiet", "--username", "chorus"]
+        while subprocess.run(command, capture_output=True, check=False).returncode != 0:
+            assert time.monotonic() < give_up, self.log(self.only("postgres"))
+            time.sleep(0.2)
+
     # --- runs -----------------------------------------------------------------------------------------------------
 
     def orchestrator(self, *words: str, check: bool = True) -> str:
@@ -230,7 +238,8 @@ class Stack:
         }
 
     def forget(self) -> None:
-        """No strip and no shard exists any more: the next run makes all of them again."""
+        """No strip and no shard exists any more, and no run is under way: the next one makes all of them again."""
+        self.sql("UPDATE run SET state = 'cancelled' WHERE state = 'active'")
         self.sql("DELETE FROM artifact")
         for kind in ("strips", "shards"):
             shutil.rmtree(self.store / kind, ignore_errors=True)

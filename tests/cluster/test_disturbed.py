@@ -88,7 +88,11 @@ def test_a_killed_broker_whose_volume_is_kept_and_then_wiped(stack, undisturbed)
 
 
 def test_a_killed_database(stack, undisturbed):
-    assert _left_by(stack, {0.3: lambda: stack.kill(stack.only("postgres"))}) == undisturbed
+    def kill() -> None:
+        stack.kill(stack.only("postgres"))
+        stack.await_database()
+
+    assert _left_by(stack, {0.3: kill}) == undisturbed
 
 
 def test_a_worker_cut_off_for_a_minute_and_joined_again_has_no_double_effect(stack, undisturbed):

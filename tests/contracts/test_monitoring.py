@@ -17,17 +17,10 @@ from tests import services
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 DASHBOARD: dict[str, Any] = json.loads((DEPLOY / "grafana" / "dashboards" / "dawn-chorus.json").read_text())
 ALERTS: dict[str, Any] = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yml").read_text())
+PAGE = (DEPLOY.parent / "docs" / "metrics.md").read_text()
 FIGURES = {
-    "chorus_items": {"state"},
-    "chorus_queue_messages": {"queue"},
-    "chorus_items_finished_total": {"kind", "state"},
-    "chorus_lease_expiries_total": set(),
-    "chorus_quarantined": {"reason"},
-    "chorus_attempts_total": set(),
-    "chorus_oldest_waiting_seconds": {"queue"},
-    "chorus_job_epoch": {"job", "model"},
-    "chorus_worker_progress_age_seconds": {"worker", "role"},
-    "chorus_consumers": {"queue"},
+    name: {label for label in labels.split(",") if label}
+    for name, labels in re.findall(r"^\| `(chorus_\w+)(?:{([\w,]*)})?` \|", PAGE, re.MULTILINE)
 }
 """Of the dispatcher, with their labels."""
 
