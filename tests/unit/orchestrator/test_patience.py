@@ -1,57 +1,11 @@
+"""A database that restarts ends no command."""
+
 from __future__ import annotations
 
 import pytest
 
 from db.session import DatabaseUnusable
-from orchestrator import patience
-from orchestrator.dispatch import BrokerUnreachable
-from orchestrator.patience import Patience, awaited
-
-
-class Service:
-    """One that is there at the nth attempt."""
-
-    def __init__(self, n: int, error: Exception) -> None:
-        self.left, self.error = n, error
-
-    def __call__(self) -> None:
-        self.left -= 1
-        if self.left:
-            raise self.error
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "_PAUSE_S", 0.01)
-
-
-@pytest.mark.parametrize("error", [DatabaseUnusable("no database"), BrokerUnreachable("no broker")])
-def test_a_service_that_comes_later_is_waited_for_and_the_wait_is_said_once(
-    error: Exception, capsys: pytest.CaptureFixture[str]
-) -> None:
-    service = Service(4, error)
-    awaited(service, wait_s=30)
-    assert service.left == 0
-    assert capsys.readouterr().err == f"waiting: {error}\n"
-
-
-def test_without_patience_the_first_refusal_is_the_last() -> None:
-    service = Service(2, DatabaseUnusable("no database"))
-    with pytest.raises(DatabaseUnusable):
-        awaited(service, wait_s=0)
-    assert service.left == 1
-
-
-def test_whoever_never_comes_is_given_up_with_the_reason() -> None:
-    with pytest.raises(BrokerUnreachable, match="no broker"):
-        awaited(Service(10**9, BrokerUnreachable("no broker")), wait_s=0.1)
-
-
-def test_what_waiting_does_not_mend_is_not_waited_for() -> None:
-    service = Service(3, ValueError("nonsense"))
-    with pytest.raises(ValueError, match="nonsense"):
-        awaited(service, wait_s=30)
-    assert service.left == 2
+from orchestrator.patience import Patience
 
 
 def test_a_database_away_for_a_while_is_told_once_and_for_long_it_is_an_error() -> None:
