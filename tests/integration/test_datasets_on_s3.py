@@ -7,16 +7,22 @@ from pathlib import Path
 
 import pytest
 
+from db.folder import FolderStore
+from db.ledger import ItemClaim
 from db.objects import Object, Objects, StoreUnreachable
 from orchestrator.gather import looked_at
 from orchestrator.request import UsageError, dataset_at
 from settings import Settings
+from tasks.audio.preset import load_preset
+from tasks.dataset import bucket
 from tasks.dataset.bucket import Bucket
 from tasks.dataset.layouts import BadRow, LayoutError, Row, open_layout
-from tasks.dataset.manifest import Known, Recording
+from tasks.dataset.manifest import Known, Recording, file_digest
 from tasks.failures import MachineFault
+from tasks.preprocess import strip_in_store
+from tasks.sources import Sources
 from tests.buckets import Server
-from tests.recordings import write_class_folders, write_silence
+from tests.recordings import write_class_folders, write_silence, write_tone
 
 pytestmark = pytest.mark.integration
 
@@ -145,6 +151,27 @@ def test_a_thousand_and_more_recordings_come_by_pages(s3_url: str) -> None:
         objects.put(f"robin/{number:05d}.wav", b"x")
     found = list(open_layout(bucket_at(s3_url)).rows())
     assert [row.uri for row in found if isinstance(row, Row)] == [f"robin/{number:05d}.wav" for number in range(1100)]
+
+
+@pytest.mark.parametrize("long_bytes", [1 << 20, 1 << 30])
+def test_every_span_of_a_recording_gives_the_strip_of_the_file_read_at_once_or_in_ranges(
+    long_bytes: int, s3_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bucket, "LONG_BYTES", long_bytes)
+    path = write_tone(tmp_path / "data" / "long.flac", 3000.0, 160.0)
+    upload(tmp_path / "data", s3_url)
+    digest, preset = file_digest(path), load_preset("birdclef2021").as_dict()
+    here, there = FolderStore(tmp_path / "here"), FolderStore(tmp_path / "there")
+    for root, store in ((str(tmp_path / "data"), here), (s3_url, there)):
+        claims = [
+            ItemClaim(
+                span + 1, 1, root, "long.flac", digest, 0, 0, span, 0, 1, preset, is_on_trust=False, is_made=False
+            )
+            for span in range(3)
+        ]
+        with Sources(claims, plain_http=True) as sources:
+            keys = [strip_in_store(claim, store, sources).key for claim in claims]
+    assert [here.get(key) for key in keys] == [there.get(key) for key in keys]
 
 
 @pytest.mark.parametrize(
