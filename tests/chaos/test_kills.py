@@ -24,23 +24,22 @@ def test_kills_at_random_moments_change_nothing(
 ) -> None:
     random = drawn()
     killed: Counter[str] = Counter()
-    slow_s = 0.02 * n_kills
+    slow_s = 0.03 * n_kills
 
     with machines(tmp_path, redis_url) as cluster:
         run = submitted(cluster, undisturbed.data)
-        next_s = time.monotonic()
+        next_s, who = time.monotonic(), random.choice(WHO)
 
         def kill(seen: Snapshot) -> None:
-            nonlocal next_s
+            nonlocal next_s, who
             if killed.total() >= n_kills or time.monotonic() < next_s:
                 return
-            who = random.choice(WHO)
             name = who if who in cluster.processes else random.choice(["a", "b"])
             found = cluster.children(name) if who == "child" else [cluster.processes[name].pid]
-            if found:
+            if found:  # a child that was drawn is waited for while its worker starts
                 os.kill(random.choice(found), signal.SIGKILL)
                 killed[who] += 1
-                next_s = time.monotonic() + random.uniform(0.1, 1.5)
+                next_s, who = time.monotonic() + random.uniform(0.1, 1.5), random.choice(WHO)
 
         for name in ("a", "b"):
             cluster.start_worker(name, CHAOS=f"slow={slow_s}")
@@ -50,3 +49,4 @@ def test_kills_at_random_moments_change_nothing(
         assert_same(cluster.session, seen, undisturbed)
     print(dict(killed))
     assert killed.total() >= n_kills
+    assert killed["child"] > 0
