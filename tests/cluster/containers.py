@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from db.states import State
 from tests import services
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -199,7 +200,9 @@ class Stack:
     def counts(self, run: int) -> Counts:
         """Items by state, as far as there are any."""
         rows = self.sql(f"SELECT state, sum(n) FROM tally WHERE run_id = {run} GROUP BY 1 HAVING sum(n) > 0")
-        return {state: int(n) for state, n in rows}
+        return {
+            state: int(n) for state, n in rows if state in set(State)
+        }  # attempts and expiries are counted there too
 
     def state(self, run: int) -> str:
         return self.sql(f"SELECT state FROM run WHERE id = {run}")[0][0]

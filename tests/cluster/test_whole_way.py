@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,20 @@ def test_nothing_but_flower_listens_outside_and_flower_only_on_this_machine(stac
 def test_the_cpu_image_holds_no_tensorflow_and_no_pip(images):
     listed = podman("run", "--rm", "--entrypoint", "ls", images[0], "/opt/venv/lib/python3.11/site-packages").split()
     assert not {"tensorflow", "keras", "pip"} & set(listed)
+
+
+def test_prometheus_is_told_what_the_ledger_holds_and_who_serves_the_queues(stack, run):
+    told = "import urllib.request as u; print(u.urlopen('http://dispatcher:9464/metrics', timeout=10).read().decode())"
+    expected = {
+        f'chorus_items{{state="done"}} {float(N_RECORDINGS - 1)}',
+        'chorus_items{state="quarantined"} 1.0',
+        'chorus_consumers{queue="cpu"} 3.0',
+        'chorus_consumers{queue="gpu"} 1.0',
+    }
+    give_up = time.monotonic() + 120
+    while not expected <= set(figures := podman("exec", stack.only("flower"), "python", "-c", told).splitlines()):
+        assert time.monotonic() < give_up, figures  # measured every few seconds
+        time.sleep(2)
 
 
 # --- in a browser -------------------------------------------------------------------------------------------------

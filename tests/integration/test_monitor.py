@@ -44,7 +44,7 @@ def asked(url: str, path: str, *, with_password: bool = True) -> Any:
 
 
 def awaited(url: str, path: str, is_enough: Any) -> Any:
-    give_up = time.monotonic() + 120
+    give_up = time.monotonic() + 400
     while not (found := asked(url, path)) or not is_enough(found):
         assert time.monotonic() < give_up, found
         time.sleep(0.2)
