@@ -3,8 +3,8 @@
     python benchmarks/soak.py                                  # 200,000 items, 4 workers, 15 minutes of faults
     python benchmarks/soak.py --items 20000 --minutes 3        # a short one
 
-Prints items done, faults by kind, and for each kind of process the memory it began and ended with and the slope over
-time. Processes that were killed begin again; the slope is taken within the life of each that lived for a minute.
+Prints items done, faults by kind, and for each kind of process its memory at most and how fast it grew: the slope over
+the life of each process that lived for two minutes, without its first, in which it loads and fills its caches.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tests.chaos.machines import Broker, Machines, machines, submitted
 from tests.recordings import write_samples
 
 FAULTS = ("child", "child", "worker", "dispatcher", "flush", "pop")
-SAMPLE_EVERY_S, LIVED_S = 2.0, 60.0
+SAMPLE_EVERY_S, LIVED_S, WARM_AFTER_S = 2.0, 120.0, 60.0
 
 
 def make_dataset(folder: Path, n_items: int) -> Path:
@@ -85,7 +85,7 @@ class Meter:
             if not lives:
                 told.append(f"{kind:<11} none lived for {LIVED_S:.0f} s")
                 continue
-            slopes = [_slope_mb_a_minute([at for at in life if at[0] - life[0][0] > LIVED_S / 3]) for life in lives]
+            slopes = [_slope_mb_a_minute([at for at in life if at[0] - life[0][0] > WARM_AFTER_S]) for life in lives]
             peak = max(memory for life in lives for _, memory in life) / 1e6
             told.append(
                 f"{kind:<11} {len(lives)} lives, peak {peak:.0f} MB, "
