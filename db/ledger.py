@@ -6,6 +6,7 @@ nothing.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +22,9 @@ from db.states import CLAIMABLE, MAX_FAULTS, MAX_LOSSES, MAX_OWN_DEATHS, RunStat
 from db.tables import ATTEMPTS, IS_ITS_STRIP, Artifact, Dataset, Item, Job, Metric, Pipeline, Recording, Run
 
 RETRY_PAUSE_S = 2.0
-"""Pause before the second attempt after a machine's fault; doubled with each further one."""
+"""Pause before the second attempt after a machine's fault; doubled with each further one, and up to half as long again.
+
+The half is drawn: what failed together does not all come back at the same moment."""
 
 
 @dataclass(frozen=True)
@@ -278,7 +281,8 @@ def _settled(row: Locked, state: State, reason: str | None, now: float) -> tuple
     if state == State.WAITING and faults >= MAX_FAULTS:
         state, reason = State.FAILED, f"given up after {faults} attempts: {reason}"
     is_waiting = state == State.WAITING
-    retry_at = now + RETRY_PAUSE_S * 2 ** (faults - 1) if is_waiting else None
+    pause_s = RETRY_PAUSE_S * 2 ** (faults - 1) * random.uniform(1.0, 1.5)  # noqa: S311  # no secret
+    retry_at = now + pause_s if is_waiting else None
     finished_at = None if is_waiting else now
     return row, state, {"reason": reason, "faults": faults, "retry_at": retry_at, "finished_at": finished_at}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from db import feeding, figures, status
+from db.checking import clock_s
 from db.ledger import Outcome
 from db.planning import JobRow
 from db.session import Database
@@ -88,3 +89,16 @@ def test_a_run_counts_the_faults_it_met(database: Database) -> None:
         "processes ended by a recording": 1,
         "items quarantined": 1,
     }
+
+
+def test_pauses_after_a_fault_double_and_are_drawn(database: Database) -> None:
+    small = small_run(database, 20)
+    for doubled in (1, 2, 4):
+        claims = small.ledger().claim_items(small.run, small.items)
+        now_s = clock_s(database)
+        small.ledger().settle_items([Outcome(claim, State.WAITING, "OSError: disk full") for claim in claims])
+        with database.read() as connection:
+            retried_at = connection.exec_driver_sql("SELECT retry_at FROM item").scalars().all()
+        pauses_s = [at_s - now_s for at_s in retried_at]
+        assert len(set(pauses_s)) > 10
+        assert all(2 * doubled <= pause_s < 3 * doubled + 1 for pause_s in pauses_s), pauses_s
