@@ -58,6 +58,7 @@ def test_a_database_that_restarts_or_has_no_connection_left_is_waited_for(
             assert not disturb.left
 
 
+@pytest.mark.long
 def test_eight_writers_wait_out_a_locked_file(tmp_path: Path, redis_url: str, undisturbed: Calm) -> None:
     with machines(tmp_path, redis_url, concurrency=8) as cluster:
         run = submitted(cluster, undisturbed.data)

@@ -33,7 +33,10 @@ def with_killers(folder: Path, *names: str) -> Path:
 
 @pytest.mark.parametrize(
     ("names", "time_limit_s"),
-    [(("segfault", "memory"), 900.0), (("forever", "gil"), 4.0)],  # a dead child is looked for up to 10 s
+    [
+        (("segfault", "memory"), 900.0),
+        pytest.param(("forever", "gil"), 4.0, marks=pytest.mark.long),
+    ],  # a dead child is looked for up to 10 s
     ids=["crash", "hang"],
 )
 def test_deadly_recordings_are_quarantined_with_their_reason_and_all_others_are_done(

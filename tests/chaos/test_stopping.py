@@ -51,6 +51,7 @@ def test_a_worker_asked_to_stop_ends_what_it_holds_and_nothing_is_done_again(
             assert connection.execute(sa.select(sa.func.max(Item.attempts))).scalar_one() == 1
 
 
+@pytest.mark.long
 def test_ten_seconds_after_a_run_is_called_off_nothing_new_begins(
     tmp_path: Path, redis_url: str, undisturbed: Calm
 ) -> None:
