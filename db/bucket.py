@@ -24,6 +24,10 @@ class BucketStore:
         """The URL."""
         return self._objects.url
 
+    def require_reachable(self) -> None:
+        """Raises StoreUnreachable unless the bucket can be listed."""
+        next(self._objects.listed(), None)
+
     def put(self, key: str, data: bytes) -> int:
         """Writes the bytes under the key; returns their number. The same key again simply writes the same bytes."""
         self._objects.put(_checked(key), data)

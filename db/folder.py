@@ -30,6 +30,9 @@ class FolderStore:
         """The folder."""
         return str(self.folder)
 
+    def require_reachable(self) -> None:
+        """Nothing: a folder is made when it is needed."""
+
     def local(self, key: str) -> Path:
         """Where the key's file is, or would be. Raises ValueError for a key that leaves the folder."""
         return self.folder.joinpath(*parts(key))

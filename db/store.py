@@ -27,6 +27,9 @@ class Store(Protocol):
     def shown(self) -> str:
         """Where it is, for people."""
 
+    def require_reachable(self) -> None:
+        """Raises OSError where the store's server does not answer, or refuses; a folder is made when it is needed."""
+
     def put(self, key: str, data: bytes) -> int:
         """Writes the bytes under the key; returns their number. The same key again simply writes the same bytes."""
 

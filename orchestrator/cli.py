@@ -135,6 +135,7 @@ def run(
     place = _dataset(settings, path, wanted)
     require_gpu_where_wanted(settings, wanted.device)
     session = opened(settings)
+    session.store.require_reachable()
     if not settings.is_broker_embedded:
         require_broker(settings)
     port = flower_port if flower else None
@@ -207,6 +208,7 @@ def submit(
         return _preview(settings, path, wanted, as_json=as_json)
     place = _dataset(settings, path, wanted)
     session = opened(settings)
+    session.store.require_reachable()
     require_broker(settings)
     require_dispatcher(settings)
     number = _submitted(session, place, wanted)

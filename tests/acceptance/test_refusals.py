@@ -147,12 +147,18 @@ def test_an_address_of_an_unknown_kind_is_refused_and_its_password_not_shown(hom
     for option, url in (
         ("broker-url", "http://u:secret@h"),
         ("database-url", "x//u:secret@h"),
-        ("store-url", "s3://b"),
+        ("store-url", "http://u:secret@h"),
     ):
         answer = orchestrator("run", tones, "--home", home, f"--{option}", url, "--json")
         _assert_refused(answer, 2, option.upper().replace("-", "_"))
         assert "secret" not in answer.err + answer.out
         assert answer.json["exit_code"] == 2
+
+
+def test_a_store_on_s3_that_does_not_answer_is_said_before_anything_is_planned(home: Path, tones: Path) -> None:
+    nobody = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
+    answer = orchestrator("run", tones, "--home", home, "--store-url", "s3://sounds", **nobody)
+    _assert_refused(answer, 4, "s3://sounds")
 
 
 def test_a_setting_of_the_wrong_kind(home: Path, tones: Path) -> None:
