@@ -43,7 +43,7 @@ def test_a_run_without_a_gpu_worker_says_so_at_once_and_workers_say_who_and_wher
             assert "queue cpu" not in status.out
             assert len(orchestrator("status", "1", "--home", home, "--json").json["unserved"]) == 1
             until(lambda: 'chorus_items{state="done"} 24.0' in metrics(port), within_s=120)
-            assert 'chorus_consumers{queue="cpu"} 1.0' in metrics(port)
+            until(lambda: 'chorus_consumers{queue="cpu"} 1.0' in metrics(port), within_s=60)  # asked every 15 s
             assert 'chorus_consumers{queue="gpu"} 0.0' in metrics(port)
             assert str(home) not in metrics(port)
         assert dispatcher.poll() is None
