@@ -11,7 +11,7 @@ from tests import services
 from tests.cluster.containers import Stack, podman
 from tests.cluster.test_disturbed import WORK
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]  # it wants an idle machine
 
 LEAST_GAIN = 1.8
 MOST_ROUNDS = 3
