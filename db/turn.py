@@ -17,11 +17,13 @@ _KEEPALIVES = {"keepalives_idle": 4, "keepalives_interval": 2, "keepalives_count
 class Turn:
     """A lock that lives as long as one connection: it is free as soon as its holder ends or is cut off.
 
+    Whoever stands by keeps a connection too: at the moment of taking over no name need be looked up and nobody greeted.
     With SQLite the turn is always ours: there the home's file lock decides.
     """
 
     def __init__(self, database: Database) -> None:
         self._connection: Connection | None = None
+        self._is_held = False
         self._engine = None if database.is_sqlite else _engine(database.url)
 
     def __enter__(self) -> Turn:
@@ -35,32 +37,27 @@ class Turn:
         if self._engine is None:
             return True
         try:
-            return self._is_held() or self._is_taken(self._engine)
+            if self._connection is None:
+                self._connection = _connected(self._engine)
+            asked = sa.select(1) if self._is_held else sa.select(sa.func.pg_try_advisory_lock(_KEY))
+            self._is_held = bool(self._connection.execute(asked).scalar_one())
         except sa.exc.DBAPIError:
             self._give_up()
-            return False
-
-    def _is_held(self) -> bool:
-        if self._connection is None:
-            return False
-        self._connection.execute(sa.select(1))
-        return True
-
-    def _is_taken(self, engine: sa.Engine) -> bool:
-        connection = engine.connect()
-        for name, value in {**_KEEPALIVES, "user_timeout": _LOST_AFTER_MS}.items():
-            connection.exec_driver_sql(f"SET tcp_{name} = {value}")  # the server's end of the connection
-        if not connection.execute(sa.select(sa.func.pg_try_advisory_lock(_KEY))).scalar_one():
-            connection.close()
-            return False
-        self._connection = connection
-        return True
+        return self._is_held
 
     def _give_up(self) -> None:
+        self._is_held = False
         if self._connection is not None:
             self._connection.invalidate()
             self._connection.close()
             self._connection = None
+
+
+def _connected(engine: sa.Engine) -> Connection:
+    connection = engine.connect()
+    for name, value in {**_KEEPALIVES, "user_timeout": _LOST_AFTER_MS}.items():
+        connection.exec_driver_sql(f"SET tcp_{name} = {value}")  # the server's end of the connection
+    return connection
 
 
 def _engine(url: str) -> sa.Engine:

@@ -1,4 +1,4 @@
-"""One stack for all tests of the cluster: building images and starting containers takes most of their time."""
+"""Images built once, and a stack for each file of tests: what one leaves behind would be counted by another."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def images() -> tuple[str, str]:
     return built("cpu"), built("train")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stack(images: tuple[str, str], kept: Path) -> Iterator[Stack]:
     """Three cpu workers, a worker that trains on a CPU, a dispatcher and one that stands by, and Flower."""
     birds, sounds = shared_data("birds10"), shared_data("esc10")

@@ -21,7 +21,6 @@ N_RECORDINGS, BROKEN = 101, "Junco_hyemalis/broken.mp3"
 @pytest.fixture(scope="module")
 def run(stack: Stack) -> int:
     """birds10 and one broken file, from recordings to the report."""
-    stack.forget()
     number = stack.submit("/data/birds10", "--models", "mlp", "--epochs", "3")
     stack.await_done(number)
     return number
