@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import socket
+
 from celery import Celery
 from kombu import Queue
 
 import workers.lifecycle  # noqa: F401  # connects the signals
 from settings import Settings
 from workers.roles import QUEUE_OF_TASK, ROLES
+
+# A connection whose other end has gone without a word, as when a network is cut, ends within about twenty seconds.
+# Without these what was sent is repeated for a quarter of an hour. Only Linux has all of them.
+_GONE_IS_NOTICED = {
+    getattr(socket, option): value
+    for option, value in {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 20_000}.items()
+    if hasattr(socket, option)
+}
 
 
 def make_app(settings: Settings) -> Celery:
@@ -35,6 +45,7 @@ def make_app(settings: Settings) -> Celery:
             "socket_timeout": 30 if role else 5,  # a person waits for a sender, nobody for a worker
             "socket_connect_timeout": 5,
             "socket_keepalive": settings.broker.startswith("redis://") or settings.broker.startswith("rediss://"),
+            "socket_keepalive_options": _GONE_IS_NOTICED,
             "health_check_interval": 15,
         },
         worker_proc_alive_timeout=120,  # a spawned child imports TensorFlow before it says that it is up
