@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from db import feeding
-from db.progress import note_progress
 from db.session import Database
 from db.states import Kind
 from db.tables import Item, Job
 from settings import Settings
+from tasks import progress_file
 from tasks.failures import ChorusError
 from tasks.messages import JobMessage, PreprocessMessage
 from workers.roles import QUEUE_OF_TASK
@@ -158,9 +158,9 @@ class Dispatcher:
         self._failures = 0
         return _BUSY_PAUSE_S if sent else _IDLE_PAUSE_S
 
-    def note_progress(self) -> None:
+    def show_progress(self) -> None:
         """For the health check: it goes round, whatever it finds."""
-        note_progress(self._settings.progress_file)
+        progress_file.touch(self._settings.progress_file)
 
     def _runs(self) -> list[int]:
         active = feeding.active_runs(self._database)
@@ -209,5 +209,5 @@ def dispatch_forever(dispatcher: Dispatcher, is_over: Callable[[], bool], sleep:
     """Steps until `is_over`; `sleep` may return early."""
     while not is_over():
         pause_s = dispatcher.step()
-        dispatcher.note_progress()
+        dispatcher.show_progress()
         sleep(pause_s)

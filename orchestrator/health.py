@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from db.progress import progress_age_s
 from orchestrator.dispatch import BrokerUnreachable, Sender
 from orchestrator.request import UsageError
 from settings import Settings
+from tasks import progress_file
 from tasks.failures import ChorusError
 
 STUCK_AFTER_S = 60.0
@@ -24,7 +24,7 @@ def require_progress(settings: Settings, role: str) -> str:
     """
     if settings.progress_file is None:
         raise UsageError("progress is noted in no file; set CHORUS_PROGRESS_FILE for the process and for its check")
-    age_s = progress_age_s(settings.progress_file)
+    age_s = progress_file.age_s(settings.progress_file)
     if age_s is None:
         raise Stuck(f"this {role} has not begun yet")
     if age_s <= STUCK_AFTER_S:

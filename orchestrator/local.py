@@ -53,11 +53,16 @@ class Child:
 class Stack:
     """Broker (unless a URL names another one) and one worker a role, watched and restarted.
 
+    is_watched: workers tell the monitor of each task from the first one on. A monitor that finds silent workers asks
+    them to, within seconds, and misses what they did before.
     Raises HomeUnusable when the home belongs to another stack.
     """
 
-    def __init__(self, settings: Settings, database: Database, *, takes_submissions: bool = False) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, *, takes_submissions: bool = False, is_watched: bool = False
+    ) -> None:
         self._settings, self._database, self._takes_submissions = settings, database, takes_submissions
+        self._is_watched = is_watched
         self._broker: Child | None = None
         self._workers: dict[str, Child] = {}
         self._lock: IO[str] | None = None
@@ -93,7 +98,7 @@ class Stack:
         """Starts the role's worker unless there is one; returns what a person should know of it."""
         if role.name not in self._workers:
             name = f"{role.name}-{os.getpid()}@{socket.gethostname()}"
-            argv = command(role, self._settings, name)
+            argv = command(role, self._settings, name) + (["--task-events"] if self._is_watched else [])
             self._workers[role.name] = self._child(name, argv, environment(role, self._settings))
             return warnings(role, self._settings)
         return []

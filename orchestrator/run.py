@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 
 from db import steering
-from db.progress import note_progress
 from db.states import CLAIMABLE, Kind, RunState, State
 from db.turn import Turn
 from orchestrator.dispatch import Dispatcher, Sender, dispatch_forever
@@ -17,6 +16,7 @@ from orchestrator.patience import Patience, awaited
 from orchestrator.render import ProgressView
 from orchestrator.session import Session
 from orchestrator.watch import Snapshot, snapshot
+from tasks import progress_file
 from tasks.failures import ChorusError
 from workers.roles import CPU, GPU
 
@@ -57,7 +57,7 @@ def run_here(session: Session, begin: Callable[[], int], progress: ProgressView,
 
     The home is taken before anything is planned in it. Ctrl-C pauses the run.
     """
-    with Stack(session.settings, session.database) as stack:
+    with Stack(session.settings, session.database, is_watched=flower_port is not None) as stack:
         stack.start_worker(CPU)  # it starts while the run is planned
         run = begin()
         sender = Sender(session.settings)
@@ -149,7 +149,7 @@ def _await_turn(session: Session, say: ProgressView, turn: Turn) -> None:
         if not is_said:
             say.say("standing by: another dispatcher is at work, or the database does not answer")
             is_said = True
-        note_progress(session.settings.progress_file)
+        progress_file.touch(session.settings.progress_file)
         time.sleep(_TURN_EVERY_S)
 
 

@@ -25,11 +25,11 @@ from celery.exceptions import Reject
 from celery.worker.request import Request
 
 from db.ledger import ItemClaim, JobClaim, Ledger, Outcome, StripFacts
-from db.progress import note_progress
 from db.session import Database, DatabaseUnusable
 from db.states import State
 from db.store import Lend, Store, open_store
 from settings import Settings
+from tasks import progress_file
 from tasks.failures import ChorusError, Fail, MachineFault, Quarantine, Verdict, verdict
 from tasks.messages import JobMessage, PreprocessMessage, UnknownMessage
 from tasks.sources import Sources
@@ -96,11 +96,11 @@ class Work:
 class Heartbeat:
     """Renews claims from a thread while the work goes on in the main one; `ids` are those still held."""
 
-    def __init__(self, ledger: Ledger, claims: Sequence[ItemClaim | JobClaim]) -> None:
+    def __init__(self, ledger: Ledger, claims: Sequence[ItemClaim | JobClaim], shown_in: Path | None = None) -> None:
         self.ids = frozenset(claim.id for claim in claims)
         self._ledger, self._claims, self._ended = ledger, claims, threading.Event()
         self._renewed_s = time.monotonic()
-        self._progress_file = Settings().progress_file
+        self._progress_file = shown_in
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def _beat(self) -> None:
@@ -108,7 +108,7 @@ class Heartbeat:
         while not self._ended.wait(min(self._ledger.lease_s / 4, 5.0)):
             try:
                 self._renew()
-                note_progress(self._progress_file)
+                progress_file.touch(self._progress_file)
             except Exception:  # the database may be away for a while; the lease decides, not this thread
                 _LOG.warning("heartbeat failed", exc_info=True)
 
@@ -193,6 +193,9 @@ class Stage(Task):  # type: ignore[type-arg]
         """The ledger, in this worker's name."""
         return engine().ledger(self.request.hostname or f"process-{os.getpid()}")
 
+    def _heartbeat(self, claims: Sequence[ItemClaim | JobClaim]) -> Heartbeat:
+        return Heartbeat(self.ledger, claims, engine().settings.progress_file)
+
     def carry_out_items(self, message: dict[str, Any], make: Make) -> None:
         """Claims the message's items, makes each strip that is not there yet, and settles all of them at once.
 
@@ -202,7 +205,7 @@ class Stage(Task):  # type: ignore[type-arg]
         ledger = self.ledger
         claims = patiently(lambda: ledger.claim_items(wanted.run, wanted.items), ledger.lease_s)
         plain_http = engine().settings.is_endpoint_here
-        with Heartbeat(ledger, claims), Sources(claims, plain_http=plain_http) as sources:
+        with self._heartbeat(claims), Sources(claims, plain_http=plain_http) as sources:
             outcomes = [_attempt(claim, make, sources) for claim in claims]
             if outcomes:
                 patiently(lambda: ledger.settle_items(outcomes), ledger.lease_s)
@@ -218,7 +221,7 @@ class Stage(Task):  # type: ignore[type-arg]
         claim = patiently(lambda: ledger.claim_job(wanted.run, wanted.job), ledger.lease_s)
         if claim is None:
             return
-        with Heartbeat(ledger, [claim]) as held:
+        with self._heartbeat([claim]) as held:
             state, reason, result = _attempt_job(lambda: _done(claim, ledger, held, do), claim)
             patiently(lambda: ledger.settle_job(claim, state, reason, result), ledger.lease_s)
         _require_done([] if state == State.DONE else [f"{claim.kind} {claim.model or ''}: {reason}"], 1)

@@ -53,9 +53,6 @@ def make_app(settings: Settings) -> Celery:
         worker_disable_prefetch=True,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_enable_remote_control=True,
-        # A monitor that switches events on by itself asks every five seconds, and misses whatever is done before.
-        # Over a network that is cut, each event would wait for its timeout before the worker goes on.
-        worker_send_task_events=settings.is_broker_embedded,
         worker_hijack_root_logger=True,
         enable_utc=True,
     )

@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from celery.signals import (
@@ -26,9 +27,9 @@ from celery.worker import state
 
 from db import feeding
 from db.presence import deregister, register
-from db.progress import note_progress
 from db.session import Database
 from settings import Settings
+from tasks import progress_file
 from workers import limits
 from workers.roles import ROLES, device, warnings
 
@@ -38,6 +39,12 @@ _LIBC = ctypes.CDLL(None)  # loaded once, here: between fork and exec no library
 # survives no fork and is loaded in the gpu worker's fresh child, before its job comes.
 _BEFORE_FORK = {"cpu": ("tasks.audio.strip", "tasks.dataset.shard")}
 _IN_CHILD = {"gpu": ("tasks.model.training", "tasks.model.prediction")}
+
+
+@cache
+def _settings() -> Settings:
+    """Read once a process: a message is too short to read them for each."""
+    return Settings()
 
 
 def die_with_parent() -> None:
@@ -56,13 +63,13 @@ def die_with(parent: int) -> None:
 @worker_init.connect
 def _load_before_fork(**_: Any) -> None:
     _load(_BEFORE_FORK)
-    if Settings().role == "cpu":
+    if _settings().role == "cpu":
         importlib.import_module("tasks.audio.strip").warm()  # compiled once, for all children
 
 
 @worker_ready.connect
 def _warn(**_: Any) -> None:
-    settings = Settings()
+    settings = _settings()
     for sentence in warnings(ROLES[settings.role], settings):
         logging.getLogger("chorus").warning("%s", sentence)
 
@@ -71,12 +78,12 @@ def _warn(**_: Any) -> None:
 @task_prerun.connect
 @task_postrun.connect
 def _note_progress(**_: Any) -> None:
-    note_progress(Settings().progress_file)
+    progress_file.touch(_settings().progress_file)
 
 
 @worker_ready.connect
 def _end_when_idle(**_: Any) -> None:
-    idle_exit_s = Settings().idle_exit_s
+    idle_exit_s = _settings().idle_exit_s
     if idle_exit_s:
         threading.Thread(target=_watch_idleness, args=(idle_exit_s,), name="idleness", daemon=True).start()
 
@@ -98,7 +105,7 @@ def _limit_shutdown(how: str, **_: Any) -> None:
     Celery's own soft shutdown always takes all of its time, and answers nothing meanwhile.
     """
     if how == "Warm":
-        timer = threading.Timer(Settings().shutdown_s, os.kill, (os.getpid(), signal.SIGQUIT))
+        timer = threading.Timer(_settings().shutdown_s, os.kill, (os.getpid(), signal.SIGQUIT))
         timer.daemon = True
         timer.start()
 
@@ -121,7 +128,7 @@ def _leave(sender: Any, **_: Any) -> None:
 
 def _tell_ledger(write: Callable[[Database, Settings], object]) -> None:
     """From the parent, whose children must inherit no connection; a ledger that is away is no reason not to work."""
-    settings = Settings()
+    settings = _settings()
     database = Database(settings.database, keeps_connections=False)
     try:
         write(database, settings)
@@ -134,7 +141,7 @@ def _tell_ledger(write: Callable[[Database, Settings], object]) -> None:
 @worker_process_init.connect
 def _begin_child(**_: Any) -> None:
     die_with_parent()
-    settings = Settings()
+    settings = _settings()
     limits.leave_no_core_dump()
     if settings.role == "cpu":
         limits.limit_child(settings.child_memory_mb << 20)
@@ -143,11 +150,11 @@ def _begin_child(**_: Any) -> None:
 
 @task_prerun.connect
 def _limit_message(task: Any, **_: Any) -> None:
-    settings = Settings()
+    settings = _settings()
     if settings.role == "cpu":
         limits.limit_processor_time(settings.time_limit_s if task.name == "preprocess" else None)
 
 
 def _load(modules: Mapping[str, tuple[str, ...]]) -> None:
-    for module in modules.get(Settings().role, ()):
+    for module in modules.get(_settings().role, ()):
         importlib.import_module(module)

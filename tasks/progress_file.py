@@ -6,13 +6,13 @@ import time
 from pathlib import Path
 
 
-def note_progress(file: Path | None) -> None:
+def touch(file: Path | None) -> None:
     """Something was begun, finished, or is known to go on; without a file nothing is noted."""
     if file is not None:
         file.touch()
 
 
-def progress_age_s(file: Path) -> float | None:
+def age_s(file: Path) -> float | None:
     """Seconds since the last sign; None before the first one."""
     try:
         return max(0.0, time.time() - file.stat().st_mtime)
