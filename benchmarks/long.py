@@ -32,6 +32,7 @@ HEADER_BYTES = 80
 
 
 def main() -> None:
+    """Reads the options, measures, prints: see the head of this file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=3.0)
     parser.add_argument("--pairs", type=int, default=2)

@@ -31,6 +31,7 @@ WORK_S = 0.005
 
 
 def main() -> None:
+    """Reads the options, measures, prints: see the head of this file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--children", type=int, default=2)

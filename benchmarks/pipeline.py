@@ -48,6 +48,7 @@ Rival = Callable[[Path, Path, int], dict[str, float]]
 
 
 def main() -> None:
+    """Reads the options, measures, prints: see the head of this file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--processes", type=int, default=2)

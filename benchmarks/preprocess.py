@@ -217,6 +217,7 @@ def summary(results: list[dict[str, object]]) -> dict[str, object]:
 
 
 def main() -> None:
+    """Reads the options, measures, prints: see the head of this file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reference", type=Path, help="path of reference_pipeline.py")
     parser.add_argument("--preset", default="birdclef2021")

@@ -47,6 +47,7 @@ CURVES = tuple(TITLES)
 
 
 def main() -> None:
+    """Reads the options, measures, prints: see the head of this file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000, 100_000, 1_000_000])
     parser.add_argument("--database-url", default="")

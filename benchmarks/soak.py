@@ -52,6 +52,7 @@ def make_dataset(folder: Path, n_items: int) -> Path:
 
 
 def memory_bytes(process_id: int) -> int | None:
+    """What the process holds in memory; None when it has ended."""
     try:
         return int(Path(f"/proc/{process_id}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError):
@@ -66,6 +67,7 @@ class Meter:
         self.seen: dict[tuple[str, int], list[tuple[float, int]]] = defaultdict(list)
 
     def look(self) -> None:
+        """Notes what every process holds, once in a while at most."""
         now_s = time.monotonic()
         if now_s < self._next_s:
             return
@@ -79,6 +81,7 @@ class Meter:
                 self.seen[key].append((now_s, found))
 
     def lines(self) -> list[str]:
+        """One line a kind of process: lives, peak, and how fast memory grew, in MB a minute."""
         told = []
         for kind in ("broker", "dispatcher", "worker", "child"):
             lives = [life for (of, _), life in self.seen.items() if of == kind and life[-1][0] - life[0][0] > LIVED_S]
@@ -100,6 +103,7 @@ def _slope_mb_a_minute(life: list[tuple[float, int]]) -> float:
 
 
 def strike(kind: str, cluster: Machines, broker: Broker, draw: random.Random) -> None:
+    """One fault: flush, pop, dispatcher, worker or child."""
     if kind == "flush":
         broker.client.flushall()
     elif kind == "pop":
@@ -112,6 +116,7 @@ def strike(kind: str, cluster: Machines, broker: Broker, draw: random.Random) ->
 
 
 def soak(n_items: int, minutes: float, every_s: float, seed: int) -> int:
+    """Carries a run through a fault every so many seconds, for so long; how many items were not done in the end."""
     draw, met = random.Random(seed), Counter[str]()
     with (
         tempfile.TemporaryDirectory(prefix="chorus-soak-") as folder,
@@ -148,6 +153,7 @@ def soak(n_items: int, minutes: float, every_s: float, seed: int) -> int:
 
 
 def main() -> None:
+    """Reads the options, measures, prints: see the head of this file."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--items", type=int, default=200_000)
     options.add_argument("--minutes", type=float, default=15.0, help="of faults; the run goes on to its end")

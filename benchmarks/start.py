@@ -24,6 +24,7 @@ ORCHESTRATOR = Path(sys.executable).with_name("orchestrator")
 
 
 def main() -> None:
+    """Reads the options, measures, prints: see the head of this file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--times", type=int, default=5)

@@ -22,6 +22,7 @@ from tests import buckets, services
 
 
 def main() -> None:
+    """Reads the options, measures, prints: see the head of this file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--processes", type=int, default=2)
@@ -61,6 +62,7 @@ def upload(folder: Path, url: str) -> int:
 
 
 def pair(number: int, dataset: Path, processes: int, server: buckets.Server) -> dict[str, dict[str, float]]:
+    """The same run from a folder and from S3, in turn the one or the other first: by name, what `run_ours` found."""
     found: dict[str, dict[str, float]] = {}
     for name in ("folder", "s3") if number % 2 == 0 else ("s3", "folder"):
         with tempfile.TemporaryDirectory() as folder:

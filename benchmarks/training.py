@@ -127,6 +127,7 @@ def memory_apart(n: int) -> dict[str, float]:
 
 
 def main() -> None:
+    """Reads the options, measures, prints: see the head of this file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--examples", type=int, default=2048)
     parser.add_argument("--rounds", type=int, default=3)

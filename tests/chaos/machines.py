@@ -236,6 +236,14 @@ def submitted(cluster: Machines, data: Path, request: plan.Request = PACK) -> in
     return submit(cluster.session.database, data, request, lambda _: None).run
 
 
+def begun(cluster: Machines, data: Path, request: plan.Request = PACK, **environ: str) -> int:
+    """A submitted run, with the worker `a` and a dispatcher at work on it; environ: the worker's, such as CHAOS."""
+    run = submitted(cluster, data, request)
+    cluster.start_worker("a", **environ)
+    cluster.start_dispatcher()
+    return run
+
+
 def drawn(seed: int | None = None) -> random.Random:
     """A generator of random moments; its seed is printed, and CHAOS_SEED repeats it."""
     chosen = int(os.environ.get("CHAOS_SEED", seed if seed is not None else random.SystemRandom().randrange(10**6)))

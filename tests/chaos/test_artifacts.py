@@ -11,7 +11,7 @@ import pytest
 from db.states import RunState
 from orchestrator.doctor import findings
 from orchestrator.run import retried
-from tests.chaos.machines import Calm, Machines, assert_same, files, machines, submitted
+from tests.chaos.machines import Calm, Machines, assert_same, begun, files, machines
 
 pytestmark = pytest.mark.chaos
 
@@ -37,9 +37,7 @@ def damaged(cluster: Machines) -> None:
 
 def test_what_was_lost_or_changed_is_found_and_made_again(tmp_path: Path, redis_url: str, undisturbed: Calm) -> None:
     with machines(tmp_path, redis_url) as cluster:
-        run = submitted(cluster, undisturbed.data)
-        cluster.start_worker("a")
-        cluster.start_dispatcher()
+        run = begun(cluster, undisturbed.data)
         assert cluster.until_over(run).run.state == RunState.DONE
         assert findings(cluster.session, repair=False) == []
         damaged(cluster)
@@ -67,9 +65,7 @@ def test_a_damaged_strip_fails_its_packing_at_once_and_is_named(
                 flip_one_byte(strips[0])
                 broken.append(strips[0].name)
 
-        run = submitted(cluster, undisturbed.data)
-        cluster.start_worker("a", CHAOS="slow=0.1")
-        cluster.start_dispatcher()
+        run = begun(cluster, undisturbed.data, CHAOS="slow=0.1")
         seen = cluster.until_over(run, flip)
         assert seen.run.state == RunState.FAILED
         [failed] = [job for job in seen.jobs if job.state == "failed"]

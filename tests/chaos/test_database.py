@@ -14,7 +14,7 @@ import pytest
 from db.schema import upgrade
 from db.session import Database
 from tests import services
-from tests.chaos.machines import Calm, assert_same, at_milestones, machines, submitted
+from tests.chaos.machines import Calm, assert_same, at_milestones, begun, machines, submitted
 from tests.chaos.test_broker import soon
 
 pytestmark = pytest.mark.chaos
@@ -49,9 +49,7 @@ def test_a_database_that_restarts_or_has_no_connection_left_is_waited_for(
 
         url = server.url("chaos")
         with machines(tmp_path, redis_url, database_url=url) as cluster:
-            run = submitted(cluster, undisturbed.data)
-            cluster.start_worker("a", CHAOS="slow=0.2")
-            cluster.start_dispatcher()
+            run = begun(cluster, undisturbed.data, CHAOS="slow=0.2")
             disturb = at_milestones(restart_at_once, use_up_connections, lambda: None, restart_at_once)
             seen = cluster.until_over(run, disturb)
             assert_same(cluster.session, seen, undisturbed)

@@ -10,7 +10,7 @@ from db import status
 from db.states import MAX_LOSSES, MAX_OWN_DEATHS, RunState, State
 from orchestrator import plan
 from tests.acceptance.command import until
-from tests.chaos.machines import assert_each_is_in_one_final_state, machines, submitted
+from tests.chaos.machines import assert_each_is_in_one_final_state, begun, machines
 from tests.recordings import write_class_folders, write_tone
 
 pytestmark = pytest.mark.chaos
@@ -44,9 +44,7 @@ def test_deadly_recordings_are_quarantined_with_their_reason_and_all_others_are_
 ) -> None:
     data = with_killers(tmp_path, *names)
     with machines(tmp_path, redis_url, time_limit_s=time_limit_s, child_memory_mb=400) as cluster:
-        run = submitted(cluster, data, PREPROCESS)
-        cluster.start_worker("a")
-        cluster.start_dispatcher()
+        run = begun(cluster, data, PREPROCESS)
         seen = cluster.until_over(run)
         assert seen.items[State.DONE] == 20
         assert_each_is_in_one_final_state(cluster.session.database, run)
@@ -67,9 +65,7 @@ def test_a_recording_whose_process_is_killed_from_outside_is_given_up_only_after
 ) -> None:
     data = with_killers(tmp_path, "vanish")
     with machines(tmp_path, redis_url) as cluster:
-        run = submitted(cluster, data, PREPROCESS)
-        cluster.start_worker("a")
-        cluster.start_dispatcher()
+        run = begun(cluster, data, PREPROCESS)
         assert cluster.until_over(run).items[State.DONE] == 20
         [given_up] = status.quarantined(cluster.session.database, run)
         assert given_up.reason.startswith(f"lost its worker {MAX_LOSSES} times: Worker exited prematurely: signal 9")
@@ -80,9 +76,7 @@ def test_a_recording_that_stops_the_heartbeat_takes_no_other_down_with_it(tmp_pa
     """The lease runs out long before the time limit: the message comes again, and its items one by one."""
     data = with_killers(tmp_path, "gil")
     with machines(tmp_path, redis_url, time_limit_s=8.0, lease_s=1.0) as cluster:
-        run = submitted(cluster, data, PREPROCESS)
-        cluster.start_worker("a")
-        cluster.start_dispatcher()
+        run = begun(cluster, data, PREPROCESS)
         seen = cluster.until_over(run)
         assert seen.run.state == RunState.DONE
         assert (seen.items[State.DONE], seen.items[State.QUARANTINED]) == (20, 1)

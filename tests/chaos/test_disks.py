@@ -10,7 +10,7 @@ import pytest
 
 from db.schema import upgrade
 from db.session import Database
-from tests.chaos.machines import Broker, Calm, assert_same, at_milestones, machines, small_disk, submitted
+from tests.chaos.machines import Broker, Calm, assert_same, at_milestones, begun, machines, small_disk
 
 pytestmark = [pytest.mark.chaos, pytest.mark.long]
 
@@ -48,9 +48,7 @@ def test_a_full_disk_costs_time_and_nothing_else(
         database.close()
         settings = {"store_url": str(disks["store"]), "database_url": url}
         cluster = stack.enter_context(machines(tmp_path, broker.url, **settings))
-        run = submitted(cluster, undisturbed.data)
-        cluster.start_worker("a", CHAOS="slow=0.2")
-        cluster.start_dispatcher()
+        run = begun(cluster, undisturbed.data, CHAOS="slow=0.2")
         disturb = at_milestones(lambda: fill(disks[place]))
         seen = cluster.until_over(run, disturb)
         assert not disturb.left

@@ -14,7 +14,7 @@ from db.states import RunState, State
 from db.tables import Item
 from orchestrator.watch import Snapshot, snapshot
 from tests.acceptance.command import until
-from tests.chaos.machines import Calm, Machines, assert_same, machines, submitted
+from tests.chaos.machines import Calm, Machines, assert_same, begun, machines
 
 pytestmark = pytest.mark.chaos
 
@@ -36,9 +36,7 @@ def test_a_worker_asked_to_stop_ends_what_it_holds_and_nothing_is_done_again(
     tmp_path: Path, redis_url: str, undisturbed: Calm
 ) -> None:
     with machines(tmp_path, redis_url) as cluster:
-        run = submitted(cluster, undisturbed.data)
-        cluster.start_worker("a", CHAOS="slow=0.5")
-        cluster.start_dispatcher()
+        run = begun(cluster, undisturbed.data, CHAOS="slow=0.5")
         at_work(cluster, run)
         cluster.processes["a"].send_signal(signal.SIGTERM)
         assert cluster.processes["a"].wait(20) == 0
@@ -56,9 +54,7 @@ def test_ten_seconds_after_a_run_is_called_off_nothing_new_begins(
     tmp_path: Path, redis_url: str, undisturbed: Calm
 ) -> None:
     with machines(tmp_path, redis_url) as cluster:
-        run = submitted(cluster, undisturbed.data)
-        cluster.start_worker("a", CHAOS="slow=0.5")
-        cluster.start_dispatcher()
+        run = begun(cluster, undisturbed.data, CHAOS="slow=0.5")
         at_work(cluster, run)
         assert steering.cancel(cluster.session.database, run)
         until(lambda: snapshot(cluster.session.database, run).items[State.RUNNING] == 0, within_s=10)

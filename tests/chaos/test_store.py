@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from db.states import MAX_FAULTS, RunState, State
 from db.tables import Item
-from tests.chaos.machines import Calm, assert_same, files, machines, submitted
+from tests.chaos.machines import Calm, assert_same, begun, files, machines
 
 pytestmark = pytest.mark.chaos
 
@@ -18,9 +18,7 @@ def test_a_store_that_fails_every_tenth_call_costs_pauses_and_nothing_else(
     tmp_path: Path, redis_url: str, undisturbed: Calm
 ) -> None:
     with machines(tmp_path, redis_url) as cluster:
-        run = submitted(cluster, undisturbed.data)
-        cluster.start_worker("a", CHAOS="store=10")
-        cluster.start_dispatcher()
+        run = begun(cluster, undisturbed.data, CHAOS="store=10")
         seen = cluster.until_over(run)
         assert_same(cluster.session, seen, undisturbed)
         with cluster.session.database.read() as connection:
@@ -32,9 +30,7 @@ def test_a_store_that_always_fails_ends_the_run_with_a_sentence_and_room_for_a_r
     tmp_path: Path, redis_url: str, undisturbed: Calm
 ) -> None:
     with machines(tmp_path, redis_url) as cluster:
-        run = submitted(cluster, undisturbed.data)
-        cluster.start_worker("a", CHAOS="store=1")
-        cluster.start_dispatcher()
+        run = begun(cluster, undisturbed.data, CHAOS="store=1")
         seen = cluster.until_over(run, limit_s=900)
         assert seen.run.state == RunState.FAILED
         assert seen.items[State.FAILED] == 60
