@@ -15,7 +15,7 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 # Large arrays are given back to the system and asked for anew, for every recording and at every step of a training,
 # unless the allocator keeps them: a tenth of preprocessing and half of a CNN's training went into that
 # (docs/performance.md).
-_KEPT_MEMORY = {
+KEPT_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
     "MALLOC_TOP_PAD_": str(64 << 20),
@@ -49,14 +49,14 @@ class Role:
 CPU = Role(
     "cpu",
     verbs=("tasks.preprocess", "tasks.pack", "tasks.render"),
-    environment={**_ONE_THREAD, **_KEPT_MEMORY},
+    environment={**_ONE_THREAD, **KEPT_MEMORY},
     celery={"worker_max_tasks_per_child": 2000},
 )
 GPU = Role(
     "gpu",
     verbs=("tasks.train", "tasks.evaluate"),
     # A fresh, spawned process a job: TensorFlow survives no fork and gives no memory back.
-    environment={"TF_CPP_MIN_LOG_LEVEL": "3", **_ONE_THREAD, **_KEPT_MEMORY},
+    environment={"TF_CPP_MIN_LOG_LEVEL": "3", **_ONE_THREAD, **KEPT_MEMORY},
     celery={"worker_pool_start_method": "spawn", "worker_max_tasks_per_child": 1},
 )
 ROLES = {role.name: role for role in (CPU, GPU)}
