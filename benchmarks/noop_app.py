@@ -1,18 +1,20 @@
-"""A cpu worker's app that does everything but the work: claims, settles, and makes no strip."""
+"""A cpu worker's app that does everything but the work: claims, settles, and makes and stores no strip."""
 
 from __future__ import annotations
 
+from db.folder import FolderStore
 from db.ledger import ItemClaim, StripFacts
-from db.store import Store
 from tasks import preprocess
 from tasks.sources import Sources
+from tasks.stage import StripFile
 from workers.app import app
 
 __all__ = ["app"]
 
 
-def _nothing(claim: ItemClaim, _store: Store, _sources: Sources) -> StripFacts:
-    return StripFacts(f"strips/none/{claim.id}.png", 0, claim.digest, 1)
+def _nothing(claim: ItemClaim, _sources: Sources) -> StripFile:
+    return StripFile(StripFacts(f"strips/none/{claim.id}.png", 0, claim.digest, 1), b"")
 
 
-preprocess.strip_in_store = _nothing
+preprocess.strip_file = _nothing
+FolderStore.put = lambda *_: 0

@@ -41,7 +41,8 @@ from tasks.audio.strip import warm
 from tasks.dataset.layouts import Row, open_layout
 from tasks.dataset.manifest import file_digest
 from tasks.failures import Unusable
-from tasks.preprocess import strip_in_store
+from tasks.preprocess import strip_file
+from tasks.sources import Sources
 
 ROOT = Path(__file__).resolve().parents[1]
 Rival = Callable[[Path, Path, int], dict[str, float]]
@@ -176,7 +177,9 @@ def split(dataset: Path) -> dict[str, float]:
 def attempted(claim: ItemClaim, store: FolderStore) -> Outcome:
     """What a worker would settle for this item."""
     try:
-        return Outcome(claim, State.DONE, strip=strip_in_store(claim, store))
+        made = strip_file(claim, Sources())
+        store.put(made.facts.key, made.data)
+        return Outcome(claim, State.DONE, strip=made.facts)
     except Unusable as error:
         return Outcome(claim, State.QUARANTINED, str(error))
 

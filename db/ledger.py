@@ -42,7 +42,8 @@ class ItemClaim:
     span: int
     copy: int
     pipeline_id: int
-    pipeline: dict[str, Any] = field(repr=False)
+    pipeline: str = field(repr=False)
+    """Its preset's values, in JSON."""
     is_on_trust: bool
     is_made: bool
     """The strip stands in the store already: another run made it."""
@@ -240,7 +241,7 @@ def _item_claims(connection: Connection, rows: Sequence[Locked]) -> list[ItemCla
     query = (
         sa.select(
             Item.id, Item.fence, Dataset.root, Recording.uri, Recording.digest, Recording.size_bytes,
-            Recording.mtime_ns, Item.span, Item.copy, Item.pipeline_id, Pipeline.parameters,
+            Recording.mtime_ns, Item.span, Item.copy, Item.pipeline_id, sa.cast(Pipeline.parameters, sa.Text),
             Recording.is_on_trust, is_made,
         )
         .join(Recording, Recording.id == Item.recording_id)

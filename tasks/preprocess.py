@@ -9,14 +9,13 @@ from celery import shared_task
 
 from db.discovery import FoundFile
 from db.ledger import ItemClaim, StripFacts
-from db.store import Store
 from tasks.audio.chunk import n_spans
 from tasks.audio.preset import Preset
 from tasks.audio.recording import probe
 from tasks.audio.strip import encode, make_strip
 from tasks.dataset.manifest import file_digest
 from tasks.sources import Opened, Sources
-from tasks.stage import Stage
+from tasks.stage import Stage, StripFile
 
 
 @shared_task(name="preprocess", base=Stage, bind=True)
@@ -27,23 +26,23 @@ def preprocess(self: Stage, message: dict[str, Any]) -> None:
     Safe to repeat because a strip's bytes and name follow from the recording and the pipeline alone.
     Retries when the machine is at fault (store, database, disk), never when the recording is.
     """
-    self.carry_out_items(message, strip_in_store)
+    self.carry_out_items(message, strip_file)
 
 
-def strip_in_store(claim: ItemClaim, store: Store, sources: Sources | None = None) -> StripFacts:
-    """Makes the claimed span's strip and puts it into the store.
+def strip_file(claim: ItemClaim, sources: Sources) -> StripFile:
+    """Makes the claimed span's strip, as a file for the store.
 
     Raises Unusable when the recording is at fault, OSError when the machine is.
     """
-    preset = Preset.from_dict(claim.pipeline)
-    with (sources or Sources()).reading(claim) as recording:
+    preset = Preset.from_json(claim.pipeline)
+    with sources.reading(claim) as recording:
         found = _found(recording, claim, preset) if claim.is_on_trust and claim.span == 0 else None
         digest = found.digest if found else claim.digest
         strip = make_strip(recording.place, digest, claim.span, claim.copy, preset)
     data = encode(strip)
     key = strip_key(preset.digest, digest, claim.span, claim.copy)
-    store.put(key, data)
-    return StripFacts(key, len(data), hashlib.sha256(data).hexdigest(), len(strip.spectrograms), found)
+    facts = StripFacts(key, len(data), hashlib.sha256(data).hexdigest(), len(strip.spectrograms), found)
+    return StripFile(facts, data)
 
 
 def strip_key(pipeline_digest: str, recording_digest: str, span: int, copy: int) -> str:

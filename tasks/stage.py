@@ -13,7 +13,8 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,7 +40,8 @@ _PUT_BACK_AFTER_S = 1.0
 _SHOWN = 3
 _T = TypeVar("_T")
 _OWN_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGXCPU})
-Make = Callable[[ItemClaim, Store, Sources], StripFacts]
+_PUTS_AT_ONCE = 4
+"""Threads of a child that put strips into the store; fsyncs that meet share one commit of the file system's journal."""
 _STATE_OF_VERDICT = {Quarantine: State.QUARANTINED, Fail: State.FAILED}
 
 
@@ -74,6 +76,17 @@ def _engine(_pid: int) -> Engine:
 def engine() -> Engine:
     """This process's engine; a forked child never uses its parent's connections."""
     return _engine(os.getpid())
+
+
+@dataclass(frozen=True)
+class StripFile:
+    """A strip that can be put into the store."""
+
+    facts: StripFacts
+    data: bytes
+
+
+Make = Callable[[ItemClaim, Sources], StripFile]
 
 
 @dataclass(frozen=True)
@@ -199,14 +212,20 @@ class Stage(Task):  # type: ignore[type-arg]
     def carry_out_items(self, message: dict[str, Any], make: Make) -> None:
         """Claims the message's items, makes each strip that is not there yet, and settles all of them at once.
 
+        Nobody waits for a disk or a network: while a strip is put into the store, the next one is made.
         Raises NotDone when one could not be made, Reject for a message of another version.
         """
         wanted = _understood(PreprocessMessage.from_dict, message)
         ledger = self.ledger
         claims = patiently(lambda: ledger.claim_items(wanted.run, wanted.items), ledger.lease_s)
         plain_http = engine().settings.is_endpoint_here
-        with self._heartbeat(claims), Sources(claims, plain_http=plain_http) as sources:
-            outcomes = [_attempt(claim, make, sources) for claim in claims]
+        with (
+            self._heartbeat(claims),
+            Sources(claims, plain_http=plain_http) as sources,
+            ThreadPoolExecutor(_PUTS_AT_ONCE, "put") as putting,
+        ):
+            begun = [_begin(claim, make, sources, putting) for claim in claims]
+            outcomes = [ending.result() for ending in begun]
             if outcomes:
                 patiently(lambda: ledger.settle_items(outcomes), ledger.lease_s)
         _require_done([f"{o.claim.uri}: {o.reason}" for o in outcomes if o.state != State.DONE], len(outcomes))
@@ -271,13 +290,33 @@ def patiently(
             waited_s, pause_s = waited_s + drawn_s, min(2 * pause_s, 5.0)
 
 
-def _attempt(claim: ItemClaim, make: Make, sources: Sources) -> Outcome:
+def _begin(claim: ItemClaim, make: Make, sources: Sources, putting: ThreadPoolExecutor) -> Future[Outcome]:
+    """Makes the claim's strip, has it put into the store, and promises how that ends."""
     if claim.is_made:
-        return Outcome(claim, State.DONE)
+        return _known(Outcome(claim, State.DONE))
     began_s = time.perf_counter()
+    made = _attempt(claim, lambda: make(claim, sources))
+    worked_s = time.perf_counter() - began_s
+    if isinstance(made, Outcome):
+        return _known(replace(made, worked_s=worked_s))
+    return putting.submit(_attempt, claim, lambda: _stored(claim, made, worked_s))
+
+
+def _known(outcome: Outcome) -> Future[Outcome]:
+    ending: Future[Outcome] = Future()
+    ending.set_result(outcome)
+    return ending
+
+
+def _stored(claim: ItemClaim, made: StripFile, worked_s: float) -> Outcome:
+    engine().store.put(made.facts.key, made.data)
+    return Outcome(claim, State.DONE, strip=made.facts, worked_s=worked_s)
+
+
+def _attempt(claim: ItemClaim, do: Callable[[], _T]) -> _T | Outcome:
+    """What `do` gives, or how the attempt ended when it raises."""
     try:
-        strip = make(claim, engine().store, sources)
-        return Outcome(claim, State.DONE, strip=strip, worked_s=time.perf_counter() - began_s)
+        return do()
     except MemoryError:  # bounded work that finds no memory is like a crash: this process is not to be trusted further
         _LOG.exception("%s span %d: no memory", claim.uri, claim.span)
         os.kill(os.getpid(), signal.SIGABRT)
@@ -285,7 +324,7 @@ def _attempt(claim: ItemClaim, make: Make, sources: Sources) -> Outcome:
     except Exception as error:  # whatever it is, it is this recording's news or the machine's
         state, reason = _ended(verdict(error))
         _LOG.warning("%s span %d: %s: %s", claim.uri, claim.span, state, reason, exc_info=state == State.WAITING)
-        return Outcome(claim, state, reason, worked_s=time.perf_counter() - began_s)
+        return Outcome(claim, state, reason)
 
 
 def _done(claim: JobClaim, ledger: Ledger, held: Heartbeat, do: Callable[[Work], dict[str, Any]]) -> dict[str, Any]:

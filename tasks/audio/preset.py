@@ -9,7 +9,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -114,6 +114,12 @@ class Preset:
             allowed = f"up to {LONGEST_NAME} letters, digits, dots, dashes, underscores"
             raise PresetError(f"name is {name!r:.80}; it must be {allowed}")
         return cls(name=name, **{key: parsed(key, kind, values[key]) for key, kind in _SECTIONS.items()})
+
+    @classmethod
+    @lru_cache(maxsize=8)
+    def from_json(cls, text: str) -> Self:
+        """The preset that `as_dict` gave, from JSON: made once, for a worker is handed the same one with every item."""
+        return cls.from_dict(json.loads(text))
 
 
 def preset_names() -> tuple[str, ...]:

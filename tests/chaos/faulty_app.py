@@ -16,18 +16,18 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from db.ledger import ItemClaim, StripFacts
+from db.ledger import ItemClaim
 from tasks import preprocess
-from tasks.stage import engine
+from tasks.stage import StripFile, engine
 from workers.app import app
 
 __all__ = ["app"]
 
 _ASKED = dict(word.split("=") for word in os.environ.get("CHAOS", "").split())
-_made = preprocess.strip_in_store
+_made = preprocess.strip_file
 
 
-def _deadly(claim: ItemClaim, *rest: Any) -> StripFacts:
+def _deadly(claim: ItemClaim, *rest: Any) -> StripFile:
     time.sleep(float(_ASKED.get("slow", 0)))
     for word, deed in DEEDS.items():
         if word in claim.uri:
@@ -85,7 +85,7 @@ def _failing(call: Callable[..., Any], every: int) -> Callable[..., Any]:
     return failing
 
 
-preprocess.strip_in_store = _deadly
+preprocess.strip_file = _deadly
 if "visibility" in _ASKED:
     app.conf.broker_transport_options |= {
         "visibility_timeout": float(_ASKED["visibility"]),

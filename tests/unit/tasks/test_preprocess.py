@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -11,19 +12,19 @@ import numpy as np
 import pytest
 import soundfile
 
-from db.folder import FolderStore
 from db.ledger import ItemClaim
 from tasks.audio import recording
 from tasks.audio.preset import load_preset
 from tasks.audio.strip import decode_strip
 from tasks.failures import Changed, MachineFault, Missing
-from tasks.preprocess import strip_in_store
+from tasks.preprocess import strip_file
+from tasks.sources import Sources
 from tests.recordings import write_tone
 
 
 def claim_of(path: Path, root: Path) -> ItemClaim:
     found, digest = path.stat(), hashlib.sha256(path.read_bytes()).hexdigest()
-    preset = load_preset("birdclef2021").as_dict()
+    preset = json.dumps(load_preset("birdclef2021").as_dict())
     uri = str(path.relative_to(root))
     return ItemClaim(
         1,
@@ -48,37 +49,35 @@ def claim(tmp_path: Path) -> ItemClaim:
     return claim_of(write_tone(tmp_path / "data" / "a.wav", 1000, 0.5), tmp_path / "data")
 
 
-def test_a_strip_stands_in_the_store_under_a_name_made_of_what_it_is(claim: ItemClaim, tmp_path: Path) -> None:
-    store = FolderStore(tmp_path / "store")
-    facts = strip_in_store(claim, store)
-    assert claim.digest in facts.key
-    assert hashlib.sha256(store.get(facts.key)).hexdigest() == facts.sha256
-    assert len(decode_strip(store.get(facts.key)).spectrograms) == facts.n_chunks == 1
+def test_a_strip_is_named_by_what_it_is_made_of(claim: ItemClaim) -> None:
+    made = strip_file(claim, Sources())
+    assert claim.digest in made.facts.key
+    assert hashlib.sha256(made.data).hexdigest() == made.facts.sha256
+    assert len(decode_strip(made.data).spectrograms) == made.facts.n_chunks == 1
 
 
 def test_a_file_that_was_only_touched_is_still_the_planned_one(claim: ItemClaim, tmp_path: Path) -> None:
     Path(claim.root, claim.uri).touch()
-    assert strip_in_store(claim, FolderStore(tmp_path / "store")).n_chunks == 1
+    assert strip_file(claim, Sources()).facts.n_chunks == 1
 
 
 def test_other_bytes_under_the_same_name_are_noticed(claim: ItemClaim, tmp_path: Path) -> None:
     write_tone(Path(claim.root, claim.uri), 4000, 0.5)
     with pytest.raises(Changed, match="plan it again"):
-        strip_in_store(claim, FolderStore(tmp_path / "store"))
+        strip_file(claim, Sources())
 
 
 def test_a_file_that_is_gone_is_missing_but_a_dataset_that_is_gone_is_the_machines_fault(
     claim: ItemClaim, tmp_path: Path
 ) -> None:
-    store = FolderStore(tmp_path / "store")
     with pytest.raises(Missing):
-        strip_in_store(replace(claim, uri="nowhere.wav"), store)
+        strip_file(replace(claim, uri="nowhere.wav"), Sources())
     shutil.rmtree(claim.root)
     with pytest.raises(MachineFault, match="mounted"):
-        strip_in_store(claim, store)
+        strip_file(claim, Sources())
     Path(claim.root).mkdir()
     with pytest.raises(MachineFault, match="mounted"):
-        strip_in_store(claim, store)
+        strip_file(claim, Sources())
 
 
 @pytest.fixture
@@ -102,18 +101,14 @@ def disturbed(claim: ItemClaim, monkeypatch: pytest.MonkeyPatch) -> Callable[[Ca
 def test_a_file_that_shrinks_while_it_is_read_leaves_no_strip(
     left_bytes: int, disturbed: Callable[[Callable[[Path], object]], ItemClaim], tmp_path: Path
 ) -> None:
-    store = FolderStore(tmp_path / "store")
     with pytest.raises(Changed, match="written while it was read"):
-        strip_in_store(disturbed(lambda path: os.truncate(path, left_bytes)), store)
-    assert not list(store.folder.rglob("*.png"))
+        strip_file(disturbed(lambda path: os.truncate(path, left_bytes)), Sources())
 
 
 def test_a_file_that_is_rewritten_or_removed_while_it_is_read_leaves_no_strip(
     disturbed: Callable[[Callable[[Path], object]], ItemClaim], tmp_path: Path
 ) -> None:
-    store = FolderStore(tmp_path / "store")
     with pytest.raises(Changed, match="written while it was read"):
-        strip_in_store(disturbed(lambda path: write_tone(path, 3000, 0.5)), store)
+        strip_file(disturbed(lambda path: write_tone(path, 3000, 0.5)), Sources())
     with pytest.raises(Missing, match="went away"):
-        strip_in_store(replace(disturbed(lambda path: path.unlink(missing_ok=True)), size_bytes=0, digest=""), store)
-    assert not list(store.folder.rglob("*.png"))
+        strip_file(replace(disturbed(lambda path: path.unlink(missing_ok=True)), size_bytes=0, digest=""), Sources())
