@@ -1,9 +1,19 @@
 from __future__ import annotations
 
+import errno
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
 import pytest
 
+from db.ledger import ItemClaim, Outcome, StripFacts
 from db.session import DatabaseUnusable
-from tasks.stage import patiently
+from db.states import State
+from tasks import stage
+from tasks.sources import Sources
+from tasks.stage import Make, StripFile, patiently
 
 
 def failing(times: int, error: Exception) -> object:
@@ -37,3 +47,51 @@ def test_what_no_waiting_helps_is_not_waited_for(error: Exception) -> None:
     with pytest.raises(type(error)):
         patiently(failing(1, error), 10.0, OSError, sleep=pauses.append)
     assert pauses == []
+
+
+def claim(number: int, *, is_made: bool = False) -> ItemClaim:
+    return ItemClaim(number, 1, "/data", f"{number}.ogg", "", 0, 0, 0, 0, 1, "{}", is_on_trust=False, is_made=is_made)
+
+
+def outcomes(
+    monkeypatch: pytest.MonkeyPatch, claims: list[ItemClaim], make: Make, put: Callable[[str, bytes], int]
+) -> list[Outcome]:
+    monkeypatch.setattr(stage, "engine", lambda: SimpleNamespace(store=SimpleNamespace(put=put)))
+    with ThreadPoolExecutor(4) as putting, Sources() as sources:
+        begun = [stage._begin(each, make, sources, putting) for each in claims]
+        return [ending.result() for ending in begun]
+
+
+def made(of: ItemClaim, _: Sources) -> StripFile:
+    return StripFile(StripFacts(of.uri, 1, "0" * 64, 1), b"x")
+
+
+def test_a_strip_is_made_while_the_one_before_is_still_put(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_second_made = threading.Event()
+
+    def make(of: ItemClaim, sources: Sources) -> StripFile:
+        if of.id == 2:
+            is_second_made.set()
+        return made(of, sources)
+
+    def put(key: str, data: bytes) -> int:
+        if key == "1.ogg" and not is_second_made.wait(10):
+            raise OSError(errno.EIO, "nobody went on")
+        return len(data)
+
+    found = outcomes(monkeypatch, [claim(1), claim(2)], make, put)
+    assert [outcome.state for outcome in found] == [State.DONE, State.DONE]
+
+
+def test_a_strip_that_cannot_be_put_waits_for_another_attempt_and_harms_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def put(key: str, data: bytes) -> int:
+        if key == "2.ogg":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return len(data)
+
+    found = outcomes(monkeypatch, [claim(1), claim(2), claim(3), claim(4, is_made=True)], made, put)
+    assert [outcome.state for outcome in found] == [State.DONE, State.WAITING, State.DONE, State.DONE]
+    assert "No space left" in found[1].reason
+    assert [outcome.strip is None for outcome in found] == [False, True, False, True]
