@@ -31,6 +31,48 @@ def insert_rows(
             copy.write_row(row)
 
 
+def insert_missing(
+    connection: Connection, table: type[Table], names: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> None:
+    """As `insert_rows`, but leaves out what a unique constraint already knows."""
+    if not rows:
+        return
+    columns = f"{table.__tablename__} ({', '.join(names)})"
+    if connection.dialect.name == "sqlite":
+        values = f"VALUES ({', '.join('?' * len(names))}) ON CONFLICT DO NOTHING"
+        connection.exec_driver_sql(f"INSERT INTO {columns} {values}", [tuple(row) for row in rows])
+        return
+    given = f"SELECT * FROM {_given(connection, table, names)} ON CONFLICT DO NOTHING"  # noqa: S608  # names are ours
+    connection.exec_driver_sql(f"INSERT INTO {columns} {given}", _by_column(rows))
+
+
+def update_rows(
+    connection: Connection, table: type[Table], names: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> None:
+    """Gives each row, whose id comes first, a value for every name after that."""
+    if not rows:
+        return
+    name, changed = table.__tablename__, names[1:]
+    if connection.dialect.name == "sqlite":
+        changes = ", ".join(f"{column} = ?" for column in changed)
+        values = [(*row[1:], row[0]) for row in rows]
+        connection.exec_driver_sql(f"UPDATE {name} SET {changes} WHERE {names[0]} = ?", values)  # noqa: S608  # names are ours
+        return
+    changes = ", ".join(f"{column} = given.{column}" for column in changed)
+    given = f"{_given(connection, table, names)} WHERE {name}.{names[0]} = given.{names[0]}"
+    connection.exec_driver_sql(f"UPDATE {name} SET {changes} FROM {given}", _by_column(rows))  # noqa: S608  # names are ours
+
+
+def _given(connection: Connection, table: type[Table], names: Sequence[str]) -> str:
+    """PostgreSQL's table of a list for each column: one statement for all rows."""
+    types = [table.__table__.c[name].type.compile(connection.dialect) for name in names]
+    return f"unnest({', '.join(f'%s::{kind}[]' for kind in types)}) AS given ({', '.join(names)})"
+
+
+def _by_column(rows: Sequence[Sequence[Any]]) -> tuple[list[Any], ...]:
+    return tuple(list(column) for column in zip(*rows, strict=True))
+
+
 def new_ids(connection: Connection, table: type[Table], n: int) -> list[int]:
     """n ids nobody else will get; on SQLite inside a write transaction, on PostgreSQL from the column's sequence."""
     if connection.dialect.name == "sqlite":

@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from db.bulk import insert_missing
 from db.discovery import FoundFile, keep_found
 from db.moves import Locked, Worked, count, insert, lock, move, move_each
 from db.presence import note_progress
@@ -254,17 +255,16 @@ def _item_claims(connection: Connection, rows: Sequence[Locked]) -> list[ItemCla
 
 
 def _keep_strips(connection: Connection, outcomes: Sequence[Outcome]) -> None:
+    names = ("recording_digest", "span", "copy", "pipeline_id", "key", "size_bytes", "sha256", "n_chunks")
     rows = [
-        {
-            "recording_digest": outcome.digest, "span": outcome.claim.span, "copy": outcome.claim.copy,
-            "pipeline_id": outcome.claim.pipeline_id, "key": outcome.strip.key, "size_bytes": outcome.strip.size_bytes,
-            "sha256": outcome.strip.sha256, "n_chunks": outcome.strip.n_chunks,
-        }
+        (
+            outcome.digest, outcome.claim.span, outcome.claim.copy, outcome.claim.pipeline_id,
+            strip.key, strip.size_bytes, strip.sha256, strip.n_chunks,
+        )
         for outcome in outcomes
-        if outcome.strip is not None
+        if (strip := outcome.strip) is not None
     ]  # fmt: skip
-    if rows:
-        connection.execute(insert(connection, Artifact).on_conflict_do_nothing(), rows)
+    insert_missing(connection, Artifact, names, rows)
 
 
 def _other_bytes(outcome: Outcome) -> Outcome:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from db.bulk import update_rows
 from db.states import State
 from db.tables import Item, Job, Table, Tally
 
@@ -94,20 +95,8 @@ def move_each(
     if not targets:
         return
     names = list(targets[0][2])
-    statement = (
-        sa.update(table)
-        .where(table.id == sa.bindparam("row_id"))
-        .values(
-            state=sa.bindparam("to_state"), lease_until=None, **{name: sa.bindparam(f"to_{name}") for name in names}
-        )
-    )
-    connection.execute(
-        statement,
-        [
-            {"row_id": row.id, "to_state": state, **{f"to_{name}": values[name] for name in names}}
-            for row, state, values in targets
-        ],
-    )
+    rows = [(row.id, str(state), None, *(values[name] for name in names)) for row, state, values in targets]
+    update_rows(connection, table, ("id", "state", "lease_until", *names), rows)
     if table is Item:
         change: Counter[tuple[int, str]] = Counter()
         for row, state, _ in targets:
