@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from celery import shared_task
 
+from db.keys import checkpoint_of
 from db.reading import JobResult, RunFacts, needed_results, run_facts
 from db.states import Kind
 from settings import Settings
@@ -63,12 +64,12 @@ def model_in_store(work: Work) -> dict[str, Any]:
         work.require_claim()
         work.ledger.write_metrics(work.claim, epoch, values)
 
-    result = _trainer(spec.model)(spec, on_epoch, time.perf_counter, _checkpoints(work, f"{key}.checkpoint.npz"))
+    result = _trainer(spec.model)(spec, on_epoch, time.perf_counter, _checkpoints(work, checkpoint_of(key)))
     work.require_claim()
     with work.store.writing(key) as path:
         write_bundle(path, result.model, _bundle_facts(work, run, spec, result))
     digest = work.store.digest(key)
-    work.store.remove(f"{key}.checkpoint.npz")
+    work.store.remove(checkpoint_of(key))
     counts = _label_counts(pack for pack in packs if pack.side in _learnt_from(spec.settings))
     return {
         "key": key,
