@@ -3,7 +3,7 @@ PYTHON ?= python3
 LOCK   ?= dev
 BIN    := .venv/bin
 
-.PHONY: install demo test chaos cluster-speed soak check lock secrets clean
+.PHONY: install demo test chaos cluster-speed soak fuzz check lock secrets clean
 
 install: .venv/installed-$(LOCK)
 
@@ -32,6 +32,14 @@ cluster-speed: install
 # 200,000 tiny recordings, four workers, a fault every few seconds for a quarter of an hour.
 soak: install
 	$(BIN)/python benchmarks/soak.py
+
+# Coverage-guided fuzzing of all that is read from elsewhere, FUZZ_S seconds each; atheris stays out of the environment.
+FUZZ_S ?= 26
+fuzz: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --only-binary :all: \
+		--target build/fuzz 'atheris>=2.3'
+	for what in strips shards archives recordings; do \
+		PYTHONPATH=build/fuzz $(BIN)/python -m benchmarks.fuzz $$what --seconds $(FUZZ_S) || exit 1; done
 
 check: install
 	$(BIN)/ruff check .

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from db.cache import Cache
-from db.keys import parts
+from db.keys import TooLarge, parts
 from db.objects import Objects
 
 
@@ -42,9 +43,12 @@ class BucketStore:
             yield path
             self._objects.put(key, path)
 
-    def get(self, key: str) -> bytes:
-        """The key's bytes. Raises FileNotFoundError."""
-        return self._objects.get(_checked(key))
+    def get(self, key: str, most_bytes: float = math.inf) -> bytes:
+        """The key's bytes. Raises FileNotFoundError; TooLarge, before any is read, where they are more than that."""
+        found, content = self._objects.looked_at(_checked(key), most_bytes)
+        if content is None:
+            raise TooLarge(f"{key} has {found.size_bytes} bytes, more than {most_bytes:.0f}")
+        return content
 
     @contextmanager
     def lending(self) -> Iterator[Callable[[str], Path]]:

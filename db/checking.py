@@ -10,9 +10,10 @@ from itertools import islice
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from db.keys import checkpointed_model
 from db.moves import lock, move
 from db.session import Database, now_s
-from db.states import RUN_FINAL, RunState, State
+from db.states import RUN_FINAL, Kind, RunState, State
 from db.tables import IS_ITS_STRIP, Artifact, Item, Job, Recording, Run
 
 PAGE = 5000
@@ -76,16 +77,33 @@ def _named_digest(key: str) -> str:
 
 
 def unknown_keys(database: Database, keys: Iterable[str]) -> Iterator[str]:
-    """Those of the keys that no row of this ledger names, nor stands beside one that is named."""
+    """Those of the keys that no row of this ledger names, nor stands beside one that is named.
+
+    Checkpoints of models that are still to be trained are left out, however old: a run may be paused for weeks,
+    and one that failed or was called off goes on from them too.
+    """
     named = {file.key for file in kept_files(database)}
+    untrained = _untrained_models(database)
     folders = {key.rpartition("/")[0] for key in named if key.startswith("shards/")}  # an index is no row's
     pending = iter(keys)
     while page := list(islice(pending, PAGE)):
         with database.read() as connection:
             strips = set(connection.scalars(sa.select(Artifact.key).where(Artifact.key.in_(page))))
         yield from (
-            key for key in page if key not in named and key not in strips and key.rpartition("/")[0] not in folders
+            key
+            for key in page
+            if key not in named
+            and key not in strips
+            and key.rpartition("/")[0] not in folders
+            and checkpointed_model(key) not in untrained
         )
+
+
+def _untrained_models(database: Database) -> set[str]:
+    """Names of the models of which a training is not done."""
+    query = sa.select(Job.model).where(Job.kind == Kind.TRAIN, Job.state != State.DONE).distinct()
+    with database.read() as connection:
+        return {model for model in connection.scalars(query) if model}
 
 
 @dataclass(frozen=True)

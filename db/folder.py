@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import secrets
 import time
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from db.keys import parts
+from db.keys import TooLarge, parts
 
 UNFINISHED = ".unfinished"
 """Folder of files being written, in the store itself so that a rename stays on one disk; a crash leaves some there."""
@@ -59,9 +60,13 @@ class FolderStore:
             temporary.unlink(missing_ok=True)
         _to_disk(final.parent)
 
-    def get(self, key: str) -> bytes:
-        """The key's bytes. Raises FileNotFoundError."""
-        return self.local(key).read_bytes()
+    def get(self, key: str, most_bytes: float = math.inf) -> bytes:
+        """The key's bytes. Raises FileNotFoundError; TooLarge, before any is read, where they are more than that."""
+        with self.local(key).open("rb") as file:
+            size_bytes = os.fstat(file.fileno()).st_size
+            if size_bytes > most_bytes:
+                raise TooLarge(f"{key} has {size_bytes} bytes, more than {most_bytes:.0f}")
+            return file.read()
 
     @contextmanager
     def lending(self) -> Iterator[Callable[[str], Path]]:
@@ -87,7 +92,8 @@ class FolderStore:
     def abandoned(self, older_s: float) -> list[Path]:
         """Files whose writer ended before they were whole, not touched for so long."""
         before_s = time.time() - older_s
-        return [path for path in self.folder.glob(f"{UNFINISHED}/*") if path.stat().st_mtime < before_s]
+        found = self.folder.glob(f"{UNFINISHED}/*")
+        return [path for path in found if (stat := stat_or_none(path)) and stat.st_mtime < before_s]
 
     def address(self, key: str) -> str:
         """The file's path."""
@@ -95,6 +101,14 @@ class FolderStore:
 
     def __contains__(self, key: str) -> bool:
         return self.local(key).is_file()
+
+
+def stat_or_none(path: Path) -> os.stat_result | None:
+    """What the disk knows of the file; None where it does not say, as when its writer has renamed it meanwhile."""
+    try:
+        return path.stat()
+    except OSError:
+        return None
 
 
 def _to_disk(path: Path) -> None:

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 
+class TooLarge(ValueError):
+    """What stands under a key is larger than whoever asked for it can believe; nothing of it was read."""
+
+
+_CHECKPOINT = ".keras.checkpoint.npz"
+
+
 def parts(key: str) -> list[str]:
     """The key's parts. Raises ValueError for one that would leave the store.
 
@@ -13,3 +20,18 @@ def parts(key: str) -> list[str]:
     if not key or key.startswith("/") or any(part in {"", ".", ".."} for part in found):
         raise ValueError(f"store key {key!r:.80} is not a relative path without dots")
     return found
+
+
+def checkpoint_of(model_key: str) -> str:
+    """Where a training keeps its progress until the model of that key is there."""
+    return f"{model_key.removesuffix('.keras')}{_CHECKPOINT}"
+
+
+def checkpointed_model(key: str) -> str:
+    """The name of the model whose training keeps its progress under the key; "" where the key is no checkpoint's.
+
+    >>> checkpointed_model(checkpoint_of("models/ab12/deep_cnn.keras")), checkpointed_model("models/ab12/cnn.keras")
+    ('deep_cnn', '')
+    """
+    name = key.rpartition("/")[2]
+    return name.removesuffix(_CHECKPOINT) if name.endswith(_CHECKPOINT) else ""

@@ -46,6 +46,7 @@ class StripRow:
     group: str
     span: int
     copy: int
+    size_bytes: int
     metadata: tuple[float | None, ...]
     """Latitude, longitude, month and hour."""
 
@@ -125,7 +126,7 @@ def _strip_page(
     query = (
         sa.select(
             Item.order_key, Item.id, Artifact.key, Artifact.sha256, Recording.uri, Recording.digest, Recording.label,
-            Item.group_name, Item.span, Item.copy,
+            Item.group_name, Item.span, Item.copy, Artifact.size_bytes,
             Recording.latitude, Recording.longitude, Recording.month, Recording.hour,
         )
         .join(Recording, Recording.id == Item.recording_id)

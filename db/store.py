@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
 from db.folder import FolderStore
+from db.keys import TooLarge
 from db.objects import SCHEME
 
-__all__ = ["Lend", "Store", "open_store"]
+__all__ = ["Lend", "Store", "TooLarge", "open_store"]
 
 Lend = Callable[[str], Path]
 """A key's file on this machine. Raises FileNotFoundError."""
@@ -36,8 +38,8 @@ class Store(Protocol):
     def writing(self, key: str) -> AbstractContextManager[Path]:
         """A temporary path to fill; it takes the key's name when the block ends well, and vanishes when it does not."""
 
-    def get(self, key: str) -> bytes:
-        """The key's bytes. Raises FileNotFoundError."""
+    def get(self, key: str, most_bytes: float = math.inf) -> bytes:
+        """The key's bytes. Raises FileNotFoundError; TooLarge, before any is read, where they are more than that."""
 
     def lending(self) -> AbstractContextManager[Lend]:
         """Keys as files on this machine, for as long as the block lasts; they are only read."""

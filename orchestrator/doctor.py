@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import stat
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from db import checking, planning
 from db.checking import KeptFile, KeptStrip
-from db.folder import FolderStore
+from db.folder import FolderStore, stat_or_none
 from db.store import Store
 from orchestrator.dispatch import BrokerUnreachable, Sender
 from orchestrator.local import answers
@@ -41,22 +43,40 @@ def findings(session: Session, *, repair: bool) -> list[str]:
     ]
 
 
+@dataclass(frozen=True)
+class _Fault:
+    """What is wrong with a file. is_lost: it has to be made again; else it may be whole, and the disk is at fault."""
+
+    said: str
+    is_lost: bool = True
+
+
 def _strip_findings(session: Session, *, repair: bool) -> Iterator[str]:
-    damaged = list(_damaged(session.store, checking.kept_strips(session.database)))
-    yield from (f"strip {strip.key} is {why}" for strip, why in damaged[:_SHOWN])
-    if damaged and not repair:
-        yield f"{len(damaged)} strips are damaged; `orchestrator doctor --repair` lets them be made again"
-    elif damaged:
-        yield _mended(checking.forget_strips(session.database, [strip.id for strip, _ in damaged]))
+    faulty = list(_faulty(session.store, checking.kept_strips(session.database)))
+    yield from (f"strip {strip.key} {fault.said}" for strip, fault in faulty[:_SHOWN])
+    lost = [strip.id for strip, fault in faulty if fault.is_lost]
+    yield from _unread(len(faulty) - len(lost), "strips")
+    if lost and not repair:
+        yield f"{len(lost)} strips are damaged; `orchestrator doctor --repair` lets them be made again"
+    elif lost:
+        yield _mended(checking.forget_strips(session.database, lost))
 
 
 def _file_findings(session: Session, *, repair: bool) -> Iterator[str]:
-    damaged = [(file, why) for file in checking.kept_files(session.database) if (why := _damage(session.store, file))]
-    yield from (f"{file.key} of run {file.run} is {why}" for file, why in damaged[:_SHOWN])
-    if damaged and not repair:
-        yield f"{len(damaged)} files are damaged; `orchestrator doctor --repair` lets them be made again"
-    elif damaged:
-        yield _mended(checking.fail_jobs(session.database, [file.job for file, _ in damaged]))
+    files = checking.kept_files(session.database)
+    faulty = [(file, fault) for file in files if (fault := _fault(session.store, file))]
+    yield from (f"{file.key} of run {file.run} {fault.said}" for file, fault in faulty[:_SHOWN])
+    lost = [file.job for file, fault in faulty if fault.is_lost]
+    yield from _unread(len(faulty) - len(lost), "files")
+    if lost and not repair:
+        yield f"{len(lost)} files are damaged; `orchestrator doctor --repair` lets them be made again"
+    elif lost:
+        yield _mended(checking.fail_jobs(session.database, lost))
+
+
+def _unread(n: int, what: str) -> Iterator[str]:
+    if n:
+        yield f"{n} {what} cannot be read: see to the disk and its rights, or delete them and ask again"
 
 
 def _abandoned_findings(store: Store, *, repair: bool) -> Iterator[str]:
@@ -66,8 +86,13 @@ def _abandoned_findings(store: Store, *, repair: bool) -> Iterator[str]:
             path.unlink(missing_ok=True)
         yield f"{len(abandoned)} unfinished files in the store were removed"
     elif abandoned:
-        size = sum(path.stat().st_size for path in abandoned)
+        size = _size_bytes(abandoned)
         yield f"{len(abandoned)} unfinished files hold {size / 1e6:.1f} MB; `orchestrator doctor --repair` removes them"
+
+
+def _size_bytes(paths: Iterable[Path]) -> int:
+    """Of those that are still there: workers go on meanwhile."""
+    return sum(found.st_size for path in paths if (found := stat_or_none(path)))
 
 
 def _unknown_findings(session: Session, *, repair: bool) -> Iterator[str]:
@@ -82,7 +107,7 @@ def _unknown_findings(session: Session, *, repair: bool) -> Iterator[str]:
     found = [store / key for key in checking.unknown_keys(session.database, _old_keys(store))]
     if not found:
         return
-    told = f"{len(found)} files of {sum(path.stat().st_size for path in found) / 1e6:.1f} MB stand in no row"
+    told = f"{len(found)} files of {_size_bytes(found) / 1e6:.1f} MB stand in no row"
     if session.settings.store_url or session.settings.database_url:
         yield f"{told} of this ledger; another one that shares the store may count on them"
     elif repair:
@@ -97,7 +122,8 @@ def _old_keys(store: Path) -> Iterator[str]:
     before_s = time.time() - _ABANDONED_AFTER_S
     for kind in _KINDS:
         for path in (store / kind).rglob("*"):
-            if path.is_file() and path.stat().st_mtime < before_s:
+            found = stat_or_none(path)
+            if found and stat.S_ISREG(found.st_mode) and found.st_mtime < before_s:
                 yield path.relative_to(store).as_posix()
 
 
@@ -126,20 +152,27 @@ def _mended(runs: list[int]) -> str:
     return "to have it made again: " + ", ".join(f"orchestrator retry {run}" for run in runs)
 
 
-def _damaged(store: Store, strips: Iterable[KeptStrip]) -> Iterator[tuple[KeptStrip, str]]:
+def _faulty(store: Store, strips: Iterable[KeptStrip]) -> Iterator[tuple[KeptStrip, _Fault]]:
     from joblib import Parallel, delayed  # noqa: PLC0415
 
     stream = iter(strips)
     with Parallel(n_jobs=_READERS, backend="threading") as threads:
         while page := list(islice(stream, _AT_ONCE)):
-            checked = threads(delayed(_damage)(store, strip) for strip in page)
-            yield from ((strip, why) for strip, why in zip(page, checked, strict=True) if why)
+            checked = threads(delayed(_fault)(store, strip) for strip in page)
+            yield from ((strip, fault) for strip, fault in zip(page, checked, strict=True) if fault)
 
 
-def _damage(store: Store, kept: KeptStrip | KeptFile) -> str:
-    if kept.key not in store:
-        return "gone from the store"
-    return "" if store.digest(kept.key).startswith(kept.sha256) else "not what was written"
+def _fault(store: Store, kept: KeptStrip | KeptFile) -> _Fault | None:
+    """What is wrong with what was kept. Raises ConnectionError: a store out of reach says nothing of its files."""
+    try:
+        is_whole = store.digest(kept.key).startswith(kept.sha256)
+    except ConnectionError:
+        raise
+    except (FileNotFoundError, NotADirectoryError):
+        return _Fault("is gone from the store")
+    except OSError as error:
+        return _Fault(f"cannot be read: {error.strerror or error}", is_lost=False)
+    return None if is_whole else _Fault("is not what was written")
 
 
 def _ledger_findings(session: Session, *, repair: bool) -> Iterator[str]:

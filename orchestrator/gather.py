@@ -11,9 +11,9 @@ import numpy as np
 from db import planning
 from db.session import Database
 from orchestrator import plan
+from orchestrator.probing import Probes
 from tasks.audio.chunk import n_spans
 from tasks.audio.preset import Preset
-from tasks.audio.recording import probe
 from tasks.dataset.groups import Coded, groups
 from tasks.dataset.layouts import BadRow, Layout
 from tasks.dataset.manifest import Known, Recording, Summary, recordings, trusted
@@ -22,7 +22,7 @@ from tasks.dataset.split import Assignment, Side, SplitError, SplitSpec, assign
 from tasks.failures import Impossible
 
 _READERS = 8
-"""Threads that hash and probe: they wait for the disk more than they compute."""
+"""Threads that hash, and wait for children that probe: they wait for the disk more than they compute."""
 _TOLD_EVERY = 100
 
 Progress = Callable[[int], None]
@@ -86,7 +86,8 @@ def _why_empty(found: Gathered) -> str:
 
 def looked_at(layout: Layout, lookup: Lookup) -> Iterator[Recording | BadRow]:
     """The layout's recordings, each file hashed and measured unless the lookup knows it."""
-    return recordings(layout.rows(), layout.root, lookup, probe, _READERS)
+    with Probes() as probes:
+        yield from recordings(layout.rows(), layout.root, lookup, probes.probe, _READERS)
 
 
 def taken_on_trust(layout: Layout, lookup: Lookup) -> Iterator[Recording | BadRow]:

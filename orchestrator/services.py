@@ -125,7 +125,11 @@ def database_upgrade(settings: Settings) -> None:
     from db.schema import upgrade  # noqa: PLC0415
     from db.session import Database  # noqa: PLC0415
     from orchestrator.patience import awaited  # noqa: PLC0415
+    from orchestrator.session import require_home  # noqa: PLC0415
+    from orchestrator.speak import say_who_looks_in  # noqa: PLC0415
 
+    require_home(settings)
+    say_who_looks_in(settings)
     database = Database(settings.database)
     awaited(database.require_answer, settings.wait_s, settings.progress_file)
     print(f"{database.shown} is at revision {upgrade(database)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,8 +53,7 @@ def opened(settings: Settings, *, make: bool = True) -> Session:
     A database given by URL is waited for, as the settings say.
     Raises HomeUnusable, or DatabaseUnusable for a database that is out of reach, of another version, or not set up.
     """
-    if not settings.database_url:
-        _require_home(settings.home, make=make)
+    require_home(settings, make=make)
     database = Database(settings.database)
     if settings.database_url:
         awaited(lambda: require_current(database), settings.wait_s, settings.progress_file)
@@ -61,6 +61,15 @@ def opened(settings: Settings, *, make: bool = True) -> Session:
         upgrade(database)
     store = open_store(settings.store, settings.cache, settings.cache_bytes, plain_http=settings.is_endpoint_here)
     return Session(settings, database, store)
+
+
+def seen_by_others(home: Path) -> str:
+    """The home's mode where others than its owner may look into it, as `755`; else "".
+
+    Ledger and store say who recorded what and where.
+    """
+    mode = stat.S_IMODE(home.stat().st_mode) if home.is_dir() else 0
+    return f"{mode:o}" if mode & 0o077 else ""
 
 
 def fetched(session: Session, address: str) -> str:
@@ -74,7 +83,15 @@ def fetched(session: Session, address: str) -> str:
     return str(copy)
 
 
-def _require_home(home: Path, *, make: bool) -> None:
+def require_home(settings: Settings, *, make: bool = True) -> None:
+    """The home is there and can be written, or the ledger stands elsewhere. Raises HomeUnusable.
+
+    make: it may be made, and is for its owner alone; one that is there keeps its mode, for others may be meant to read
+    it: see `seen_by_others`.
+    """
+    home = settings.home
+    if settings.database_url:
+        return
     if not make and not (home / "ledger.sqlite").exists():
         raise HomeUnusable(
             f"there is no ledger in {home} yet; `orchestrator run PATH` makes one, or name another --home"

@@ -12,7 +12,7 @@ from typing import Any
 from celery import shared_task
 
 from db.reading import RunFacts, StripRow, run_facts, strips
-from db.store import Store
+from db.store import Store, TooLarge
 from tasks.audio.preset import Preset
 from tasks.audio.strip import Strip, decode_strip
 from tasks.dataset import leaky
@@ -24,6 +24,8 @@ from tasks.stage import Stage, Work, patiently
 _STRIPS_AHEAD = 16
 _READS_WITHIN_S = 10.0
 """A job reads thousands of strips: one failed read must not cost it all the others."""
+_GROWN, _GROWN_BYTES = 2, 1 << 16
+"""A strip that another kind of processor made again may have some bytes more than the ledger says, never so many."""
 REVISION = 2
 """Raised when shards of the same strips would come out differently."""
 
@@ -126,7 +128,7 @@ def _fetched(store: Store, rows: Iterable[StripRow]) -> Iterator[tuple[StripRow,
     with ThreadPoolExecutor(_STRIPS_AHEAD, "strips") as threads:
         try:
             for row in rows:
-                waiting.append((row, threads.submit(_bytes, store, row.key)))
+                waiting.append((row, threads.submit(_bytes, store, row)))
                 if len(waiting) > _STRIPS_AHEAD:
                     yield _oldest(waiting)
             while waiting:
@@ -140,11 +142,17 @@ def _oldest(waiting: deque[tuple[StripRow, Future[bytes]]]) -> tuple[StripRow, b
     return row, data.result()
 
 
-def _bytes(store: Store, key: str) -> bytes:
+def _bytes(store: Store, row: StripRow) -> bytes:
+    """Raises Damaged, before anything is read, for a file that is no strip: it may be larger than the memory."""
+    most_bytes = _GROWN * row.size_bytes + _GROWN_BYTES
     try:
-        return patiently(lambda: store.get(key), _READS_WITHIN_S, OSError)
+        return patiently(lambda: store.get(row.key, most_bytes), _READS_WITHIN_S, OSError)
     except FileNotFoundError as error:
-        raise MachineFault(f"{key} is gone from the store; `orchestrator doctor --repair` has it made again") from error
+        raise MachineFault(
+            f"{row.key} is gone from the store; `orchestrator doctor --repair` has it made again"
+        ) from error
+    except TooLarge as error:
+        raise Damaged(f"{error}; it was written with {row.size_bytes}") from error
 
 
 def _strip(data: bytes, run: RunFacts, row: StripRow) -> Strip:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from tasks.audio.source import Remote
 from tasks.dataset.bucket import Bucket, Fetched, Stamp
 from tasks.dataset.layouts import METADATA_FOLDERS, TABLE_SUFFIXES
 from tasks.dataset.manifest import file_digest
-from tasks.failures import Changed, MachineFault, Missing, Outside
+from tasks.failures import Changed, MachineFault, Missing, Outside, Unreadable
 
 _Name = tuple[str, str]
 """Root and uri of a recording."""
@@ -64,8 +65,9 @@ class Sources:
         """The claimed recording, unchanged for as long as the block lasts.
 
         Raises Missing when it is gone, Changed when its bytes are others than planned or become others meanwhile,
-        Outside for a link to another place; MachineFault when the whole dataset is not there, for then a disk is not
-        mounted and no recording is to blame. An OSError is the machine's, or the network's.
+        Outside for a link to another place, Unreadable for what is no file (a pipe, a device); MachineFault when the
+        whole dataset is not there, for then a disk is not mounted and no recording is to blame. An OSError is the
+        machine's, or the network's.
         """
         with self._in_bucket(claim) if _is_distant(claim) else _in_folder(claim) as found:
             yield found
@@ -107,8 +109,6 @@ def _in_folder(claim: ItemClaim) -> Iterator[Opened]:
     path = Path(claim.root, claim.uri)
     before = _as_planned(path, claim)
     try:
-        if claim.is_on_trust and claim.span == 0 and not path.resolve().is_relative_to(Path(claim.root).resolve()):
-            raise Outside(f"{claim.uri} is a link to another place")
         yield Opened(path, before)
     finally:
         try:
@@ -122,7 +122,7 @@ def _in_folder(claim: ItemClaim) -> Iterator[Opened]:
 
 
 def _as_planned(path: Path, claim: ItemClaim) -> Stamp:
-    """Its size and time before anything is read. Raises Missing, Changed, MachineFault."""
+    """Its size and time before anything is read. Raises Missing, Outside, Unreadable, Changed, MachineFault."""
     try:
         found = path.stat()
     except FileNotFoundError as error:
@@ -131,9 +131,18 @@ def _as_planned(path: Path, claim: ItemClaim) -> Stamp:
                 f"the dataset {claim.root} is not there; is its disk mounted on this machine?"
             ) from error
         raise Missing(f"{claim.uri} was planned, and is not there") from error
+    _require_own_file(claim, path, found.st_mode)
     stamp = Stamp(found.st_size, found.st_mtime_ns)
     _require_planned(claim, path, stamp)
     return stamp
+
+
+def _require_own_file(claim: ItemClaim, path: Path, mode: int) -> None:
+    """Nothing, or Outside, or Unreadable: whatever was planned may have become a link since, a pipe or a device."""
+    if not path.resolve().is_relative_to(Path(claim.root).resolve()):
+        raise Outside(f"{claim.uri} is a link to another place")
+    if not stat.S_ISREG(mode):  # a pipe would be waited for, and /dev/zero has no end
+        raise Unreadable(f"{claim.uri} is not a regular file")
 
 
 def _require_planned(claim: ItemClaim, place: Path | Remote, stamp: Stamp) -> None:

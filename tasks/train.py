@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from celery import shared_task
 
+from db.keys import checkpoint_of
 from db.reading import JobResult, RunFacts, needed_results, run_facts
 from db.states import Kind
 from settings import Settings
@@ -58,7 +59,7 @@ def model_in_store(work: Work) -> dict[str, Any]:
     spec = _spec(work, run, packs, synthetic)
     work.ledger.forget_metrics(work.claim)
     name = _model_name(run, spec, packs, synthetic)
-    checkpoint = f"{name}.keras.checkpoint.npz"
+    checkpoint = checkpoint_of(f"{name}.keras")
 
     def on_epoch(epoch: int, values: dict[str, float]) -> None:
         work.require_claim()

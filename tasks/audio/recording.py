@@ -2,8 +2,8 @@
 
 libsndfile decodes, from a source that is open already, so that a file which cannot be opened is told from one that
 cannot be understood. An OSError means the machine (EIO, EMFILE, a network, and permission denied: a folder that is
-mounted wrongly makes every recording look forbidden) and is left to rise; before a recording is blamed, its source is
-asked whether reading it went well.
+mounted wrongly makes every recording look forbidden) and is left to rise, and so is a MemoryError; before a recording
+is blamed, its source is asked whether reading it went well.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _PREROLL_S = 1  # resampling forgets where it began long before that
 _TOLERANCE_S = 0.1  # encoders and decoders disagree by a frame or two
 _BLOCK_VALUES = 1 << 18  # read at once, all channels: what a second-level cache holds
 _LOUDEST = 1e6  # beyond it squares and sums leave float32
-_UNKNOWN_FORMAT, _UNIMPLEMENTED_FORMAT, _MISLEADING = 1, 18, 7  # libsndfile's error numbers
+_UNKNOWN_FORMAT, _UNIMPLEMENTED_FORMAT, _MISLEADING, _NO_MEMORY = 1, 18, 7, 17  # libsndfile's error numbers
 _stderr = threading.Lock()
 
 
@@ -147,10 +147,17 @@ def _sound(source: Source, *, is_familiar: bool) -> soundfile.SoundFile:
             return soundfile.SoundFile(source.handle, closefd=False)
     except soundfile.LibsndfileError as error:
         source.require_sound()
+        _require_memory(name, error)
         if error.code in (_UNKNOWN_FORMAT, _UNIMPLEMENTED_FORMAT):
             raise UnsupportedFormat(f"{name} is in no format libsndfile decodes: {error.error_string}") from error
         said = "nothing in it can be decoded" if error.code == _MISLEADING else error.error_string
         raise Unreadable(f"{name} cannot be opened: {said}") from error
+
+
+def _require_memory(name: str, error: soundfile.SoundFileError) -> None:
+    """Nothing, or MemoryError where libsndfile found none: that says nothing of the recording."""
+    if getattr(error, "code", None) == _NO_MEMORY:
+        raise MemoryError(f"{name}: libsndfile found no memory") from error
 
 
 @contextlib.contextmanager
@@ -240,6 +247,7 @@ def _undecodable(recording: _Opened, n_read: int, error: soundfile.SoundFileErro
     """Whose fault a failed read is: content that ends too early, or content that is broken."""
     is_at_end = recording.source.position() >= recording.source.size_bytes
     recording.source.require_sound()
+    _require_memory(recording.name, error)
     said = str(error).removeprefix("Error : ")
     if is_at_end:
         promise = f"of the {recording.facts.n_frames} its header promises"

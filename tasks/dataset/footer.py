@@ -21,6 +21,8 @@ _KEY = b"dawn-chorus-shard"
 _MOST_PIXELS = 1 << 20
 _MOST_FEATURES = 1 << 12
 
+_ENCODINGS = frozenset({"PLAIN", "PLAIN_DICTIONARY", "RLE", "RLE_DICTIONARY", "BIT_PACKED"})
+
 
 class ShardError(Damaged):
     """Bytes that are no shard of this version, or examples that cannot stand in one shard."""
@@ -133,3 +135,19 @@ def _refuse_other_files(parquet: pq.ParquetFile, facts: ShardFacts) -> None:
     known = (schema_of(facts.shape, facts.n_features, has_metadata=has) for has in (True, False))
     if not any(parquet.schema_arrow.equals(schema, check_metadata=False) for schema in known):
         raise ShardError(f"the shard's columns are {parquet.schema_arrow.names} of other names or types")
+
+
+def require_plain(metadata: pq.FileMetaData, facts: ShardFacts, size_bytes: int) -> None:
+    """Nothing, or ShardError for a file that would swell when it is read: what shards hold is not compressed.
+
+    metadata: of the file.  size_bytes: all of it.
+    """
+    numbers_bytes = facts.n_examples * (facts.shape[0] * facts.shape[1] + 4 * facts.n_features)
+    if numbers_bytes > size_bytes:
+        raise ShardError(f"the shard has {size_bytes} bytes, and its examples take {numbers_bytes}")
+    row_group = metadata.row_group(0)
+    columns = [row_group.column(at) for at in range(row_group.num_columns)]
+    if any(column.compression != "UNCOMPRESSED" for column in columns):
+        raise ShardError("the shard is compressed, which none of ours is; pack it again")
+    if swelling := {name for column in columns for name in column.encodings} - _ENCODINGS:
+        raise ShardError(f"the shard is encoded as {', '.join(sorted(swelling))}, which none of ours is; pack it again")

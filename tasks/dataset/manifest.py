@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -20,7 +20,7 @@ from tasks.failures import MachineFault, Unusable
 
 _KNOWN_AT_ONCE = 1000
 
-# A thread takes so many files at once: handing them out singly costs more than looking at a known one.
+# A thread takes so many files at once: handing them out singly costs more than looking at a known one, or at a header.
 _FILES_A_TASK = 16
 
 # Not the file's doing: memory, handles, or a network folder that went away.
@@ -71,7 +71,8 @@ class Recording(NamedTuple):
 
 
 Lookup = Callable[[list[str]], dict[str, Known]]
-Probe = Callable[[Path | Remote], Facts]
+Probe = Callable[[list[Path | Remote]], Sequence[Facts | Exception]]
+"""Of each of some recordings what its header says, or the error that reading it raised."""
 
 
 def recordings(
@@ -81,18 +82,20 @@ def recordings(
 
     rows are taken a thousand at a time, so memory does not follow their number. known is asked once for each thousand,
     in the calling thread, and files it knows with the same size and time of change are not opened. The others are
-    hashed and probed in n_threads threads; where probe raises Unusable the recording comes with no length, for the
+    hashed and probed in n_threads threads; where probe finds one Unusable the recording comes with no length, for the
     worker will name the reason.
     Raises MachineFault when the machine, not the file, is why it cannot be read.
     """
     from joblib import Parallel, delayed  # noqa: PLC0415 - a tenth of a second that a plan's importers need not pay
 
     rows = iter(rows)
-    with Parallel(n_jobs=n_threads, backend="threading", batch_size=_FILES_A_TASK) as threads:
+    with Parallel(n_jobs=n_threads, backend="threading", batch_size=1) as threads:
         while batch := list(islice(rows, _KNOWN_AT_ONCE)):
             uris = [row.uri for row in batch if isinstance(row, Row)]
             found = known(uris) if uris else {}
-            yield from threads(delayed(_recording)(row, root, found.get(row.uri), probe) for row in batch)
+            tasks = (batch[at : at + _FILES_A_TASK] for at in range(0, len(batch), _FILES_A_TASK))
+            for entries in threads(delayed(_recordings)(task, root, found, probe) for task in tasks):
+                yield from entries
 
 
 def trusted(rows: Iterable[Row | BadRow], known: Lookup) -> Iterator[Recording | BadRow]:
@@ -109,30 +112,61 @@ def _on_trust(row: Row, known: Known | None) -> Recording:
     return Recording(row, *facts, is_on_trust=True)
 
 
-def _recording(row: Row | BadRow, root: Path | Bucket, known: Known | None, probe: Probe) -> Recording | BadRow:
+@dataclass(frozen=True, slots=True)
+class _Hashed:
+    """A file whose length is still to be found."""
+
+    row: Row
+    path: Path
+    stamp: Stamp
+    digest: str
+
+
+def _recordings(
+    rows: list[Row | BadRow], root: Path | Bucket, known: dict[str, Known], probe: Probe
+) -> list[Recording | BadRow]:
+    begun = [_begun(row, root, known, probe) for row in rows]
+    hashed = [entry for entry in begun if isinstance(entry, _Hashed)]
+    found = iter(probe([file.path for file in hashed]) if hashed else ())
+    return [_measured(entry, next(found)) if isinstance(entry, _Hashed) else entry for entry in begun]
+
+
+def _begun(
+    row: Row | BadRow, root: Path | Bucket, known: dict[str, Known], probe: Probe
+) -> Recording | BadRow | _Hashed:
     if isinstance(row, BadRow):
         return row
     try:
         if isinstance(root, Bucket):
-            return _read_object(row, root, known, probe)
-        return _read(row, root / row.uri, known, probe)
+            return _read_object(row, root, known.get(row.uri), probe)
+        return _read(row, root / row.uri, known.get(row.uri))
     except OSError as error:
-        if error.errno in _MACHINE_ERRORS or isinstance(error, ConnectionError):
-            raise MachineFault(f"{row.uri} cannot be read now: {error.strerror or error}; plan again later") from error
-        return BadRow(row.line, row.uri, f"cannot be read: {error.strerror or error}")
+        return _unread(row, error)
 
 
-def _read(row: Row, path: Path, known: Known | None, probe: Probe) -> Recording | BadRow:
+def _unread(row: Row, error: OSError) -> BadRow:
+    if error.errno in _MACHINE_ERRORS or isinstance(error, ConnectionError):
+        raise MachineFault(f"{row.uri} cannot be read now: {error.strerror or error}; plan again later") from error
+    return BadRow(row.line, row.uri, f"cannot be read: {error.strerror or error}")
+
+
+def _read(row: Row, path: Path, known: Known | None) -> Recording | BadRow | _Hashed:
     before = path.stat()
     stamp = Stamp(before.st_size, before.st_mtime_ns)
     if (found := _without_reading(row, stamp, known)) is not None:
         return found
-    digest = file_digest(path)
-    n_frames, rate_hz = _length(path, probe)
-    after = path.stat()
-    if (after.st_size, after.st_mtime_ns) != stamp:
-        return BadRow(row.line, row.uri, "changed while it was read: plan again when nothing writes to it")
-    return Recording(row, *stamp, digest, n_frames, rate_hz)
+    return _Hashed(row, path, stamp, file_digest(path))
+
+
+def _measured(file: _Hashed, found: Facts | Exception) -> Recording | BadRow:
+    try:
+        n_frames, rate_hz = _length(found)
+        after = file.path.stat()
+    except OSError as error:
+        return _unread(file.row, error)
+    if (after.st_size, after.st_mtime_ns) != file.stamp:
+        return BadRow(file.row.line, file.row.uri, "changed while it was read: plan again when nothing writes to it")
+    return Recording(file.row, *file.stamp, file.digest, n_frames, rate_hz)
 
 
 def _read_object(row: Row, root: Bucket, known: Known | None, probe: Probe) -> Recording | BadRow:
@@ -140,7 +174,9 @@ def _read_object(row: Row, root: Bucket, known: Known | None, probe: Probe) -> R
     if (found := _without_reading(row, root.stamp(row.uri), known)) is not None:
         return found
     fetched = root.fetched(row.uri)
-    return Recording(row, *fetched.stamp, file_digest(fetched.place), *_length(fetched.place, probe))
+    digest = file_digest(fetched.place)
+    [facts] = probe([fetched.place])  # one at a time: what was fetched is held in memory
+    return Recording(row, *fetched.stamp, digest, *_length(facts))
 
 
 def _without_reading(row: Row, stamp: Stamp, known: Known | None) -> Recording | BadRow | None:
@@ -159,12 +195,13 @@ def file_digest(place: Path | Remote) -> str:
     return digest.hexdigest()
 
 
-def _length(place: Path | Remote, probe: Probe) -> tuple[int, int]:
-    try:
-        facts = probe(place)
-    except Unusable:
+def _length(found: Facts | Exception) -> tuple[int, int]:
+    """Frames and rate, none where the audio is unusable. Raises what else was raised."""
+    if isinstance(found, Unusable):
         return 0, 0
-    return facts.n_frames, facts.rate_hz
+    if isinstance(found, Exception):
+        raise found
+    return found.n_frames, found.rate_hz
 
 
 @dataclass

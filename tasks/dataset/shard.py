@@ -11,12 +11,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tasks.dataset.footer import MAX_EXAMPLES, ShardError, ShardFacts, facts_of, schema_of, with_facts
+from tasks.dataset.footer import MAX_EXAMPLES, ShardError, ShardFacts, facts_of, require_plain, schema_of, with_facts
 from tasks.dataset.metadata import METADATA, UNKNOWN, as_numbers
 
 __all__ = ["Example", "Shard", "ShardError", "ShardFacts", "read_shard", "shard_facts", "shards"]
+
+_TEXTS = ["recording", "digest", "group"]
+_LONGEST_TEXT_BYTES = 1 << 14  # no layout gives a longer path or name
 
 Pictures = npt.NDArray[np.uint8]
 Features = npt.NDArray[np.float32]
@@ -173,7 +177,7 @@ def _parquet(table: pa.Table) -> bytes:
         version="2.6",
         data_page_version="1.0",
         compression="none",
-        use_dictionary=["recording", "digest", "group"],
+        use_dictionary=_TEXTS,
         write_statistics=False,
         write_page_checksum=True,
         store_schema=True,
@@ -190,8 +194,11 @@ def _name(source: Path | bytes) -> str:
 
 
 def _read(handle: pa.NativeFile) -> Shard:
-    parquet = pq.ParquetFile(handle, page_checksum_verification=True)
-    facts = facts_of(parquet)
+    facts = facts_of(pq.ParquetFile(handle))
+    handle.seek(0)
+    # Each text is held once, however often it is named: a long one, named by all, would not fit into any memory.
+    parquet = pq.ParquetFile(handle, page_checksum_verification=True, read_dictionary=_TEXTS)
+    require_plain(parquet.metadata, facts, handle.size())
     table = parquet.read(use_threads=False)
     if any(column.null_count for column in table.columns):
         raise ShardError("a shard has no empty cells, this file has")
@@ -201,9 +208,9 @@ def _read(handle: pa.NativeFile) -> Shard:
         spectrograms=_pictures(table["spectrogram"], n_mel * n_frames).reshape(n, n_mel, n_frames),
         features=np.asarray(_one(table["features"]).flatten(), dtype=np.float32).reshape(n, facts.n_features),
         labels=_one(table["label"]).to_numpy(),
-        recordings=table["recording"].to_pylist(),
-        digests=table["digest"].to_pylist(),
-        groups=table["group"].to_pylist(),
+        recordings=_texts(table["recording"]),
+        digests=_texts(table["digest"]),
+        groups=_texts(table["group"]),
         chunks=_one(table["chunk"]).to_numpy(),
         copies=_one(table["copy"]).to_numpy(),
         synthetic=_one(table["synthetic"]).to_numpy(zero_copy_only=False),
@@ -220,6 +227,17 @@ def _metadata(table: pa.Table, n: int) -> Features:
     if "metadata" not in table.column_names:
         return np.full((n, len(METADATA)), np.nan, np.float32)
     return np.asarray(_one(table["metadata"]).flatten(), dtype=np.float32).reshape(n, len(METADATA))
+
+
+def _texts(column: pa.ChunkedArray) -> list[str]:
+    """The column's texts; equal ones are one object. Raises ShardError for one that is too long."""
+    held = _one(column)
+    held.validate(full=True)
+    longest = pc.max(pc.binary_length(held.dictionary)).as_py() or 0
+    if longest > _LONGEST_TEXT_BYTES:
+        raise ShardError(f"a text of {longest} bytes where {_LONGEST_TEXT_BYTES} are allowed; pack it again")
+    texts = held.dictionary.to_pylist()
+    return [texts[at] for at in held.indices.to_pylist()]
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:

@@ -21,6 +21,9 @@ MEMBERS = (CONFIG, FACTS, METADATA, WEIGHTS)
 # The largest network of the appendix takes 2.3 MB; a file beyond this is not one of ours.
 MAX_SIZE_BYTES = 512 * 1024**2
 
+# A million names of classes fit; read as JSON it takes many times its bytes.
+_MOST_JSON_BYTES = 64 * 1024**2
+
 
 class BundleError(Damaged):
     """A file that is not a whole bundle, or one that must not be opened."""
@@ -43,14 +46,19 @@ def unpacked(content: bytes) -> dict[str, bytes]:
     Raises BundleError where the archive is cut short or damaged, is too large, holds other members than a bundle
     does or one of them twice, or stores one compressed: without compression nothing can swell when it is read.
     """
-    if len(content) > MAX_SIZE_BYTES:
-        raise BundleError(f"{len(content):,} bytes is too large for a bundle; the limit is {MAX_SIZE_BYTES:,}")
+    require_size(len(content))
     try:
         with zipfile.ZipFile(BytesIO(content)) as archive:
             _require_plain(archive.infolist(), len(content))
             return {name: archive.read(name) for name in MEMBERS}
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, struct.error) as error:
         raise BundleError(f"not a whole bundle: {error}; fetch it again or train anew") from error
+
+
+def require_size(size_bytes: int) -> None:
+    """Nothing, or BundleError for more bytes than any bundle has."""
+    if size_bytes > MAX_SIZE_BYTES:
+        raise BundleError(f"{size_bytes:,} bytes is too large for a bundle; the limit is {MAX_SIZE_BYTES:,}")
 
 
 def _require_plain(infos: list[zipfile.ZipInfo], size_bytes: int) -> None:
@@ -60,6 +68,8 @@ def _require_plain(infos: list[zipfile.ZipInfo], size_bytes: int) -> None:
     for info in infos:
         if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
             raise BundleError(f"{info.filename} is compressed, which no bundle is; do not open this file")
+        if info.filename != WEIGHTS and info.file_size > _MOST_JSON_BYTES:
+            raise BundleError(f"{info.filename} has {info.file_size:,} bytes; the limit is {_MOST_JSON_BYTES:,}")
     if sum(info.file_size for info in infos) > size_bytes:
         raise BundleError("the members claim more bytes than the file has; do not open this file")
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -17,12 +18,14 @@ import tensorflow as tf
 from tasks.failures import Impossible
 from tasks.model import archive
 from tasks.model.archive import BundleError
+from tasks.model.capacity import require_fitting
 from tasks.model.inputs import Scaling, feature_names
 from tasks.model.spec import TrainingSettings
 
 __all__ = ["Bundle", "BundleError", "BundleFacts", "library_versions", "read_bundle", "write_bundle"]
 
 SCHEMA = "dawn-chorus bundle 1"
+_OF_THE_MACHINE = (MemoryError, tf.errors.ResourceExhaustedError, tf.errors.InternalError, tf.errors.UnknownError)
 
 
 def library_versions() -> dict[str, str]:
@@ -126,8 +129,8 @@ def _released(model: Any) -> Any:
 def read_bundle(path: Path) -> Bundle:
     """The bundle at that path; no code stored in it is ever run.
 
-    Raises BundleError, naming the file, where it is cut short, damaged, compressed, of another schema, or not a bundle
-    at all.
+    Raises BundleError, naming the file, where it is cut short, damaged, compressed, of another schema, larger than its
+    weights, or not a bundle at all; MemoryError and TensorFlow's errors of a device where the machine is at fault.
     """
     try:
         return _read(path)
@@ -136,11 +139,12 @@ def read_bundle(path: Path) -> Bundle:
 
 
 def _read(path: Path) -> Bundle:
+    archive.require_size(path.stat().st_size)
     members = archive.unpacked(path.read_bytes())
     facts = _facts(members.pop(archive.FACTS))
-    bundle = Bundle(_network(members), facts)
-    if bundle.n_classes != len(facts.labels):
-        raise BundleError(f"the network tells {bundle.n_classes} classes apart and {len(facts.labels)} are named")
+    bundle, n_classes = _network(members, facts)
+    if n_classes != len(facts.labels):
+        raise BundleError(f"the network tells {n_classes} classes apart and {len(facts.labels)} are named")
     _require_features(facts)
     return bundle
 
@@ -164,7 +168,7 @@ def _facts(content: bytes) -> BundleFacts:
         values["scaling"] = Scaling(**{name: _frozen(value) for name, value in values["scaling"].items()})
         values["settings"] = TrainingSettings(**values["settings"])
         return BundleFacts(**values)
-    except (KeyError, TypeError, ValueError, AttributeError, Impossible) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, Impossible) as error:
         raise BundleError(f"the bundle's facts cannot be understood: {error!r}; train anew") from error
 
 
@@ -172,11 +176,26 @@ def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _network(members: Mapping[str, bytes]) -> Any:
+def _network(members: Mapping[str, bytes], facts: BundleFacts) -> tuple[Bundle, int]:
+    """The bundle, and how many classes its network tells apart."""
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "plain.keras"
         plain.write_bytes(archive.packed(members))
-        try:
-            return keras.saving.load_model(plain, compile=False, safe_mode=True)
-        except (ValueError, TypeError, KeyError, OSError) as error:  # what Keras and HDF5 raise for a file they refuse
-            raise BundleError(f"Keras cannot open the network: {error}; train anew") from error
+        with _refusing():
+            require_fitting(members[archive.CONFIG], members[archive.WEIGHTS])
+            bundle = Bundle(keras.saving.load_model(plain, compile=False, safe_mode=True), facts)
+            return bundle, bundle.n_classes
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """Whatever is raised for a network from elsewhere becomes a BundleError, unless the machine is at fault.
+
+    Keras builds what it finds written down, so a wrong word may raise anything anywhere in it.
+    """
+    try:
+        yield
+    except (BundleError, *_OF_THE_MACHINE):
+        raise
+    except Exception as error:
+        raise BundleError(f"Keras cannot open the network: {error!s:.1000}; train anew") from error

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from db.objects import PART_BYTES
-from db.store import Store, open_store
+from db.store import Store, TooLarge, open_store
 
 pytestmark = pytest.mark.integration
 
@@ -27,6 +27,13 @@ def test_what_is_put_is_got_and_the_same_key_may_be_put_again(store: Store) -> N
     assert "a/b.png" in store
     assert store.get("a/b.png") == b"one"
     assert store.digest("a/b.png") == hashlib.sha256(b"one").hexdigest()
+
+
+def test_what_is_larger_than_was_asked_for_is_refused(store: Store) -> None:
+    store.put("a/b.png", b"12345")
+    assert store.get("a/b.png", 5) == b"12345"
+    with pytest.raises(TooLarge, match="5 bytes, more than 4"):
+        store.get("a/b.png", 4)
 
 
 def test_other_bytes_under_the_same_key_replace_the_first(store: Store) -> None:

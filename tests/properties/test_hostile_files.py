@@ -1,82 +1,41 @@
 """Bytes from anywhere, changed at random: each is read or has a typed reason; no crash, soon, in little memory.
 
 Seeds are the broken recordings of other projects' test suites, where they are at hand, and whole files of our own.
-CHORUS_FUZZ_S says for how many seconds each of these looks for trouble.
 """
 
 from __future__ import annotations
 
+import ctypes
 import io
-import os
 import struct
-import time
-import tracemalloc
 import zipfile
 import zlib
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from random import Random, SystemRandom
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tasks.audio.parameters import PresetError
 from tasks.audio.preset import Preset, load_preset
-from tasks.audio.strip import StripError, decode_strip, encode, make_strip
-from tasks.dataset.shard import Example, ShardError, read_shard, shards
+from tasks.audio.strip import StripError, decode_strip, make_strip, warm
+from tasks.dataset.shard import ShardError, read_shard
 from tasks.failures import Unusable
 from tasks.messages import JobMessage, PreprocessMessage, UnknownMessage
 from tasks.model import archive
 from tasks.model.archive import BundleError
-from tests.recordings import write_tone
+from tests.fuzzing import fuzzed
+from tests.hostile import shard_bytes, strip_bytes
+from tests.memory import peak_memory
 from tests.shared_data import shared_data
 
-FUZZ_S = float(os.environ.get("CHORUS_FUZZ_S", "5"))
-SLOWEST_S, MEGABYTES = 10.0, 500
+MEGABYTES = 500
 
 
 @pytest.fixture(scope="module")
 def preset() -> Preset:
     return load_preset("birdclef2021")
-
-
-def changed(content: bytes, draw: Random) -> bytes:
-    """The bytes with a few of them changed, cut out, doubled or cut off."""
-    bytes_ = bytearray(content)
-    for _ in range(draw.randint(1, 6)):
-        at, n = draw.randrange(len(bytes_) or 1), draw.randint(1, 16)
-        how = draw.randrange(5)
-        if how == 0 and bytes_:
-            bytes_[at] ^= 1 << draw.randrange(8)
-        elif how == 1:
-            bytes_[at : at + n] = draw.randbytes(n)
-        elif how == 2:
-            del bytes_[at : at + n]
-        elif how == 3:
-            bytes_[at:at] = bytes_[at : at + n]
-        elif draw.random() < 0.2:
-            del bytes_[at:]
-    return bytes(bytes_)
-
-
-def fuzzed(seeds: list[bytes], read: Callable[[bytes], object], reasons: tuple[type[Exception], ...]) -> int:
-    """Feeds changed seeds until the time is up; returns how many. Fails for an error that is no reason."""
-    seed = SystemRandom().randrange(10**9)
-    print(f"seed {seed}")
-    draw, n, end_s = Random(seed), 0, time.monotonic() + FUZZ_S
-    while time.monotonic() < end_s:
-        content, began_s = changed(draw.choice(seeds), draw), time.monotonic()
-        try:
-            read(content)
-        except reasons as reason:
-            assert str(reason), "a reason without words"
-        assert time.monotonic() - began_s < SLOWEST_S, f"input {n} of seed {seed} took too long"
-        n += 1
-    assert n > 0
-    return n
 
 
 def test_recordings_changed_at_random_give_a_strip_or_a_reason(tmp_path: Path, preset: Preset) -> None:
@@ -88,19 +47,24 @@ def test_recordings_changed_at_random_give_a_strip_or_a_reason(tmp_path: Path, p
         (tmp_path / "a").write_bytes(content)
         make_strip(tmp_path / "a", "d" * 64, 0, 0, preset)
 
-    tracemalloc.start()
-    fuzzed(small, read, (Unusable,))
-    peak_bytes = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak_bytes < MEGABYTES << 20
+    warm(preset)
+    with peak_memory() as peak:
+        fuzzed(small, read, (Unusable,))
+    assert peak.size_bytes < MEGABYTES << 20
 
 
-def strip_bytes(tmp_path: Path, preset: Preset) -> bytes:
-    return encode(make_strip(write_tone(tmp_path / "tone.wav", 3000.0, 1.0), "d" * 64, 0, 0, preset))
+def test_memory_that_is_taken_in_c_counts() -> None:
+    libc, size_bytes = ctypes.CDLL(None), 64 << 20
+    libc.malloc.restype = ctypes.c_void_p
+    with peak_memory() as peak:
+        piece = ctypes.c_void_p(libc.malloc(size_bytes))
+        ctypes.memset(piece, 1, size_bytes)
+        libc.free(piece)
+    assert peak.size_bytes > size_bytes - (1 << 20)
 
 
-def test_strips_changed_at_random_are_read_or_refused(tmp_path: Path, preset: Preset) -> None:
-    fuzzed([strip_bytes(tmp_path, preset)], decode_strip, (StripError,))
+def test_strips_changed_at_random_are_read_or_refused(tmp_path: Path) -> None:
+    fuzzed([strip_bytes(tmp_path)], decode_strip, (StripError,))
 
 
 def resealed(png: bytes) -> bytes:
@@ -114,24 +78,16 @@ def resealed(png: bytes) -> bytes:
     return bytes(out)
 
 
-def test_strips_whose_checksums_were_made_to_fit_are_read_or_refused(tmp_path: Path, preset: Preset) -> None:
-    fuzzed([strip_bytes(tmp_path, preset)], lambda content: decode_strip(resealed(content)), (StripError,))
+def test_strips_whose_checksums_were_made_to_fit_are_read_or_refused(tmp_path: Path) -> None:
+    fuzzed([strip_bytes(tmp_path)], lambda content: decode_strip(resealed(content)), (StripError,))
 
 
-def test_a_picture_of_sixty_thousand_squared_is_refused_before_it_is_unpacked(tmp_path: Path, preset: Preset) -> None:
-    whole = strip_bytes(tmp_path, preset)
+def test_a_picture_of_sixty_thousand_squared_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    whole = strip_bytes(tmp_path)
     hostile = resealed(whole[:16] + struct.pack(">II", 60_000, 60_000) + whole[24:])
-    tracemalloc.start()
-    with pytest.raises(StripError, match="60000 x 60000"):
+    with peak_memory() as peak, pytest.raises(StripError, match="60000 x 60000"):
         decode_strip(hostile)
-    assert tracemalloc.get_traced_memory()[1] < 10 << 20
-    tracemalloc.stop()
-
-
-def shard_bytes() -> bytes:
-    picture, features = np.zeros((48, 128), np.uint8), np.zeros(15, np.float32)
-    examples = [Example(picture, features, n % 2, f"{n}.ogg", f"{n:064x}", "g", chunk=0, copy=0) for n in range(20)]
-    return next(shards(examples, "o" * 64, "p" * 64))
+    assert peak.size_bytes < 10 << 20
 
 
 def test_shards_changed_at_random_are_read_or_refused() -> None:
@@ -155,11 +111,9 @@ def test_an_archive_that_swells_a_thousandfold_is_refused_before_it_does() -> No
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as file:
         for name in archive.MEMBERS:
             file.writestr(name, bytes(100 << 20))
-    tracemalloc.start()
-    with pytest.raises(BundleError, match="compressed"):
+    with peak_memory() as peak, pytest.raises(BundleError, match="compressed"):
         archive.unpacked(bomb.getvalue())
-    assert tracemalloc.get_traced_memory()[1] < 10 << 20
-    tracemalloc.stop()
+    assert peak.size_bytes < 10 << 20
 
 
 STRANGE = (

@@ -41,6 +41,7 @@ SPLIT_WORDS: dict[str, str] = {
     **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
 }
 
+_LONGEST_NAME = 1000
 _FOLD = re.compile(r"(\d{1,4})(?:\.0*)?", re.ASCII)
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 
@@ -115,8 +116,13 @@ def split_of(text: str) -> str | None:
 
 
 def name_of(text: str) -> str | None:
-    """An author's or group's name, None where the cell says that nobody knows it; what no database takes is escaped."""
+    """An author's or group's name, None where the cell says that nobody knows it; what no database takes is escaped.
+
+    Raises BadRowError for one that is no name: longer than 1,000 characters.
+    """
     name = printable(" ".join(text.split()))
+    if len(name) > _LONGEST_NAME:
+        raise BadRowError(f"name too long: {len(name)} characters, {_LONGEST_NAME} are allowed")
     return None if name.casefold() in NOBODY_KNOWS else name
 
 

@@ -31,6 +31,9 @@ UNSTORABLE_NAME = "unprintable name: rename the file in plain UTF-8"
 # What says that a path leads nowhere; any other error is the machine's, and a file behind it is not missing.
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
 
+# What the kernel takes at most, in bytes.
+_LONGEST_PATH = 4096
+
 # About 40 MB of names; folders beyond it are asked file by file, so memory has a bound.
 LISTED_NAMES = 300_000
 
@@ -94,6 +97,8 @@ class Files:
     def _relative(self, written: str) -> str:
         if not written:
             raise BadRowError("empty path")
+        if len(written) > _LONGEST_PATH:
+            raise BadRowError(f"missing file: its path has {len(written)} characters")
         if "\0" in written:
             raise BadRowError("unreadable path: it holds a NUL character")
         if written.startswith(self._prefix):

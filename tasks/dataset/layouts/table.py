@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from tasks.dataset.layouts.layout import LayoutError
+from tasks.dataset.layouts.layout import LayoutError, printable
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".tab", ".txt"})
 
@@ -22,7 +22,7 @@ _LONGEST_LINE = 1 << 18
 
 @dataclass(frozen=True)
 class Table:
-    """A csv file whose encoding, separator and header are known."""
+    """A csv file whose encoding, separator and header are known; the header's names are fit to be shown."""
 
     path: Path
     encoding: str
@@ -77,7 +77,7 @@ def open_table(path: Path) -> Table:
         header = next(csv.reader([first], delimiter=separator))
     except csv.Error as error:
         raise LayoutError(f"{path.name} has no readable header: {error}") from error
-    return Table(path, encoding, separator, tuple(" ".join(name.split()) for name in header))
+    return Table(path, encoding, separator, tuple(printable(" ".join(name.split())) for name in header))
 
 
 def _encoding(path: Path) -> str:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import time
-import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from tasks.audio.preset import Preset
 from tasks.audio.recording import probe
-from tasks.audio.strip import decode_strip, encode, make_strip
+from tasks.audio.strip import decode_strip, encode, make_strip, warm
 from tasks.failures import Empty, Inconsistent, TooShort, Unreadable, UnsupportedFormat, Unusable
+from tests.memory import peak_memory
 from tests.shared_data import shared_data, shared_folder
 
 FOLDER = shared_data("bad") if shared_folder() else Path()
@@ -76,13 +76,11 @@ def test_a_file_becomes_a_strip_or_has_a_reason(path: Path, preset: Preset) -> N
 def test_no_file_needs_more_memory_than_a_span_does(preset: Preset) -> None:
     largest = sorted(FILES, key=lambda path: path.stat().st_size)[-6:]
     lying = [path for path in FILES if "changing" in path.name]
+    warm(preset)
     for path in [*largest, *lying]:
-        tracemalloc.start()
-        with contextlib.suppress(Unusable):
+        with peak_memory() as peak, contextlib.suppress(Unusable):
             make_strip(path, "d" * 64, 0, 0, preset)
-        peak_bytes = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert peak_bytes < MEGABYTES << 20, path.name
+        assert peak.size_bytes < MEGABYTES << 20, path.name
 
 
 @needs_files

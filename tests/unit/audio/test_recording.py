@@ -206,3 +206,18 @@ def test_descriptors_are_given_back(tmp_path: Path, preset: Preset) -> None:
         with pytest.raises(UnsupportedFormat):
             probe(bad)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_memory_that_libsndfile_did_not_find_says_nothing_of_the_recording(
+    tmp_path: Path, preset: Preset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(*_: object, **__: object) -> None:
+        raise soundfile.LibsndfileError(17)
+
+    path = write(tmp_path / "a.wav", noise(32_000))
+    monkeypatch.setattr(soundfile.SoundFile, "read", no_memory)
+    with pytest.raises(MemoryError, match=r"a\.wav"):
+        decode(path, preset, 0)
+    monkeypatch.setattr(soundfile, "SoundFile", no_memory)
+    with pytest.raises(MemoryError, match=r"a\.wav"):
+        probe(path)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tasks.dataset.layouts import BadRow, Row
-from tasks.dataset.manifest import Known, Recording, Summary, recordings, trusted
+from tasks.dataset.manifest import Known, Probe, Recording, Summary, recordings, trusted
 from tasks.dataset.metadata import UNKNOWN, Metadata
 from tasks.failures import MachineFault, Unreadable
 
@@ -35,6 +35,18 @@ def one_second(path: Path) -> Length:
     return Length(8000, 8000)
 
 
+def each(probe: Callable[[Path], Length]) -> Probe:
+    """A probe of many out of a probe of one."""
+
+    def told(path: Path) -> Length | Exception:
+        try:
+            return probe(path)
+        except Exception as error:
+            return error
+
+    return lambda paths: [told(path) for path in paths]  # type: ignore[arg-type]
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     for i in range(30):
@@ -44,7 +56,7 @@ def root(tmp_path: Path) -> Path:
 
 def test_recordings_come_in_the_order_of_their_rows_with_the_digest_of_their_bytes(root: Path):
     rows = [row(f"{i}.wav", line=i) for i in range(30)]
-    found = list(recordings(rows, root, nothing_known, one_second, 4))
+    found = list(recordings(rows, root, nothing_known, each(one_second), 4))
     assert [entry.row for entry in found if isinstance(entry, Recording)] == rows
     assert [entry.digest for entry in found if isinstance(entry, Recording)] == [
         hashlib.sha256((root / f"{i}.wav").read_bytes()).hexdigest() for i in range(30)
@@ -58,7 +70,7 @@ def test_a_known_file_is_not_opened_again(root: Path):
         probed.append(path.name)
         return Length(1, 1)
 
-    first = list(recordings([row("1.wav"), row("2.wav")], root, nothing_known, probe, 2))
+    first = list(recordings([row("1.wav"), row("2.wav")], root, nothing_known, each(probe), 2))
     known = {
         entry.row.uri: Known(entry.size_bytes, entry.mtime_ns, "as before", 5, 5)
         for entry in first
@@ -66,7 +78,7 @@ def test_a_known_file_is_not_opened_again(root: Path):
     }
     probed.clear()
     (root / "2.wav").write_bytes(b"changed")
-    one, two = recordings([row("1.wav"), row("2.wav")], root, lambda uris: known, probe, 2)
+    one, two = recordings([row("1.wav"), row("2.wav")], root, lambda uris: known, each(probe), 2)
     assert isinstance(one, Recording)
     assert isinstance(two, Recording)
     assert (one.digest, one.n_frames) == ("as before", 5)
@@ -83,7 +95,7 @@ def test_the_database_is_asked_a_thousand_at_a_time_and_in_the_callers_thread(ro
         return {}
 
     rows = [row("1.wav")] * 2500
-    assert len(list(recordings(rows, root, known, one_second, 2))) == 2500
+    assert len(list(recordings(rows, root, known, each(one_second), 2))) == 2500
     assert asked == [1000, 1000, 500]
 
 
@@ -95,7 +107,7 @@ def test_no_more_rows_are_drawn_than_a_batch_needs(root: Path):
             drawn.append(line)
             yield row("1.wav", line)
 
-    stream = recordings(rows(), root, nothing_known, one_second, 2)
+    stream = recordings(rows(), root, nothing_known, each(one_second), 2)
     next(stream)
     stream.close()  # type: ignore[attr-defined]
     assert len(drawn) <= 1000
@@ -103,21 +115,21 @@ def test_no_more_rows_are_drawn_than_a_batch_needs(root: Path):
 
 def test_a_file_that_vanished_and_a_bad_row_keep_their_places(root: Path):
     rows = [row("1.wav"), row("gone.wav", 7), BadRow(8, "z", "missing file"), row("2.wav")]
-    _, gone, bad, _ = recordings(rows, root, nothing_known, one_second, 2)
+    _, gone, bad, _ = recordings(rows, root, nothing_known, each(one_second), 2)
     assert gone == BadRow(7, "gone.wav", "cannot be read: No such file or directory")
     assert bad == rows[2]
 
 
 def test_an_empty_file_is_told_before_it_is_hashed(root: Path):
     (root / "empty.wav").touch()
-    assert list(recordings([row("empty.wav", 3)], root, nothing_known, one_second, 1)) == [
+    assert list(recordings([row("empty.wav", 3)], root, nothing_known, each(one_second), 1)) == [
         BadRow(3, "empty.wav", "empty: 0 bytes")
     ]
 
 
 def test_a_folder_in_place_of_a_file_is_a_bad_row(root: Path):
     (root / "folder").mkdir()
-    (found,) = recordings([row("folder", 3)], root, nothing_known, one_second, 1)
+    (found,) = recordings([row("folder", 3)], root, nothing_known, each(one_second), 1)
     assert found == BadRow(3, "folder", "cannot be read: Is a directory")
 
 
@@ -125,7 +137,7 @@ def test_unusable_audio_is_a_recording_without_length(root: Path):
     def probe(path: Path) -> Length:
         raise Unreadable(f"{path.name} is no audio")
 
-    (found,) = recordings([row("1.wav")], root, nothing_known, probe, 1)
+    (found,) = recordings([row("1.wav")], root, nothing_known, each(probe), 1)
     assert isinstance(found, Recording)
     assert (found.n_frames, found.rate_hz) == (0, 0)
     assert found.digest == hashlib.sha256(b"x").hexdigest()
@@ -136,7 +148,7 @@ def test_a_file_written_to_while_it_is_read_is_not_trusted(root: Path):
         path.write_bytes(b"more")
         return Length(1, 1)
 
-    (found,) = recordings([row("1.wav")], root, nothing_known, probe, 1)
+    (found,) = recordings([row("1.wav")], root, nothing_known, each(probe), 1)
     assert isinstance(found, BadRow)
     assert found.reason.startswith("changed while it was read")
 
@@ -146,7 +158,7 @@ def test_a_machine_out_of_handles_is_no_fault_of_the_file(root: Path):
         raise OSError(24, "Too many open files")
 
     with pytest.raises(MachineFault, match=r"1\.wav cannot be read now: Too many open files"):
-        list(recordings([row("1.wav")], root, nothing_known, probe, 1))
+        list(recordings([row("1.wav")], root, nothing_known, each(probe), 1))
 
 
 def test_the_summary_counts_what_people_ask_before_they_submit():

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.dataset.shard import Example, ShardError, ShardFacts, read_shard, shard_facts, shards
+from tests.memory import peak_memory
 
 
 def examples(n: int, shape: tuple[int, int] = (48, 128), *, synthetic: bool = False) -> Iterator[Example]:
@@ -160,7 +161,8 @@ def test_a_shard_of_the_version_before_is_read_as_if_nobody_knew_where_and_when(
     (key,) = table.schema.metadata
     told = json.loads(table.schema.metadata[key]) | {"version": "1"}
     sink = pa.BufferOutputStream()
-    pq.write_table(table.drop_columns("metadata").replace_schema_metadata({key: json.dumps(told)}), sink)
+    older = table.drop_columns("metadata").replace_schema_metadata({key: json.dumps(told)})
+    pq.write_table(older, sink, compression="none")
     shard = read_shard(bytes(sink.getvalue()))
     assert shard.metadata.shape == (10, 4)
     assert np.isnan(shard.metadata).all()
@@ -203,3 +205,37 @@ def test_examples_that_cannot_share_a_shard_are_refused():
 def test_a_size_that_no_shard_has_is_refused(size: int):
     with pytest.raises(ShardError, match="not between 1 and 4096"):
         list(shards(examples(1), "o", "p", size))
+
+
+def rewritten(**options: object) -> bytes:
+    """A shard's columns and footer, written in another way."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(pq.read_table(pa.BufferReader(one(1000))), sink, **options)
+    return bytes(sink.getvalue())
+
+
+def test_a_shard_that_would_swell_when_it_is_read_is_refused():
+    assert read_shard(rewritten(compression="none")).facts.n_examples == 1000
+    with pytest.raises(ShardError, match="compressed, which none of ours is"):
+        read_shard(rewritten(compression="zstd"))
+    shared_beginnings = {"use_dictionary": False, "column_encoding": {"recording": "DELTA_BYTE_ARRAY"}}
+    with pytest.raises(ShardError, match="DELTA_BYTE_ARRAY, which none of ours is"):
+        read_shard(rewritten(compression="none", **shared_beginnings))
+
+
+def test_a_picture_that_stands_for_many_is_not_unfolded():
+    picture = np.zeros((512, 512), np.uint8)
+    (whole,) = shards([replace(example, spectrogram=picture) for example in examples(100)], "order", "pipeline")
+    sink = pa.BufferOutputStream()
+    pq.write_table(pq.read_table(pa.BufferReader(whole)), sink, compression="none")  # the picture in a dictionary
+    assert sink.getvalue().size < len(whole) / 10
+    with pytest.raises(ShardError, match="and its examples take 26220400"):
+        read_shard(bytes(sink.getvalue()))
+
+
+def test_a_long_text_that_all_examples_name_is_held_once_and_refused():
+    (hostile,) = shards([replace(example, group="g" * 1_000_000) for example in examples(200)], "order", "pipeline")
+    assert len(hostile) < 4_000_000
+    with peak_memory() as peak, pytest.raises(ShardError, match="a text of 1000000 bytes where 16384 are allowed"):
+        read_shard(hostile)
+    assert peak.size_bytes < 40 << 20

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from db.folder import FolderStore
+from db.store import TooLarge
 
 
 def test_what_is_put_is_got_and_the_same_key_may_be_put_again(tmp_path: Path) -> None:
@@ -46,3 +47,18 @@ def test_a_file_that_is_being_written_is_nowhere_near_the_finished_ones_and_can_
         assert store.abandoned(older_s=-60) == [unfinished]
     assert store.abandoned(older_s=-60) == []
     assert store.get("strips/ab/x.png") == b"half"
+
+
+def test_what_a_worker_finishes_while_the_unfinished_are_counted_is_none_of_them(tmp_path: Path) -> None:
+    (tmp_path / ".unfinished").mkdir()
+    (tmp_path / ".unfinished" / "renamed.png").symlink_to("nowhere")  # listed, and gone when it is looked at
+    (tmp_path / ".unfinished" / "left.png").touch()
+    assert FolderStore(tmp_path).abandoned(older_s=-60) == [tmp_path / ".unfinished" / "left.png"]
+
+
+def test_a_file_larger_than_anybody_believes_is_not_read(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    store.put("a/b.png", b"12345")
+    assert store.get("a/b.png", 5) == b"12345"
+    with pytest.raises(TooLarge, match=r"a/b\.png has 5 bytes, more than 4"):
+        store.get("a/b.png", 4)

@@ -7,6 +7,7 @@ import zipfile
 from dataclasses import replace
 from io import BytesIO
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -14,9 +15,11 @@ import pytest
 from tasks.failures import Damaged
 from tasks.model import archive
 from tasks.model.bundle import BundleError, BundleFacts, library_versions, read_bundle, write_bundle
+from tasks.model.capacity import require_fitting
 from tasks.model.inputs import InputShapes, Scaling
 from tasks.model.spec import TrainingSettings
-from tasks.model.zoo import entry
+from tasks.model.zoo import MODELS, entry
+from tests.memory import peak_memory
 
 # Keras 3.15 saves weights through a conversion that NumPy 2.4 deprecates.
 
@@ -186,3 +189,69 @@ def test_a_refused_bundle_is_the_stores_fault_and_makes_no_request_impossible() 
 def test_a_bundle_that_is_not_there_is_the_machines_affair(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_bundle(tmp_path / "gone.keras")
+
+
+def test_words_nested_without_end_are_refused(reading, whole):
+    for name in (archive.FACTS, archive.CONFIG):
+        with pytest.raises(BundleError):
+            reading(changed(whole, name, b"[" * 100_000))
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (b"null", "Keras cannot open"),
+        (b"{}", "describes a dict, not a network"),
+        (
+            b'{"class_name": "Dense", "config": {"units": 2}, "module": "keras.layers", "registered_name": null}',
+            "Dense",
+        ),
+        (
+            b'{"class_name": "Functional", "config": {"layers": [[]]}, "module": "keras", "registered_name": null}',
+            "Keras",
+        ),
+    ],
+)
+def test_a_config_that_is_no_networks_is_refused(reading, whole, config, said):
+    with pytest.raises(BundleError, match=said):
+        reading(changed(whole, archive.CONFIG, config))
+
+
+def test_a_few_words_cannot_ask_for_all_memory(reading, whole):
+    spectrogram = keras.Input((48, 128, 1), name="spectrogram")
+    small = keras.Model(spectrogram, keras.layers.Dense(77)(keras.layers.Flatten()(spectrogram)))
+    hostile = small.to_json().replace("77", str(10**9)).encode()
+    with peak_memory() as peak, pytest.raises(BundleError, match=r"wants 24,580,000,000,000 bytes of weights"):
+        reading(changed(whole, archive.CONFIG, hostile))
+    assert peak.size_bytes < 200 << 20
+
+
+def test_weights_that_claim_more_than_they_store_are_refused(reading, whole):
+    two = keras.Input((2,))
+    tiny = keras.Model(two, keras.layers.Dense(2)(two)).to_json().encode()
+    held = BytesIO()
+    with h5py.File(held, "w") as file:
+        file.create_dataset("layers/dense/vars/0", shape=(10**6, 10**3), dtype="float32", chunks=(10**3, 10**3))
+    with peak_memory() as peak, pytest.raises(BundleError, match=r"claim 4,000,000,000 bytes"):
+        reading(changed(changed(whole, archive.CONFIG, tiny), archive.WEIGHTS, held.getvalue()))
+    assert peak.size_bytes < 200 << 20
+
+
+def test_a_file_too_large_for_a_bundle_is_not_read(tmp_path):
+    with (tmp_path / "huge.keras").open("wb") as file:
+        file.truncate(archive.MAX_SIZE_BYTES + 1)  # a hole, which takes no room on the disk
+    with peak_memory() as peak, pytest.raises(BundleError, match="too large for a bundle"):
+        read_bundle(tmp_path / "huge.keras")
+    assert peak.size_bytes < 10 << 20
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_network_is_as_large_as_its_weights(tmp_path, name):
+    model = entry(name)
+    network = model.build(InputShapes(), 3)
+    network.save(tmp_path / "plain.keras")
+    with zipfile.ZipFile(tmp_path / "plain.keras") as members:
+        config, weights = members.read(archive.CONFIG), members.read(archive.WEIGHTS)
+    require_fitting(config, weights)
+    with pytest.raises(BundleError, match="bytes of weights"):
+        require_fitting(config, weights[: sum(value.nbytes for value in network.get_weights()) - 1])

@@ -18,7 +18,7 @@ from tasks import preprocess
 from tasks.audio import recording
 from tasks.audio.preset import load_preset
 from tasks.audio.strip import Strip, decode_strip
-from tasks.failures import Changed, MachineFault, Missing
+from tasks.failures import Changed, MachineFault, Missing, Outside, Unreadable
 from tasks.preprocess import strip_file
 from tasks.sources import Sources
 from tests.recordings import write_tone
@@ -132,3 +132,33 @@ def test_a_file_that_is_rewritten_or_removed_while_it_is_read_leaves_no_strip(
         strip_file(disturbed(lambda path: write_tone(path, 3000, 0.5)), Sources())
     with pytest.raises(Missing, match="went away"):
         strip_file(replace(disturbed(lambda path: path.unlink(missing_ok=True)), size_bytes=0, digest=""), Sources())
+
+
+@pytest.mark.parametrize("is_on_trust", [True, False])
+@pytest.mark.parametrize("span", [0, 1])
+def test_a_recording_that_became_a_link_to_another_place_is_not_read(
+    claim: ItemClaim, tmp_path: Path, span: int, is_on_trust: bool
+) -> None:
+    path = Path(claim.root, claim.uri)
+    elsewhere = path.rename(tmp_path / "elsewhere.wav")  # the same size and time as the one that was planned
+    path.symlink_to(elsewhere)
+    with pytest.raises(Outside, match="another place"):
+        strip_file(replace(claim, span=span, is_on_trust=is_on_trust), Sources())
+
+
+def test_a_link_to_another_recording_of_the_dataset_is_read(claim: ItemClaim) -> None:
+    path = Path(claim.root, claim.uri)
+    path.symlink_to(path.rename(path.with_name("other.wav")))
+    assert strip_file(claim, Sources()).facts.n_chunks == 1
+
+
+def test_a_recording_that_became_a_pipe_or_a_device_is_not_waited_for(claim: ItemClaim) -> None:
+    path = Path(claim.root, claim.uri)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(Unreadable, match="not a regular file"):
+        strip_file(claim, Sources())
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    with pytest.raises(Outside):
+        strip_file(claim, Sources())

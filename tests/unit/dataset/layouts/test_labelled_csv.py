@@ -179,3 +179,20 @@ def test_a_path_is_found_again_among_many(root: Path):
     found = list(open_layout(root, is_trusted=True).rows())
     assert [row.line for row in found if isinstance(row, BadRow)] == [5002, 5003, 5004]
     assert sum(isinstance(row, Row) for row in found) == 5000
+
+
+def test_what_a_header_says_to_a_terminal_is_not_passed_on(root: Path):
+    (root / "labels.csv").write_text("pa\x1b[31mth,label\na.wav,wren\n")
+    with pytest.raises(LayoutError, match=r"pa\\x1b\[31mth, label") as refused:
+        open_layout(root / "labels.csv")
+    assert "\x1b" not in str(refused.value)
+    (root / "labels.csv").write_text("path,label\x1b[31m,label\na.wav,wren,wren\n")
+    assert "\x1b" not in "".join(open_layout(root / "labels.csv").notes)
+
+
+def test_names_and_paths_without_end_are_bad_rows(root: Path):
+    bad = only(root, "path,label,author\na.wav,wren," + "a" * 1001 + "\n")
+    assert bad == BadRow(2, "a.wav", "name too long: 1001 characters, 1000 are allowed")
+    bad = only(root, "path,label\n" + "a/" * 2049 + ",wren\n")
+    assert isinstance(bad, BadRow)
+    assert bad.reason == "missing file: its path has 4098 characters"

@@ -1,0 +1,170 @@
+"""What the doctor says of a home that is not well, and what it leaves alone."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from db import checking, steering
+from db.folder import FolderStore
+from db.keys import checkpoint_of
+from db.planning import JobRow
+from db.states import Kind, State
+from db.tables import Job, Run
+from orchestrator import doctor
+from orchestrator.dispatch import Doorbell, Sender
+from orchestrator.doctor import findings
+from orchestrator.session import Session
+from tests.integration.way import home
+from tests.ledger_rows import SmallRun, another_run, done
+
+pytestmark = pytest.mark.integration
+
+TWO_DAYS_S = 2 * 86_400.0
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[Session]:
+    with home(tmp_path / "home") as session:
+        yield session
+
+
+@pytest.fixture
+def paused(session: Session) -> SmallRun:
+    """A run that somebody paused, with a training that is not done; nothing else is wrong."""
+    run = another_run(session.database, 1, [JobRow(Kind.TRAIN, model="cnn", seed=1)])
+    steering.pause(session.database, run.run)
+    return run
+
+
+def put_old(session: Session, key: str, data: bytes = b"old") -> Path:
+    session.store.put(key, data)
+    path = Path(session.settings.store, key)
+    two_days_ago = time.time() - TWO_DAYS_S
+    os.utime(path, (two_days_ago, two_days_ago))
+    return path
+
+
+def said(session: Session, *, repair: bool = False) -> str:
+    return "\n".join(findings(session, repair=repair))
+
+
+@pytest.mark.parametrize("state", [State.WAITING, State.FAILED, State.CANCELLED])
+def test_the_checkpoint_of_a_training_that_may_go_on_stays_however_old_it_is(
+    session: Session, paused: SmallRun, state: State
+) -> None:
+    kept = put_old(session, checkpoint_of("models/ab/cnn.keras"))
+    stray = put_old(session, checkpoint_of("models/cd/mlp.keras"))  # no run trains it
+    with session.database.write() as connection:
+        connection.execute(sa.update(Job).values(state=state))
+    assert "1 files of 0.0 MB stand in no row" in said(session)
+    assert "they were removed" in said(session, repair=True)
+    assert (kept.exists(), stray.exists()) == (True, False)
+    assert said(session, repair=True) == ""
+
+
+def test_the_checkpoint_of_a_training_that_is_done_is_a_stray(session: Session, paused: SmallRun) -> None:
+    stray = put_old(session, checkpoint_of("models/ab/cnn.keras"))
+    with session.database.write() as connection:
+        connection.execute(sa.update(Job).values(state=State.DONE))
+    assert "they were removed" in said(session, repair=True)
+    assert not stray.exists()
+
+
+def test_a_file_that_a_worker_finishes_meanwhile_is_nobodys_trouble(session: Session, paused: SmallRun) -> None:
+    class Busy(FolderStore):
+        def abandoned(self, older_s: float) -> list[Path]:
+            return [self.folder / ".unfinished" / "renamed-meanwhile.png"]
+
+    busy = replace(session, store=Busy(session.settings.store))
+    assert said(busy) == "1 unfinished files hold 0.0 MB; `orchestrator doctor --repair` removes them"
+    assert "were removed" in said(busy, repair=True)
+
+
+@pytest.fixture
+def strips(session: Session) -> list[str]:
+    """The keys of three strips that a run has made; the ledger believes in them, the store has them."""
+    run = another_run(session.database, 3)
+    outcomes = [done(claim) for claim in run.ledger().claim_items(run.run, run.items)]
+    run.ledger().settle_items(outcomes)
+    for outcome in outcomes:
+        assert outcome.strip is not None
+        session.store.put(outcome.strip.key, b"1234567890")
+    return [outcome.strip.key for outcome in outcomes if outcome.strip]
+
+
+class Failing(FolderStore):
+    """A disk that does not give up one file, while another one is removed."""
+
+    unreadable, removed = "", ""
+
+    def digest(self, key: str) -> str:
+        if key == self.unreadable:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        if key == self.removed:
+            self.local(key).unlink()
+        return super().digest(key) and "f" * 64  # what the ledger was told
+
+
+def test_a_file_that_cannot_be_read_is_named_and_the_others_are_looked_at(session: Session, strips: list[str]) -> None:
+    store = Failing(session.settings.store)
+    store.unreadable, store.removed = strips[:2]
+    sick = replace(session, store=store)
+    found = said(sick)
+    assert f"strip {strips[0]} cannot be read: Input/output error" in found
+    assert "1 strips cannot be read: see to the disk and its rights" in found
+    assert f"strip {strips[1]} is gone from the store" in found
+    assert strips[2] not in found
+    assert "1 strips are damaged" in found  # only the one that is gone
+
+
+def test_what_cannot_be_read_is_not_made_again(session: Session, strips: list[str]) -> None:
+    store = Failing(session.settings.store)
+    store.unreadable = strips[0]
+    assert "to have it made again" not in said(replace(session, store=store), repair=True)
+    assert len(list(checking.kept_strips(session.database))) == 3
+
+
+@pytest.mark.parametrize(("ahead_s", "words"), [(3600.0, "3600 s ahead of"), (-90.0, "90 s behind")])
+def test_clocks_that_differ_are_named(
+    session: Session, monkeypatch: pytest.MonkeyPatch, ahead_s: float, words: str
+) -> None:
+    monkeypatch.setattr(checking, "clock_s", lambda _: time.time() + ahead_s)
+    assert f"the database's clock is {words} this machine's" in said(session)
+    monkeypatch.setattr(checking, "clock_s", lambda _: time.time() + 4.0)
+    assert said(session) == ""
+
+
+def test_versions_that_changed_since_a_run_was_planned_are_named(session: Session, paused: SmallRun) -> None:
+    with session.database.write() as connection:
+        connection.execute(sa.update(Run).values(facts={"versions": {"numpy": "1.0", "tensorflow-of-mars": "3"}}))
+    found = said(session)
+    assert f"run {paused.run} was planned with numpy 1.0 (here " in found
+    assert "mars" not in found
+
+
+def test_a_disk_with_little_room_is_named_for_the_store_and_for_the_ledger(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = shutil.disk_usage(session.settings.home).free
+    monkeypatch.setattr(doctor, "_LOW_DISK_BYTES", 2 * free)
+    found = said(session)
+    assert "MB left; strips need about 60 KB a minute of audio" in found
+    assert "MB left; a ledger needs about 1 KB a recording" in found
+    monkeypatch.setattr(doctor, "_LOW_DISK_BYTES", free // 2)
+    assert said(session) == ""
+
+
+def test_a_queue_that_nobody_serves_is_named(tmp_path: Path, redis_url: str) -> None:
+    with home(tmp_path / "home", broker_url=redis_url) as session:
+        assert said(session) == ""
+        Sender(session.settings).send("pack", "cpu", [Doorbell({"version": 1, "run": 1, "job": 1}, "")])
+        assert said(session) == "queue cpu holds 1 messages and nobody serves it; `orchestrator worker cpu` does"
