@@ -7,12 +7,19 @@ from pathlib import Path
 
 TRAINING_BYTES = 2_000_000_000
 """Set aside for each of several trainings: one takes about 1 GB, and the machine has other things to do."""
+PREPROCESSING_BYTES = 400_000_000
+"""Set aside for each child of a cpu worker: one takes about 330 MB with five-second recordings."""
 _GPU_DEVICES = ("nvidia[0-9]*", "dxg", "kfd")  # NVIDIA on Linux, any under WSL, AMD
 
 
 def usable_cores() -> int:
     """Cores this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def preprocessings_at_once() -> int:
+    """Children of a cpu worker on this machine or in this container: one a core, as far as memory goes."""
+    return max(1, min(usable_cores(), available_bytes() // PREPROCESSING_BYTES))
 
 
 def trainings_at_once(*, on_gpu: bool) -> int:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from settings import Settings
-from workers.hardware import has_gpu, trainings_at_once, usable_cores
+from workers.hardware import has_gpu, preprocessings_at_once, trainings_at_once
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
-
+# obstore would start a thread a core in every child, and each thread an arena of some 60 MB of address space, which a
+# cpu worker's child is short of: with 24 cores good recordings found no memory.
+_FEW_THREADS = {"TOKIO_WORKER_THREADS": "2", "MALLOC_ARENA_MAX": "4"}
 
 # Large arrays are given back to the system and asked for anew, for every recording and at every step of a training,
 # unless the allocator keeps them: a tenth of preprocessing and half of a CNN's training went into that
@@ -42,21 +44,21 @@ class Role:
     def children(self, settings: Settings) -> int:
         """Child processes of one worker on this machine."""
         if self.name == "cpu":
-            return settings.concurrency or usable_cores()
+            return settings.concurrency or preprocessings_at_once()
         return settings.gpu_concurrency or trainings_at_once(on_gpu=sees_gpu(settings))
 
 
 CPU = Role(
     "cpu",
     verbs=("tasks.preprocess", "tasks.pack", "tasks.render"),
-    environment={**_ONE_THREAD, **KEPT_MEMORY},
+    environment={**_ONE_THREAD, **_FEW_THREADS, **KEPT_MEMORY},
     celery={"worker_max_tasks_per_child": 2000},
 )
 GPU = Role(
     "gpu",
     verbs=("tasks.train", "tasks.evaluate"),
     # A fresh, spawned process a job: TensorFlow survives no fork and gives no memory back.
-    environment={"TF_CPP_MIN_LOG_LEVEL": "3", **_ONE_THREAD, **KEPT_MEMORY},
+    environment={"TF_CPP_MIN_LOG_LEVEL": "3", **_ONE_THREAD, **_FEW_THREADS, **KEPT_MEMORY},
     celery={"worker_pool_start_method": "spawn", "worker_max_tasks_per_child": 1},
 )
 ROLES = {role.name: role for role in (CPU, GPU)}

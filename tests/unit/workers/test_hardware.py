@@ -9,8 +9,15 @@ import pytest
 
 from orchestrator.join import NoGpu, require_gpu_where_wanted
 from settings import Settings
-from workers import roles
-from workers.hardware import available_bytes, has_gpu, trainings_at_once, usable_cores
+from workers import hardware, roles
+from workers.hardware import (
+    PREPROCESSING_BYTES,
+    available_bytes,
+    has_gpu,
+    preprocessings_at_once,
+    trainings_at_once,
+    usable_cores,
+)
 from workers.roles import CPU, GPU, warnings
 
 
@@ -36,6 +43,15 @@ def test_a_containers_limit_counts_where_it_is_less_than_the_machines_memory(
 def test_one_training_at_a_time_on_a_gpu_and_one_a_core_without() -> None:
     assert trainings_at_once(on_gpu=True) == 1
     assert 1 <= trainings_at_once(on_gpu=False) <= usable_cores()
+
+
+@pytest.mark.parametrize(("for_children", "expected"), [(0.5, 1), (3.5, 3), (100, 8)])
+def test_a_cpu_worker_has_a_child_a_core_and_no_more_than_memory_is_there_for(
+    monkeypatch: pytest.MonkeyPatch, for_children: float, expected: int
+) -> None:
+    monkeypatch.setattr(hardware, "usable_cores", lambda: 8)
+    monkeypatch.setattr(hardware, "available_bytes", lambda: int(for_children * PREPROCESSING_BYTES))
+    assert preprocessings_at_once() == CPU.children(Settings()) == expected
 
 
 def test_a_gpu_worker_has_the_children_it_was_asked_for_and_a_cpu_worker_its_own(

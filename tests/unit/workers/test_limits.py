@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,13 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from workers.roles import CPU
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def ended(code: str) -> subprocess.CompletedProcess[str]:
+def ended(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", f"from workers import limits\n{code}"],
         cwd=ROOT,
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -52,3 +56,26 @@ def test_files_beyond_the_limit_are_not_opened() -> None:
 def test_a_crash_leaves_no_core_file() -> None:
     code = "import resource\nlimits.leave_no_core_dump()\nprint(resource.getrlimit(resource.RLIMIT_CORE))"
     assert ended(code).stdout == "(0, 0)\n"
+
+
+ASKED_OF_A_BUCKET = """
+import datetime, os, pathlib
+from db import objects
+objects._GIVEN_UP_AFTER = datetime.timedelta(0)
+def taken():
+    return int(pathlib.Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+before = taken()
+try:
+    objects.Objects("s3://nobody/there", allows_plain_http=True).get("x")
+except objects.StoreUnreachable:
+    print((taken() - before) >> 20)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="address space is bounded on Linux alone")
+def test_a_bucket_takes_little_of_a_childs_address_space_however_many_cores_there_are() -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "x"}
+    refusing = {**keys, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+    as_if_of_many_cores = {"TOKIO_WORKER_THREADS": "64"}
+    done = ended(ASKED_OF_A_BUCKET, **refusing, **{**as_if_of_many_cores, **CPU.environment})
+    assert int(done.stdout) < 500, done.stderr
