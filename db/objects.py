@@ -18,7 +18,8 @@ PART_BYTES = 8 << 20
 """Longer objects travel in parts of this size: each is one request, and one at a time is held in memory."""
 _LISTED_AT_ONCE = 1000
 _GIVEN_UP_AFTER = timedelta(seconds=30)
-_TIMEOUTS = {"connect_timeout": "5s", "timeout": "60s"}
+# The total is the body's too: 32 MiB over a slow line take their time, while a server that says nothing is given up.
+_TIMEOUTS = {"connect_timeout": "5s", "read_timeout": "30s", "timeout": "600s"}
 
 
 class StoreUnreachable(ConnectionError):
@@ -29,6 +30,12 @@ class StoreUnreachable(ConnectionError):
 
 class ObjectChanged(OSError):
     """An object is another one than it was when it was looked at."""
+
+
+class OddKey(OSError):
+    """A listing holds a key that cannot be asked for: with an empty part, `.`, `..` or a control character in it."""
+
+    exit_code = 2
 
 
 class Object(NamedTuple):
@@ -44,7 +51,7 @@ class Objects:
 
     allows_plain_http: for an endpoint on this machine; elsewhere AWS_ALLOW_HTTP says so.
     Every method raises StoreUnreachable when the server does not do its part, and FileNotFoundError for an object
-    that is not there.
+    that is not there, or whose key cannot be asked for; one that lists raises OddKey where it meets such a key.
     """
 
     def __init__(self, url: str, *, allows_plain_http: bool = False) -> None:
@@ -129,16 +136,31 @@ class Objects:
             yield from map(_object, page)
 
     def folder(self, prefix: str = "") -> tuple[list[str], list[Object]]:
-        """Folders and objects right below a prefix, as a person sees them."""
+        """Folders and objects right below a prefix, as a person sees them; none below one that cannot be asked for."""
         import obstore  # noqa: PLC0415
 
-        with self._named_errors():
-            found = obstore.list_with_delimiter(self._store, prefix or None)
+        try:
+            with self._named_errors():
+                found = obstore.list_with_delimiter(self._store, prefix or None)
+        except FileNotFoundError:
+            return [], []
         return list(found["common_prefixes"]), [_object(each) for each in found["objects"]]
+
+    def holds_anything(self) -> bool:
+        """Whether any object is below the URL, whatever its key."""
+        try:
+            return next(self.listed(), None) is not None
+        except OddKey:
+            return True
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
-        from obstore.exceptions import BaseError, NotFoundError, PreconditionError  # noqa: PLC0415
+        from obstore.exceptions import (  # noqa: PLC0415
+            BaseError,
+            InvalidPathError,
+            NotFoundError,
+            PreconditionError,
+        )
 
         try:
             yield
@@ -148,12 +170,25 @@ class Objects:
             raise FileNotFoundError(f"{self.url} holds no such object: {_sentence(error)}") from error
         except PreconditionError as error:
             raise ObjectChanged(f"{self.url}: {_sentence(error)}") from error
+        except ValueError as error:  # the key itself
+            raise FileNotFoundError(f"{self.url} holds nothing that could be asked for: {_sentence(error)}") from error
+        except InvalidPathError as error:
+            raise OddKey(
+                f"{self.url}: {_odd_key(error)} cannot be asked for: it has an empty part, `.`, `..` or a control "
+                "character; rename that object, or name a prefix beside it"
+            ) from error
         except (BaseError, PermissionError) as error:
             raise StoreUnreachable(f"{self.url}: {_sentence(error)}") from error
 
 
 def _object(found: Any) -> Object:
     return Object(found["path"], found["size"], found["e_tag"] or "")
+
+
+def _odd_key(error: Exception) -> str:
+    """The key that obstore complains of, quoted."""
+    found = re.search(r'Path "(.*?)"(?: contained|: Encountered)', str(error), re.DOTALL)
+    return f"the key {found[1]!r}" if found else _sentence(error)
 
 
 def _sentence(error: Exception) -> str:

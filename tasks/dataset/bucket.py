@@ -66,6 +66,9 @@ class Objects(Protocol):
     def folder(self, prefix: str) -> tuple[Sequence[str], Sequence[Object]]:
         """Folders and objects right below a prefix."""
 
+    def holds_anything(self) -> bool:
+        """Whether any object is below the URL."""
+
 
 class Fetched(NamedTuple):
     """A recording that can be read, and the stamp of the version that is read."""
@@ -141,7 +144,7 @@ class Bucket:
 
     def holds_anything(self) -> bool:
         """Whether any object is below the prefix."""
-        return next(iter(self._objects.listed("")), None) is not None
+        return self._objects.holds_anything()
 
     def _noted(self, found: Object) -> str:
         self._stamps[found.key] = _stamp(found)

@@ -63,6 +63,9 @@ class FakeObjects:
     def folder(self, prefix: str) -> tuple[list[str], list[Object]]:
         return [], list(self.listed(prefix))
 
+    def holds_anything(self) -> bool:
+        return bool(self.contents)
+
 
 def claim(name: str, span: int = 0, content: bytes | None = None, *, is_made: bool = False) -> ItemClaim:
     digest = "" if content is None else hashlib.sha256(content).hexdigest()
