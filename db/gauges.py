@@ -13,10 +13,13 @@ from sqlalchemy.engine import Connection
 
 from db.presence import Present, present
 from db.session import Database, now_s
-from db.states import FINAL, Kind, State
-from db.tables import ATTEMPTS, EXPIRIES, Item, Job, Metric, Tally
+from db.states import CLAIMABLE, FINAL, OPEN, Kind, RunState, State
+from db.tables import ATTEMPTS, EXPIRIES, Item, Job, Metric, Run, Tally
 
 _MOST_REASONS = 20
+PREPROCESS = "preprocess"
+"""The kind of an item; a job's is one of `Kind`."""
+_KINDS = (PREPROCESS, *Kind)
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,15 @@ class Measured:
     """The ledger at one moment."""
 
     items: dict[str, int]
+    open: dict[tuple[str, str], int]
+    """Of active runs alone: by kind (`preprocess`, or a job's) and state, what has not ended."""
     finished: dict[tuple[str, str], int]
-    """By kind (`preprocess`, or a job's) and final state."""
+    """By kind and final state; each of them, for a counter that begins with its first event does not count it."""
     attempts: int
     lease_expiries: int
     quarantined: dict[str, int]
-    oldest_sent_s: dict[str, float]
-    """By task: how long what was sent first, and nobody has claimed yet, has been waiting."""
+    oldest_waiting_s: dict[str, float]
+    """By kind, of active runs: since the oldest one that nobody has claimed yet was sent or, of items, could be."""
     epochs: dict[tuple[int, str], int]
     """By job and model, of trainings that are under way."""
     workers: tuple[Present, ...]
@@ -47,17 +52,18 @@ class Gauges:
         """The ledger now. Raises DatabaseUnusable."""
         workers = tuple(present(self.database))
         with self.database.read() as connection:
-            tally = _tally(connection)
+            tally, active = _tally(connection), _active(connection)
             by_state: Counter[str] = Counter()
             for (_, state), n in tally.items():
                 by_state[state] += n
             return Measured(
                 items={str(state): by_state[state] for state in State},
+                open=_open(connection, tally, active),
                 finished=_finished(connection, by_state),
                 attempts=by_state[ATTEMPTS],
                 lease_expiries=by_state[EXPIRIES],
                 quarantined=self._quarantined(connection, tally),
-                oldest_sent_s=_oldest_sent(connection, [run for run, state in tally if state == State.SENT]),
+                oldest_waiting_s=_oldest_waiting(connection, tally, active),
                 epochs=_epochs(connection),
                 workers=workers,
             )
@@ -79,10 +85,30 @@ def _tally(connection: Connection) -> dict[tuple[int, str], int]:
     return {(run, state): int(n) for run, state, n in connection.execute(query)}
 
 
+def _active(connection: Connection) -> dict[int, float]:
+    """Active runs, and for how many seconds each has been there."""
+    query = sa.select(Run.id, now_s() - Run.created_at).where(Run.state == RunState.ACTIVE)
+    return {run: max(0.0, age_s) for run, age_s in connection.execute(query)}
+
+
+def _open(
+    connection: Connection, tally: dict[tuple[int, str], int], active: dict[int, float]
+) -> dict[tuple[str, str], int]:
+    counted = Counter({(kind, str(state)): 0 for kind in _KINDS for state in OPEN})
+    for (run, state), n in tally.items():
+        if run in active and state in OPEN:
+            counted[PREPROCESS, state] += n
+    query = sa.select(Job.kind, Job.state, sa.func.count()).where(Job.run_id.in_(active), Job.state.in_(OPEN))
+    for kind, state, n in connection.execute(query.group_by(Job.kind, Job.state)):
+        counted[kind, state] = int(n)
+    return dict(counted)
+
+
 def _finished(connection: Connection, items: Counter[str]) -> dict[tuple[str, str], int]:
     query = sa.select(Job.kind, Job.state, sa.func.count()).where(Job.state.in_(FINAL)).group_by(Job.kind, Job.state)
     jobs = {(kind, state): int(n) for kind, state, n in connection.execute(query)}
-    return {**{("preprocess", str(state)): items[state] for state in FINAL}, **jobs}
+    none = {(kind, str(state)): 0 for kind in Kind for state in FINAL}
+    return {**{(PREPROCESS, str(state)): items[state] for state in FINAL}, **none, **jobs}
 
 
 def _reasons(connection: Connection, run: int) -> Counter[str]:
@@ -96,13 +122,19 @@ def _reasons(connection: Connection, run: int) -> Counter[str]:
     return Counter({str(reason or "unknown"): int(n) for reason, n in rows})
 
 
-def _oldest_sent(connection: Connection, runs: list[int]) -> dict[str, float]:
-    """Read by the index of run and state: no more than the feeder's window is ever sent."""
-    items = sa.select(now_s() - sa.func.min(Item.sent_at)).where(Item.run_id.in_(runs), Item.state == State.SENT)
+def _oldest_waiting(
+    connection: Connection, tally: dict[tuple[int, str], int], active: dict[int, float]
+) -> dict[str, float]:
+    """Read by the index of run and state: no more than the feeder's window is ever sent.
+
+    What is not even sent could have been since its run was there; of jobs nobody knows that without their needs.
+    """
+    waiting = {state: [run for run in active if tally.get((run, state))] for state in CLAIMABLE}
+    is_sent = (Item.run_id.in_(waiting[State.SENT]), Item.state == State.SENT)
+    sent_s = connection.execute(sa.select(now_s() - sa.func.min(Item.sent_at)).where(*is_sent)).scalar_one()
     jobs = sa.select(Job.kind, now_s() - sa.func.min(Job.sent_at)).where(Job.state == State.SENT).group_by(Job.kind)
-    found = {str(kind): age_s for kind, age_s in connection.execute(jobs)}
-    found["preprocess"] = connection.execute(items).scalar_one()
-    return {task: max(0.0, age_s) for task, age_s in found.items() if age_s is not None}
+    found = {str(kind): max(0.0, age_s) for kind, age_s in connection.execute(jobs.where(Job.run_id.in_(active)))}
+    return {**found, PREPROCESS: max([0.0, sent_s or 0.0, *(active[run] for run in waiting[State.WAITING])])}
 
 
 def _epochs(connection: Connection) -> dict[tuple[int, str], int]:

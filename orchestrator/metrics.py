@@ -162,6 +162,8 @@ class _Shown(Collector):
 
 def _of_ledger(seen: Measured, finished: Counter[tuple[str, str]]) -> Iterator[Metric]:
     yield _gauge("chorus_items", "Items of all runs by state", ["state"], seen.items.items())
+    what = "Items (kind preprocess) and jobs of active runs that have not ended"
+    yield _gauge("chorus_open", what, ["kind", "state"], seen.open.items())
     total = CounterMetricFamily(
         "chorus_items_finished", "Items (kind preprocess) and jobs that have ended", labels=["kind", "state"]
     )
@@ -173,9 +175,9 @@ def _of_ledger(seen: Measured, finished: Counter[tuple[str, str]]) -> Iterator[M
     lost = seen.quarantined.items()
     yield _gauge("chorus_quarantined", "Items set aside, by the short name of their reason", ["reason"], lost)
     waiting = dict.fromkeys(ROLES, 0.0)
-    for task, age_s in seen.oldest_sent_s.items():
+    for task, age_s in seen.oldest_waiting_s.items():
         waiting[QUEUE_OF_TASK[task]] = max(waiting[QUEUE_OF_TASK[task]], age_s)
-    what = "How long the oldest message of the queue has been waiting"
+    what = "How long the oldest that nobody has taken yet has been waiting, in the ledger or the broker"
     yield _gauge("chorus_oldest_waiting_seconds", what, ["queue"], waiting.items())
     epochs = [((str(job), model), epoch) for (job, model), epoch in seen.epochs.items()]
     yield _gauge("chorus_job_epoch", "Epochs finished by a training under way", ["job", "model"], epochs)

@@ -21,7 +21,8 @@ from db.planning import JobRow
 from db.presence import register
 from db.schema import upgrade
 from db.session import Database
-from db.states import State
+from db.states import FINAL, Kind, State
+from db.tables import Item
 from orchestrator import metrics
 from orchestrator.metrics import Exporter, MetricsUnusable
 from settings import Settings
@@ -80,7 +81,10 @@ def test_the_agreed_names_tell_the_ledger_and_the_queues(database: Database, red
             "cpu": 0, "gpu": 0,
         }  # fmt: skip
         assert one(values, "chorus_consumers", queue="gpu") == 0
-        assert one(values, "chorus_oldest_waiting_seconds", queue="cpu") == 0
+        assert 0 < one(values, "chorus_oldest_waiting_seconds", queue="cpu") < 30, "two are not sent yet"
+        assert one(values, "chorus_open", kind="preprocess", state="waiting") == 2
+        assert one(values, "chorus_open", kind="train", state="waiting") == 1
+        assert one(values, "chorus_items_finished_total", kind="render", state="failed") == 0
         assert one(values, "chorus_up", part="database") == one(values, "chorus_up", part="broker") == 1
         assert "cpu-2@there" not in str(values), "a worker that is gone and holds nothing is not shown"
 
@@ -110,6 +114,33 @@ def test_a_training_shows_its_epochs_while_it_is_under_way_and_its_end_is_counte
         values = scraped(running)[1]
         assert not any(name == "chorus_job_epoch" for name, _ in values)
         assert one(values, "chorus_items_finished_total", kind="train", state="done") == 1
+
+
+def test_what_a_paused_run_has_not_done_is_open_to_nobody(database: Database) -> None:
+    small = small_run(database, 3, [JobRow("pack", fold=-1, side=0)])
+    measured = Gauges(database).measured()
+    assert (measured.open["preprocess", "waiting"], measured.open["pack", "waiting"]) == (3, 1)
+    assert measured.oldest_waiting_s["preprocess"] > 0
+    steering.pause(database, small.run)
+    measured = Gauges(database).measured()
+    assert set(measured.open.values()) == {0}
+    assert measured.oldest_waiting_s["preprocess"] == 0
+    assert measured.items["waiting"] == 3
+
+
+def test_what_waits_in_the_ledger_while_the_broker_is_away_grows_older(database: Database) -> None:
+    small = small_run(database, 3)
+    before_s = Gauges(database).measured().oldest_waiting_s["preprocess"]
+    feeding.take_batches(database, small.run, 8, 1.0)
+    feeding.put_back_unsent(database, Item, small.items)
+    time.sleep(0.2)
+    assert Gauges(database).measured().oldest_waiting_s["preprocess"] >= before_s + 0.2
+
+
+def test_every_kind_and_state_is_counted_from_nothing(database: Database) -> None:
+    upgrade(database)
+    finished = Gauges(database).measured().finished
+    assert finished == {(kind, state): 0 for kind in ("preprocess", *Kind) for state in FINAL}
 
 
 def test_what_is_tried_again_does_not_make_a_counter_fall(sqlite_url: str, redis_url: str, tmp_path: Path) -> None:
