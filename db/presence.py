@@ -26,7 +26,7 @@ class Present:
     device: str
     started_at: float | None
     progressed_age_s: float | None
-    """Seconds since it last began, finished, or trained an epoch; None where nothing is known."""
+    """Seconds since it last began, finished, or made a step of a long job; None where nothing is known."""
     holds_work: bool
 
 
@@ -49,6 +49,12 @@ def note_progress(connection: Connection, name: str) -> None:
     """The worker went on; written once in two seconds at most. Called in the transaction that shows it."""
     is_old = (Worker.name == name, Worker.progressed_at < now_s() - _NOTED_EVERY_S)
     connection.execute(sa.update(Worker).where(*is_old).values(progressed_at=now_s()))
+
+
+def went_on(database: Database, name: str) -> None:
+    """`note_progress`, where no other transaction shows it: a step of a long job."""
+    with database.write() as connection:
+        note_progress(connection, name)
 
 
 def present(database: Database) -> list[Present]:

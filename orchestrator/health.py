@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from db.session import Database, DatabaseUnusable
 from orchestrator.dispatch import BrokerUnreachable, Sender
 from orchestrator.request import UsageError
 from settings import Settings
@@ -9,7 +10,7 @@ from tasks import progress_file
 from tasks.failures import ChorusError
 
 STUCK_AFTER_S = 60.0
-"""A dispatcher goes round, a worker with something to do begins, ends or renews, far more often than that."""
+"""A dispatcher goes round, a worker with something to do begins it, ends it or is at work on it, far more often."""
 DISPATCHER = "dispatcher"
 
 
@@ -20,10 +21,13 @@ class Stuck(ChorusError):
 def require_progress(settings: Settings, role: str) -> str:
     """How the process of this role, in this container, is getting on.
 
+    Work that has made no step for a quarter of an hour (`tasks.stage.STALLED_AFTER_S`) is stuck whatever else goes on.
     Raises Stuck, or UsageError when no progress is noted here.
     """
     if settings.progress_file is None:
         raise UsageError("progress is noted in no file; set CHORUS_PROGRESS_FILE for the process and for its check")
+    if stalled := progress_file.complaint(settings.progress_file, STUCK_AFTER_S):
+        raise Stuck(stalled)
     age_s = progress_file.age_s(settings.progress_file)
     if age_s is None:
         raise Stuck(f"this {role} has not begun yet")
@@ -41,4 +45,8 @@ def _require_idle(settings: Settings, queue: str, age_s: float) -> str:
         return f"idle for {age_s:.0f} s: {error}"  # a new start would not bring the broker back
     if n_waiting == 0:
         return f"idle for {age_s:.0f} s, and nothing waits"
+    try:
+        Database(settings.database, keeps_connections=False).require_answer()
+    except DatabaseUnusable as error:
+        return f"idle for {age_s:.0f} s: {error}"  # nor the database; and what is being trained would be lost
     raise Stuck(f"{n_waiting} messages wait in queue {queue}, and this worker has done nothing for {age_s:.0f} s")

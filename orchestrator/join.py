@@ -69,7 +69,7 @@ def require_broker(settings: Settings) -> None:
             f"no embedded broker is running for {settings.home}; start `orchestrator run` or "
             "`orchestrator dispatcher` first, or name a Redis server with --broker-url"
         )
-    awaited(Sender(settings).require_broker, settings.wait_s)
+    awaited(Sender(settings).require_broker, settings.wait_s, settings.progress_file)
 
 
 def require_dispatcher(settings: Settings) -> None:

@@ -5,23 +5,27 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from db.session import DatabaseUnusable
 from orchestrator.dispatch import BrokerUnreachable
 from orchestrator.speak import say
+from tasks import progress_file
 
 _PAUSE_S = 1.0
 _DATABASE_AWAY_AT_MOST_S = 300.0
 
 
-def awaited(attempt: Callable[[], object], wait_s: float) -> None:
+def awaited(attempt: Callable[[], object], wait_s: float, shown_in: Path | None = None) -> None:
     """Tries again until database and broker are there, for `wait_s` seconds at most; says once why it waits.
 
+    shown_in: the progress file, for a process that waits is well.
     Raises DatabaseUnusable or BrokerUnreachable as the last attempt did; anything else at once.
     """
     give_up_s = time.monotonic() + wait_s
     said = ""
     while True:
+        progress_file.touch(shown_in)
         try:
             attempt()
         except (DatabaseUnusable, BrokerUnreachable) as error:

@@ -127,7 +127,7 @@ def dispatch_here(session: Session, say: ProgressView) -> None:
 
 def _dispatch_all(session: Session, say: ProgressView, stack: Stack | None) -> None:
     sender = Sender(session.settings)
-    awaited(sender.require_broker, session.settings.wait_s)
+    awaited(sender.require_broker, session.settings.wait_s, session.settings.progress_file)
     patience = Patience(say.say)
     with Turn(session.database) as turn:
         while True:

@@ -127,5 +127,5 @@ def database_upgrade(settings: Settings) -> None:
     from orchestrator.patience import awaited  # noqa: PLC0415
 
     database = Database(settings.database)
-    awaited(database.require_answer, settings.wait_s)
+    awaited(database.require_answer, settings.wait_s, settings.progress_file)
     print(f"{database.shown} is at revision {upgrade(database)}")

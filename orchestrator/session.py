@@ -56,7 +56,7 @@ def opened(settings: Settings, *, make: bool = True) -> Session:
         _require_home(settings.home, make=make)
     database = Database(settings.database)
     if settings.database_url:
-        awaited(lambda: require_current(database), settings.wait_s)
+        awaited(lambda: require_current(database), settings.wait_s, settings.progress_file)
     else:
         upgrade(database)
     store = open_store(settings.store, settings.cache, settings.cache_bytes, plain_http=settings.is_endpoint_here)

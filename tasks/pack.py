@@ -55,7 +55,7 @@ def shards_in_store(work: Work) -> dict[str, Any]:
     index_key = f"{key}/index.json"
     if index_key in work.store:
         index: dict[str, Any] = json.loads(work.store.get(index_key))
-        if _is_whole(work.store, index):
+        if _is_whole(work, index):
             return index
     examples = _examples(work, run, shuffled, strips(*part))
     return _write(work.store, key, run, examples)
@@ -93,10 +93,13 @@ def _write(store: Store, key: str, run: RunFacts, examples: Iterator[Example]) -
     return index
 
 
-def _is_whole(store: Store, index: dict[str, Any]) -> bool:
+def _is_whole(work: Work, index: dict[str, Any]) -> bool:
     """Whether every shard is there as it was written; what is not is written again."""
-    pairs = zip(index["shards"], index["sha256"], strict=True)
-    return all(key in store and store.digest(key) == digest for key, digest in pairs)
+    for key, digest in zip(index["shards"], index["sha256"], strict=True):
+        work.require_claim()
+        if key not in work.store or work.store.digest(key) != digest:
+            return False
+    return True
 
 
 def _examples(work: Work, run: RunFacts, shuffled: int | None, rows: Iterable[StripRow]) -> Iterator[Example]:

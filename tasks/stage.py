@@ -12,7 +12,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -25,6 +25,7 @@ from celery import Task
 from celery.exceptions import Reject
 from celery.worker.request import Request
 
+from db import presence
 from db.ledger import ItemClaim, JobClaim, Ledger, Outcome, StripFacts
 from db.session import Database, DatabaseUnusable
 from db.states import State
@@ -37,6 +38,9 @@ from tasks.sources import Sources
 
 _LOG = logging.getLogger("chorus")
 _PUT_BACK_AFTER_S = 1.0
+STALLED_AFTER_S = 900.0
+"""Work is made of steps that are far shorter: a recording, a strip packed, a batch trained or judged, a page."""
+_NOTED_EVERY_S = 15.0
 _SHOWN = 3
 _T = TypeVar("_T")
 _OWN_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGXCPU})
@@ -101,29 +105,55 @@ class Work:
     lend: Lend
 
     def require_claim(self) -> None:
-        """Raises ClaimLost when going on would be in vain."""
+        """A step is done, and is shown as progress. Raises ClaimLost when going on would be in vain."""
+        self.held.went_on()
         if self.claim.id not in self.held.still_held():
             raise ClaimLost(f"job {self.claim.id} is no longer this worker's")
 
 
 class Heartbeat:
-    """Renews claims from a thread while the work goes on in the main one; `ids` are those still held."""
+    """Renews claims from a thread while the work goes on in the main one; `ids` are those still held.
+
+    That it renews shows that the process lives. That the work goes on only the work can say, step by step.
+    """
 
     def __init__(self, ledger: Ledger, claims: Sequence[ItemClaim | JobClaim], shown_in: Path | None = None) -> None:
         self.ids = frozenset(claim.id for claim in claims)
         self._ledger, self._claims, self._ended = ledger, claims, threading.Event()
-        self._renewed_s = time.monotonic()
+        self._renewed_s = self._stepped_s = self._noted_s = time.monotonic()
         self._progress_file = shown_in
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def _beat(self) -> None:
         # A cancelled run must be noticed within seconds, whatever the lease is.
         while not self._ended.wait(min(self._ledger.lease_s / 4, 5.0)):
-            try:
-                self._renew()
-                progress_file.touch(self._progress_file)
-            except Exception:  # the database may be away for a while; the lease decides, not this thread
-                _LOG.warning("heartbeat failed", exc_info=True)
+            for act in (self._show, self._renew):
+                try:
+                    act()
+                except Exception:  # the database may be away for a while; the lease decides, not this thread
+                    _LOG.warning("heartbeat failed", exc_info=True)
+
+    def went_on(self) -> None:
+        """A step of the work is done. It is only noted here, and shown by the thread: that costs nothing."""
+        self._stepped_s = time.monotonic()
+
+    def steps(self, things: Iterable[_T]) -> Iterator[_T]:
+        """The same things; to ask for the next one is a step."""
+        for thing in things:
+            self.went_on()
+            yield thing
+
+    def _show(self) -> None:
+        stepped_s = self._stepped_s
+        if time.monotonic() - stepped_s > STALLED_AFTER_S:
+            first = self._claims[0]
+            what = first.kind if isinstance(first, JobClaim) else first.uri
+            progress_file.complain(self._progress_file, f"no step of {what} for more than {STALLED_AFTER_S:g} s")
+            return
+        progress_file.touch(self._progress_file)
+        if stepped_s > self._noted_s + _NOTED_EVERY_S:
+            presence.went_on(self._ledger.database, self._ledger.worker)
+            self._noted_s = stepped_s
 
     def _renew(self) -> None:
         asked_s = time.monotonic()
@@ -220,12 +250,12 @@ class Stage(Task):  # type: ignore[type-arg]
         claims = patiently(lambda: ledger.claim_items(wanted.run, wanted.items), ledger.lease_s)
         plain_http = engine().settings.is_endpoint_here
         with (
-            self._heartbeat(claims),
+            self._heartbeat(claims) as held,
             Sources(claims, plain_http=plain_http) as sources,
             ThreadPoolExecutor(_PUTS_AT_ONCE, "put") as putting,
         ):
-            begun = [_begin(claim, make, sources, putting) for claim in claims]
-            outcomes = [ending.result() for ending in begun]
+            begun = [_begin(claim, make, sources, putting) for claim in held.steps(claims)]
+            outcomes = [ending.result() for ending in held.steps(begun)]
             if outcomes:
                 patiently(lambda: ledger.settle_items(outcomes), ledger.lease_s)
         _require_done([f"{o.claim.uri}: {o.reason}" for o in outcomes if o.state != State.DONE], len(outcomes))
@@ -351,8 +381,10 @@ def _ended(ended: Verdict) -> tuple[State, str]:
 def local(work: Work, key: str) -> Path:
     """The key's file on this machine. Raises MachineFault when the store does not hold it."""
     try:
-        return work.lend(key)
+        file = work.lend(key)
     except FileNotFoundError as error:
         raise MachineFault(
             f"{key} is not in the store {work.store.shown}; `orchestrator doctor` says what else is gone"
         ) from error
+    work.held.went_on()
+    return file

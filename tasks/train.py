@@ -63,7 +63,8 @@ def model_in_store(work: Work) -> dict[str, Any]:
         work.require_claim()
         work.ledger.write_metrics(work.claim, epoch, values)
 
-    result = _trainer(spec.model)(spec, on_epoch, time.perf_counter, _checkpoints(work, f"{key}.checkpoint.npz"))
+    checkpoints = _checkpoints(work, f"{key}.checkpoint.npz")
+    result = _trainer(spec.model)(spec, on_epoch, time.perf_counter, checkpoints, work.held.went_on)
     work.require_claim()
     with work.store.writing(key) as path:
         write_bundle(path, result.model, _bundle_facts(work, run, spec, result))

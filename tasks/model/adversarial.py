@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tasks.model import course, gan
 from tasks.model.checkpoint import NOWHERE, Checkpoints, Progress, packed, restored
-from tasks.model.course import OnEpoch, tell
+from tasks.model.course import OnEpoch, OnStep, heard, tell, unheard
 from tasks.model.differentiable import Tensor, seen
 from tasks.model.feed import one_hot
 from tasks.model.inputs import Floats, Scaling, grey
@@ -37,8 +37,9 @@ Fed = tuple[Floats, Floats]
 
 
 def train(
-    spec: TrainingSpec, on_epoch: OnEpoch, clock: Callable[[], float], checkpoints: Checkpoints = NOWHERE
-) -> Trained:
+    spec: TrainingSpec, on_epoch: OnEpoch, clock: Callable[[], float], checkpoints: Checkpoints = NOWHERE,
+    on_step: OnStep = unheard,
+) -> Trained:  # fmt: skip
     """A generator of the last epoch, its weights averaged over the updates; arguments as of `training.train`.
 
     It learns from the train shards alone and stops after exactly `epochs` of 64 updates; of the settings only
@@ -52,7 +53,7 @@ def train(
     sides = surveyed_sides(spec)
     keras.utils.set_random_seed(spec.settings.seed)
     tf.config.experimental.enable_op_determinism()
-    duel = _Duel(sides.train, len(spec.labels), spec.settings, clock)
+    duel = _Duel(sides.train, len(spec.labels), spec.settings, clock, on_step)
     duel.run(on_epoch, checkpoints)
     made = duel.averaged
     return Trained(
@@ -74,8 +75,9 @@ class _Duel:
     """Generator and critic on their way, epoch by epoch. averaged: the generator that is kept."""
 
     def __init__(
-        self, shards: ShardSet, n_classes: int, settings: TrainingSettings, clock: Callable[[], float]
+        self, shards: ShardSet, n_classes: int, settings: TrainingSettings, clock: Callable[[], float], on_step: OnStep
     ) -> None:
+        self._on_step = on_step
         self._reader, self._n_classes, self._settings, self._clock = Reader(shards), n_classes, settings, clock
         self._generator = gan.generator(shards.shapes, n_classes)
         self._critic = gan.critic(shards.shapes, n_classes)
@@ -113,7 +115,7 @@ class _Duel:
         self._paints.learning_rate, self._doubts.learning_rate = rate, rate * CRITIC_RATE
         losses = [
             self._update(pictures, classes, tf.constant(done * UPDATES_AN_EPOCH + at, tf.int64))
-            for at, (pictures, classes) in enumerate(self._fed(done))
+            for at, (pictures, classes) in enumerate(heard(self._fed(done), self._on_step))
         ]
         critic_loss, loss = np.mean(np.array(losses), axis=0)
         self.epochs_s.append(self._clock() - started)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from tasks.failures import Impossible
 from tasks.model.spec import TrainingSettings
@@ -15,6 +16,10 @@ there is validation."""
 OnEpoch = Callable[[int, dict[str, float]], None]
 """Hears of an epoch that has ended: its number, and its figures."""
 
+OnStep = Callable[[], None]
+"""Hears that a batch was asked for, or a shard read: the training goes on."""
+
+_T = TypeVar("_T")
 _WARM_UP_SHARE = 0.05
 
 
@@ -87,3 +92,20 @@ def require_finite(figures: Mapping[str, float]) -> None:
 def tell(on_epoch: OnEpoch, figures: Mapping[str, float]) -> None:
     """Tells a listener of one epoch of a history."""
     on_epoch(int(figures["epoch"]), {name: value for name, value in figures.items() if name != "epoch"})
+
+
+def unheard() -> None:
+    """Nobody wants to hear of steps."""
+
+
+def heard(steps: Iterable[_T], on_step: OnStep) -> Iterator[_T]:
+    """The same steps; a listener hears of each as it is asked for.
+
+    >>> list(heard("ab", lambda: print("a step")))
+    a step
+    a step
+    ['a', 'b']
+    """
+    for step in steps:
+        on_step()
+        yield step

@@ -12,6 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tasks.model.augmentation import Target, augmented
+from tasks.model.course import OnStep, heard, unheard
 from tasks.model.inputs import INPUTS, Floats, RawBatch, Scaling, as_keras_takes, prepared
 from tasks.model.spec import TrainingSettings
 from tasks.model.stream import Batch, Reader, ShardSet, batches
@@ -26,14 +27,19 @@ class Feed:
     """One side of a training as (inputs by name, one-hot targets, weight of each example).
 
     TensorFlow reports an error of the reading thread as its own kind; `error` keeps the one that was raised.
+    on_step: hears of each batch as it is asked for, which is a few before the network takes it.
     """
 
-    def __init__(self, shards: ShardSet, inputs: tuple[str, ...], scaling: Scaling, class_weights: Floats) -> None:
+    def __init__(
+        self, shards: ShardSet, inputs: tuple[str, ...], scaling: Scaling, class_weights: Floats,
+        on_step: OnStep = unheard,
+    ) -> None:  # fmt: skip
         self._shards = shards
         self._inputs = inputs
         self._scaling = scaling
         self._weights = class_weights
         self._reader = Reader(shards)
+        self._on_step = on_step
         self.error: Exception | None = None
 
     @property
@@ -63,7 +69,7 @@ class Feed:
     def _dataset(self, source: Callable[[], Iterator[Fed]], size: int) -> Any:
         def fed() -> Iterator[Fed]:
             try:
-                yield from source()
+                yield from heard(source(), self._on_step)
             except Exception as error:
                 self.error = error
                 raise

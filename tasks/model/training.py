@@ -19,7 +19,7 @@ import tensorflow as tf
 from tasks.dataset.shard import read_shard
 from tasks.model import course
 from tasks.model.checkpoint import NOWHERE, Checkpoints, Progress, packed, restored, variables_of
-from tasks.model.course import OnEpoch, tell
+from tasks.model.course import OnEpoch, OnStep, heard, tell, unheard
 from tasks.model.feed import Feed, Feeds, balanced_weights
 from tasks.model.inputs import InputShapes, RawBatch, Scaling, encoded, measured_scaling
 from tasks.model.machine import device, is_half_precision_fast, peak_rss_bytes
@@ -60,8 +60,9 @@ class Trained:
 
 
 def train(
-    spec: TrainingSpec, on_epoch: OnEpoch, clock: Callable[[], float], checkpoints: Checkpoints = NOWHERE
-) -> Trained:
+    spec: TrainingSpec, on_epoch: OnEpoch, clock: Callable[[], float], checkpoints: Checkpoints = NOWHERE,
+    on_step: OnStep = unheard,
+) -> Trained:  # fmt: skip
     """The network of the best epoch: lowest validation loss, or the last epoch where there is nothing to validate on.
 
     on_epoch: called after each epoch with its number (from 1) and loss, accuracy, val_loss, val_accuracy (where there
@@ -70,6 +71,7 @@ def train(
     clock: seconds from any start, `time.perf_counter`.
     checkpoints: where progress is kept after each epoch, before `on_epoch` hears of it, and where it is taken up; the
     weights are those of a training that nothing ever interrupted.
+    on_step: called for each batch and each shard, from another thread too: that the training goes on.
 
     Sets the process-wide random seeds and makes TensorFlow deterministic, for good. Memory does not grow with the
     number of examples.
@@ -80,10 +82,10 @@ def train(
     model_entry = entry(spec.model)
     sides = surveyed_sides(spec)
     _make_repeatable(spec.settings.seed)
-    scaling = _scaling(model_entry, sides.train, spec.settings.features)
+    scaling = _scaling(model_entry, sides.train, spec.settings.features, on_step)
     with _precision():
         model = built(model_entry, sides.train.shapes, len(spec.labels))
-    fit = _Fit(model, spec.settings, _feeds(spec, sides, scaling), clock)
+    fit = _Fit(model, spec.settings, _feeds(spec, sides, scaling, on_step), clock)
     fit.run(on_epoch, checkpoints)
     return Trained(
         model=_in_32_bits(model, model_entry, sides.train.shapes, len(spec.labels)),
@@ -131,19 +133,20 @@ def _in_32_bits(model: Any, model_entry: ModelEntry, shapes: InputShapes, n_clas
     return same
 
 
-def _scaling(model_entry: ModelEntry, shards: ShardSet, features: str) -> Scaling:
+def _scaling(model_entry: ModelEntry, shards: ShardSet, features: str, on_step: OnStep) -> Scaling:
     if "features" not in model_entry.inputs:
         return Scaling()
-    rows = (RawBatch(one.spectrograms, one.features, encoded(one.metadata)) for one in map(read_shard, shards.paths))
+    read = heard(map(read_shard, shards.paths), on_step)
+    rows = (RawBatch(one.spectrograms, one.features, encoded(one.metadata)) for one in read)
     return measured_scaling((raw.chosen(features) for raw in rows), features)
 
 
-def _feeds(spec: TrainingSpec, sides: Sides, scaling: Scaling) -> Feeds:
+def _feeds(spec: TrainingSpec, sides: Sides, scaling: Scaling, on_step: OnStep) -> Feeds:
     weights = np.ones(len(spec.labels), np.float32)
     if spec.settings.class_weights:
         weights = balanced_weights(sides.train.label_counts, len(spec.labels))
     inputs = entry(spec.model).inputs
-    return Feeds(*(Feed(shards, inputs, scaling, weights) for shards in (sides.train, sides.valid)))
+    return Feeds(*(Feed(shards, inputs, scaling, weights, on_step) for shards in (sides.train, sides.valid)))
 
 
 class _Fit:

@@ -12,13 +12,14 @@ from orchestrator.dispatch import Doorbell, Sender
 from orchestrator.health import STUCK_AFTER_S, Stuck, require_progress
 from orchestrator.request import UsageError
 from settings import Settings
+from tasks import progress_file
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
 def settings(redis_url: str, tmp_path: Path) -> Settings:
-    return Settings(broker_url=redis_url, progress_file=tmp_path / "progress")
+    return Settings(home=tmp_path, broker_url=redis_url, progress_file=tmp_path / "progress")
 
 
 def went_on(settings: Settings, ago_s: float) -> None:
@@ -60,6 +61,25 @@ def test_a_broker_out_of_reach_is_not_the_workers_illness(tmp_path: Path) -> Non
     settings = Settings(broker_url=f"redis+socket://{tmp_path}/none", progress_file=tmp_path / "progress")
     went_on(settings, ago_s=2 * STUCK_AFTER_S)
     assert "does not answer" in require_progress(settings, "cpu")
+
+
+def test_a_database_out_of_reach_is_not_the_workers_illness(redis_url: str, tmp_path: Path) -> None:
+    away = "postgresql+psycopg://nobody@127.0.0.1:9/none"
+    settings = Settings(broker_url=redis_url, database_url=away, progress_file=tmp_path / "progress")
+    put_a_message(settings)
+    went_on(settings, ago_s=2 * STUCK_AFTER_S)
+    assert "127.0.0.1" in require_progress(settings, "cpu")
+
+
+def test_work_that_makes_no_step_is_stuck_though_its_process_lives_and_nothing_waits(settings: Settings) -> None:
+    went_on(settings, ago_s=1)
+    assert settings.progress_file is not None
+    progress_file.complain(settings.progress_file, "no step of train for more than 900 s")
+    with pytest.raises(Stuck, match="no step of train"):
+        require_progress(settings, "gpu")
+    an_hour_ago_s = time.time() - 3600
+    os.utime(settings.progress_file.with_name("progress-stalled"), (an_hour_ago_s, an_hour_ago_s))
+    assert require_progress(settings, "gpu") == "went on 1 s ago", "it is said again for as long as that lasts"
 
 
 def test_a_dispatcher_goes_round_even_when_there_is_nothing_to_do(settings: Settings) -> None:

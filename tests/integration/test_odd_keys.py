@@ -64,7 +64,7 @@ def test_a_listing_that_holds_an_odd_key_names_it_and_is_no_failure_of_the_netwo
     odd: str, keys: list[str], objects: Objects
 ) -> None:
     keys.append(odd)
-    for ask in (lambda: list(objects.listed()), lambda: objects.folder()):
+    for ask in (lambda: list(objects.listed()), objects.folder):
         with pytest.raises(OddKey) as refused:
             ask()
         assert repr(f"data/{odd}") in str(refused.value)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from db.session import DatabaseUnusable
@@ -45,6 +47,13 @@ def test_without_patience_the_first_refusal_is_the_last() -> None:
 def test_whoever_never_comes_is_given_up_with_the_reason() -> None:
     with pytest.raises(BrokerUnreachable, match="no broker"):
         awaited(Service(10**9, BrokerUnreachable("no broker")), wait_s=0.1)
+
+
+def test_who_waits_is_well(tmp_path: Path) -> None:
+    progress = tmp_path / "progress"
+    with pytest.raises(DatabaseUnusable):
+        awaited(Service(10**9, DatabaseUnusable("no database")), 0.1, progress)
+    assert progress.exists()
 
 
 def test_what_waiting_does_not_mend_is_not_waited_for() -> None:
