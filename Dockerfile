@@ -7,8 +7,9 @@ FROM ${PYTHON_IMAGE} AS runtime
 # The root file system may be read-only: whatever is written besides the store goes to /tmp.
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     HOME=/tmp NUMBA_CACHE_DIR=/tmp/numba MPLCONFIGDIR=/tmp/matplotlib CHORUS_HOME=/tmp/chorus
+# A new volume takes owner and mode of the folder it is mounted on: whatever user CHORUS_USER names may write to it.
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin chorus \
-    && install -d -o chorus -g chorus /store /state \
+    && install -d -o chorus -g chorus -m 1777 /store /state \
     && python -m venv --without-pip /opt/venv
 WORKDIR /app
 STOPSIGNAL SIGTERM

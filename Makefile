@@ -3,7 +3,7 @@ PYTHON ?= python3
 LOCK   ?= dev
 BIN    := .venv/bin
 
-.PHONY: install demo test chaos soak check lock secrets clean
+.PHONY: install demo test chaos cluster-speed soak check lock secrets clean
 
 install: .venv/installed-$(LOCK)
 
@@ -24,6 +24,10 @@ test: install
 # Every fault, for as long as it takes; as root, for some need mounts, network namespaces and another clock.
 chaos: install
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest tests/chaos -m chaos -s
+
+# Two containers on a core each beside one, three rounds: needs podman and an idle machine.
+cluster-speed: install
+	$(BIN)/python -m pytest tests/cluster/test_speed.py -m "cluster and long" -s
 
 # 200,000 tiny recordings, four workers, a fault every few seconds for a quarter of an hour.
 soak: install

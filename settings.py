@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     cache_gb: float = Field(
         20.0, ge=0, description="of a store on S3, how much of it is kept on this machine beyond what is in use"
     )
-    concurrency: int = Field(0, ge=0, description="children of a cpu worker; 0: one a core")
+    concurrency: int = Field(0, ge=0, description="children of a cpu worker; 0: one a core, as memory allows")
     gpu_concurrency: int = Field(
         0, ge=0, description="children of a gpu worker; 0: one where there is a GPU, else one a core, as memory allows"
     )

@@ -55,8 +55,12 @@ class Turn:
 
 def _connected(engine: sa.Engine) -> Connection:
     connection = engine.connect()
-    for name, value in {**_KEEPALIVES, "user_timeout": _LOST_AFTER_MS}.items():
-        connection.exec_driver_sql(f"SET tcp_{name} = {value}")  # the server's end of the connection
+    try:
+        for name, value in {**_KEEPALIVES, "user_timeout": _LOST_AFTER_MS}.items():
+            connection.exec_driver_sql(f"SET tcp_{name} = {value}")  # the server's end of the connection
+    except sa.exc.DBAPIError:
+        connection.close()
+        raise
     return connection
 
 

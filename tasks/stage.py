@@ -127,7 +127,7 @@ class Heartbeat:
     def _beat(self) -> None:
         # A cancelled run must be noticed within seconds, whatever the lease is.
         while not self._ended.wait(min(self._ledger.lease_s / 4, 5.0)):
-            for act in (self._show, self._renew):
+            for act in (self._renew, self._show):
                 try:
                     act()
                 except Exception:  # the database may be away for a while; the lease decides, not this thread

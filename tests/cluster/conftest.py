@@ -40,7 +40,9 @@ def stack(images: tuple[str, str], kept: Path) -> Iterator[Stack]:
         shutil.copytree(sounds, folder / "data" / "esc10")
         broken = folder / "data" / "birds10" / "Junco_hyemalis" / "broken.mp3"
         broken.write_bytes(b"no sound at all " * 100)
-        (folder / "data" / "twice.toml").write_text('like = "birdclef2021"\n\n[augment]\ncopies = 1\n')
+        for name, copies in {"twice": 1, "sixfold": 5}.items():
+            preset = f'like = "birdclef2021"\n\n[augment]\ncopies = {copies}\n'
+            (folder / "data" / f"{name}.toml").write_text(preset)
         stack.prepare(CHORUS_LEASE_S="10")
         try:
             stack.up(profile="train-cpu")

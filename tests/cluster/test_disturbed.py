@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,13 @@ from tests.cluster.containers import Stack, podman
 pytestmark = pytest.mark.cluster
 
 WORK = ("/data/esc10/labels.csv", "--preset", "/data/twice.toml", "--until", "pack")
+LONG_WORK = (*WORK[:2], "/data/sixfold.toml", *WORK[3:])
+"""So much that containers which start in the middle of it, and compile their kernels first, have work left."""
+THIS_RUN = "(SELECT max(id) FROM run)"
 CUT_OFF_S = 60.0
 TAKEN_OVER_WITHIN_S = 15.0
 WORKS_AGAIN_WITHIN_S = 240.0
+BACK_WITHIN_S = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +34,12 @@ def three_workers(stack: Stack) -> None:
     stack.up(cpu_worker=3)
 
 
-def _left_by(stack: Stack, disturb=None) -> dict[str, str]:
+def _left_by(
+    stack: Stack, disturb: Mapping[float, Callable[[], None]] | None = None, work: tuple[str, ...] = WORK
+) -> dict[str, str]:
     """Strips and shards of a run that makes everything anew."""
     stack.forget()
-    run = stack.submit(*WORK)
+    run = stack.submit(*work)
     stack.await_done(run, disturb)
     counts = stack.counts(run)
     assert counts["done"] == sum(counts.values()), counts
@@ -43,19 +50,24 @@ def test_a_killed_cpu_worker(stack, undisturbed):
     assert _left_by(stack, {0.3: lambda: stack.kill(stack.containers("cpu-worker")[0])}) == undisturbed
 
 
-def test_scaling_from_one_to_three_and_back(stack, undisturbed):
+def test_scaling_from_one_to_three_and_back(stack):
+    undisturbed = _left_by(stack, work=LONG_WORK)
     stack.scale_down("cpu-worker", 1)
-    hosts = set()
 
     def up() -> None:
         stack.up(cpu_worker=3)
-
-    def down() -> None:
-        hosts.update(row[0] for row in stack.sql("SELECT DISTINCT worker FROM item WHERE worker IS NOT NULL"))
+        hosts = {_host(name) for name in stack.containers("cpu-worker")}
+        assert len(hosts) == 3
+        give_up = time.monotonic() + WORKS_AGAIN_WITHIN_S
+        while (seen := _hosts_at_work(stack)) != hosts:
+            assert time.monotonic() < give_up, seen
+            assert stack.sql(f"SELECT count(*) > 0 FROM item WHERE run_id = {THIS_RUN} AND state <> 'done'") == [["t"]]
+            time.sleep(0.2)
         stack.scale_down("cpu-worker", 1)
 
-    assert _left_by(stack, {0.1: up, 0.7: down}) == undisturbed
-    assert stack.sql("SELECT count(*) FROM item WHERE losses > 0 AND run_id = (SELECT max(id) FROM run)") == [["0"]]
+    assert _left_by(stack, {0.1: up}, LONG_WORK) == undisturbed
+    assert len(_hosts_at_work(stack)) == 3
+    assert stack.sql(f"SELECT max(attempts), max(losses) FROM item WHERE run_id = {THIS_RUN}") == [["1", "0"]]
 
 
 def test_a_killed_dispatcher_is_followed_by_the_one_that_stood_by(stack, undisturbed):
@@ -98,6 +110,7 @@ def test_a_killed_database(stack, undisturbed):
 
 def test_a_worker_cut_off_for_a_minute_and_joined_again_has_no_double_effect(stack, undisturbed):
     network, cut = f"{stack.project}_default", stack.containers("cpu-worker")[-1]
+    host = _host(cut)
     cut_at_s: list[float] = []
 
     def cut_off() -> None:
@@ -105,19 +118,37 @@ def test_a_worker_cut_off_for_a_minute_and_joined_again_has_no_double_effect(sta
         cut_at_s.append(time.monotonic())
 
     assert _left_by(stack, {0.3: cut_off}) == undisturbed
+    ((disturbed,),) = stack.sql(f"SELECT {THIS_RUN}")
+    ended = _rows(stack, disturbed)
     time.sleep(max(0.0, cut_at_s[0] + CUT_OFF_S - time.monotonic()))
     podman("network", "connect", network, cut)
-    host = podman("inspect", cut, "--format", "{{.Config.Hostname}}")
+    time.sleep(BACK_WITHIN_S)  # whatever it still wanted to write, it has tried by now
+    assert (_rows(stack, disturbed), stack.files("strips", "shards")) == (ended, undisturbed)
     give_up = time.monotonic() + WORKS_AGAIN_WITHIN_S
-    while not _took_part(stack, host, undisturbed):
+    while True:
+        assert _left_by(stack) == undisturbed
+        if host in _hosts_at_work(stack):
+            break
         assert time.monotonic() < give_up, stack.log(cut)[-3000:]
+    assert _rows(stack, disturbed) == ended
 
 
-def _took_part(stack: Stack, host: str, undisturbed: dict[str, str]) -> bool:
-    assert _left_by(stack) == undisturbed
-    return stack.sql(
-        f"SELECT count(*) > 0 FROM item WHERE run_id = (SELECT max(id) FROM run) AND worker LIKE '%@{host}'"
-    ) == [["t"]]
+def _rows(stack: Stack, run: str) -> list[list[str]]:
+    """All that the ledger says of the run's items, and how many of each state it counts."""
+    items = stack.sql(
+        f"SELECT id, state, attempts, fence, worker, finished_at FROM item WHERE run_id = {run} ORDER BY id"
+    )
+    return [*items, *stack.sql(f"SELECT state, sum(n) FROM tally WHERE run_id = {run} GROUP BY 1 ORDER BY 1")]
+
+
+def _host(container: str) -> str:
+    return podman("inspect", container, "--format", "{{.Config.Hostname}}")
+
+
+def _hosts_at_work(stack: Stack) -> set[str]:
+    """Hosts that have claimed items of the last run."""
+    rows = stack.sql(f"SELECT DISTINCT worker FROM item WHERE run_id = {THIS_RUN} AND worker IS NOT NULL")
+    return {row[0].partition("@")[2] for row in rows}
 
 
 def _dispatching(stack: Stack) -> str:

@@ -1,4 +1,7 @@
-"""Two containers on a core each are nearly twice as fast as one."""
+"""Two containers on a core each are nearly twice as fast as one: the best of three rounds of either.
+
+It wants an idle machine: `make cluster-speed`.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +14,24 @@ from tests import services
 from tests.cluster.containers import Stack, podman
 from tests.cluster.test_disturbed import WORK
 
-pytestmark = [pytest.mark.cluster, pytest.mark.long]  # it wants an idle machine
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 LEAST_GAIN = 1.8
-MOST_ROUNDS = 3
+ROUNDS = 3
 
 
 def test_a_second_worker_on_a_core_of_its_own_preprocesses_nearly_as_much_again(stack: Stack) -> None:
     if len(os.sched_getaffinity(0)) < 2:
         services.absent("a second core", "run this on a machine that has two")
-    gains = []
-    for _ in range(MOST_ROUNDS):  # another process of this machine may disturb a round, never help it
-        one = _items_a_second(stack, 1)
-        gains.append(_items_a_second(stack, 2) / one)
-        print(f"one worker {one:.1f} items/s, two {gains[-1]:.2f} times as many")
-        if gains[-1] >= LEAST_GAIN:
-            return
-    pytest.fail(f"two workers made only {', '.join(f'{gain:.2f}' for gain in gains)} times as much as one")
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    for _ in range(ROUNDS):
+        for n_workers, seen in rates.items():
+            seen.append(_items_a_second(stack, n_workers))
+    # Another process of this machine may disturb a round, never help it: the best of each is what they can do. A
+    # disturbed round of one worker beside a good one of two would say too much.
+    one, two = (max(seen) for seen in rates.values())
+    print(f"one worker {one:.1f} items/s, two {two / one:.2f} times as many; all rounds: {rates}")
+    assert two / one >= LEAST_GAIN, rates
 
 
 def _items_a_second(stack: Stack, n_workers: int) -> float:

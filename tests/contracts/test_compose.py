@@ -53,10 +53,16 @@ def test_every_setting_reaches_every_process_of_ours_and_no_other_does(name: str
     assert given == {f"CHORUS_{setting.upper()}" for setting in Settings.model_fields}
 
 
+OWN_DEFAULTS = {"CHORUS_WAIT_S": "600", "CHORUS_CONCURRENCY": "1"}
+"""Containers start at the same time, and their number is what is scaled."""
+
+
 def test_a_default_in_compose_is_the_settings_own() -> None:
     for variable, default in re.findall(r"\$\{(CHORUS_\w+):-([^}]*)\}", TEXT):
         field = Settings.model_fields.get(variable.removeprefix("CHORUS_").lower())
-        if field is not None and isinstance(field.default, int | float) and variable != "CHORUS_WAIT_S":
+        if variable in OWN_DEFAULTS:
+            assert default == OWN_DEFAULTS[variable]
+        elif field is not None and isinstance(field.default, int | float):
             assert float(default) == field.default, variable
 
 
@@ -82,6 +88,12 @@ def test_a_process_of_ours_may_do_nothing_but_its_work(name: str) -> None:
     assert "depends_on" not in facts, "a machine that joins must not start the others' services"
 
 
+def test_no_service_keeps_what_an_engine_allows_by_default() -> None:
+    assert [facts["cap_drop"] for facts in SERVICES.values()] == [["ALL"]] * len(SERVICES)
+    added = {name: facts["cap_add"] for name, facts in SERVICES.items() if "cap_add" in facts}
+    assert added == {"postgres": ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"]}
+
+
 @pytest.mark.parametrize("name", [*WORKERS, "dispatcher", "flower", "redis", "postgres"])
 def test_health_is_looked_at(name: str) -> None:
     assert "test" in SERVICES[name]["healthcheck"]
@@ -104,6 +116,21 @@ def test_no_password_stands_in_the_file_nor_reaches_a_process_but_as_a_file() ->
         secret = {key: value for key, value in facts.get("environment", {}).items() if "PASSWORD" in key}
         assert all(str(value) in ("", f"/run/secrets/{Path(str(value)).name}") for value in secret.values()), name
     assert set(COMPOSE["secrets"]) == set(re.findall(r"(\w+_password)", (ROOT / "deploy" / "make-secrets").read_text()))
+
+
+def test_flower_is_given_nothing_of_database_and_store() -> None:
+    flower = SERVICES["flower"]
+    kept = {name: value for name, value in flower["environment"].items() if "DATABASE" in name or "STORE" in name}
+    assert set(kept.values()) == {""}
+    assert not any(name.startswith("AWS_") for name in flower["environment"])
+    assert flower["secrets"] == ["redis_password", "flower_password"]
+    assert flower["volumes"] == ["flower:/state"]
+
+
+def test_whoever_the_containers_run_as_may_write_to_a_new_volume() -> None:
+    made = re.search(r"install -d (.*) /store /state", (ROOT / "Dockerfile").read_text())
+    assert made is not None
+    assert "-m 1777" in made[1]
 
 
 def test_secrets_are_made_once_and_nobody_else_may_enter_their_folder(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,38 @@ def test_every_setting_reaches_every_process_of_ours() -> None:
     assert set(settings) == {f"CHORUS_{name.upper()}" for name in Settings.model_fields}
     assert all(isinstance(value, str) for value in settings.values())
     assert all(
-        pod["spec"]["containers"][0]["envFrom"] == [{"configMapRef": {"name": "settings"}}] for pod in OURS.values()
+        pod["spec"]["containers"][0]["envFrom"][0] == {"configMapRef": {"name": "settings"}} for pod in OURS.values()
     )
+
+
+def test_who_reads_recordings_or_the_store_is_given_the_keys_of_s3_where_there_are_any_and_nobody_else_is() -> None:
+    further = {name: pod["spec"]["containers"][0]["envFrom"][1:] for name, pod in OURS.items()}
+    keys = [{"secretRef": {"name": "s3", "optional": True}}]
+    assert further == {
+        "dispatcher": keys, "cpu-worker": keys, "gpu-worker": keys, "migrate": [], "flower": [],
+    }  # fmt: skip
+    page = (ROOT / "docs" / "kubernetes.md").read_text()
+    assert "kubectl create secret generic s3 " in page
+
+
+def test_flower_is_given_nothing_of_the_database_and_may_not_reach_it() -> None:
+    (container,) = OURS["flower"]["spec"]["containers"]
+    given = {one["name"]: one["value"] for one in container["env"]}
+    assert given["CHORUS_DATABASE_URL"] == given["CHORUS_DATABASE_PASSWORD_FILE"] == given["CHORUS_STORE_URL"] == ""
+    assert "postgres_password" not in str(OURS["flower"])
+    (policy,) = [one["spec"] for one in manifests() if named(one) == "NetworkPolicy postgres"]
+    (who,) = policy["ingress"][0]["from"]
+    assert {"key": "app", "operator": "NotIn", "values": ["flower"]} in who["podSelector"]["matchExpressions"]
+
+
+def test_passwords_are_given_one_by_one_and_no_key_of_an_authority_with_them() -> None:
+    page = (ROOT / "docs" / "kubernetes.md").read_text()
+    wanted = {
+        item["key"] for pod in pods().values() for volume in pod["spec"].get("volumes", [])
+        for item in volume.get("secret", {}).get("items", [])
+    }  # fmt: skip
+    assert set(re.findall(r"--from-file=secrets/(\w+)", page)) == wanted
+    assert not re.search(r"--from-file=secrets\s", page)
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -92,7 +123,9 @@ def test_health_is_asked_as_compose_asks(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["cpu-worker", "gpu-worker"])
 def test_a_worker_has_time_to_finish(name: str) -> None:
-    assert OURS[name]["spec"]["terminationGracePeriodSeconds"] > Settings.model_fields["shutdown_s"].default + 15
+    given = {one["name"]: one["value"] for one in OURS[name]["spec"]["containers"][0].get("env", [])}
+    shutdown_s = float(given.get("CHORUS_SHUTDOWN_S", Settings.model_fields["shutdown_s"].default))
+    assert OURS[name]["spec"]["terminationGracePeriodSeconds"] > shutdown_s + 15
 
 
 def test_cpu_workers_are_scaled_by_what_waits_for_them_and_nothing_else_sets_their_number() -> None:
@@ -101,7 +134,11 @@ def test_cpu_workers_are_scaled_by_what_waits_for_them_and_nothing_else_sets_the
     assert "replicas" not in deployment["spec"]
     (trigger,) = scaled["triggers"]
     assert trigger["type"] == "prometheus"
-    assert trigger["metadata"]["query"] == 'max(chorus_queue_messages{queue="cpu"})'
+    a_pod = trigger["metadata"]["threshold"]
+    assert trigger["metadata"]["query"].split(" + ") == [
+        'max(chorus_queue_messages{queue="cpu"})',
+        f'{a_pod} * sum(max by (kind) (chorus_open{{kind=~"pack|render",state="running"}}))',
+    ]
     most = Settings.model_fields["window_messages"].default / int(trigger["metadata"]["threshold"])
     assert 0 < scaled["minReplicaCount"] < scaled["maxReplicaCount"] <= most
 
