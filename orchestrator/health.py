@@ -45,8 +45,9 @@ def _require_idle(settings: Settings, queue: str, age_s: float) -> str:
         return f"idle for {age_s:.0f} s: {error}"  # a new start would not bring the broker back
     if n_waiting == 0:
         return f"idle for {age_s:.0f} s, and nothing waits"
-    try:
-        Database(settings.database, keeps_connections=False).require_answer()
-    except DatabaseUnusable as error:
-        return f"idle for {age_s:.0f} s: {error}"  # nor the database; and what is being trained would be lost
+    if settings.database_url:
+        try:
+            Database(settings.database, keeps_connections=False).require_answer()
+        except DatabaseUnusable as error:
+            return f"idle for {age_s:.0f} s: {error}"  # nor the database
     raise Stuck(f"{n_waiting} messages wait in queue {queue}, and this worker has done nothing for {age_s:.0f} s")
