@@ -94,7 +94,7 @@ def _active(connection: Connection) -> dict[int, float]:
 def _open(
     connection: Connection, tally: dict[tuple[int, str], int], active: dict[int, float]
 ) -> dict[tuple[str, str], int]:
-    counted = Counter({(kind, str(state)): 0 for kind in _KINDS for state in OPEN})
+    counted = Counter({(str(kind), str(state)): 0 for kind in _KINDS for state in OPEN})
     for (run, state), n in tally.items():
         if run in active and state in OPEN:
             counted[PREPROCESS, state] += n
@@ -107,7 +107,7 @@ def _open(
 def _finished(connection: Connection, items: Counter[str]) -> dict[tuple[str, str], int]:
     query = sa.select(Job.kind, Job.state, sa.func.count()).where(Job.state.in_(FINAL)).group_by(Job.kind, Job.state)
     jobs = {(kind, state): int(n) for kind, state, n in connection.execute(query)}
-    none = {(kind, str(state)): 0 for kind in Kind for state in FINAL}
+    none = {(str(kind), str(state)): 0 for kind in Kind for state in FINAL}
     return {**{(PREPROCESS, str(state)): items[state] for state in FINAL}, **none, **jobs}
 
 
