@@ -35,10 +35,12 @@ _JOBS_AHEAD = {"cpu": None, "gpu": 1}
 """Jobs that wait in a queue's broker at most: a model is judged, and a fold finished, before others are begun."""
 _RECONCILE_EVERY_S = 2.0
 _BUSY_PAUSE_S, _IDLE_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.25, 10.0
+_MOST_DOUBLINGS = 10
+"""Of the pause, which is the longest one long before; a broker may be away for days."""
 
 
 class BrokerUnreachable(ChorusError):
-    """The broker does not answer."""
+    """The broker does not answer, or takes no more messages."""
 
     exit_code = 4
 
@@ -149,12 +151,12 @@ class Dispatcher:
             if time.monotonic() - self._reconciled_at > _RECONCILE_EVERY_S:
                 self._reconcile()
                 self._reconciled_at = time.monotonic()
-            sent = self._feed_items() + self._feed_jobs()
             feeding.close_runs(self._database)
+            sent = self._feed_items() + self._feed_jobs()
         except (BrokerUnreachable, ConnectionError) as error:
             self._failures += 1
             _LOG.warning("%s", error)
-            return float(min(_IDLE_PAUSE_S * 2**self._failures, _LONGEST_PAUSE_S))
+            return float(min(_IDLE_PAUSE_S * 2 ** min(self._failures, _MOST_DOUBLINGS), _LONGEST_PAUSE_S))
         self._failures = 0
         return _BUSY_PAUSE_S if sent else _IDLE_PAUSE_S
 
@@ -175,6 +177,7 @@ class Dispatcher:
             batches = feeding.take_batches(self._database, run, share, LARGEST_MESSAGE_S) if share > 0 else []
             taken = self._sender.send("preprocess", "cpu", list(map(_items_bell, batches)))
             feeding.put_back_unsent(self._database, Item, [item for batch in batches[taken:] for item in batch.items])
+            _require_taken(taken, len(batches))
             sent += taken
         return sent
 
@@ -192,7 +195,7 @@ class Dispatcher:
         for at, job in enumerate(ready):
             if not self._sender.send(job.kind, QUEUE_OF_TASK[job.kind], [_job_bell(job)]):
                 feeding.put_back_unsent(self._database, Job, [left.job for left in ready[at:]])
-                return at
+                _require_taken(at, len(ready))
         return len(ready)
 
     def _reconcile(self) -> None:
@@ -203,6 +206,12 @@ class Dispatcher:
             feeding.put_back_stale(self._database, Job, older_s, tasks)
             if "preprocess" in tasks:
                 feeding.put_back_stale(self._database, Item, older_s)
+
+
+def _require_taken(taken: int, offered: int) -> None:
+    """Raises BrokerUnreachable for a broker that answers and takes no more: to offer all again at once helps nobody."""
+    if taken < offered:
+        raise BrokerUnreachable(f"the broker took {taken} of {offered} messages; the others wait")
 
 
 def dispatch_forever(dispatcher: Dispatcher, is_over: Callable[[], bool], sleep: Callable[[float], object]) -> None:
