@@ -11,18 +11,22 @@ from typing import Any, Self
 from tasks.failures import ChorusError
 
 VERSION = 1
+MAX_ITEMS = 200
+"""Items a message names at most, as many as the dispatcher sends: a statement with any number of them has no end."""
 
 
 class UnknownMessage(ChorusError):
     """A message this version does not understand; it is left to a worker that does."""
 
 
-def _ids(message: dict[str, Any], *names: str) -> None:
+def _ids(message: object, *names: str) -> None:
     expected = {"version", *names}
+    if not isinstance(message, dict):
+        raise UnknownMessage(f"message {message!r:.80} has no fields; these are expected: {sorted(expected)}")
     if set(message) != expected:
-        raise UnknownMessage(f"message fields {sorted(message)} are not {sorted(expected)}")
+        raise UnknownMessage(f"message fields {sorted(message)!s:.200} are not {sorted(expected)}")
     if message["version"] != VERSION:
-        raise UnknownMessage(f"message version {message['version']!r} is not {VERSION}; upgrade this worker")
+        raise UnknownMessage(f"message version {message['version']!r:.80} is not {VERSION}; upgrade this worker")
 
 
 def _is_id(value: object) -> bool:
@@ -43,11 +47,13 @@ class PreprocessMessage:
 
     @classmethod
     def from_dict(cls, message: dict[str, Any]) -> Self:
-        """The value a worker received. Raises UnknownMessage for anything but positive ids of this version."""
+        """The value a worker received. Raises UnknownMessage for anything but a few positive ids of this version."""
         _ids(message, "run", "items")
         items = message["items"]
         if not _is_id(message["run"]) or not isinstance(items, list) or not all(map(_is_id, items)):
-            raise UnknownMessage(f"run {message['run']!r} or items {items!r:.80} are not positive whole numbers")
+            raise UnknownMessage(f"run {message['run']!r:.80} or items {items!r:.80} are not positive whole numbers")
+        if len(items) > MAX_ITEMS:
+            raise UnknownMessage(f"a message of {len(items)} items is too long; {MAX_ITEMS} is the most")
         return cls(run=message["run"], items=tuple(items))
 
 
@@ -68,5 +74,7 @@ class JobMessage:
         """The value a worker received. Raises UnknownMessage for anything but positive ids of this version."""
         _ids(message, "run", "job")
         if not _is_id(message["run"]) or not _is_id(message["job"]):
-            raise UnknownMessage(f"run {message['run']!r} or job {message['job']!r} is not a positive whole number")
+            raise UnknownMessage(
+                f"run {message['run']!r:.80} or job {message['job']!r:.80} is not a positive whole number"
+            )
         return cls(run=message["run"], job=message["job"])

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tasks.messages import JobMessage, PreprocessMessage, UnknownMessage
+from db import feeding
+from tasks.messages import MAX_ITEMS, JobMessage, PreprocessMessage, UnknownMessage
 
 
 def test_a_message_survives_its_json_form() -> None:
@@ -23,11 +24,25 @@ def test_a_message_survives_its_json_form() -> None:
         {"items": [0]},
         {"items": [1.0]},
         {"more": 1},
+        {"items": list(range(1, MAX_ITEMS + 2))},
     ],
 )
 def test_anything_but_positive_ids_of_this_version_is_not_understood(change: dict[str, Any]) -> None:
     with pytest.raises(UnknownMessage):
         PreprocessMessage.from_dict({**PreprocessMessage(3, (1, 2)).to_dict(), **change})
+
+
+@pytest.mark.parametrize("message", [5, None, "version", [1, 2], ["version", "run", "items"], [{}]])
+@pytest.mark.parametrize("kind", [PreprocessMessage, JobMessage])
+def test_what_has_no_fields_is_not_understood(kind: type[PreprocessMessage | JobMessage], message: Any) -> None:
+    with pytest.raises(UnknownMessage, match="no fields"):
+        kind.from_dict(message)
+
+
+def test_the_longest_message_that_is_sent_is_the_longest_that_is_understood() -> None:
+    assert feeding.MAX_ITEMS_A_MESSAGE == MAX_ITEMS
+    longest = PreprocessMessage(1, tuple(range(1, MAX_ITEMS + 1)))
+    assert PreprocessMessage.from_dict(longest.to_dict()) == longest
 
 
 def test_a_job_message_without_its_job_is_not_understood() -> None:
