@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import runpy
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ def one(path: Path, digest: str, into: Path) -> None:
             strip = make_strip(path, digest, span, 0, preset)
         except Unusable:
             return
-        FolderStore(into).put(strip_key(preset.digest, digest, span, 0), encode(strip))
+        data = encode(strip)
+        FolderStore(into).put(strip_key(preset.digest, digest, span, 0, hashlib.sha256(data).hexdigest()), data)
 
 
 def plain(path: Path, digest: str, into: Path) -> None:

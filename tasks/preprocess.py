@@ -23,7 +23,7 @@ def preprocess(self: Stage, message: dict[str, Any]) -> None:
     """Recordings to strips.
 
     Reads: the items named in the message. Writes: one strip a span, then its item row.
-    Safe to repeat because a strip's bytes and name follow from the recording and the pipeline alone.
+    Safe to repeat because a strip's bytes follow from the recording and the pipeline alone, and its name from these.
     Retries when the machine is at fault (store, database, disk), never when the recording is.
     """
     self.carry_out_items(message, strip_file)
@@ -40,14 +40,19 @@ def strip_file(claim: ItemClaim, sources: Sources) -> StripFile:
         digest = found.digest if found else claim.digest
         strip = make_strip(recording.place, digest, claim.span, claim.copy, preset)
     data = encode(strip)
-    key = strip_key(preset.digest, digest, claim.span, claim.copy)
-    facts = StripFacts(key, len(data), hashlib.sha256(data).hexdigest(), len(strip.spectrograms), found)
-    return StripFile(facts, data)
+    sha256 = hashlib.sha256(data).hexdigest()
+    key = strip_key(preset.digest, digest, claim.span, claim.copy, sha256)
+    return StripFile(StripFacts(key, len(data), sha256, len(strip.spectrograms), found), data)
 
 
-def strip_key(pipeline_digest: str, recording_digest: str, span: int, copy: int) -> str:
-    """Where a strip stands in the store: named by what it is made from, not by what came out."""
-    return f"strips/{pipeline_digest[:16]}/{recording_digest[:2]}/{recording_digest}-{span}-{copy}.png"
+def strip_key(pipeline_digest: str, recording_digest: str, span: int, copy: int, sha256: str) -> str:
+    """Where a strip stands in the store: named by what it is made from, and by what came out.
+
+    Another family of processors may make another last bit of it. Those bytes get a name of their own, so that whoever
+    comes late, or works for another ledger, never writes over what a row stands for.
+    """
+    made_from = f"{recording_digest}-{span}-{copy}"
+    return f"strips/{pipeline_digest[:16]}/{recording_digest[:2]}/{made_from}-{sha256[:16]}.png"
 
 
 def _found(recording: Opened, claim: ItemClaim, preset: Preset) -> FoundFile:

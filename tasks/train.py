@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -47,8 +48,7 @@ def train(self: Stage, message: dict[str, Any]) -> None:
 
 def model_in_store(work: Work) -> dict[str, Any]:
     """Trains the job's model and puts its bundle into the store; returns its key and figures."""
-    from tasks.model.bundle import write_bundle  # noqa: PLC0415  # TensorFlow, which a worker's parent never loads
-    from tasks.model.machine import prepare_devices  # noqa: PLC0415
+    from tasks.model.machine import prepare_devices  # noqa: PLC0415  # TensorFlow, which a worker's parent never loads
 
     run = run_facts(work.database, work.claim.run, work.claim.pipeline_id)
     assert run is not None  # noqa: S101  # a job's row refers to its run's
@@ -57,18 +57,20 @@ def model_in_store(work: Work) -> dict[str, Any]:
     packs, synthetic = [job for job in needed if job.kind == Kind.PACK], _synthetic_shards(needed)
     spec = _spec(work, run, packs, synthetic)
     work.ledger.forget_metrics(work.claim)
-    key = _model_key(run, spec, packs, synthetic)
+    name = _model_name(run, spec, packs, synthetic)
+    checkpoint = f"{name}.keras.checkpoint.npz"
 
     def on_epoch(epoch: int, values: dict[str, float]) -> None:
         work.require_claim()
         work.ledger.write_metrics(work.claim, epoch, values)
 
-    result = _trainer(spec.model)(spec, on_epoch, time.perf_counter, _checkpoints(work, f"{key}.checkpoint.npz"))
+    result = _trainer(spec.model)(spec, on_epoch, time.perf_counter, _checkpoints(work, checkpoint))
+    bundle = _bundle(result, _bundle_facts(work, run, spec, result))
+    digest = hashlib.sha256(bundle).hexdigest()
+    key = f"{name}-{digest[:16]}.keras"  # other libraries, or another processor, make another file of it
     work.require_claim()
-    with work.store.writing(key) as path:
-        write_bundle(path, result.model, _bundle_facts(work, run, spec, result))
-    digest = work.store.digest(key)
-    work.store.remove(f"{key}.checkpoint.npz")
+    work.store.put(key, bundle)
+    work.store.remove(checkpoint)
     counts = _label_counts(pack for pack in packs if pack.side in _learnt_from(spec.settings))
     return {
         "key": key,
@@ -157,7 +159,8 @@ def _label_counts(packs: Any) -> Counter[int]:
     return counts
 
 
-def _model_key(run: RunFacts, spec: TrainingSpec, packs: list[JobResult], synthetic: tuple[str, ...]) -> str:
+def _model_name(run: RunFacts, spec: TrainingSpec, packs: list[JobResult], synthetic: tuple[str, ...]) -> str:
+    """Where the model stands in the store, by what it is made from: the beginning of its key and its checkpoint's."""
     made_from: dict[str, Any] = {
         "model": spec.model, "labels": run.labels, "settings": asdict(spec.settings),
         "packs": [(pack.side, pack.result["key"]) for pack in packs],
@@ -165,7 +168,16 @@ def _model_key(run: RunFacts, spec: TrainingSpec, packs: list[JobResult], synthe
     if synthetic:
         made_from["synthetic"] = synthetic
     digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:32]
-    return f"models/{digest}/{spec.model}.keras"
+    return f"models/{digest}/{spec.model}"
+
+
+def _bundle(result: Trained, facts: BundleFacts) -> bytes:
+    from tasks.model.bundle import write_bundle  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="chorus-") as folder:
+        path = Path(folder) / f"{facts.model}.keras"  # Keras chooses its format by the ending
+        write_bundle(path, result.model, facts)
+        return path.read_bytes()
 
 
 def _bundle_facts(work: Work, run: RunFacts, spec: TrainingSpec, result: Trained) -> BundleFacts:

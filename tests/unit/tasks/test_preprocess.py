@@ -7,15 +7,17 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
 from db.ledger import ItemClaim
+from tasks import preprocess
 from tasks.audio import recording
 from tasks.audio.preset import load_preset
-from tasks.audio.strip import decode_strip
+from tasks.audio.strip import Strip, decode_strip
 from tasks.failures import Changed, MachineFault, Missing
 from tasks.preprocess import strip_file
 from tasks.sources import Sources
@@ -54,6 +56,26 @@ def test_a_strip_is_named_by_what_it_is_made_of(claim: ItemClaim) -> None:
     assert claim.digest in made.facts.key
     assert hashlib.sha256(made.data).hexdigest() == made.facts.sha256
     assert len(decode_strip(made.data).spectrograms) == made.facts.n_chunks == 1
+
+
+def test_other_bytes_of_the_same_strip_never_write_over_the_first(
+    claim: ItemClaim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As another family of processors makes them: whoever comes late leaves alone what a row stands for by now."""
+    store = FolderStore(tmp_path / "store")
+    first = strip_in_store(claim, store)
+    assert strip_in_store(claim, store) == first
+    made = preprocess.make_strip
+
+    def made_elsewhere(*given: Any) -> Strip:
+        strip = made(*given)
+        return replace(strip, features=np.nextafter(strip.features, np.inf))
+
+    monkeypatch.setattr(preprocess, "make_strip", made_elsewhere)
+    other = strip_in_store(claim, store)
+    assert other.sha256 != first.sha256
+    for facts in (first, other):
+        assert store.digest(facts.key) == facts.sha256
 
 
 def test_a_file_that_was_only_touched_is_still_the_planned_one(claim: ItemClaim, tmp_path: Path) -> None:
