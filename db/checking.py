@@ -149,8 +149,11 @@ class Stuck:
     active_runs: tuple[int, ...]
 
 
-def stuck(database: Database) -> Stuck:
-    """Claims whose lease ran out, plans that were never finished, and runs that somebody should be working on."""
+def stuck(database: Database, planned_within_s: float) -> Stuck:
+    """Claims whose lease ran out, plans that were never finished, and runs that somebody should be working on.
+
+    planned_within_s: a plan that began less than so many seconds ago may yet be finished.
+    """
     with database.read() as connection:
         expired = sum(
             connection.execute(
@@ -160,8 +163,9 @@ def stuck(database: Database) -> Stuck:
             ).scalar_one()
             for table in (Item, Job)
         )
-        by_state = {
-            state: tuple(connection.scalars(sa.select(Run.id).where(Run.state == state).order_by(Run.id)))
-            for state in (RunState.PLANNING, RunState.ACTIVE)
-        }
-    return Stuck(int(expired), by_state[RunState.PLANNING], by_state[RunState.ACTIVE])
+        is_dead_plan = (Run.state == RunState.PLANNING, Run.created_at < now_s() - planned_within_s)
+        planning, active = (
+            tuple(connection.scalars(sa.select(Run.id).where(*those).order_by(Run.id)))
+            for those in (is_dead_plan, (Run.state == RunState.ACTIVE,))
+        )
+    return Stuck(int(expired), planning, active)

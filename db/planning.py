@@ -15,7 +15,7 @@ from sqlalchemy.orm import aliased
 from db.bulk import insert_rows, new_ids
 from db.moves import insert
 from db.session import Database, now_s
-from db.states import UNTRIED, RunState, State
+from db.states import MAX_LOSSES, MAX_OWN_DEATHS, OF_THE_PLACE, UNTRIED, RunState, State
 from db.tables import IS_ITS_STRIP, Artifact, BadRow, Dataset, Item, Job, Need, Pipeline, Recording, Run, Tally
 
 BATCH = 10_000
@@ -218,7 +218,10 @@ def _find_done(connection: Connection, run: int, pipeline: int) -> None:
 
 
 def _find_quarantined(connection: Connection, run: int) -> None:
-    """What the recording's bytes were blamed for holds for every run; that a file was gone or changed does not."""
+    """What a worker read in the recording's bytes holds for every run.
+
+    Where the file was, and what became of processes that had it in hands, does not: that may be otherwise next time.
+    """
     any_before = sa.select(Item.id).where(Item.state == State.QUARANTINED, Item.run_id != run).limit(1)
     if connection.execute(any_before).first() is None:
         return
@@ -231,7 +234,8 @@ def _find_quarantined(connection: Connection, run: int) -> None:
         .where(
             here.id == Item.recording_id, here.digest != "", before.span == Item.span,
             before.pipeline_id == Item.pipeline_id, before.state == State.QUARANTINED, before.run_id != run,
-            ~before.reason.startswith("missing"), ~before.reason.startswith("changed"),
+            before.own_deaths < MAX_OWN_DEATHS, before.losses < MAX_LOSSES,
+            *(~before.reason.startswith(reason) for reason in OF_THE_PLACE),
         )
         .correlate(Item)
         .scalar_subquery()
@@ -268,12 +272,16 @@ def _add_job(connection: Connection, run: int, job: JobRow) -> int:
     return int(connection.execute(statement).scalar_one())
 
 
-def discard_run(database: Database, run: int) -> None:
-    """A plan that could not be finished leaves nothing behind."""
+def discard_run(database: Database, run: int) -> bool:
+    """A plan that could not be finished leaves nothing behind; one that was finished after all stays: False."""
+    is_planned = (Run.id == run, Run.state == RunState.PLANNING)
     with database.write() as connection:
+        if connection.execute(sa.select(Run.id).where(*is_planned).with_for_update()).first() is None:
+            return False
         for table in (Item, BadRow, Job, Tally):
             connection.execute(sa.delete(table).where(table.run_id == run))
-        connection.execute(sa.delete(Run).where(Run.id == run, Run.state == RunState.PLANNING))
+        connection.execute(sa.delete(Run).where(Run.id == run))
+    return True
 
 
 def _batches(rows: Iterable[_Row]) -> Iterator[list[_Row]]:

@@ -58,5 +58,8 @@ MAX_LOSSES = 10
 MAX_FAULTS = 8
 """Attempts ended by the machine's fault before an item or job is given up."""
 
+OF_THE_PLACE = ("missing", "changed", "outside")
+"""How reasons begin that are about where a recording's file is or was, not about its bytes."""
+
 UNTRIED = {"attempts": 0, "own_deaths": 0, "losses": 0, "faults": 0, "fence": 0, "is_alone": False}
 """The counters of an item that nobody has claimed yet."""

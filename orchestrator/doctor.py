@@ -143,13 +143,12 @@ def _damage(store: Store, kept: KeptStrip | KeptFile) -> str:
 
 
 def _ledger_findings(session: Session, *, repair: bool) -> Iterator[str]:
-    stuck = checking.stuck(session.database)
+    stuck = checking.stuck(session.database, _ABANDONED_AFTER_S)
     if stuck.n_expired:
         yield f"{stuck.n_expired} claims ran out; a dispatcher puts them back within seconds"
     for run in stuck.planning_runs:
-        if repair:
-            planning.discard_run(session.database, run)
-        yield f"run {run} was never planned to its end; submit its dataset again"
+        if not repair or planning.discard_run(session.database, run):
+            yield f"run {run} was never planned to its end; submit its dataset again"
     is_alone = session.settings.is_broker_embedded and not answers(session.settings.socket)
     for run in stuck.active_runs if is_alone else ():
         yield f"nobody works on run {run}; go on with: orchestrator resume {run}"
