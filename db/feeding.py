@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 from sqlalchemy.orm import aliased
 
-from db.ledger import bury, separate
-from db.moves import Worked, count, lock, move
+from db.lost import CALLED_OFF, bury, separate
+from db.moves import Locked, Worked, count, lock, lock_in_runs, move
 from db.session import Database, now_s
 from db.states import FINAL, OPEN, Kind, RunState, State
 from db.tables import EXPIRIES, Item, Job, Need, Recording, Run, Tally
@@ -115,7 +116,8 @@ def take_jobs(
 ) -> list[ReadyJob]:
     """Jobs whose needs are met, in the order they were planned, marked as sent.
 
-    Every job needs the items of its run to be final.  kinds, limit: only jobs of these kinds, and so many of them.
+    Every job needs the items of its run to be final, and none of them to have failed: nothing is learnt from a part of
+    the data. A report is written all the same.  kinds, limit: only jobs of these kinds, and so many of them.
     """
     needed = aliased(Job)
     is_met = sa.or_(needed.state == State.DONE, sa.and_(Need.even_failed, needed.state.in_(FINAL)))
@@ -129,6 +131,7 @@ def take_jobs(
         sa.or_(Job.retry_at.is_(None), Job.retry_at <= now_s()),
         sa.select(Run.id).where(Run.id == Job.run_id, Run.state == RunState.ACTIVE).exists(),
         _n_items(Job.run_id, *OPEN) == 0,
+        sa.or_(Job.kind == Kind.RENDER, _n_items(Job.run_id, State.FAILED) == 0),
         *([Job.run_id == only_run] if only_run is not None else []),
     ]
     if not _is_any(database, Job, *is_ready):
@@ -166,7 +169,8 @@ def _n_items(run: sa.SQLColumnExpression[int], *states: State) -> sa.ScalarSelec
 def put_back_unsent(database: Database, table: Worked, ids: Sequence[int]) -> None:
     """The broker did not take their message: they wait again."""
     with database.write() as connection:
-        move(connection, table, lock(connection, table, table.id.in_(ids), table.state == State.SENT), State.WAITING)
+        rows, _ = lock_in_runs(connection, table, table.id.in_(ids), table.state == State.SENT)
+        move(connection, table, rows, State.WAITING)
 
 
 def put_back_stale(database: Database, table: Worked, older_s: float, kinds: Sequence[str] = ()) -> int:
@@ -180,7 +184,7 @@ def put_back_stale(database: Database, table: Worked, older_s: float, kinds: Seq
     if not _is_any(database, table, *is_stale):
         return 0
     with database.write() as connection:
-        rows = lock(connection, table, *is_stale, limit=5000)
+        rows, _ = lock_in_runs(connection, table, *is_stale, limit=5000)
         move(connection, table, rows, State.WAITING)
         return len(rows)
 
@@ -194,8 +198,8 @@ def put_back_expired(database: Database) -> int:
         if not _is_any(database, table, *is_expired):
             continue
         with database.write() as connection:
-            rows = lock(connection, table, *is_expired, limit=5000)
-            bury(connection, table, rows, is_own=False, reason=reason)
+            rows, cancelled = lock_in_runs(connection, table, *is_expired, limit=5000)
+            bury(connection, table, rows, cancelled, is_own=False, reason=reason)
             if table is Item:
                 separate(connection, rows)
             count(connection, Counter((row.run, EXPIRIES) for row in rows))
@@ -203,14 +207,22 @@ def put_back_expired(database: Database) -> int:
     return total
 
 
-def release(database: Database, worker: str) -> int:
-    """What a worker that has ended held; returns the number."""
+def release(database: Database, worker: str, *, is_orderly: bool = False) -> int:
+    """What a worker that has ended held; returns the number.
+
+    is_orderly: it was asked to end, as when there are to be fewer workers. That counts against nothing.
+    """
     total = 0
-    with database.write() as connection:
-        for table in (Item, Job):
-            rows = lock(connection, table, table.state == State.RUNNING, table.worker == worker)
-            bury(connection, table, rows, is_own=False, reason="its worker ended")
-            if table is Item:
+    for table in (Item, Job):
+        with database.write() as connection:
+            # The last condition is always true, and lets SQLite use the index of what is running.
+            is_its = (table.state == State.RUNNING, table.worker == worker, table.lease_until > 0)
+            rows, cancelled = lock_in_runs(connection, table, *is_its, waits=True)
+            if is_orderly:
+                _put_back(connection, table, rows, cancelled)
+            else:
+                bury(connection, table, rows, cancelled, is_own=False, reason="its worker ended")
+            if table is Item and not is_orderly:
                 separate(connection, rows)
             total += len(rows)
     return total
@@ -218,14 +230,21 @@ def release(database: Database, worker: str) -> int:
 
 def begin_again(database: Database) -> None:
     """Everything sent or running waits again: the broker and all workers are known to be gone, and nobody is blamed."""
-    with database.write() as connection:
-        for table in (Item, Job):
-            rows = lock(connection, table, table.state.in_((State.SENT, State.RUNNING)))
-            move(connection, table, rows, State.WAITING, lease_until=None)
+    for table in (Item, Job):
+        with database.write() as connection:
+            _put_back(connection, table, *lock_in_runs(connection, table, table.state.in_((State.SENT, State.RUNNING))))
+
+
+def _put_back(connection: Connection, table: Worked, rows: Sequence[Locked], cancelled: frozenset[int]) -> None:
+    """Without a mark against any of them; what belongs to a cancelled run is over with it."""
+    over = [row for row in rows if row.run in cancelled]
+    move(connection, table, [row for row in rows if row.run not in cancelled], State.WAITING, lease_until=None)
+    called_off = {"reason": CALLED_OFF, "finished_at": now_s()}
+    move(connection, table, over, State.CANCELLED, lease_until=None, **called_off)
 
 
 def cancel_hopeless(database: Database) -> int:
-    """Jobs that need one that failed are called off, with its reason; returns the number."""
+    """Jobs that need one that failed, or items that failed, are called off, with the reason; returns the number."""
     needed = aliased(Job)
     hopeless = (
         sa.select(Job.id, needed.kind, needed.state)
@@ -233,7 +252,7 @@ def cancel_hopeless(database: Database) -> int:
         .join(needed, needed.id == Need.needs_id)
         .where(Job.state == State.WAITING, ~Need.even_failed, needed.state.in_((State.FAILED, State.CANCELLED)))
     )
-    total = 0
+    total = _cancel(database, _without_all_items(database))
     while True:
         with database.read() as connection:
             found = connection.execute(hopeless).all()
@@ -242,7 +261,24 @@ def cancel_hopeless(database: Database) -> int:
         total += _cancel(database, {job: f"needs a {kind} job, which is {state}" for job, kind, state in found})
 
 
+def _without_all_items(database: Database) -> dict[int, str]:
+    """Jobs, but the report, of runs whose items are final and some failed: these were good, and would be missing."""
+    n_failed = _n_items(Run.id, State.FAILED)
+    is_lacking = (Run.state == RunState.ACTIVE, n_failed > 0, _n_items(Run.id, *OPEN) == 0)
+    why: dict[int, str] = {}
+    with database.read() as connection:
+        for run, n in connection.execute(sa.select(Run.id, n_failed).where(*is_lacking)).all():
+            failed = sa.select(Item.reason).where(Item.run_id == run, Item.state == State.FAILED).order_by(Item.id)
+            reason = connection.execute(failed.limit(1)).scalar()
+            sentence = f"{n} {'item' if n == 1 else 'items'} failed: {reason}; `orchestrator retry {run}` tries again"
+            waiting = sa.select(Job.id).where(Job.run_id == run, Job.state == State.WAITING, Job.kind != Kind.RENDER)
+            why.update(dict.fromkeys(connection.scalars(waiting), sentence))
+    return why
+
+
 def _cancel(database: Database, why: dict[int, str]) -> int:
+    if not why:
+        return 0
     with database.write() as connection:
         rows = lock(connection, Job, Job.id.in_(why), Job.state == State.WAITING)
         for row in rows:

@@ -11,12 +11,10 @@ import sqlalchemy as sa
 
 from db.session import Database
 from db.states import State
-from db.tables import IS_ITS_STRIP, Artifact, Item, Job, Recording, Run
+from db.tables import DEATHS, EXPIRIES, IS_ITS_STRIP, LOSSES, RETRIES, Artifact, Item, Job, Recording, Run, Tally
 
 _RATE_BINS = 40
 _TEST = 2
-_GIVEN_UP = (State.QUARANTINED, State.FAILED)
-_COUNTED = ("retries", "losses", "deaths", "quarantined", "failed")
 _SHOWN_FROM_S = 120.0
 """A shorter time shows the size of messages rather than a pace."""
 
@@ -44,12 +42,14 @@ class WorkCount:
 
 @dataclass(frozen=True)
 class FaultCount:
-    """What a run met and survived, over its items and jobs; counted anew when a run is tried again."""
+    """What a run met and survived, over its items and jobs, since it was planned: trying again forgets nothing."""
 
     retries: int
     """Attempts ended by the machine's fault: store, disk or database."""
     losses: int
     """Claims lost with their worker: it was killed, or stopped answering."""
+    expiries: int
+    """Those of the losses that were noticed only when the lease ran out."""
     deaths: int
     """Processes ended by what they worked on: a crash, the time or the memory limit."""
     quarantined: int
@@ -60,6 +60,7 @@ class FaultCount:
         told = {
             "attempts ended by a fault of the machine": self.retries,
             "claims lost with their worker": self.losses,
+            "of these noticed when their lease ran out": self.expiries,
             "processes ended by a recording": self.deaths,
             "items quarantined": self.quarantined,
             "items and jobs given up": self.failed,
@@ -68,15 +69,13 @@ class FaultCount:
 
 
 def faults(database: Database, run: int) -> FaultCount:
-    """Faults met by the run's items and jobs. A job's own count begins again with each epoch it finishes."""
-    total = Counter[str]()
+    """Faults met by the run's items and jobs, from the tally, which counts each when it happens."""
+    tally = sa.select(Tally.state, sa.func.sum(Tally.n)).where(Tally.run_id == run).group_by(Tally.state)
+    failed_jobs = sa.select(sa.func.count()).where(Job.run_id == run, Job.state == State.FAILED)
     with database.read() as connection:
-        for table in (Item, Job):
-            of_state = (sa.func.sum(sa.case((table.state == state, 1), else_=0)) for state in _GIVEN_UP)
-            sums = (sa.func.sum(column) for column in (table.faults, table.losses, table.own_deaths))
-            row = connection.execute(sa.select(*sums, *of_state).where(table.run_id == run)).one()
-            total.update(dict(zip(_COUNTED, (int(n or 0) for n in row), strict=True)))
-    return FaultCount(**{name: total[name] for name in _COUNTED})
+        n = Counter({state: int(total) for state, total in connection.execute(tally)})
+        n_failed = n[State.FAILED] + int(connection.execute(failed_jobs).scalar_one())
+    return FaultCount(n[RETRIES], n[LOSSES], n[EXPIRIES], n[DEATHS], n[State.QUARANTINED], n_failed)
 
 
 def recordings_by_label(database: Database, run: int) -> dict[str, int]:

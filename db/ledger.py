@@ -6,8 +6,10 @@ nothing.
 
 from __future__ import annotations
 
+import os
 import random
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,11 +18,12 @@ from sqlalchemy.engine import Connection
 
 from db.bulk import insert_missing
 from db.discovery import FoundFile, keep_found
-from db.moves import Locked, Worked, count, insert, lock, move, move_each
+from db.lost import CALLED_OFF, bury, separate
+from db.moves import Locked, Worked, count, insert, lock, lock_in_runs, move, move_each
 from db.presence import note_progress
 from db.session import Database, now_s
-from db.states import CLAIMABLE, MAX_FAULTS, MAX_LOSSES, MAX_OWN_DEATHS, RunState, State
-from db.tables import ATTEMPTS, IS_ITS_STRIP, Artifact, Dataset, Item, Job, Metric, Pipeline, Recording, Run
+from db.states import CLAIMABLE, MAX_FAULTS, RunState, State
+from db.tables import ATTEMPTS, IS_ITS_STRIP, RETRIES, Artifact, Dataset, Item, Job, Metric, Pipeline, Recording, Run
 
 RETRY_PAUSE_S = 2.0
 """Pause before the second attempt after a machine's fault; doubled with each further one, and up to half as long again.
@@ -101,11 +104,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Ledger:
-    """What one worker may ask of the ledger; every write is one transaction."""
+    """What one process of a worker may ask of the ledger; every write is one transaction."""
 
     database: Database
     worker: str
     lease_s: float
+    process: int = field(default_factory=os.getpid)
+    """The child that claims; or the dead one, for a parent that buries what it held."""
 
     def claim_items(self, run: int, ids: Sequence[int]) -> list[ItemClaim]:
         """Those of the items that nobody holds and whose run is active, committed before any file is opened."""
@@ -113,10 +118,10 @@ class Ledger:
             rows = self._claim(connection, Item, run, ids)
             return _item_claims(connection, rows)
 
-    def claim_job(self, run: int, job: int) -> JobClaim | None:
-        """The job, unless somebody holds it or it is no longer wanted."""
+    def claim_job(self, run: int, job: int, kind: str) -> JobClaim | None:
+        """The job, unless somebody holds it, it is no longer wanted, or it is of another kind."""
         with self.database.write() as connection:
-            if not self._claim(connection, Job, run, [job]):
+            if not self._claim(connection, Job, run, [job], Job.kind == kind):
                 return None
             columns: tuple[Any, ...] = (
                 Job.id, Job.fence, Job.run_id, Job.kind, Job.model, Job.seed, Job.fold, Job.side, Job.pipeline_id,
@@ -124,13 +129,16 @@ class Ledger:
             )  # fmt: skip
             return JobClaim(*connection.execute(sa.select(*columns).where(Job.id == job)).one())
 
-    def _claim(self, connection: Connection, table: Worked, run: int, ids: Sequence[int]) -> list[Locked]:
+    def _claim(
+        self, connection: Connection, table: Worked, run: int, ids: Sequence[int], *where: sa.ColumnElement[bool]
+    ) -> list[Locked]:
         is_active = sa.select(Run.id).where(Run.id == run, Run.state == RunState.ACTIVE).exists()
-        rows = lock(connection, table, table.id.in_(ids), table.run_id == run, table.state.in_(CLAIMABLE), is_active)
+        is_free = (table.id.in_(ids), table.run_id == run, table.state.in_(CLAIMABLE), is_active)
+        rows = lock(connection, table, *is_free, *where)
         move(
             connection, table, rows, State.RUNNING,
             attempts=table.attempts + 1, fence=table.fence + 1, lease_until=now_s() + self.lease_s,
-            worker=self.worker, started_at=now_s(), reason=None,
+            worker=self.worker, process=self.process, started_at=now_s(), reason=None,
         )  # fmt: skip
         count(connection, {(run, ATTEMPTS): len(rows)})
         return rows
@@ -155,13 +163,15 @@ class Ledger:
         """Writes what became of the claims, for those still held; returns their number."""
         by_id = {outcome.claim.id: outcome for outcome in outcomes}
         with self.database.write() as connection:
-            rows = lock(connection, Item, Item.id.in_(by_id), Item.state == State.RUNNING, waits=True)
+            ends = {outcome.state for outcome in outcomes}
+            rows, cancelled = _held(connection, Item, ends, Item.id.in_(by_id), Item.state == State.RUNNING)
             held = [row for row in rows if row.fence == by_id[row.id].claim.fence]
             changed = keep_found(connection, [(row.id, file) for row in held if (file := by_id[row.id].found)])
             by_id.update((item, _other_bytes(by_id[item])) for item in changed)
             _keep_strips(connection, [by_id[row.id] for row in held])
             now = connection.execute(sa.select(now_s())).scalar_one()
-            move_each(connection, Item, [_settled_item(row, by_id[row.id], now) for row in held])
+            move_each(connection, Item, [_settled_item(row, by_id[row.id], now, cancelled) for row in held])
+            count(connection, Counter((row.run, RETRIES) for row in held if by_id[row.id].state == State.WAITING))
             note_progress(connection, self.worker)
         return len(held)
 
@@ -173,11 +183,10 @@ class Ledger:
         A job given up because its run was cancelled waits again when the run has been resumed in the meantime.
         """
         with self.database.write() as connection:
-            rows = _own_job(connection, claim)
-            if state == State.CANCELLED and not _is_cancelled(connection, claim.run):
-                state, reason = State.WAITING, None
+            rows, cancelled = _held(connection, Job, {state}, *_is_its_job(claim))
             now = connection.execute(sa.select(now_s())).scalar_one()
-            move_each(connection, Job, [_settled(row, state, reason, now) for row in rows])
+            move_each(connection, Job, [_settled(row, state, reason, now, cancelled) for row in rows])
+            count(connection, Counter((row.run, RETRIES) for row in rows if state == State.WAITING))
             if rows and result is not None:
                 values = {"result": result, "device": result.get("device")}
                 connection.execute(sa.update(Job).where(Job.id == claim.id).values(**values))
@@ -187,7 +196,8 @@ class Ledger:
     def write_metrics(self, claim: JobClaim, epoch: int, values: dict[str, float]) -> None:
         """Figures of one epoch (0: of the whole job); written again, they replace the old ones.
 
-        A job that has finished an epoch has shown that it can be done: what counts against it starts again.
+        A job that has finished an epoch has shown that it can be done: what counts against it starts again. What its
+        run met stays counted in the tally.
         """
         with self.database.write() as connection:
             if not _own_job(connection, claim):
@@ -215,26 +225,41 @@ class Ledger:
         one towards ten. Of several items none is blamed: they come again, one by one.
         """
         with self.database.write() as connection:
-            is_ours = (Item.id.in_(ids), Item.state == State.RUNNING, Item.worker == self.worker)
-            rows = lock(connection, Item, *is_ours, waits=True)
-            bury(connection, Item, rows, is_own=is_own and len(rows) == 1, reason=reason)
+            rows, cancelled = lock_in_runs(connection, Item, Item.id.in_(ids), *self._is_ours(Item), waits=True)
+            bury(connection, Item, rows, cancelled, is_own=is_own and len(rows) == 1, reason=reason)
             if len(rows) > 1:
                 separate(connection, rows)
 
     def bury_job(self, job: int, *, is_own: bool, reason: str) -> None:
         """The process that held this job died."""
         with self.database.write() as connection:
-            is_ours = (Job.id == job, Job.state == State.RUNNING, Job.worker == self.worker)
-            bury(connection, Job, lock(connection, Job, *is_ours, waits=True), is_own=is_own, reason=reason)
+            rows, cancelled = lock_in_runs(connection, Job, Job.id == job, *self._is_ours(Job), waits=True)
+            bury(connection, Job, rows, cancelled, is_own=is_own, reason=reason)
+
+    def _is_ours(self, table: Worked) -> tuple[sa.ColumnElement[bool], ...]:
+        """Claimed by this very process: what another child of the worker has taken since is none of its own."""
+        return table.state == State.RUNNING, table.worker == self.worker, table.process == self.process
+
+
+def _is_its_job(claim: JobClaim) -> tuple[sa.ColumnElement[bool], ...]:
+    return Job.id == claim.id, Job.fence == claim.fence, Job.state == State.RUNNING
 
 
 def _own_job(connection: Connection, claim: JobClaim) -> list[Locked]:
-    is_ours = (Job.id == claim.id, Job.fence == claim.fence, Job.state == State.RUNNING)
-    return lock(connection, Job, *is_ours, waits=True)
+    return lock(connection, Job, *_is_its_job(claim), waits=True)
 
 
-def _is_cancelled(connection: Connection, run: int) -> bool:
-    return connection.execute(sa.select(Run.state).where(Run.id == run)).scalar_one() == RunState.CANCELLED
+_PUT_BACK = frozenset({State.WAITING, State.CANCELLED})
+"""Ends of an attempt that are no end: what becomes of the row depends on its run."""
+
+
+def _held(
+    connection: Connection, table: Worked, ends: Collection[State], *where: sa.ColumnElement[bool]
+) -> tuple[list[Locked], frozenset[int]]:
+    """The rows, and which of their runs are cancelled: asked only where an attempt ends without a result."""
+    if _PUT_BACK.isdisjoint(ends):
+        return lock(connection, table, *where, waits=True), frozenset()
+    return lock_in_runs(connection, table, *where, waits=True)
 
 
 def _item_claims(connection: Connection, rows: Sequence[Locked]) -> list[ItemClaim]:
@@ -272,38 +297,26 @@ def _other_bytes(outcome: Outcome) -> Outcome:
     return Outcome(outcome.claim, State.QUARANTINED, reason, worked_s=outcome.worked_s)
 
 
-def _settled_item(row: Locked, outcome: Outcome, now: float) -> tuple[Locked, State, dict[str, Any]]:
-    row, state, values = _settled(row, outcome.state, outcome.reason, now)
+def _settled_item(
+    row: Locked, outcome: Outcome, now: float, cancelled: frozenset[int]
+) -> tuple[Locked, State, dict[str, Any]]:
+    row, state, values = _settled(row, outcome.state, outcome.reason, now, cancelled)
     return row, state, {**values, "worked_s": outcome.worked_s}
 
 
-def _settled(row: Locked, state: State, reason: str | None, now: float) -> tuple[Locked, State, dict[str, Any]]:
-    faults = row.faults + (state == State.WAITING)
-    if state == State.WAITING and faults >= MAX_FAULTS:
+def _settled(
+    row: Locked, state: State, reason: str | None, now: float, cancelled: frozenset[int]
+) -> tuple[Locked, State, dict[str, Any]]:
+    is_fault = state == State.WAITING
+    faults = row.faults + is_fault
+    if is_fault and faults >= MAX_FAULTS:
         state, reason = State.FAILED, f"given up after {faults} attempts: {reason}"
+    elif state in _PUT_BACK and row.run in cancelled:
+        state, reason = State.CANCELLED, CALLED_OFF
+    elif state == State.CANCELLED:  # its run was resumed in the meantime
+        state, reason = State.WAITING, None
     is_waiting = state == State.WAITING
     pause_s = RETRY_PAUSE_S * 2 ** (faults - 1) * random.uniform(1.0, 1.5)  # noqa: S311  # no secret
-    retry_at = now + pause_s if is_waiting else None
+    retry_at = now + pause_s if is_waiting and is_fault else None
     finished_at = None if is_waiting else now
     return row, state, {"reason": reason, "faults": faults, "retry_at": retry_at, "finished_at": finished_at}
-
-
-def bury(connection: Connection, table: Worked, rows: Sequence[Locked], *, is_own: bool, reason: str) -> None:
-    """What died with its process, or lost its lease: back to waiting, or given up when it was once too often."""
-    end = State.QUARANTINED if table is Item else State.FAILED
-    move_each(connection, table, [_buried(row, reason, end, is_blamed=is_own) for row in rows])
-
-
-def separate(connection: Connection, rows: Sequence[Locked]) -> None:
-    """Has these items come again one by one: whichever of them ends or holds up its process, the others are done."""
-    connection.execute(sa.update(Item).where(Item.id.in_([row.id for row in rows])).values(is_alone=True))
-
-
-def _buried(row: Locked, reason: str, end: State, *, is_blamed: bool) -> tuple[Locked, State, dict[str, Any]]:
-    own_deaths, losses = row.own_deaths + is_blamed, row.losses + (not is_blamed)
-    values = {"own_deaths": own_deaths, "losses": losses}
-    if own_deaths >= MAX_OWN_DEATHS:
-        return row, end, {**values, "reason": f"ended its process {own_deaths} times: {reason}"}
-    if losses >= MAX_LOSSES:
-        return row, end, {**values, "reason": f"lost its worker {losses} times: {reason}"}
-    return row, State.WAITING, {**values, "reason": reason}

@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from db.bulk import update_rows
-from db.states import State
-from db.tables import Item, Job, Table, Tally
+from db.states import RunState, State
+from db.tables import Item, Job, Run, Table, Tally
 
 TALLY_SLOTS = 8
 Worked = type[Item] | type[Job]
@@ -50,6 +50,20 @@ def lock(
     columns = (table.id, table.run_id, table.state, table.fence, table.own_deaths, table.losses, table.faults)
     query = sa.select(*columns).where(*where).order_by(table.id).limit(limit).with_for_update(skip_locked=not waits)
     return [Locked(*row) for row in connection.execute(query)]
+
+
+def lock_in_runs(
+    connection: Connection, table: Worked, *where: sa.ColumnElement[bool], limit: int | None = None, waits: bool = False
+) -> tuple[list[Locked], frozenset[int]]:
+    """The rows that satisfy `where`, and those of their runs that are cancelled.
+
+    No run is cancelled or resumed before the transaction ends: what goes back to waiting must not do so behind the back
+    of one who calls everything off. Runs are locked first, as steering does it, so that nobody waits in a ring.
+    """
+    runs = sa.select(Run.id, Run.state).where(Run.id.in_(sa.select(table.run_id).where(*where)))
+    states = dict(connection.execute(runs.order_by(Run.id).with_for_update(read=True)).all())
+    rows = lock(connection, table, *where, table.run_id.in_(states), limit=limit, waits=waits)
+    return rows, frozenset(run for run, state in states.items() if state == RunState.CANCELLED)
 
 
 def move(connection: Connection, table: Worked, rows: Sequence[Locked], state: State, **values: Any) -> None:

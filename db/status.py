@@ -51,8 +51,8 @@ class RunLine:
 
 
 @dataclass(frozen=True)
-class Quarantined:
-    """A recording, or a row of the dataset, that cannot be used."""
+class NotUsed:
+    """A recording, or a row of the dataset, that is not among the examples."""
 
     recording: str
     reason: str
@@ -111,19 +111,27 @@ def _recordings_by_state(database: Database, run: int) -> dict[str, int]:
     return {str(state): counts.get(state, 0) for state in State}
 
 
-def quarantined(database: Database, run: int, limit: int | None = None) -> list[Quarantined]:
+def quarantined(database: Database, run: int) -> list[NotUsed]:
     """Recordings set aside with their reason, then the rows that name none, with their line."""
-    items = (
+    rows = [NotUsed(row.uri, row.reason) for row in bad_rows(database, run) if not row.is_duplicate]
+    return [*_not_used(database, run, State.QUARANTINED), *rows]
+
+
+def failed(database: Database, run: int) -> list[NotUsed]:
+    """Recordings given up with their reason: the machine's fault, so `retry` may yet make them usable."""
+    return _not_used(database, run, State.FAILED)
+
+
+def _not_used(database: Database, run: int, state: State) -> list[NotUsed]:
+    query = (
         sa.select(Recording.uri, sa.func.min(Item.reason))
         .join(Recording, Recording.id == Item.recording_id)
-        .where(Item.run_id == run, Item.state.in_((State.QUARANTINED, State.FAILED)))
+        .where(Item.run_id == run, Item.state == state)
         .group_by(Recording.uri)
         .order_by(Recording.uri)
-        .limit(limit)
     )
     with database.read() as connection:
-        listed = [Quarantined(uri, reason or "") for uri, reason in connection.execute(items)]
-    return [*listed, *(Quarantined(row.uri, row.reason) for row in bad_rows(database, run) if not row.is_duplicate)]
+        return [NotUsed(uri, reason or "") for uri, reason in connection.execute(query)]
 
 
 @dataclass(frozen=True)

@@ -137,6 +137,8 @@ class Work:
     started_at: Mapped[float | None]
     finished_at: Mapped[float | None]
     worker: Mapped[str | None] = mapped_column(sa.Text)
+    process: Mapped[int | None] = mapped_column(sa.Integer)
+    """Id of the worker's child that claimed it: of several children one may die, and the others go on."""
     reason: Mapped[str | None] = mapped_column(sa.Text)
 
 
@@ -245,6 +247,9 @@ class Worker(Table):
 
 ATTEMPTS, EXPIRIES = "attempts", "expiries"
 """Counted in the tally beside the states: claims ever taken of items and jobs, and leases that ran out."""
+RETRIES, LOSSES, DEATHS = "retries", "losses", "deaths"
+"""Counted there too, and never anew: attempts ended by the machine's fault, claims lost with their worker (those that
+ran out among them), and processes ended by what they worked on."""
 
 
 class Tally(Table):

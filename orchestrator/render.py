@@ -85,8 +85,9 @@ class ProgressView:
             filled = _BAR_WIDTH * step.done // step.total if step.total else _BAR_WIDTH
             bar = f"[green]{'━' * filled}[/][dim]{'━' * (_BAR_WIDTH - filled)}[/]"
             table.add_row(step.name, bar, f"{step.done:,}/{step.total:,}", self._pace(step), step.doing)
-        n_lost = seen.items["quarantined"]
-        table.add_row("", f"[yellow]{n_lost:,} quarantined[/]" if n_lost else "", "", "", "")
+        colours = {"quarantined": "yellow", "failed": "red"}
+        lost = [f"[{colour}]{n:,} {state}[/]" for state, colour in colours.items() if (n := seen.items[state])]
+        table.add_row("", ", ".join(lost), "", "", "")
         return table
 
     def _pace(self, step: Step) -> str:
@@ -135,17 +136,21 @@ def result_lines(found: dict[str, Any], limit: int = 20) -> list[str]:
     lines += map(_effect_line, found["ablation"])
     lines += _failures(found["jobs"])
     lines += _survived(found["faults"])
-    listed = found["quarantined"][:limit]
-    if listed:
-        lines += ["not used:", *(f"  {entry['recording'] or '(no path)'}: {entry['reason']}" for entry in listed)]
-    if len(found["quarantined"]) > limit:
-        lines.append(
-            f"  … and {len(found['quarantined']) - limit:,} more; `orchestrator status {found['run']} --json` lists all"
-        )
+    lines += _list("not used:", found["quarantined"], limit, found["run"])
+    lines += _list(f"given up; `orchestrator retry {found['run']}` tries again:", found["failed"], limit, found["run"])
     if found["report"]:
         lines.append(f"report: {found['report']}")
     if found["state"] == "paused":
         lines.append(f"go on with: orchestrator resume {found['run']}")
+    return lines
+
+
+def _list(title: str, entries: list[dict[str, str]], limit: int, run: int) -> list[str]:
+    if not entries:
+        return []
+    lines = [title, *(f"  {entry['recording'] or '(no path)'}: {entry['reason']}" for entry in entries[:limit])]
+    if (left := len(entries) - limit) > 0:
+        lines.append(f"  … and {left:,} more; `orchestrator status {run} --json` lists all")
     return lines
 
 

@@ -12,7 +12,7 @@ from db import figures, status
 from db.reading import RunFacts, run_facts
 from db.session import Database
 from db.states import OPEN, RUN_FINAL, Kind, RunState, State
-from db.status import JobStatus
+from db.status import JobStatus, NotUsed
 from db.store import Store
 from orchestrator.ablation import ablation
 from tasks.dataset import leaky
@@ -99,7 +99,8 @@ def summary(database: Database, store: Store, run: int) -> dict[str, Any]:
         "run": run,
         "state": seen.run.state,
         "recordings": status.recording_counts(database, run),
-        "quarantined": [{"recording": q.recording, "reason": q.reason} for q in status.quarantined(database, run)],
+        "quarantined": _listed(status.quarantined(database, run)),
+        "failed": _listed(status.failed(database, run)),
         "jobs": [_job(database, job) for job in seen.jobs],
         "scores": scores([job for job in seen.jobs if job.variant is None]),
         "leak_meter": scores([job for job in seen.jobs if job.variant == leaky.VARIANT]),
@@ -111,6 +112,10 @@ def summary(database: Database, store: Store, run: int) -> dict[str, Any]:
         "finished_at": _iso(seen.run.finished_at),
         "bad_rows": [{"line": r.line, "recording": r.uri, "reason": r.reason} for r in status.bad_rows(database, run)],
     }
+
+
+def _listed(recordings: Sequence[NotUsed]) -> list[dict[str, str]]:
+    return [{"recording": each.recording, "reason": each.reason} for each in recordings]
 
 
 def _job(database: Database, job: JobStatus) -> dict[str, Any]:

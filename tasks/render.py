@@ -31,7 +31,7 @@ from tasks.report.facts import (
     DatasetFacts,
     GalleryStrip,
     JobReport,
-    Quarantined,
+    NotUsed,
     ReportData,
     RunFacts,
     SideFacts,
@@ -79,7 +79,7 @@ def report_data(database: Database, store: Store, run: int) -> ReportData:
     planned = run_facts(database, run)
     assert planned is not None  # noqa: S101  # a job's row refers to its run's
     jobs = [job for job in status.jobs(database, run) if job.kind != Kind.RENDER]
-    quarantined = status.quarantined(database, run)
+    quarantined, failed = status.quarantined(database, run), status.failed(database, run)
     reports = tuple(_job(database, store, job) for job in jobs)
     return ReportData(
         run=_run(database, planned, jobs),
@@ -88,8 +88,10 @@ def report_data(database: Database, store: Store, run: int) -> ReportData:
         jobs=reports,
         gallery=tuple(_gallery(database, store, planned)),
         mistakes=dict(_mistakes(database, store, run, list(zip(jobs, reports, strict=True)))),
-        quarantined=tuple(Quarantined(entry.recording, entry.reason) for entry in quarantined[:_LISTED]),
+        quarantined=tuple(NotUsed(entry.recording, entry.reason) for entry in quarantined[:_LISTED]),
         quarantine_counts=Counter(entry.reason.partition(":")[0] for entry in quarantined),
+        failed=tuple(NotUsed(entry.recording, entry.reason) for entry in failed[:_LISTED]),
+        n_failed=len(failed),
     )
 
 

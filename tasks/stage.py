@@ -23,6 +23,7 @@ from billiard.einfo import ExceptionInfo
 from billiard.exceptions import WorkerLostError
 from celery import Task
 from celery.exceptions import Reject
+from celery.worker import state as worker_state
 from celery.worker.request import Request
 
 from db.ledger import ItemClaim, JobClaim, Ledger, Outcome, StripFacts
@@ -156,7 +157,7 @@ class StageRequest(Request):
     def on_failure(self, exc_info: ExceptionInfo, send_failed_event: bool = True, return_ok: bool = False) -> Any:  # noqa: FBT001, FBT002
         """Notes a dead child in the ledger, then lets Celery do its part."""
         error = getattr(exc_info.exception, "exc", exc_info.exception)
-        if isinstance(error, WorkerLostError):
+        if isinstance(error, WorkerLostError) and not worker_state.should_terminate:  # then we end it ourselves
             self._bury(str(error), is_own=_signal_in(str(error)) in _OWN_SIGNALS)
         return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
 
@@ -169,9 +170,9 @@ class StageRequest(Request):
     def _bury(self, reason: str, *, is_own: bool) -> None:
         settings = Settings()
         database = Database(settings.database, keeps_connections=False)  # the next fork must not inherit one
-        ledger = Ledger(database, self.hostname, settings.lease_s)
-        message = self.args[0]
+        ledger = Ledger(database, self.hostname, settings.lease_s, self.worker_pid or 0)
         try:
+            message = self.args[0]
             if self.name == "preprocess":
                 ledger.bury_items(PreprocessMessage.from_dict(message).items, is_own=is_own, reason=reason)
             else:
@@ -237,7 +238,7 @@ class Stage(Task):  # type: ignore[type-arg]
         """
         wanted = _understood(JobMessage.from_dict, message)
         ledger = self.ledger
-        claim = patiently(lambda: ledger.claim_job(wanted.run, wanted.job), ledger.lease_s)
+        claim = patiently(lambda: ledger.claim_job(wanted.run, wanted.job, self.name), ledger.lease_s)
         if claim is None:
             return
         with self._heartbeat([claim]) as held:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from db import planning
+from db import feeding, planning
 from db.ledger import ItemClaim, Ledger, Outcome, StripFacts
 from db.planning import ItemRow, JobRow, RecordingRow
 from db.schema import upgrade
@@ -22,8 +22,8 @@ class SmallRun:
     run: int
     items: tuple[int, ...]
 
-    def ledger(self, worker: str = "w1", lease_s: float = 60.0) -> Ledger:
-        return Ledger(self.database, worker, lease_s)
+    def ledger(self, worker: str = "w1", lease_s: float = 60.0, process: int = 1) -> Ledger:
+        return Ledger(self.database, worker, lease_s, process)
 
 
 def recording(number: int) -> RecordingRow:
@@ -89,6 +89,13 @@ def counted_states(small: SmallRun) -> dict[str, int]:
     """What the tally must say: the rows, counted."""
     states = item_states(small)
     return {str(state): states.count(state) for state in State}
+
+
+def expired(small: SmallRun) -> None:
+    """The leases of the run's items run out, and the dispatcher looks."""
+    with small.database.write() as connection:
+        connection.exec_driver_sql(f"UPDATE item SET lease_until = 0 WHERE run_id = {small.run} AND state = 'running'")
+    feeding.put_back_expired(small.database)
 
 
 def done(claim: ItemClaim) -> Outcome:

@@ -122,7 +122,7 @@ def _register(sender: Any, **_: Any) -> None:
 @worker_shutdown.connect
 def _leave(sender: Any, **_: Any) -> None:
     """Whatever was not finished waits again at once, and not when its lease runs out."""
-    _tell_ledger(lambda database, _: feeding.release(database, sender.hostname))
+    _tell_ledger(lambda database, _: feeding.release(database, sender.hostname, is_orderly=True))
     _tell_ledger(lambda database, _: deregister(database, sender.hostname))
 
 

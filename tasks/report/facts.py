@@ -154,8 +154,8 @@ class GalleryStrip:
 
 
 @dataclass(frozen=True)
-class Quarantined:
-    """A recording that could not be used; `reason` begins with its kind, as in `too short: 0.04 s`."""
+class NotUsed:
+    """A recording that is not among the examples; `reason` begins with its kind, as in `too short: 0.04 s`."""
 
     recording: str
     reason: str
@@ -165,6 +165,7 @@ class Quarantined:
 class ReportData:
     """All a page shows. quarantined may be only the first of many; quarantine_counts (kind -> how many) has all.
 
+    failed: the first of those that the machine failed with, and trying again may yet help; n_failed: of all of them.
     mistakes: (model, recording) -> the strip of a recording that the model named wrongly, as the model saw it.
     """
 
@@ -174,5 +175,7 @@ class ReportData:
     jobs: tuple[JobReport, ...] = ()
     gallery: tuple[GalleryStrip, ...] = ()
     mistakes: Mapping[tuple[str, str], GalleryStrip] = field(default_factory=dict)
-    quarantined: tuple[Quarantined, ...] = ()
+    quarantined: tuple[NotUsed, ...] = ()
     quarantine_counts: Mapping[str, int] = field(default_factory=dict)
+    failed: tuple[NotUsed, ...] = ()
+    n_failed: int = 0

@@ -50,7 +50,8 @@ def page(data: ReportData) -> str:
     """The report of one run as the text of one HTML file, the same text for the same facts.
 
     data: may lack models, split, gallery, or a training that ended well; what is absent is left out or said to be.
-    Lists are bounded: 1,000 quarantined recordings, 120 strips of the gallery; the page says how many more there are.
+    Lists are bounded: 1,000 quarantined and as many failed recordings, 120 strips of the gallery; the page says how
+    many more there are.
     Returns HTML that is also well-formed XML, to be written as UTF-8.
     Raises Impossible where folds of one model were judged with different labels.
     """
@@ -75,6 +76,8 @@ def page(data: ReportData) -> str:
             gallery=[(strip, strip_figure(strip)) for strip in data.gallery[:_MOST_STRIPS]],
             quarantine_counts=_quarantine_counts(data),
             quarantined=data.quarantined[:_MOST_QUARANTINED],
+            failed=data.failed[:_MOST_QUARANTINED],
+            n_failed=data.n_failed,
             troubles=[job for job in data.jobs if has_trouble(job)],
         )
     )

@@ -18,6 +18,7 @@ KEYS = {
     "state",
     "recordings",
     "quarantined",
+    "failed",
     "jobs",
     "scores",
     "artifacts",

@@ -53,7 +53,7 @@ def store(tmp_path: Path) -> FolderStore:
 def claimed(database: Database, run: int, kind: Kind) -> tuple[Ledger, JobClaim]:
     ledger = Ledger(database, "w1", 60.0)
     job = next(job for job in status.jobs(database, run) if job.kind == kind)
-    claim = ledger.claim_job(run, job.id)
+    claim = ledger.claim_job(run, job.id, kind)
     assert claim is not None
     return ledger, claim
 
@@ -104,7 +104,7 @@ def trained(database: Database, store: FolderStore, run: int, model: str, varian
     ledger = Ledger(database, "w1", 60.0)
     jobs = status.jobs(database, run)
     job = next(job for job in jobs if (job.kind, job.model, job.variant) == (Kind.TRAIN, model, variant))
-    claim = ledger.claim_job(run, job.id)
+    claim = ledger.claim_job(run, job.id, Kind.TRAIN)
     assert claim is not None
     return model_in_store(Work(claim, database, store, ledger, Heartbeat(ledger, [claim]), store.there))
 

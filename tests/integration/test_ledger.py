@@ -178,9 +178,9 @@ def test_jobs_come_in_the_order_of_their_needs(database: Database) -> None:
     for kind in ("pack", "train", "render"):
         [ready] = feeding.take_jobs(small.database)
         assert ready.kind == kind
-        claim = ledger.claim_job(small.run, ready.job)
+        claim = ledger.claim_job(small.run, ready.job, ready.kind)
         assert claim is not None
-        assert ledger.claim_job(small.run, ready.job) is None
+        assert ledger.claim_job(small.run, ready.job, ready.kind) is None
         assert feeding.take_jobs(small.database) == []
         assert ledger.settle_job(claim, State.DONE, result={"key": kind})
     assert feeding.close_runs(small.database) == [small.run]
@@ -192,13 +192,13 @@ class Queues(Sender):
     """A broker that keeps what it is sent; the front of a queue is taken by hand."""
 
     def __init__(self) -> None:
-        self.waiting: dict[str, list[int]] = {"cpu": [], "gpu": []}
+        self.waiting: dict[str, list[tuple[int, str]]] = {"cpu": [], "gpu": []}
 
     def queued(self, queue: str) -> int:
         return len(self.waiting[queue])
 
     def send(self, task: str, queue: str, messages: Sequence[Doorbell]) -> int:
-        self.waiting[queue] += [message.ids["job"] for message in messages]
+        self.waiting[queue] += [(message.ids["job"], task) for message in messages]
         return len(messages)
 
 
@@ -216,7 +216,7 @@ def test_a_model_is_judged_before_the_next_but_one_is_trained(database: Database
         dispatcher.step()
         dispatcher.step()
         assert queues.queued("gpu") == 1
-        claim = ledger.claim_job(small.run, queues.waiting["gpu"].pop())
+        claim = ledger.claim_job(small.run, *queues.waiting["gpu"].pop())
         assert claim is not None
         dispatcher.step()  # while it works another one waits
         order.append((claim.kind, claim.fold))
@@ -230,13 +230,13 @@ def test_a_failed_job_calls_off_those_that_need_it_but_not_the_report(database: 
     ledger = small.ledger()
     ledger.settle_items([done(claim) for claim in ledger.claim_items(small.run, small.items)])
     [pack] = feeding.take_jobs(small.database)
-    claim = ledger.claim_job(small.run, pack.job)
+    claim = ledger.claim_job(small.run, pack.job, pack.kind)
     assert claim is not None
     ledger.settle_job(claim, State.FAILED, "no usable recording")
     assert feeding.cancel_hopeless(small.database) == 1
     [ready] = feeding.take_jobs(small.database)
     assert ready.kind == "render"
-    report = ledger.claim_job(small.run, ready.job)
+    report = ledger.claim_job(small.run, ready.job, ready.kind)
     assert report is not None
     ledger.settle_job(report, State.DONE, result={"key": "r"})
     feeding.close_runs(small.database)
@@ -285,7 +285,7 @@ def test_a_run_without_one_usable_recording_failed(database: Database) -> None:
 def test_a_discarded_plan_leaves_nothing(database: Database) -> None:
     small = small_run(database, 1)
     run = planning.begin_run(small.database, 1, 1, {})
-    planning.discard_run(small.database, run)
+    assert planning.discard_run(small.database, run)
     assert [line.id for line in status.run_lines(small.database)] == [small.run]
 
 
@@ -302,7 +302,7 @@ def test_metrics_are_written_once_an_epoch_and_replaced_when_written_again(datab
     small = small_run(database, 1, [PACK])
     ledger = small.ledger()
     ledger.settle_items([done(claim) for claim in ledger.claim_items(small.run, small.items)])
-    claim = ledger.claim_job(small.run, feeding.take_jobs(small.database)[0].job)
+    claim = ledger.claim_job(small.run, feeding.take_jobs(small.database)[0].job, "pack")
     assert claim is not None
     ledger.write_metrics(claim, 1, {"loss": 2.0})
     ledger.write_metrics(claim, 1, {"loss": 1.0, "accuracy": 0.5})
@@ -318,7 +318,7 @@ def test_a_variant_goes_with_its_job_from_the_plan_to_the_claim_and_to_whoever_n
     seen = []
     for _ in rows:
         [ready] = feeding.take_jobs(small.database)
-        claim = ledger.claim_job(small.run, ready.job)
+        claim = ledger.claim_job(small.run, ready.job, ready.kind)
         assert claim is not None
         seen.append((claim.variant, [job.variant for job in needed_results(small.database, claim.id)]))
         ledger.settle_job(claim, State.DONE, result={"accuracy": 0.5, "macro_f1": 0.5, "by_recording_accuracy": 0.5})
@@ -351,7 +351,7 @@ def test_whoever_holds_a_job_that_is_tried_again_writes_nothing(database: Databa
     ledger = small.ledger()
     ledger.settle_items([done(claim) for claim in ledger.claim_items(small.run, small.items)])
     [pack] = feeding.take_jobs(small.database)
-    claim = ledger.claim_job(small.run, pack.job)
+    claim = ledger.claim_job(small.run, pack.job, pack.kind)
     assert claim is not None
     steering.cancel(small.database, small.run)
     assert steering.retry(small.database, small.run) == 1  # the training; packing is still held and nobody's fault
@@ -365,7 +365,7 @@ def test_a_training_that_finished_an_epoch_starts_its_counts_again(database: Dat
     ledger.settle_items([done(claim) for claim in ledger.claim_items(small.run, small.items)])
     [ready] = feeding.take_jobs(small.database)
     for _ in range(MAX_LOSSES + 2):
-        claim = ledger.claim_job(small.run, ready.job)
+        claim = ledger.claim_job(small.run, ready.job, ready.kind)
         assert claim is not None
         ledger.write_metrics(claim, 1, {"loss": 1.0})
         ledger.bury_job(ready.job, is_own=False, reason="signal 9 (SIGKILL)")
@@ -376,7 +376,7 @@ def test_a_job_given_up_for_a_cancelled_run_waits_when_the_run_was_resumed_meanw
     ledger = small.ledger()
     ledger.settle_items([done(claim) for claim in ledger.claim_items(small.run, small.items)])
     [ready] = feeding.take_jobs(small.database)
-    claim = ledger.claim_job(small.run, ready.job)
+    claim = ledger.claim_job(small.run, ready.job, ready.kind)
     assert claim is not None
     steering.cancel(small.database, small.run)
     steering.resume(small.database, small.run)

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import time
 
-from db import feeding, figures, status
+from db import feeding, figures, status, steering
 from db.checking import clock_s
 from db.ledger import Outcome
 from db.planning import JobRow
 from db.session import Database
 from db.states import MAX_LOSSES, State
 from tasks.stage import Heartbeat
-from tests.ledger_rows import SmallRun, done, item_states, small_run
-
-
-def expire(small: SmallRun) -> None:
-    with small.database.write() as connection:
-        connection.exec_driver_sql(f"UPDATE item SET lease_until = 0 WHERE run_id = {small.run} AND state = 'running'")
-    feeding.put_back_expired(small.database)
+from tests.ledger_rows import done, item_states, small_run
+from tests.ledger_rows import expired as expire
 
 
 def test_items_that_lost_their_lease_together_come_again_one_by_one(database: Database) -> None:
@@ -48,10 +43,10 @@ def test_items_of_a_worker_that_was_killed_come_again_one_by_one(database: Datab
 def test_curves_of_a_training_are_not_wiped_by_one_who_lost_it(database: Database) -> None:
     small = small_run(database, 1, [JobRow("train", "cnn", 0, -1)])
     [job] = status.jobs(small.database, small.run)
-    late = small.ledger("w1", lease_s=0.01).claim_job(small.run, job.id)
+    late = small.ledger("w1", lease_s=0.01).claim_job(small.run, job.id, "train")
     time.sleep(0.1)
     feeding.put_back_expired(small.database)
-    holder = small.ledger("w2").claim_job(small.run, job.id)
+    holder = small.ledger("w2").claim_job(small.run, job.id, "train")
     assert late is not None
     assert holder is not None
     small.ledger("w2").write_metrics(holder, 1, {"loss": 0.5})
@@ -89,6 +84,50 @@ def test_a_run_counts_the_faults_it_met(database: Database) -> None:
         "processes ended by a recording": 1,
         "items quarantined": 1,
     }
+    small.ledger("w1").claim_items(small.run, small.items[3:])
+    expire(small)
+    feeding.take_batches(small.database, small.run, 10, 100.0)
+    steering.cancel(small.database, small.run)
+    steering.retry(small.database, small.run)
+    assert figures.faults(small.database, small.run).named() == {
+        "attempts ended by a fault of the machine": 1,
+        "claims lost with their worker": 2,
+        "of these noticed when their lease ran out": 1,
+        "processes ended by a recording": 1,
+    }, "what is tried again was met all the same"
+
+
+def test_a_training_that_was_killed_three_times_says_so_though_it_finished_an_epoch_each_time(
+    database: Database,
+) -> None:
+    small = small_run(database, 1, [JobRow("train", "cnn", 0, -1)])
+    [job] = status.jobs(small.database, small.run)
+    ledger = small.ledger()
+    for _ in range(3):
+        claim = ledger.claim_job(small.run, job.id, "train")
+        assert claim is not None
+        ledger.write_metrics(claim, 1, {"loss": 1.0})
+        ledger.bury_job(job.id, is_own=False, reason="signal 9 (SIGKILL)")
+    claim = ledger.claim_job(small.run, job.id, "train")
+    assert claim is not None
+    ledger.settle_job(claim, State.WAITING, "OSError: no store")
+    assert figures.faults(small.database, small.run).named() == {
+        "attempts ended by a fault of the machine": 1,
+        "claims lost with their worker": 3,
+    }
+
+
+def test_whoever_was_given_up_has_an_end_in_time_so_that_its_run_has_a_pace(database: Database) -> None:
+    small = small_run(database, 2)
+    for _ in range(MAX_LOSSES):
+        small.ledger().claim_items(small.run, small.items[:1])
+        expire(small)
+    small.ledger().settle_items([done(claim) for claim in small.ledger().claim_items(small.run, small.items[1:])])
+    with database.write() as connection:
+        connection.exec_driver_sql(f"UPDATE item SET started_at = started_at - 600 WHERE id = {small.items[0]}")
+    rates = figures.rates(small.database, small.run)
+    width_s = rates[1][0] - rates[0][0]
+    assert sum(rate for _, rate in rates) * width_s > 0.99
 
 
 def test_pauses_after_a_fault_double_and_are_drawn(database: Database) -> None:

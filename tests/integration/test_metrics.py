@@ -99,7 +99,7 @@ def test_a_training_shows_its_epochs_while_it_is_under_way_and_its_end_is_counte
     [ready] = feeding.take_jobs(database)
     with exporter(database.url, redis_url, tmp_path) as running:
         assert one(scraped(running)[1], "chorus_oldest_waiting_seconds", queue="gpu") >= 0
-        claim = ledger.claim_job(small.run, ready.job)
+        claim = ledger.claim_job(small.run, ready.job, ready.kind)
         assert claim is not None
         for epoch in (1, 2):
             ledger.write_metrics(claim, epoch, {"loss": 1.0})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import asdict
 from itertools import count
 
 import sqlalchemy as sa
@@ -10,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
-from db import feeding, status, steering
-from db.ledger import ItemClaim, Outcome
+from db import feeding, figures, status, steering
+from db.ledger import ItemClaim, Ledger, Outcome
 from db.schema import upgrade
 from db.session import Database
 from db.states import CLAIMABLE, FINAL, RunState, State
@@ -20,8 +22,10 @@ from tests.ledger_rows import SmallRun, another_run, counted_states, done
 
 N_ITEMS = 4
 _NUMBERS = count()
+FAULTS = ("retries", "losses", "expiries", "deaths")
 ENDS = (State.DONE, State.QUARANTINED, State.FAILED, State.WAITING)
-workers = st.sampled_from(["w1", "w2", "w3"])
+children = st.tuples(st.sampled_from(["w1", "w2"]), st.integers(1, 2))
+"""A worker and the process of one of its children."""
 some = st.sets(st.integers(0, N_ITEMS - 1), min_size=1)
 
 
@@ -39,6 +43,10 @@ class Interleaving(RuleBasedStateMachine):
         self.small: SmallRun = another_run(self._database, N_ITEMS, first=N_ITEMS * next(_NUMBERS))
         self.holders: dict[int, int] = {}
         """Item -> the fence of the claim that holds it."""
+        self.children: dict[int, tuple[str, int]] = {}
+        """Item -> the child that claimed it last."""
+        self.met: Counter[str] = Counter()
+        """Faults, by the names under which the run reports them."""
         self.fences = dict.fromkeys(self.small.items, 0)
         self.n_effects = dict.fromkeys(self.small.items, 0)
 
@@ -65,16 +73,17 @@ class Interleaving(RuleBasedStateMachine):
         assert not taken or self._run_state() == RunState.ACTIVE
         assert len(taken) <= n
 
-    @rule(target=claims, worker=workers, numbers=some)
-    def claim(self, worker: str, numbers: set[int]) -> object:
+    @rule(target=claims, child=children, numbers=some)
+    def claim(self, child: tuple[str, int], numbers: set[int]) -> object:
         """A message is heard, for the first time or again."""
         before, is_active = self._rows(), self._run_state() == RunState.ACTIVE
-        made = self.small.ledger(worker).claim_items(self.small.run, self._ids(numbers))
+        made = self._ledger(child).claim_items(self.small.run, self._ids(numbers))
         free = {item for item in self._ids(numbers) if before[item][0] in CLAIMABLE}
         assert {claim.id for claim in made} == (free if is_active else set())
         for claim in made:
             assert claim.fence > self.fences[claim.id], "a fence came twice"
             self.holders[claim.id] = claim.fence
+            self.children[claim.id] = child
         return multiple(*made)
 
     @rule(claim=claims)
@@ -91,6 +100,7 @@ class Interleaving(RuleBasedStateMachine):
         assert self.small.ledger().settle_items([outcome]) == is_held
         if is_held:
             self.n_effects[claim.id] += end == State.DONE
+            self.met["retries"] += end == State.WAITING
             del self.holders[claim.id]
 
     @rule(numbers=some)
@@ -100,14 +110,27 @@ class Interleaving(RuleBasedStateMachine):
         with self._database.write() as connection:
             connection.execute(sa.update(Item).where(Item.id.in_(ids)).values(lease_until=0.0))
         assert feeding.put_back_expired(self._database) == len(ids)
+        self.met.update(losses=len(ids), expiries=len(ids))
         for item in ids:
             del self.holders[item]
 
-    @rule(claim=claims, worker=workers, is_own=st.booleans())
-    def bury(self, claim: ItemClaim, worker: str, is_own: bool) -> None:
-        self.small.ledger(worker).bury_items([claim.id], is_own=is_own, reason="signal 11 (SIGSEGV)")
-        if self._rows()[claim.id][0] != State.RUNNING:
-            self.holders.pop(claim.id, None)
+    @rule(numbers=some, child=children, is_own=st.booleans())
+    def bury(self, numbers: set[int], child: tuple[str, int], is_own: bool) -> None:
+        """A child dies with a message in its hands, of which it may hold all, some or nothing by now."""
+        self._ledger(child).bury_items(self._ids(numbers), is_own=is_own, reason="signal 11 (SIGSEGV)")
+        held = [item for item in self._ids(numbers) if item in self.holders and self.children[item] == child]
+        self.met["deaths" if is_own and len(held) == 1 else "losses"] += len(held)
+        for item in held:
+            del self.holders[item]
+
+    @rule(worker=st.sampled_from(["w1", "w2"]), is_orderly=st.booleans())
+    def end(self, worker: str, is_orderly: bool) -> None:
+        """A worker ends, by itself or not, and all its children with it."""
+        held = [item for item in self.holders if self.children[item][0] == worker]
+        assert feeding.release(self._database, worker, is_orderly=is_orderly) == len(held)
+        self.met["losses"] += 0 if is_orderly else len(held)
+        for item in held:
+            del self.holders[item]
 
     @rule()
     def lose_messages(self) -> None:
@@ -139,6 +162,10 @@ class Interleaving(RuleBasedStateMachine):
         if self.small.run in ended:
             assert all(state in FINAL for state, _ in self._rows().values())
 
+    def _ledger(self, child: tuple[str, int]) -> Ledger:
+        worker, process = child
+        return self.small.ledger(worker, process=process)
+
     def _is_held(self, claim: ItemClaim) -> bool:
         return self.holders.get(claim.id) == claim.fence
 
@@ -151,6 +178,16 @@ class Interleaving(RuleBasedStateMachine):
             self.fences[item] = fence
             assert self.holders.get(item, fence) == fence
             assert self.n_effects[item] == (state == State.DONE), "an effect came twice, or was lost"
+
+    @invariant()
+    def nothing_of_a_cancelled_run_waits(self) -> None:
+        if self._run_state() == RunState.CANCELLED:
+            assert not {state for state, _ in self._rows().values()} & set(CLAIMABLE)
+
+    @invariant()
+    def every_fault_is_counted_and_none_forgotten(self) -> None:
+        found = asdict(figures.faults(self._database, self.small.run))
+        assert {name: found[name] for name in FAULTS} == {name: self.met[name] for name in FAULTS}
 
     @invariant()
     def the_tally_counts_the_rows(self) -> None:

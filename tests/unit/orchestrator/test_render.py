@@ -10,7 +10,7 @@ from db.status import JobStatus
 from orchestrator.render import ProgressView, Rate, result_lines
 from orchestrator.watch import Snapshot, scores
 
-NO_FAULTS = {"retries": 0, "losses": 0, "deaths": 0, "quarantined": 0, "failed": 0}
+NO_FAULTS = {"retries": 0, "losses": 0, "expiries": 0, "deaths": 0, "quarantined": 0, "failed": 0}
 FACTS = RunFacts(7, "active", "/data", "csv", 1, "p", {}, ("a", "b"), {}, {}, {}, 0.0, None)
 
 
@@ -77,7 +77,7 @@ def test_a_result_names_what_was_not_used_and_how_many_more_there_are() -> None:
     found = {
         "run": 1, "state": "done", "recordings": {"total": 30, "done": 5, "quarantined": 25}, "scores": {}, "jobs": [],
         "leak_meter": {}, "faults": NO_FAULTS, "ablation": [],
-        "quarantined": quarantined, "report": "/r.html",
+        "quarantined": quarantined, "failed": [], "report": "/r.html",
     }  # fmt: skip
     lines = result_lines(found)
     assert lines[0] == "run 1: done; 30 recordings: 5 done, 25 quarantined"
@@ -104,7 +104,7 @@ def test_what_a_part_was_worth_is_said_in_points_with_its_interval() -> None:
     }  # fmt: skip
     found = {
         "run": 1, "state": "done", "recordings": {"total": 5, "done": 5}, "scores": {}, "jobs": [], "leak_meter": {},
-        "ablation": [effect, {**effect, "is_significant": False}], "quarantined": [], "report": None,
+        "ablation": [effect, {**effect, "is_significant": False}], "quarantined": [], "failed": [], "report": None,
         "faults": NO_FAULTS,
     }  # fmt: skip
     line = "cnn, denoising: 50.0 % with and 75.0 % without by recording, worth -25.0 points (-41.0 to -9.0, p = 0.004)"
@@ -115,7 +115,7 @@ def test_the_leak_meter_is_no_score_and_says_so() -> None:
     judged = {"accuracy": 0.5, "by_recording_accuracy": 0.5, "macro_f1": 0.5, "accuracy_sd": None}
     found = {
         "run": 1, "state": "done", "recordings": {"total": 5, "done": 5}, "scores": {"cnn": judged}, "jobs": [],
-        "leak_meter": {"cnn": {**judged, "accuracy": 0.75}}, "quarantined": [], "report": None,
+        "leak_meter": {"cnn": {**judged, "accuracy": 0.75}}, "quarantined": [], "failed": [], "report": None,
         "faults": NO_FAULTS, "ablation": [],
     }  # fmt: skip
     lines = result_lines(found)
@@ -126,7 +126,8 @@ def test_the_leak_meter_is_no_score_and_says_so() -> None:
 def test_what_was_survived_is_said_and_nothing_where_nothing_was() -> None:
     found = {
         "run": 1, "state": "done", "recordings": {"total": 5, "done": 5}, "scores": {}, "jobs": [], "leak_meter": {},
-        "ablation": [], "faults": {**NO_FAULTS, "retries": 3, "deaths": 1}, "quarantined": [], "report": None,
+        "ablation": [], "faults": {**NO_FAULTS, "retries": 3, "deaths": 1}, "quarantined": [], "failed": [],
+        "report": None,
     }  # fmt: skip
     assert result_lines(found)[1:] == ["attempts survived: 3 retried, 1 ended their process"]
     assert result_lines({**found, "faults": NO_FAULTS})[1:] == []

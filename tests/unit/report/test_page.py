@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tasks.report.page import JobReport, Quarantined, page
+from tasks.report.page import JobReport, NotUsed, page
 from tests.unit.report.examples import LABELS, jobs_of, report_of
 
 HOSTILE = '<script>alert("1")</script>&amp;\'"><img src=x onerror=alert(1)> $\\frac{1}{2}$ {{ 7 * 7 }}'
@@ -165,7 +165,7 @@ def test_two_classes_and_two_hundred_both_make_a_page(n_classes):
 def test_hostile_names_are_text_and_nothing_else():
     labels = (HOSTILE, STRANGE, "wren")
     jobs = [*jobs_of("cnn", labels), JobReport("train", "failed", HOSTILE, reason=HOSTILE, worker=STRANGE)]
-    data = report_of(jobs, labels, quarantined=(Quarantined(STRANGE, HOSTILE),))
+    data = report_of(jobs, labels, quarantined=(NotUsed(STRANGE, HOSTILE),))
     text = page(replace(data, dataset=replace(data.dataset, name=HOSTILE, source=STRANGE)))
     tree = parsed(text)
     assert not list(tree.iter("script"))
@@ -177,12 +177,23 @@ def test_hostile_names_are_text_and_nothing_else():
 
 
 def test_a_long_quarantine_is_cut_and_says_so():
-    many = tuple(Quarantined(f"{number:05d}.ogg", "empty: 0 samples") for number in range(1200))
+    many = tuple(NotUsed(f"{number:05d}.ogg", "empty: 0 samples") for number in range(1200))
     text = section(parsed(page(report_of(quarantined=many, quarantine_counts={"empty": 5000}))), "quarantine")
     assert "empty 5,000" in text
     assert "the first 1,000 of 5,000" in text
     assert "00999.ogg" in text
     assert "01000.ogg" not in text
+
+
+def test_recordings_that_the_machine_failed_with_stand_apart_from_the_quarantine():
+    failed = (NotUsed("good.ogg", "given up after 8 attempts: OSError: no store"),)
+    tree = parsed(page(report_of(failed=failed, n_failed=7)))
+    assert "good.ogg" not in section(tree, "quarantine")
+    troubles = section(tree, "troubles")
+    assert "good.ogg given up after 8 attempts" in troubles
+    assert "7 of the recordings" in troubles
+    assert "orchestrator retry 7f3a" in troubles
+    assert "first 1" in troubles
 
 
 def test_every_label_and_preset_value_is_on_the_page(full):

@@ -1,0 +1,65 @@
+"""Whose a claim is: one child's and no neighbour's, one task's and no other's; on SQLite and PostgreSQL alike."""
+
+from __future__ import annotations
+
+from db import feeding, figures, status
+from db.planning import JobRow
+from db.session import Database
+from db.states import MAX_LOSSES, State
+from tests.ledger_rows import done, item_states, small_run
+from tests.ledger_rows import expired as expire
+
+PACK, TRAIN = JobRow("pack", fold=-1, side=0), JobRow("train", "cnn", 0, -1)
+
+
+def test_a_child_that_dies_late_takes_no_claim_of_its_neighbour_along(database: Database) -> None:
+    """It hung over a long message; its lease ran out, and a second child of the same worker took one item of it."""
+    small = small_run(database)
+    small.ledger("w1", process=1).claim_items(small.run, small.items)
+    expire(small)
+    neighbour = small.ledger("w1", process=2)
+    claims = neighbour.claim_items(small.run, small.items[2:3])
+    small.ledger("w1", process=1).bury_items(small.items, is_own=True, reason="still at work after 900 s")
+    assert item_states(small) == [State.WAITING, State.WAITING, State.RUNNING, State.WAITING]
+    assert figures.faults(small.database, small.run).deaths == 0
+    assert neighbour.settle_items([done(claim) for claim in claims]) == 1
+
+
+def test_a_child_that_dies_with_a_message_heard_twice_takes_no_job_of_its_neighbour_along(database: Database) -> None:
+    small = small_run(database, 1, [TRAIN])
+    [job] = status.jobs(database, small.run)
+    claim = small.ledger("w1", process=1).claim_job(small.run, job.id, "train")
+    assert claim is not None
+    second = small.ledger("w1", process=2)
+    assert second.claim_job(small.run, job.id, "train") is None
+    second.bury_job(job.id, is_own=False, reason="signal 9 (SIGKILL)")
+    assert small.ledger("w1", process=1).settle_job(claim, State.DONE, result={})
+
+
+def test_a_task_claims_no_job_of_another_kind(database: Database) -> None:
+    small = small_run(database, 1, [PACK])
+    [job] = status.jobs(database, small.run)
+    for kind in ("train", "evaluate", "render"):
+        assert small.ledger().claim_job(small.run, job.id, kind) is None
+    assert status.jobs(database, small.run)[0].state == State.WAITING
+    claim = small.ledger().claim_job(small.run, job.id, "pack")
+    assert claim is not None
+    assert claim.kind == "pack"
+
+
+def test_a_worker_that_was_asked_to_end_counts_against_nothing(database: Database) -> None:
+    """As when there are to be fewer workers, more often than a loss may happen."""
+    small = small_run(database, 2, [TRAIN])
+    ledger = small.ledger("w1")
+    for _ in range(MAX_LOSSES + 1):
+        assert len(ledger.claim_items(small.run, small.items)) == 2
+        assert feeding.release(database, "w1", is_orderly=True) == 2
+    [batch] = feeding.take_batches(database, small.run, 5, 10.0)
+    assert batch.items == small.items, "they may share a message, for none of them is suspected"
+    ledger.settle_items([done(claim) for claim in ledger.claim_items(small.run, small.items)])
+    for _ in range(MAX_LOSSES + 1):
+        [ready] = feeding.take_jobs(database)
+        assert ledger.claim_job(small.run, ready.job, ready.kind) is not None
+        assert feeding.release(database, "w1", is_orderly=True) == 1
+    assert status.item_counts(database, small.run)[State.DONE] == 2
+    assert figures.faults(database, small.run).named() == {}
