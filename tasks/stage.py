@@ -170,7 +170,7 @@ class StageRequest(Request):
     def _bury(self, reason: str, *, is_own: bool) -> None:
         settings = Settings()
         database = Database(settings.database, keeps_connections=False)  # the next fork must not inherit one
-        ledger = Ledger(database, self.hostname, settings.lease_s, self.worker_pid or 0)
+        ledger = Ledger(database, self.hostname, settings.lease_s, int(self.worker_pid or 0))
         try:
             message = self.args[0]
             if self.name == "preprocess":

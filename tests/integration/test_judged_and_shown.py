@@ -138,6 +138,21 @@ def test_a_variant_learns_from_synthetic_shards_too_and_is_another_model(
     assert settings[2] == replace(settings[0], **ADDED)
 
 
+def test_a_training_repeated_with_other_libraries_leaves_the_first_model_as_it_was(
+    database: Database, store: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [JobRow("pack", fold=-1, side=0), JobRow("train", "cnn", 0, -1, needs=(0,))]
+    shard, models = packed(store, tmp_path, "real", 0), []
+    for version in ("1", "1", "2"):
+        monkeypatch.setattr("tasks.model.bundle.library_versions", lambda version=version: {"keras": version})
+        run = small_run(database, jobs=rows, training={"epochs": 1}).run
+        settled(database, run, Kind.PACK, key="shards/real", shards=[shard], label_counts={"0": 8, "1": 8})
+        models.append(trained(database, store, run, "cnn", None))
+    first, again, other = ((each["key"], each["sha256"]) for each in models)
+    assert first == again != other
+    assert [store.digest(key) for key, _ in (first, other)] == [digest for _, digest in (first, other)]
+
+
 def test_a_model_of_features_is_not_given_synthetic_examples(
     database: Database, store: FolderStore, tmp_path: Path
 ) -> None:
