@@ -83,7 +83,7 @@ class Interleaving(RuleBasedStateMachine):
             met = FINAL if row.even_failed else (State.DONE,)
             assert all(before[self.jobs[needed]][0] in met for needed in row.needs)
 
-    @rule(target=claims, number=numbers, kind=st.sampled_from([None, None, *Kind]), child=children)
+    @rule(target=claims, number=numbers, kind=st.one_of(st.none(), st.sampled_from(Kind)), child=children)
     def claim(self, number: int, kind: Kind | None, child: tuple[str, int]) -> object:
         """A message is heard, for the first time or again; perhaps one that calls the job by another task's name."""
         job, own = self.jobs[number], JOBS[number].kind
@@ -133,12 +133,12 @@ class Interleaving(RuleBasedStateMachine):
         assert feeding.put_back_expired(self._database) == (job in self.holders)
         self.holders.pop(job, None)
 
-    @rule(number=numbers, child=children, is_own=st.booleans())
-    def bury(self, number: int, child: tuple[str, int], is_own: bool) -> None:
-        job = self.jobs[number]
-        self._ledger(child).bury_job(job, is_own=is_own, reason="signal 9 (SIGKILL)")
-        if self.holders.get(job, (0, None))[1] == child:
-            del self.holders[job]
+    @rule(claim=claims, child=children, is_own=st.booleans())
+    def bury(self, claim: JobClaim, child: tuple[str, int], is_own: bool) -> None:
+        """A child dies with a message in its hands; perhaps another one has the claim."""
+        self._ledger(child).bury_job(claim.id, is_own=is_own, reason="signal 9 (SIGKILL)")
+        if self.holders.get(claim.id, (0, None))[1] == child:
+            del self.holders[claim.id]
 
     @rule(worker=st.sampled_from(["w1", "w2"]), is_orderly=st.booleans())
     def end(self, worker: str, is_orderly: bool) -> None:
@@ -156,9 +156,13 @@ class Interleaving(RuleBasedStateMachine):
         with self._database.write() as connection:
             connection.execute(sa.update(Job).where(Job.run_id == self.small.run).values(retry_at=None))
 
-    @rule(steer=st.sampled_from([steering.pause, steering.cancel, steering.resume]))
-    def steer(self, steer: Callable[[Database, int], object]) -> None:
+    @rule(steer=st.sampled_from([steering.pause, steering.cancel]))
+    def stop(self, steer: Callable[[Database, int], object]) -> None:
         steer(self._database, self.small.run)
+
+    @rule()
+    def resume(self) -> None:
+        steering.resume(self._database, self.small.run)
 
     @rule()
     def retry(self) -> None:
