@@ -1,31 +1,39 @@
 """A soak: many tiny recordings, several workers, a fault every few seconds; is anything lost, does memory grow?
 
-    python benchmarks/soak.py                                  # 200,000 items, 4 workers, 15 minutes of faults
-    python benchmarks/soak.py --items 20000 --minutes 3        # a short one
+    python benchmarks/soak.py                                           # 200,000 items, 4 workers, 15 minutes of faults
+    python benchmarks/soak.py --items 20000 --minutes 3 --lived-s 60    # a short one
 
-Prints items done, faults by kind, and for each kind of process its memory at most and how fast it grew: the slope over
-the life of each process that lived for two minutes, without its first, in which it loads and fills its caches.
+Prints the items done and by whom, the faults by kind, and of each kind of process its memory at most and how fast it
+grew. Processes are killed and replaced; a slope is told of those that lived for `--lived-s` seconds, without the first
+third of that. So that there are some, worker `d` is never killed, and the dispatcher only in the first third of the
+time: both are spared nothing else. Ends with 1 when an item is lost or done twice, when a kind of process grows beyond
+noise or none of it lived long enough, when a worker did nothing, or when the items were done before the time was over.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
 import signal
-import statistics
 import sys
 import tempfile
 import time
-from collections import Counter, defaultdict
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import sqlalchemy as sa
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.growth import Growth, Meter
 from db import status
-from db.states import OPEN
+from db.figures import faults
+from db.tables import Item
 from orchestrator import plan
 from orchestrator.watch import snapshot
 from tests import services
@@ -33,7 +41,19 @@ from tests.chaos.machines import Broker, Machines, machines, submitted
 from tests.recordings import write_samples
 
 FAULTS = ("child", "child", "worker", "dispatcher", "flush", "pop")
-SAMPLE_EVERY_S, LIVED_S, WARM_AFTER_S = 2.0, 120.0, 60.0
+WORKERS = "abcd"
+SPARED = "d"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a soak is to be."""
+
+    n_items: int
+    minutes: float
+    every_s: float
+    lived_s: float
+    seed: int
 
 
 def make_dataset(folder: Path, n_items: int) -> Path:
@@ -51,105 +71,124 @@ def make_dataset(folder: Path, n_items: int) -> Path:
     return folder / "labels.csv"
 
 
-def memory_bytes(process_id: int) -> int | None:
-    """What the process holds in memory; None when it has ended."""
-    try:
-        return int(Path(f"/proc/{process_id}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError):
-        return None
+@dataclass
+class Soak:
+    """A cluster under faults, and what was seen of it."""
+
+    asked: Asked
+    cluster: Machines
+    broker: Broker
+    draw: random.Random
+    met: Counter[str] = field(default_factory=Counter)
+    meter: Meter = field(default_factory=Meter)
+
+    def carry_out(self, run: int) -> float:
+        """Strikes every so many seconds, for so long, until the run is over; returns the seconds it took."""
+        began_s = time.monotonic()
+        next_s, until_s = began_s + self.asked.every_s, began_s + 60 * self.asked.minutes
+        while not snapshot(self.cluster.session.database, run).is_over:
+            self.cluster.keep_up()
+            if self.meter.is_due:
+                self.meter.look(self.processes())
+            now_s = time.monotonic()
+            if next_s <= now_s < until_s:
+                is_early = now_s - began_s < (until_s - began_s) / 3
+                kind = self.draw.choice([kind for kind in FAULTS if is_early or kind != "dispatcher"])
+                if self.strike(kind):
+                    self.met[kind] += 1
+                    next_s = now_s + self.draw.uniform(self.asked.every_s / 2, self.asked.every_s * 1.5)
+            time.sleep(0.2)
+        return time.monotonic() - began_s
+
+    def processes(self) -> Iterator[tuple[str, int]]:
+        """(kind, process id) of all there are."""
+        yield "broker", self.broker.service.process.pid
+        for name, process in self.cluster.processes.items():
+            yield ("worker" if name in WORKERS else name), process.pid
+            if name in WORKERS:
+                yield from (("child", child) for child in self.cluster.children(name))
+
+    def strike(self, kind: str) -> bool:
+        """One fault: flush, pop, dispatcher, worker or child; False where there was nothing to strike."""
+        if kind == "flush":
+            return bool(self.broker.client.flushall())
+        if kind == "pop":
+            return bool(self.broker.client.lpop("cpu", max(1, self.broker.client.llen("cpu") // 2)))
+        name = kind if kind == "dispatcher" else self.draw.choice(WORKERS.replace(SPARED, ""))
+        found = self.cluster.children(name) if kind == "child" else [self.cluster.processes[name].pid]
+        with contextlib.suppress(ProcessLookupError):
+            for victim in found[:1]:
+                os.kill(victim, signal.SIGKILL)
+                return True
+        return False
 
 
-class Meter:
-    """Memory of every process over time, by its kind."""
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a soak."""
 
-    def __init__(self, cluster: Machines, broker: Broker) -> None:
-        self._cluster, self._broker, self._next_s = cluster, broker, 0.0
-        self.seen: dict[tuple[str, int], list[tuple[float, int]]] = defaultdict(list)
+    asked: Asked
+    took_s: float
+    n_done: int
+    n_strips: int
+    n_twice: int
+    by_worker: dict[str, int]
+    growths: list[Growth]
 
-    def look(self) -> None:
-        """Notes what every process holds, once in a while at most."""
-        now_s = time.monotonic()
-        if now_s < self._next_s:
-            return
-        self._next_s = now_s + SAMPLE_EVERY_S
-        kinds = {("broker", self._broker.service.process.pid)}
-        for name, process in self._cluster.processes.items():
-            kinds.add(("dispatcher" if name == "dispatcher" else "worker", process.pid))
-            kinds |= {("child", child) for child in self._cluster.children(name) if name != "dispatcher"}
-        for key in kinds:
-            if (found := memory_bytes(key[1])) is not None:
-                self.seen[key].append((now_s, found))
-
-    def lines(self) -> list[str]:
-        """One line a kind of process: lives, peak, and how fast memory grew, in MB a minute."""
-        told = []
-        for kind in ("broker", "dispatcher", "worker", "child"):
-            lives = [life for (of, _), life in self.seen.items() if of == kind and life[-1][0] - life[0][0] > LIVED_S]
-            if not lives:
-                told.append(f"{kind:<11} none lived for {LIVED_S:.0f} s")
-                continue
-            slopes = [_slope_mb_a_minute([at for at in life if at[0] - life[0][0] > WARM_AFTER_S]) for life in lives]
-            peak = max(memory for life in lives for _, memory in life) / 1e6
-            told.append(
-                f"{kind:<11} {len(lives)} lives, peak {peak:.0f} MB, "
-                f"slope {statistics.median(slopes):+.2f} MB a minute (worst {max(slopes):+.2f})"
-            )
-        return told
+    def complaints(self) -> Iterator[str]:
+        """What was not as it should be."""
+        if self.n_done != self.asked.n_items:
+            yield f"{self.asked.n_items - self.n_done:,} items are not done"
+        if self.n_strips != self.asked.n_items:
+            yield f"{self.n_strips:,} strips stand in the store"
+        if self.n_twice:
+            yield f"{self.n_twice:,} items were attempted without a fault and attempted again"
+        if self.took_s < 60 * self.asked.minutes:
+            yield f"the items were done after {self.took_s:.0f} s, before the time was over; give more --items"
+        yield from (f"worker {name} did nothing" for name in WORKERS if f"{name}@chaos" not in self.by_worker)
+        yield from (f"memory of a {growth.kind}: {growth.verdict}" for growth in self.growths if not growth.is_flat)
 
 
-def _slope_mb_a_minute(life: list[tuple[float, int]]) -> float:
-    at, memory = np.array(life, float).T
-    return float(np.polyfit(at, memory, 1)[0] * 60 / 1e6)
+def items_by_worker(cluster: Machines, run: int) -> dict[str, int]:
+    """Items by the worker that did them."""
+    query = sa.select(Item.worker, sa.func.count()).where(Item.run_id == run).group_by(Item.worker)
+    with cluster.session.database.read() as connection:
+        return {worker or "": n for worker, n in connection.execute(query.order_by(Item.worker))}
 
 
-def strike(kind: str, cluster: Machines, broker: Broker, draw: random.Random) -> None:
-    """One fault: flush, pop, dispatcher, worker or child."""
-    if kind == "flush":
-        broker.client.flushall()
-    elif kind == "pop":
-        broker.client.lpop("cpu", max(1, broker.client.llen("cpu") // 2))
-    else:
-        name = kind if kind == "dispatcher" else draw.choice(sorted(set(cluster.processes) - {"dispatcher"}))
-        found = cluster.children(name) if kind == "child" else [cluster.processes[name].pid]
-        for victim in found[:1]:
-            os.kill(victim, signal.SIGKILL)
+def n_attempted_in_vain(cluster: Machines, run: int) -> int:
+    """Items with other attempts than the last one and those that a fault, a loss or a death had ended."""
+    explained = 1 + Item.faults + Item.losses + Item.own_deaths
+    query = sa.select(sa.func.count()).where(Item.run_id == run, Item.attempts != explained)
+    with cluster.session.database.read() as connection:
+        return int(connection.execute(query).scalar_one())
 
 
-def soak(n_items: int, minutes: float, every_s: float, seed: int) -> int:
-    """Carries a run through a fault every so many seconds, for so long; how many items were not done in the end."""
-    draw, met = random.Random(seed), Counter[str]()
+def soak(asked: Asked) -> Verdict:
+    """Carries a run through a fault every so many seconds, and prints what was seen."""
     with (
         tempfile.TemporaryDirectory(prefix="chorus-soak-") as folder,
         services.private_folder("chorus-soak") as sockets,
     ):
         data = Path(folder) / "data"
         data.mkdir()
-        table = make_dataset(data, n_items)
+        table = make_dataset(data, asked.n_items)
         with Broker(sockets) as broker, machines(Path(folder), broker.url, lease_s=20.0, concurrency=1) as cluster:
-            request = plan.Request(until="preprocess", trust_csv=True)
-            run = submitted(cluster, table, request)
-            for name in "abcd":
+            run = submitted(cluster, table, plan.Request(until="preprocess", trust_csv=True))
+            for name in WORKERS:
                 cluster.start_worker(name)
             cluster.start_dispatcher()
-            meter, began_s, next_s = Meter(cluster, broker), time.monotonic(), time.monotonic() + every_s
-            while (seen := snapshot(cluster.session.database, run)) and not seen.is_over:
-                cluster.keep_up()
-                meter.look()
-                is_time = time.monotonic() >= next_s and time.monotonic() - began_s < 60 * minutes
-                if is_time:
-                    kind = draw.choice(FAULTS)
-                    strike(kind, cluster, broker, draw)
-                    met[kind] += 1
-                    next_s = time.monotonic() + draw.uniform(every_s / 2, every_s * 1.5)
-                time.sleep(0.2)
-            took_s = time.monotonic() - began_s
-            counts = status.item_counts(cluster.session.database, run)
-            lost = n_items - counts["done"]
-            pace = counts["done"] / took_s
-            print(f"{counts['done']:,} of {n_items:,} items done in {took_s:.0f} s, {pace:.0f} a second")
-            print(f"faults: {dict(met)}; open {sum(counts[state] for state in OPEN)}, not done {lost}")
-            print("\n".join(meter.lines()))
-    return lost
+            under_way = Soak(asked, cluster, broker, random.Random(asked.seed))
+            took_s = under_way.carry_out(run)
+            n_done = status.item_counts(cluster.session.database, run)["done"]
+            n_strips = sum(1 for _ in (cluster.session.store.folder / "strips").rglob("*.png"))
+            by_worker = items_by_worker(cluster, run)
+            print(f"{n_done:,} of {asked.n_items:,} items done in {took_s:.0f} s, {n_done / took_s:.0f} a second")
+            print(f"by worker: {by_worker}; strips made {cluster.made().total():,} times")
+            print(f"faults: {dict(under_way.met)}; the run met {faults(cluster.session.database, run).named()}")
+            n_twice = n_attempted_in_vain(cluster, run)
+            growths = under_way.meter.growths(asked.lived_s)
+            return Verdict(asked, took_s, n_done, n_strips, n_twice, by_worker, growths)
 
 
 def main() -> None:
@@ -158,9 +197,14 @@ def main() -> None:
     options.add_argument("--items", type=int, default=200_000)
     options.add_argument("--minutes", type=float, default=15.0, help="of faults; the run goes on to its end")
     options.add_argument("--every-s", type=float, default=5.0, help="a fault, on average")
+    options.add_argument("--lived-s", type=float, default=180.0, help="the shortest life whose memory is judged")
     options.add_argument("--seed", type=int, default=0)
     given = options.parse_args()
-    sys.exit(soak(given.items, given.minutes, given.every_s, given.seed) != 0)
+    verdict = soak(Asked(given.items, given.minutes, given.every_s, given.lived_s, given.seed))
+    print(*verdict.growths, sep="\n")
+    complaints = list(verdict.complaints())
+    print("; ".join(complaints) if complaints else "nothing lost, nothing twice, memory flat within noise")
+    sys.exit(bool(complaints))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import services
-from tests.chaos.machines import Calm, calm
+from tests.chaos.calm import Calm, calm
 
 
 @pytest.fixture(scope="session")

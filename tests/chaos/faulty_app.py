@@ -1,7 +1,11 @@
 """A cpu worker's app with faults built in: a decoder that obeys the recording's name, a slow or failing store.
 
-CHAOS in the environment says which, as `slow=0.1 store=10 visibility=1`: seconds each strip takes longer, every
-how-manieth call of the store fails, and after how many seconds the broker gives a message to somebody else.
+CHAOS in the environment says which, as words with a value:
+slow=0.1          each strip takes so many seconds longer
+store=10          every tenth read and every tenth write of the store fails
+late=7            every tenth read and every tenth write of the store takes so many seconds longer
+unreadable=FILE   the store lets nobody read while this file exists
+visibility=1      after so many seconds the broker gives a message to somebody else
 """
 
 from __future__ import annotations
@@ -13,7 +17,8 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
+from pathlib import Path
 from typing import Any
 
 from db.ledger import ItemClaim
@@ -25,6 +30,7 @@ __all__ = ["app"]
 
 _ASKED = dict(word.split("=") for word in os.environ.get("CHAOS", "").split())
 _made = preprocess.strip_file
+Deed = Callable[[], None]
 
 
 def _deadly(claim: ItemClaim, *rest: Any) -> StripFile:
@@ -32,7 +38,10 @@ def _deadly(claim: ItemClaim, *rest: Any) -> StripFile:
     for word, deed in DEEDS.items():
         if word in claim.uri:
             deed()
-    return _made(claim, *rest)
+    strip = _made(claim, *rest)
+    with (engine().settings.logs / "made").open("a") as journal:  # a line is whole, whoever else writes
+        journal.write(f"{claim.uri}\n")
+    return strip
 
 
 def _segfault() -> None:
@@ -73,16 +82,31 @@ DEEDS = {
 }
 
 
-def _failing(call: Callable[..., Any], every: int) -> Callable[..., Any]:
+def _fail() -> None:
+    raise OSError(errno.EIO, "Input/output error")
+
+
+def _refuse_while(there: Path) -> None:
+    if there.exists():
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+
+def _every(n: int, deed: Deed) -> Deed:
     calls = itertools.count(1)
+    return lambda: deed() if next(calls) % n == 0 else None
 
-    @wraps(call)
-    def failing(*words: Any) -> Any:
-        if next(calls) % every == 0:
-            raise OSError(errno.EIO, "Input/output error")
-        return call(*words)
 
-    return failing
+def _spoil(name: str, deed: Deed) -> None:
+    """Before each call of the store's method the deed is done."""
+    kind = type(engine().store)
+    method = getattr(kind, name)
+
+    @wraps(method)
+    def spoilt(*words: Any) -> Any:
+        deed()
+        return method(*words)
+
+    setattr(kind, name, spoilt)
 
 
 preprocess.strip_file = _deadly
@@ -90,9 +114,13 @@ if "visibility" in _ASKED:
     app.conf.broker_transport_options |= {
         "visibility_timeout": float(_ASKED["visibility"]),
         "unacked_restore_interval": 1,
-        "unacked_restore_throttle": 0.1,
+        "unacked_restore_throttle": 1,  # looks every time, not every so-manieth
     }
-if every := int(_ASKED.get("store", 0)):
-    kind = type(engine().store)
-    for name in ("put", "get"):
-        setattr(kind, name, _failing(getattr(kind, name), every))
+for method_name in ("put", "get"):
+    if "store" in _ASKED:
+        _spoil(method_name, _every(int(_ASKED["store"]), _fail))
+    if "late" in _ASKED:
+        _spoil(method_name, _every(10, partial(time.sleep, float(_ASKED["late"]))))
+if "unreadable" in _ASKED:
+    _spoil("get", partial(_refuse_while, Path(_ASKED["unreadable"])))
+    _spoil("digest", partial(_refuse_while, Path(_ASKED["unreadable"])))

@@ -4,82 +4,39 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import sqlalchemy as sa
 from redis import Redis
 
-from db import status
-from db.session import Database, DatabaseUnusable
-from db.states import FINAL, RunState, State
-from db.tables import Artifact, Item
+from db.session import DatabaseUnusable
+from db.states import State
 from orchestrator import plan
+from orchestrator.dispatch import Dispatcher, Doorbell, Sender
+from orchestrator.run import DispatcherThread
 from orchestrator.session import Session, opened
 from orchestrator.submit import submit
 from orchestrator.watch import Snapshot, snapshot
 from settings import Settings
 from tests import services
-from tests.integration.way import carried_out, files, home
-from tests.recordings import write_class_folders
+from tests.chaos.calm import N_RECORDINGS, PACK
 from workers.lifecycle import die_with
 from workers.roles import ROLES, command, environment
 
 ROOT = Path(__file__).resolve().parents[2]
 ORCHESTRATOR = str(Path(sys.executable).with_name("orchestrator"))
-TONES = {"high": 6000.0, "low": 1000.0, "middle": 3000.0}
-PACK = plan.Request(until="pack")
-N_RECORDINGS = 60
+EMBEDDED = Path(__file__).with_name("embedded")
 
 Disturbance = Callable[[Snapshot], None]
-
-
-@dataclass(frozen=True)
-class Calm:
-    """What an undisturbed run left: strips and shards by key, with their digests."""
-
-    data: Path
-    files: dict[str, str]
-
-
-def dataset(folder: Path) -> Path:
-    """Three classes of tones, twenty recordings of four seconds each: some ten messages."""
-    return write_class_folders(folder / "tones", TONES, per_label=N_RECORDINGS // 3, seconds=4.0)
-
-
-def calm(folder: Path) -> Calm:
-    """The undisturbed run that all others are compared with."""
-    data = dataset(folder)
-    with home(folder / "calm") as session:
-        assert carried_out(session, data, PACK).run.state == RunState.DONE
-        return Calm(data, files(session, "strips", "shards"))
-
-
-def assert_same(session: Session, seen: Snapshot, calm: Calm) -> None:
-    """Nothing lost, nothing twice: the files byte for byte, every recording done once and blamed never."""
-    assert seen.run.state == RunState.DONE, [(job.kind, job.state, job.reason) for job in seen.jobs]
-    assert files(session, "strips", "shards") == calm.files
-    assert_each_is_in_one_final_state(session.database, seen.run.id)
-    assert status.quarantined(session.database, seen.run.id) == []
-    with session.database.read() as connection:
-        keys = connection.scalars(sa.select(Artifact.key)).all()
-    assert len(keys) == len(set(keys)) == N_RECORDINGS == seen.items[State.DONE]
-
-
-def assert_each_is_in_one_final_state(database: Database, run: int) -> None:
-    """As many rows as recordings, all of them final, and the tally says what the rows say."""
-    with database.read() as connection:
-        rows = connection.execute(sa.select(Item.recording_id, Item.state).where(Item.run_id == run)).all()
-    assert len({recording for recording, _ in rows}) == len(rows)
-    assert {state for _, state in rows} <= set(FINAL)
-    counted = {str(state): sum(found == state for _, found in rows) for state in State}
-    assert status.item_counts(database, run) == counted
 
 
 @dataclass
@@ -92,18 +49,31 @@ class Machines:
     n_restarts: int = 0
 
     def start_worker(self, name: str, role: str = "cpu", prefix: Sequence[str] = (), **environ: str) -> None:
-        """A worker with the faults of `faulty_app`; prefix: what runs it, such as faketime.  environ: CHAOS, PATH…"""
+        """A worker with the faults of `faulty_app`; prefix: what runs it, such as `ip netns exec`.
+
+        environ: CHAOS, LD_PRELOAD…
+        """
         settings = self.session.settings
         words = command(ROLES[role], settings, f"{name}@chaos")
         words = ["tests.chaos.faulty_app" if word == "workers.app" and role == "cpu" else word for word in words]
         self._start(name, [*prefix, *words], environment(ROLES[role], settings) | environ)
 
-    def start_dispatcher(self, name: str = "dispatcher", prefix: Sequence[str] = (), **environ: str) -> None:
-        self._start(name, [*prefix, ORCHESTRATOR, "dispatcher"], self.session.settings.environment() | environ)
+    def start_dispatcher(self) -> None:
+        self._start("dispatcher", [ORCHESTRATOR, "dispatcher"], self.session.settings.environment())
 
-    def start_command(self, name: str, *words: str) -> None:
-        """A command of a person's, such as `watch`."""
-        self._start(name, [ORCHESTRATOR, *words], self.session.settings.environment())
+    def start_command(self, name: str, *words: str, **environ: str) -> None:
+        """A command of a person's, such as `watch`; CHAOS reaches a worker that it starts itself."""
+        python_path = {"PYTHONPATH": str(EMBEDDED)} if "CHAOS" in environ else {}
+        self._start(name, [ORCHESTRATOR, *words], self.session.settings.environment() | environ | python_path)
+
+    def restart_as(self, name: str, *words: str) -> None:
+        """Once it has ended, this command of a person's is started in its place."""
+        self.commands[name] = ([ORCHESTRATOR, *words], self.commands[name][1])
+
+    def dispatching_thrice(self) -> DispatcherThread:
+        """A dispatcher in this process that sends every message three times."""
+        settings = self.session.settings
+        return DispatcherThread(Dispatcher(self.session.database, SendsThrice(settings), settings))
 
     def _start(self, name: str, words: list[str], environ: dict[str, str]) -> None:
         self.commands[name] = (words, environ)
@@ -127,6 +97,15 @@ class Machines:
     def children(self, name: str) -> list[int]:
         """Ids of a worker's pool processes."""
         return children_of(self.processes[name].pid)
+
+    def made(self) -> Counter[str]:
+        """How often the workers of `faulty_app` made a strip of each recording, by their own account."""
+        journal = self.session.settings.logs / "made"
+        return Counter(journal.read_text().splitlines() if journal.exists() else ())
+
+    def received(self, name: str, task: str) -> Counter[str]:
+        """Messages of a task that a worker was given: id -> how often."""
+        return Counter(re.findall(rf"Task {task}\[([0-9a-f-]+)\] received", self.log(name).read_text()))
 
     def keep_up(self) -> None:
         """Starts again what has ended."""
@@ -156,24 +135,44 @@ class Machines:
         stand = (seen.items, [(job.kind, job.state, job.reason) for job in seen.jobs]) if seen else "no database"
         return f"the run did not end: {stand}\n{logs}"
 
+    def stop(self, name: str) -> None:
+        """Kills a process; its children go with it."""
+        process = self.processes.pop(name)
+        process.send_signal(signal.SIGCONT)
+        process.kill()
+        process.wait(10)
+
     def end(self) -> None:
-        """Kills every process; the children of each go with it."""
-        for process in self.processes.values():
-            process.send_signal(signal.SIGCONT)
-            process.kill()
-            process.wait(10)
+        """Kills every process."""
+        for name in list(self.processes):
+            self.stop(name)
 
 
-def children_of(parent: int) -> list[int]:
-    """Ids of a process's living children."""
+class SendsThrice(Sender):
+    """As if the network had repeated everything."""
+
+    def send(self, task: str, queue: str, messages: Sequence[Doorbell]) -> int:
+        return min([super(SendsThrice, self).send(task, queue, messages) for _ in range(3)])
+
+
+def soon(seconds: float, do: Callable[..., object], *words: object) -> None:
+    """Does it after so long, if this process still lives."""
+    timer = threading.Timer(seconds, do, words)
+    timer.daemon = True
+    timer.start()
+
+
+def children_of(parent: int, running: bytes = b"") -> list[int]:
+    """Ids of a process's living children, of those whose command line holds a word."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 state, ppid = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+                words = (entry / "cmdline").read_bytes()
             except OSError:
                 continue
-            if int(ppid) == parent and state != "Z":
+            if int(ppid) == parent and state != "Z" and running in words:
                 found.append(int(entry.name))
     return sorted(found)
 

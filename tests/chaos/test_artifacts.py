@@ -11,7 +11,8 @@ import pytest
 from db.states import RunState
 from orchestrator.doctor import findings
 from orchestrator.run import retried
-from tests.chaos.machines import Calm, Machines, assert_same, begun, files, machines
+from tests.chaos.calm import Calm, assert_same
+from tests.chaos.machines import Machines, begun, machines
 
 pytestmark = pytest.mark.chaos
 
@@ -48,9 +49,8 @@ def test_what_was_lost_or_changed_is_found_and_made_again(tmp_path: Path, redis_
         repaired = "\n".join(findings(cluster.session, repair=True))
         assert f"orchestrator retry {run}" in repaired
         retried(cluster.session, run)
-        assert_same(cluster.session, cluster.until_over(run), undisturbed)
+        assert_same(cluster.session, cluster.until_over(run), undisturbed, n_forgotten=1)
         assert findings(cluster.session, repair=False) == []
-        assert files(cluster.session, "strips", "shards") == undisturbed.files
 
 
 def test_a_damaged_strip_fails_its_packing_at_once_and_is_named(
@@ -74,4 +74,4 @@ def test_a_damaged_strip_fails_its_packing_at_once_and_is_named(
         assert "doctor --repair" in str(failed.reason)
         findings(cluster.session, repair=True)
         retried(cluster.session, run)
-        assert_same(cluster.session, cluster.until_over(run), undisturbed)
+        assert_same(cluster.session, cluster.until_over(run), undisturbed, n_forgotten=1)

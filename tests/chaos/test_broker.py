@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from db.tables import Item
-from orchestrator.dispatch import Dispatcher, Sender
-from orchestrator.run import DispatcherThread
 from tests import services
 from tests.acceptance.command import orchestrator
-from tests.chaos.machines import Broker, Calm, assert_same, at_milestones, machines, submitted
+from tests.chaos.calm import Calm, assert_same
+from tests.chaos.machines import Broker, at_milestones, machines, soon, submitted
 
 pytestmark = pytest.mark.chaos
 
+FULL_FOR_S, MOST_TRIES = 8, 8
+"""With pauses of 0.5, 1, 2, 4 s a full broker is tried five times in eight seconds; with none, some thirty times."""
 
-def soon(seconds: float, do: Any, *words: Any) -> None:
-    timer = threading.Timer(seconds, do, words)
-    timer.daemon = True
-    timer.start()
+
+def n_refused(broker: Broker) -> int:
+    """Messages that the broker had no room for, since it was started."""
+    return int(broker.client.info("commandstats").get("cmdstat_lpush", {}).get("rejected_calls", 0))
 
 
 @pytest.mark.parametrize("stopped_s", [8, pytest.param(60, marks=pytest.mark.long)])
@@ -34,7 +32,8 @@ def test_whatever_happens_to_the_broker_changes_nothing(
     server: str, stopped_s: float, tmp_path: Path, broker_folder: Path, undisturbed: Calm
 ) -> None:
     binary = services.debian_redis() if server == "redis-server" else None
-    with Broker(broker_folder, binary) as broker, machines(tmp_path, broker.url, window_messages=16) as cluster:
+    with Broker(broker_folder, binary) as broker, machines(tmp_path, broker.url, window_messages=2) as cluster:
+        tries: list[int] = []
 
         def restart() -> None:
             broker.kill()
@@ -43,7 +42,9 @@ def test_whatever_happens_to_the_broker_changes_nothing(
 
         def fill() -> None:
             broker.client.config_set("maxmemory", 1)
-            soon(4, broker.client.config_set, "maxmemory", 0)
+            time.sleep(FULL_FOR_S)
+            tries.append(n_refused(broker))
+            broker.client.config_set("maxmemory", 0)
 
         def stop() -> None:
             broker.service.process.send_signal(signal.SIGSTOP)
@@ -58,10 +59,10 @@ def test_whatever_happens_to_the_broker_changes_nothing(
 
         run = submitted(cluster, undisturbed.data)
         disturb = at_milestones(
+            fill,  # first of all, while there is much to send
             broker.client.flushall,
             restart,
             lambda: broker.client.lpop("cpu", max(1, broker.client.llen("cpu") // 2)),
-            fill,
             stop,
         )
         cluster.start_worker("a", CHAOS="slow=0.3")
@@ -69,23 +70,24 @@ def test_whatever_happens_to_the_broker_changes_nothing(
         seen = cluster.until_over(run, disturb, limit_s=300)
         assert_same(cluster.session, seen, undisturbed)
         assert not disturb.left, "the run was over before every fault was met"
+        [n_tries] = tries
+        print(f"a full broker was tried {n_tries} times")
+        assert 1 <= n_tries <= MOST_TRIES, "the feeder does not pause longer and longer while the broker is full"
 
 
 def test_messages_that_come_three_times_and_come_back_while_they_are_worked_on_have_one_effect(
     tmp_path: Path, redis_url: str, undisturbed: Calm
 ) -> None:
-    class SendsThrice(Sender):
-        def send(self, task: str, queue: str, messages: Sequence[dict[str, Any]]) -> int:
-            return min([super(SendsThrice, self).send(task, queue, messages) for _ in range(3)])
-
     with machines(tmp_path, redis_url) as cluster:
         run = submitted(cluster, undisturbed.data)
         for name in ("a", "b"):
             cluster.start_worker(name, CHAOS="slow=0.3 visibility=0.5")
-        session = cluster.session
-        with DispatcherThread(Dispatcher(session.database, SendsThrice(session.settings), session.settings)):
+        with cluster.dispatching_thrice():
             seen = cluster.until_over(run)
-        assert_same(session, seen, undisturbed)
-        with session.database.read() as connection:
+        assert_same(cluster.session, seen, undisturbed)
+        with cluster.session.database.read() as connection:
             assert connection.execute(sa.select(sa.func.max(Item.attempts))).scalar_one() == 1
         assert [job.attempts for job in seen.jobs] == [1] * len(seen.jobs)
+        assert cluster.made() == undisturbed.each_once
+        received = cluster.received("a", "preprocess") + cluster.received("b", "preprocess")
+        assert max(received.values()) > 1, "no message came back while it was worked on"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
+import re
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,23 +13,36 @@ from db.schema import upgrade
 from db.session import Database
 from db.tables import Item
 from tests import services
-from tests.chaos.machines import Calm, assert_same, machines, submitted
+from tests.chaos.calm import Calm, assert_same
+from tests.chaos.machines import machines, submitted
 
 pytestmark = [pytest.mark.chaos, pytest.mark.long]
+
+
+def another_clock(offset: str) -> dict[str, str]:
+    """What gives a process another clock. Not `faketime` itself: killed, it leaves the process it has started."""
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+    library = found[0] if found else services.absent("libfaketime", "apt-get install faketime")
+    return {"LD_PRELOAD": str(library), "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+
+def started_at(log: Path) -> datetime:
+    """The time at the head of a worker's log, by its own clock."""
+    first = re.search(r"^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),", log.read_text(), re.M)
+    assert first
+    return datetime.fromisoformat(first[1])
 
 
 @pytest.mark.parametrize("offset", ["+1h", "-1h"])
 def test_no_lease_is_taken_from_a_worker_whose_clock_is_an_hour_off(
     offset: str, tmp_path: Path, redis_url: str, postgres_url: str, undisturbed: Calm
 ) -> None:
-    faketime = shutil.which("faketime") or services.absent("faketime", "apt-get install faketime")
     database = Database(postgres_url)
     upgrade(database)
     database.close()
     with machines(tmp_path, redis_url, database_url=postgres_url, concurrency=1) as cluster:
         run = submitted(cluster, undisturbed.data)
-        prefix = [faketime, "-f", offset]
-        cluster.start_worker("late", prefix=prefix, CHAOS="slow=0.3")
+        cluster.start_worker("late", CHAOS="slow=0.3", **another_clock(offset))
         cluster.start_worker("right", CHAOS="slow=0.3")
         cluster.start_dispatcher()
         seen = cluster.until_over(run)
@@ -37,3 +51,6 @@ def test_no_lease_is_taken_from_a_worker_whose_clock_is_an_hour_off(
             assert connection.execute(sa.select(sa.func.max(Item.attempts))).scalar_one() == 1
             by_worker = dict(connection.execute(sa.select(Item.worker, sa.func.count()).group_by(Item.worker)).all())
         assert set(by_worker) == {"late@chaos", "right@chaos"}
+        assert cluster.made() == undisturbed.each_once
+        apart = abs(started_at(cluster.log("late")) - started_at(cluster.log("right")))
+        assert timedelta(minutes=55) < apart < timedelta(minutes=65)

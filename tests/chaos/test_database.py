@@ -14,8 +14,8 @@ import pytest
 from db.schema import upgrade
 from db.session import Database
 from tests import services
-from tests.chaos.machines import Calm, assert_same, at_milestones, begun, machines, submitted
-from tests.chaos.test_broker import soon
+from tests.chaos.calm import Calm, assert_same
+from tests.chaos.machines import at_milestones, begun, machines, soon, submitted
 
 pytestmark = pytest.mark.chaos
 

@@ -10,7 +10,9 @@ from db import status
 from db.states import MAX_LOSSES, MAX_OWN_DEATHS, RunState, State
 from orchestrator import plan
 from tests.acceptance.command import until
-from tests.chaos.machines import assert_each_is_in_one_final_state, begun, machines
+from tests.chaos.calm import assert_each_attempt_has_an_end, assert_rows_are_true
+from tests.chaos.machines import Machines, begun, machines
+from tests.integration.way import carried_out, files, home
 from tests.recordings import write_class_folders, write_tone
 
 pytestmark = pytest.mark.chaos
@@ -31,6 +33,23 @@ def with_killers(folder: Path, *names: str) -> Path:
     return tones
 
 
+@pytest.fixture(scope="module")
+def good_strips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What an undisturbed run over the other recordings leaves."""
+    folder = tmp_path_factory.mktemp("good")
+    with home(folder / "calm") as session:
+        assert carried_out(session, with_killers(folder), PREPROCESS).run.state == RunState.DONE
+        return files(session, "strips")
+
+
+def assert_others_are_as_ever(cluster: Machines, run: int, good_strips: dict[str, str]) -> None:
+    """The strips of all others, byte for byte, and none of the deadly ones."""
+    assert len(good_strips) == 20
+    assert files(cluster.session, "strips") == good_strips
+    assert_rows_are_true(cluster.session.database, run, good_strips)
+    assert_each_attempt_has_an_end(cluster.session.database, run)
+
+
 @pytest.mark.parametrize(
     ("names", "time_limit_s"),
     [
@@ -40,14 +59,14 @@ def with_killers(folder: Path, *names: str) -> Path:
     ids=["crash", "hang"],
 )
 def test_deadly_recordings_are_quarantined_with_their_reason_and_all_others_are_done(
-    names: tuple[str, ...], time_limit_s: float, tmp_path: Path, redis_url: str
+    names: tuple[str, ...], time_limit_s: float, tmp_path: Path, redis_url: str, good_strips: dict[str, str]
 ) -> None:
     data = with_killers(tmp_path, *names)
     with machines(tmp_path, redis_url, time_limit_s=time_limit_s, child_memory_mb=400) as cluster:
         run = begun(cluster, data, PREPROCESS)
         seen = cluster.until_over(run)
         assert seen.items[State.DONE] == 20
-        assert_each_is_in_one_final_state(cluster.session.database, run)
+        assert_others_are_as_ever(cluster, run, good_strips)
         found = {
             Path(entry.recording).stem: entry.reason for entry in status.quarantined(cluster.session.database, run)
         }
@@ -61,7 +80,7 @@ def test_deadly_recordings_are_quarantined_with_their_reason_and_all_others_are_
 
 @pytest.mark.long
 def test_a_recording_whose_process_is_killed_from_outside_is_given_up_only_after_ten_times(
-    tmp_path: Path, redis_url: str
+    tmp_path: Path, redis_url: str, good_strips: dict[str, str]
 ) -> None:
     data = with_killers(tmp_path, "vanish")
     with machines(tmp_path, redis_url) as cluster:
@@ -69,10 +88,13 @@ def test_a_recording_whose_process_is_killed_from_outside_is_given_up_only_after
         assert cluster.until_over(run).items[State.DONE] == 20
         [given_up] = status.quarantined(cluster.session.database, run)
         assert given_up.reason.startswith(f"lost its worker {MAX_LOSSES} times: Worker exited prematurely: signal 9")
+        assert_others_are_as_ever(cluster, run, good_strips)
 
 
 @pytest.mark.long
-def test_a_recording_that_stops_the_heartbeat_takes_no_other_down_with_it(tmp_path: Path, redis_url: str) -> None:
+def test_a_recording_that_stops_the_heartbeat_takes_no_other_down_with_it(
+    tmp_path: Path, redis_url: str, good_strips: dict[str, str]
+) -> None:
     """The lease runs out long before the time limit: the message comes again, and its items one by one."""
     data = with_killers(tmp_path, "gil")
     with machines(tmp_path, redis_url, time_limit_s=8.0, lease_s=1.0) as cluster:
@@ -80,4 +102,5 @@ def test_a_recording_that_stops_the_heartbeat_takes_no_other_down_with_it(tmp_pa
         seen = cluster.until_over(run)
         assert seen.run.state == RunState.DONE
         assert (seen.items[State.DONE], seen.items[State.QUARANTINED]) == (20, 1)
+        assert_others_are_as_ever(cluster, run, good_strips)
         until(lambda: len(cluster.children("a")) == 2, within_s=30)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,7 +9,8 @@ import pytest
 
 from db.schema import upgrade
 from db.session import Database
-from tests.chaos.machines import Broker, Calm, assert_same, at_milestones, begun, machines, small_disk
+from tests.chaos.calm import Calm, assert_same
+from tests.chaos.machines import Broker, at_milestones, begun, machines, small_disk, soon
 
 pytestmark = [pytest.mark.chaos, pytest.mark.long]
 
@@ -26,9 +26,7 @@ def fill(disk: Path) -> None:
                 file.write(bytes(4096))
         except OSError:
             pass
-    timer = threading.Timer(FULL_FOR_S, ballast.unlink)
-    timer.daemon = True
-    timer.start()
+    soon(FULL_FOR_S, ballast.unlink)
 
 
 @pytest.mark.parametrize("place", ["store", "database", "broker"])

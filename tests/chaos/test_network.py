@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,7 +13,8 @@ import pytest
 from db.schema import upgrade
 from db.session import Database
 from tests import services
-from tests.chaos.machines import Calm, assert_same, at_milestones, kernel_power, machines, submitted
+from tests.chaos.calm import Calm, assert_same
+from tests.chaos.machines import at_milestones, kernel_power, machines, soon, submitted
 
 pytestmark = [pytest.mark.chaos, pytest.mark.long]
 
@@ -50,9 +50,7 @@ def cut(name: str, seconds: float) -> None:
     """Nothing goes in or out for so long."""
     for chain in ("INPUT", "OUTPUT"):
         within(name, "iptables", "-A", chain, "-j", "DROP")
-    timer = threading.Timer(seconds, within, (name, "iptables", "-F"))
-    timer.daemon = True
-    timer.start()
+    soon(seconds, within, name, "iptables", "-F")
 
 
 def lose(name: str, share: str) -> None:

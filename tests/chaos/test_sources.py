@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from db import status
 from db.states import State
-from tests.chaos.machines import Calm, assert_each_is_in_one_final_state, dataset, files, machines, submitted
+from tests.chaos.calm import Calm, assert_each_attempt_has_an_end, assert_rows_are_true, dataset, packed
+from tests.chaos.machines import machines, submitted
+from tests.integration.way import files
 from tests.recordings import write_tone
 
 pytestmark = pytest.mark.chaos
@@ -34,7 +37,9 @@ def test_what_changed_or_went_since_the_plan_is_named_and_all_else_is_as_it_was(
             "low/low-1.wav": "changed since it was planned",
             "low/low-2.wav": "changed since it was planned",
         }
-        assert_each_is_in_one_final_state(cluster.session.database, run)
         strips = files(cluster.session, "strips")
+        assert strips == undisturbed.strips_without(*found)
         assert len(strips) == seen.items[State.DONE] == 57
-        assert strips.items() <= undisturbed.files.items()
+        assert packed(cluster.session) == undisturbed.each_once - Counter(found.keys())
+        assert_rows_are_true(cluster.session.database, run, strips)
+        assert_each_attempt_has_an_end(cluster.session.database, run)

@@ -14,7 +14,8 @@ from db.states import RunState, State
 from db.tables import Item
 from orchestrator.watch import Snapshot, snapshot
 from tests.acceptance.command import until
-from tests.chaos.machines import Calm, Machines, assert_same, begun, machines
+from tests.chaos.calm import Calm, assert_same
+from tests.chaos.machines import Machines, begun, machines
 
 pytestmark = pytest.mark.chaos
 
@@ -47,6 +48,7 @@ def test_a_worker_asked_to_stop_ends_what_it_holds_and_nothing_is_done_again(
         assert_same(cluster.session, cluster.until_over(run), undisturbed)
         with cluster.session.database.read() as connection:
             assert connection.execute(sa.select(sa.func.max(Item.attempts))).scalar_one() == 1
+        assert cluster.made() == undisturbed.each_once
 
 
 @pytest.mark.long

@@ -1,4 +1,4 @@
-"""A store that fails: tried again after a pause, up to a bound, and never the recording's fault."""
+"""A store that fails, is slow, or lets nobody read: tried again with pauses, up to a bound; no recording's fault."""
 
 from __future__ import annotations
 
@@ -8,10 +8,21 @@ import pytest
 import sqlalchemy as sa
 
 from db.states import MAX_FAULTS, RunState, State
-from db.tables import Item
-from tests.chaos.machines import Calm, assert_same, begun, files, machines
+from db.tables import Item, Job
+from orchestrator.run import retried
+from orchestrator.watch import Snapshot
+from tests.chaos.calm import Calm, assert_same, strips_in
+from tests.chaos.machines import Machines, begun, machines
+from tests.integration.way import files
 
 pytestmark = pytest.mark.chaos
+
+LEASE_S = 5.0
+
+
+def n_faults(cluster: Machines, table: type[Item] | type[Job]) -> int:
+    with cluster.session.database.read() as connection:
+        return int(connection.execute(sa.select(sa.func.sum(table.faults))).scalar_one())
 
 
 def test_a_store_that_fails_every_tenth_call_costs_pauses_and_nothing_else(
@@ -21,12 +32,44 @@ def test_a_store_that_fails_every_tenth_call_costs_pauses_and_nothing_else(
         run = begun(cluster, undisturbed.data, CHAOS="store=10")
         seen = cluster.until_over(run)
         assert_same(cluster.session, seen, undisturbed)
+        assert n_faults(cluster, Item) > 0
+
+
+def test_a_store_that_is_slower_than_a_lease_is_waited_for_and_nothing_is_done_again(
+    tmp_path: Path, redis_url: str, undisturbed: Calm
+) -> None:
+    with machines(tmp_path, redis_url, lease_s=LEASE_S) as cluster:
+        run = begun(cluster, undisturbed.data, CHAOS=f"late={1.5 * LEASE_S}")
+        seen = cluster.until_over(run)
+        assert_same(cluster.session, seen, undisturbed)
         with cluster.session.database.read() as connection:
-            assert connection.execute(sa.select(sa.func.sum(Item.faults))).scalar_one() > 0
+            assert connection.execute(sa.select(sa.func.max(Item.attempts))).scalar_one() == 1
+            longest_s = connection.execute(sa.select(sa.func.max(Item.worked_s))).scalar_one()
+        assert longest_s > LEASE_S, "no call of the store was slow"
+        assert cluster.made() == undisturbed.each_once
+
+
+def test_a_store_that_nobody_may_read_for_a_while_is_tried_again_and_costs_nothing_else(
+    tmp_path: Path, redis_url: str, undisturbed: Calm
+) -> None:
+    locked = tmp_path / "locked"
+    locked.touch()
+
+    def unlock(seen: Snapshot) -> None:
+        """Once an attempt to pack has been given up for now."""
+        if any("Permission denied" in str(job.reason) for job in seen.jobs):
+            locked.unlink(missing_ok=True)
+
+    with machines(tmp_path, redis_url) as cluster:
+        run = begun(cluster, undisturbed.data, CHAOS=f"unreadable={locked}")
+        seen = cluster.until_over(run, unlock)
+        assert_same(cluster.session, seen, undisturbed)
+        assert n_faults(cluster, Item) == 0, "strips are only written"
+        assert n_faults(cluster, Job) > 0
 
 
 @pytest.mark.long
-def test_a_store_that_always_fails_ends_the_run_with_a_sentence_and_room_for_a_retry(
+def test_a_store_that_always_fails_ends_the_run_with_a_sentence_and_a_retry_makes_it_whole(
     tmp_path: Path, redis_url: str, undisturbed: Calm
 ) -> None:
     with machines(tmp_path, redis_url) as cluster:
@@ -39,3 +82,28 @@ def test_a_store_that_always_fails_ends_the_run_with_a_sentence_and_room_for_a_r
             [reason] = set(connection.scalars(sa.select(Item.reason)))
         assert reason == f"given up after {MAX_FAULTS} attempts: OSError: [Errno 5] Input/output error"
         assert files(cluster.session, "strips", "shards") == {}
+        assert_whole_after_a_retry(cluster, run, undisturbed)
+
+
+@pytest.mark.long
+def test_a_store_that_nobody_may_read_ends_the_run_with_a_sentence_and_a_retry_makes_it_whole(
+    tmp_path: Path, redis_url: str, undisturbed: Calm
+) -> None:
+    (tmp_path / "locked").touch()
+    with machines(tmp_path, redis_url) as cluster:
+        run = begun(cluster, undisturbed.data, CHAOS=f"unreadable={tmp_path / 'locked'}")
+        seen = cluster.until_over(run, limit_s=900)
+        assert seen.run.state == RunState.FAILED
+        assert seen.items[State.DONE] == 60
+        given_up = f"given up after {MAX_FAULTS} attempts: PermissionError: [Errno 13] Permission denied"
+        assert {job.reason for job in seen.jobs} == {given_up}
+        assert files(cluster.session, "strips", "shards") == strips_in(undisturbed.files)
+        assert_whole_after_a_retry(cluster, run, undisturbed)
+
+
+def assert_whole_after_a_retry(cluster: Machines, run: int, undisturbed: Calm) -> None:
+    """With a worker whose store is well."""
+    cluster.stop("a")
+    cluster.start_worker("a")
+    retried(cluster.session, run)
+    assert_same(cluster.session, cluster.until_over(run), undisturbed, n_forgotten=MAX_FAULTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -17,12 +18,14 @@ from db.tables import Metric
 from orchestrator import plan
 from orchestrator.watch import Snapshot, snapshot
 from tests.acceptance.command import until
+from tests.chaos.calm import assert_each_attempt_has_an_end, assert_rows_are_true, strips_in
 from tests.chaos.machines import Machines, machines, submitted
 from tests.integration.way import carried_out, dataset, files, home
 
 pytestmark = pytest.mark.chaos
 
 TRAIN = plan.Request(models=("mlp",), training={"epochs": 40, "early_stop_patience": 1000}, until="train")
+KINDS = ("strips", "shards", "models")
 
 
 def training_of(seen: Snapshot) -> JobStatus:
@@ -39,14 +42,32 @@ def trained(cluster: Machines, data: Path, disturb: Callable[[Snapshot], None] |
     return seen
 
 
+def metrics(cluster: Machines, job: int) -> int:
+    with cluster.session.database.read() as connection:
+        return int(connection.execute(sa.select(sa.func.count()).where(Metric.job_id == job)).scalar_one())
+
+
+def assert_same(cluster: Machines, seen: Snapshot, calm: dict[str, str], n_forgotten: int = 0) -> None:
+    """Strips, shards and weights byte for byte, no checkpoint left, and a true tally.
+
+    n_forgotten: attempts whose count is gone, as a training's is with each epoch it finishes.
+    """
+    assert seen.run.state == RunState.DONE
+    assert files(cluster.session, *KINDS) == calm
+    assert_rows_are_true(cluster.session.database, seen.run.id, strips_in(calm))
+    assert_each_attempt_has_an_end(cluster.session.database, seen.run.id, n_forgotten)
+
+
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """The dataset, and what an undisturbed training of it leaves."""
+    """The dataset, and what an undisturbed training of it leaves: strips, shards and the model."""
     folder = tmp_path_factory.mktemp("weights")
     data = dataset(folder)
     with home(folder / "calm") as session:
         assert carried_out(session, data, TRAIN).run.state == RunState.DONE
-        return data, files(session, "models")
+        left = files(session, *KINDS)
+        assert sum(key.endswith(".keras") for key in left) == 1
+        return data, left
 
 
 @pytest.mark.parametrize("n_kills", [1, pytest.param(3, marks=pytest.mark.long)])
@@ -67,7 +88,7 @@ def test_a_gpu_worker_killed_in_the_middle_of_an_epoch_leaves_the_same_weights(
         assert len(killed_at) == n_kills
         assert killed_at[-1] < 40
         assert training_of(seen).attempts == n_kills + 1
-        assert files(cluster.session, "models") == weights[1]
+        assert_same(cluster, seen, weights[1], n_forgotten=n_kills)
 
 
 @pytest.mark.long
@@ -88,25 +109,41 @@ def test_a_trainer_paused_past_its_lease_and_replaced_writes_nothing_when_it_wak
         seen = trained(cluster, weights[0], pause)
         job = training_of(seen)
         assert (job.attempts, job.worker) == (2, "h@chaos")
-        before = files(cluster.session, "models"), metrics(cluster, job.id)
+        before = metrics(cluster, job.id)
         for child in stopped:
             os.kill(child, signal.SIGCONT)
         until(lambda: "no longer this worker's" in cluster.log("g").read_text(), within_s=60)
-        assert (files(cluster.session, "models"), metrics(cluster, job.id)) == before
-        assert before[0] == weights[1]
+        assert_same(cluster, seen, weights[1], n_forgotten=1)
+        assert metrics(cluster, job.id) == before
         assert training_of(snapshot(cluster.session.database, seen.run.id)) == job
 
 
+def took_s(cluster: Machines, name: str) -> list[float]:
+    """How long the training messages took that a worker has dealt with."""
+    said = re.findall(r"Task train\[[0-9a-f-]+\] succeeded in ([0-9.e-]+)s", cluster.log(name).read_text())
+    return [float(seconds) for seconds in said]
+
+
 @pytest.mark.long
-def test_two_gpu_workers_offered_the_same_training_train_it_once(
+def test_two_gpu_workers_offered_the_same_training_by_two_dispatchers_train_it_once(
     tmp_path: Path, redis_url: str, weights: tuple[Path, dict[str, str]]
 ) -> None:
-    with machines(tmp_path, redis_url, gpu_concurrency=2) as cluster:
-        cluster.start_worker("h", "gpu")
-        cluster.start_dispatcher("second")  # two dispatchers at once do no harm either
-        seen = trained(cluster, weights[0])
+    with machines(tmp_path, redis_url, gpu_concurrency=1) as cluster:
+        run = submitted(cluster, weights[0], TRAIN)
+        cluster.start_worker("a")
+        for name in ("g", "h"):
+            cluster.start_worker(name, "gpu")
+        until(lambda: all(" ready." in cluster.log(name).read_text() for name in ("g", "h")), within_s=120)
+        with cluster.dispatching_thrice(), cluster.dispatching_thrice():
+            seen = cluster.until_over(run)
+        for name in ("g", "h"):
+            assert cluster.received(name, "train"), "only one of the workers was offered the training"
         assert [job.attempts for job in seen.jobs] == [1] * len(seen.jobs)
-        assert files(cluster.session, "models") == weights[1]
+        until(lambda: len(took_s(cluster, "g") + took_s(cluster, "h")) >= 3)
+        job = training_of(seen)
+        lasted_s = float(job.finished_at or 0) - float(job.started_at or 0)
+        assert sum(each > lasted_s / 2 for each in took_s(cluster, "g") + took_s(cluster, "h")) == 1
+        assert_same(cluster, seen, weights[1])
 
 
 @pytest.mark.long
@@ -127,8 +164,8 @@ def test_a_training_that_is_called_off_ends_within_ten_seconds(
         assert steering.cancel(cluster.session.database, run)
         until(lambda: training().state == State.CANCELLED, within_s=10)
         assert cluster.processes["g"].poll() is None
-
-
-def metrics(cluster: Machines, job: int) -> int:
-    with cluster.session.database.read() as connection:
-        return int(connection.execute(sa.select(sa.func.count()).where(Metric.job_id == job)).scalar_one())
+        assert [key for key in files(cluster.session, "models") if key.endswith(".keras")] == []
+        left = files(cluster.session, "strips", "shards")
+        assert left == {key: digest for key, digest in weights[1].items() if not key.startswith("models/")}
+        assert_rows_are_true(cluster.session.database, run, strips_in(left))
+        assert_each_attempt_has_an_end(cluster.session.database, run)
