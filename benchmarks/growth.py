@@ -19,6 +19,8 @@ N_BLOCKS = 12
 """Samples that follow each other are alike, so they are averaged into so many before a line is laid through them."""
 LEAST_ERROR_MB_A_MINUTE = 0.01
 """What is called flat at best: 14 MB a day."""
+MOST_ERROR_MB_A_MINUTE = 0.25
+"""Beyond it nothing is known: growth of 700 MB a day would hide in the noise."""
 
 Life = list[tuple[float, int]]
 """(seconds, bytes) of one process."""
@@ -77,14 +79,16 @@ class Growth:
     @property
     def is_flat(self) -> bool:
         """Known to be, that is."""
-        return self.slope is not None and self.slope.is_within_noise
+        return self.slope is not None and self.slope.is_within_noise and self.slope.error <= MOST_ERROR_MB_A_MINUTE
 
     @property
     def verdict(self) -> str:
         """In words."""
         if self.slope is None:
             return "not known, none lived long enough"
-        return "flat within noise" if self.is_flat else "it grows"
+        if not self.slope.is_within_noise:
+            return "it grows"
+        return "flat within noise" if self.is_flat else "not known, too noisy"
 
     def __str__(self) -> str:
         told = f"{self.kind:<11} peak {self.peak_mb:.0f} MB"
