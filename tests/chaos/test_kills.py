@@ -88,7 +88,7 @@ def test_a_command_that_does_it_all_is_killed_with_its_processes_and_resumed_and
 ) -> None:
     """`orchestrator run` is dispatcher and command line in one, and parent of the broker and the worker."""
     with machines(tmp_path, "") as cluster:
-        run, chaos = 1, f"slow={0.2 + 0.03 * n_kills}"
+        run, chaos = 1, f"slow={0.3 + 0.012 * n_kills}"
 
         def found(kind: str) -> list[int]:
             command = cluster.processes["command"].pid
