@@ -219,9 +219,9 @@ def release(database: Database, worker: str, *, is_orderly: bool = False) -> int
             is_its = (table.state == State.RUNNING, table.worker == worker, table.lease_until > 0)
             rows, cancelled = lock_in_runs(connection, table, *is_its, waits=True)
             if is_orderly:
-                _put_back(connection, table, rows, cancelled)
+                _put_back(connection, table, rows, cancelled, reason=_ENDED)
             else:
-                bury(connection, table, rows, cancelled, is_own=False, reason="its worker ended")
+                bury(connection, table, rows, cancelled, is_own=False, reason=_ENDED)
             if table is Item and not is_orderly:
                 separate(connection, rows)
             total += len(rows)
@@ -235,10 +235,13 @@ def begin_again(database: Database) -> None:
             _put_back(connection, table, *lock_in_runs(connection, table, table.state.in_((State.SENT, State.RUNNING))))
 
 
-def _put_back(connection: Connection, table: Worked, rows: Sequence[Locked], cancelled: frozenset[int]) -> None:
+def _put_back(
+    connection: Connection, table: Worked, rows: Sequence[Locked], cancelled: frozenset[int], **values: str
+) -> None:
     """Without a mark against any of them; what belongs to a cancelled run is over with it."""
     over = [row for row in rows if row.run in cancelled]
-    move(connection, table, [row for row in rows if row.run not in cancelled], State.WAITING, lease_until=None)
+    kept = [row for row in rows if row.run not in cancelled]
+    move(connection, table, kept, State.WAITING, lease_until=None, **values)
     called_off = {"reason": CALLED_OFF, "finished_at": now_s()}
     move(connection, table, over, State.CANCELLED, lease_until=None, **called_off)
 

@@ -52,12 +52,18 @@ def retry(database: Database, run: int) -> int:
     it. 0 when there is nothing to try again, or when the run is being planned or worked on.
     """
     with database.write() as connection:
-        if not _change_run(connection, run, RunState.ACTIVE, RunState.PAUSED, *RUN_FINAL):
+        if not _has_ended_badly(connection, run) or not _change_run(connection, run, RunState.ACTIVE, RunState.PAUSED, *RUN_FINAL):
             return 0
         n_items = _wait_again(connection, Item, run, _RETRIED)
         if n_items:
             return n_items + _wait_again(connection, Job, run, State)
         return _wait_again(connection, Job, run, State, Job.id.in_(_with_all_that_need_them(connection, run)))
+
+
+def _has_ended_badly(connection: Connection, run: int) -> bool:
+    """Whether anything of the run would be tried again."""
+    of_run = (sa.exists().where(table.run_id == run, table.state.in_(_RETRIED)) for table in (Item, Job))
+    return bool(connection.execute(sa.select(sa.or_(*of_run))).scalar_one())
 
 
 def _with_all_that_need_them(connection: Connection, run: int) -> set[int]:

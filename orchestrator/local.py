@@ -108,14 +108,16 @@ class Stack:
         return self._workers[role].process.pid
 
     def start_flower(self, port: int) -> str:
-        """Starts the monitor on this machine's own address; returns what to open, with the password in it.
+        """Starts the monitor on this machine's own address; returns what to open.
 
-        Other users of this machine may connect too, so it asks for a password: the settings' own, or a new one.
+        Other users of this machine may connect too, so it asks for a password: the settings' own, or a new one, which
+        then stands in the address.
         """
-        password = self._settings.flower_password or secrets.token_urlsafe(9)
+        own = self._settings.flower_password
+        password = own or secrets.token_urlsafe(9)
         argv = flower_command(port, "127.0.0.1", self._settings.home / "flower")
         self._workers["flower"] = self._child("flower", argv, flower_environment(self._settings, password))
-        return f"http://{USER}:{password}@127.0.0.1:{port}"
+        return f"http://{USER}@127.0.0.1:{port}" if own else f"http://{USER}:{password}@127.0.0.1:{port}"
 
     def watch(self) -> list[str]:
         """Restarts what has ended and puts back what it held; returns a sentence for each."""

@@ -45,6 +45,7 @@ _NOTED_EVERY_S = 15.0
 _SHOWN = 3
 _T = TypeVar("_T")
 _OWN_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGXCPU})
+_NO_ROOM_FOR_A_LIBRARY = "failed to map segment"
 _PUTS_AT_ONCE = 4
 """Threads of a child that put strips into the store; fsyncs that meet share one commit of the file system's journal."""
 _STATE_OF_VERDICT = {Quarantine: State.QUARANTINED, Fail: State.FAILED}
@@ -348,11 +349,8 @@ def _attempt(claim: ItemClaim, do: Callable[[], _T]) -> _T | Outcome:
     """What `do` gives, or how the attempt ended when it raises."""
     try:
         return do()
-    except MemoryError:  # bounded work that finds no memory is like a crash: this process is not to be trusted further
-        _LOG.exception("%s span %d: no memory", claim.uri, claim.span)
-        os.kill(os.getpid(), signal.SIGABRT)
-        raise
     except Exception as error:  # whatever it is, it is this recording's news or the machine's
+        _end_without_memory(error)
         state, reason = _ended(verdict(error))
         _LOG.warning("%s span %d: %s: %s", claim.uri, claim.span, state, reason, exc_info=state == State.WAITING)
         return Outcome(claim, state, reason)
@@ -370,9 +368,17 @@ def _attempt_job(do: Callable[[], dict[str, Any]], claim: JobClaim) -> tuple[Sta
         _LOG.warning("%s", lost)
         return State.CANCELLED, "the run was cancelled", None  # written only if the claim is still held
     except Exception as error:
+        _end_without_memory(error)
         state, reason = _ended(verdict(error))
         _LOG.warning("%s job %d: %s: %s", claim.kind, claim.id, state, reason, exc_info=True)
         return (State.FAILED if state == State.QUARANTINED else state), reason, None
+
+
+def _end_without_memory(error: Exception) -> None:
+    """Ends this process if bounded work found no memory: that is like a crash, and it is not to be trusted further."""
+    if isinstance(error, MemoryError) or (isinstance(error, ImportError) and _NO_ROOM_FOR_A_LIBRARY in str(error)):
+        _LOG.error("no memory; this process ends", exc_info=error)
+        os.kill(os.getpid(), signal.SIGABRT)
 
 
 def _ended(ended: Verdict) -> tuple[State, str]:

@@ -11,9 +11,10 @@ from workers.hardware import has_gpu, preprocessings_at_once, trainings_at_once
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 # obstore would start a thread a core in every child, and each thread an arena of some 60 MB of address space, which a
-# cpu worker's child is short of: with 24 cores good recordings found no memory.
+# cpu worker's child is short of: with 24 cores good recordings found no memory. pyarrow's own allocator takes a
+# gigabyte of it at once.
 _FEW_THREADS = {"TOKIO_WORKER_THREADS": "2"}
-_FEW_ARENAS = {"MALLOC_ARENA_MAX": "4"}
+_LITTLE_ADDRESS_SPACE = {"MALLOC_ARENA_MAX": "4", "ARROW_DEFAULT_MEMORY_POOL": "system"}
 
 # Large arrays are given back to the system and asked for anew, for every recording and at every step of a training,
 # unless the allocator keeps them: a tenth of preprocessing and half of a CNN's training went into that
@@ -52,7 +53,7 @@ class Role:
 CPU = Role(
     "cpu",
     verbs=("tasks.preprocess", "tasks.pack", "tasks.render"),
-    environment={**_ONE_THREAD, **_FEW_THREADS, **_FEW_ARENAS, **KEPT_MEMORY},
+    environment={**_ONE_THREAD, **_FEW_THREADS, **_LITTLE_ADDRESS_SPACE, **KEPT_MEMORY},
     celery={"worker_max_tasks_per_child": 2000},
 )
 GPU = Role(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import tracemalloc
 
-from db import status, steering
+import pytest
+
+from db import feeding, status, steering
+from db.ledger import Outcome
 from db.session import Database
-from db.states import State
+from db.states import RunState, State
 from tests.ledger_rows import small_run
 
 
@@ -20,3 +23,16 @@ def test_a_person_moves_any_number_of_items_in_the_same_memory(database: Databas
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak_bytes < 2_000_000, "a hundred bytes an item would be too many"
+
+
+@pytest.mark.parametrize(("ended", "n_again"), [(State.DONE, 0), (State.QUARANTINED, 1)])
+def test_only_a_run_with_something_to_try_again_becomes_active_by_it(
+    ended: State, n_again: int, database: Database
+) -> None:
+    small = small_run(database, 3)
+    claims = small.ledger().claim_items(small.run, small.items)
+    ends = [State.DONE, State.DONE, ended]
+    small.ledger().settle_items([Outcome(claim, end) for claim, end in zip(claims, ends, strict=True)])
+    assert feeding.close_runs(database) == [small.run]
+    assert steering.retry(database, small.run) == n_again
+    assert status.run_lines(database)[0].state == (RunState.ACTIVE if n_again else RunState.DONE)

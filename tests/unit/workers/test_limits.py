@@ -79,3 +79,25 @@ def test_a_bucket_takes_little_of_a_childs_address_space_however_many_cores_ther
     as_if_of_many_cores = {"TOKIO_WORKER_THREADS": "64"}
     done = ended(ASKED_OF_A_BUCKET, **refusing, **{**as_if_of_many_cores, **CPU.environment})
     assert int(done.stdout) < 500, done.stderr
+
+
+PUT_PACKED_AND_DRAWN = """
+import os, pathlib
+from concurrent.futures import ThreadPoolExecutor
+def taken():
+    return int(pathlib.Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+before = taken()
+for _ in range(20):
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda size: len(bytearray(size)), [100_000] * 64))
+import pyarrow
+pyarrow.array([b"x" * 1000] * 10_000)
+import matplotlib.figure, sklearn.metrics
+print((taken() - before) >> 20)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="address space is bounded on Linux alone")
+def test_a_child_that_puts_packs_and_draws_leaves_most_of_its_address_space_to_recordings() -> None:
+    done = ended(PUT_PACKED_AND_DRAWN, **CPU.environment)
+    assert 0 < int(done.stdout) < 1000, done.stderr
