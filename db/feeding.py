@@ -21,6 +21,7 @@ from db.states import FINAL, OPEN, Kind, RunState, State
 from db.tables import EXPIRIES, Item, Job, Need, Recording, Run, Tally
 
 MAX_ITEMS_A_MESSAGE = 200
+_ENDED = "its worker ended"
 _PART_OF_REST = 1 / 16
 """A message's part of the work still waiting, so that workers end together."""
 _SMALLEST = 1 / 10

@@ -52,7 +52,9 @@ def retry(database: Database, run: int) -> int:
     it. 0 when there is nothing to try again, or when the run is being planned or worked on.
     """
     with database.write() as connection:
-        if not _has_ended_badly(connection, run) or not _change_run(connection, run, RunState.ACTIVE, RunState.PAUSED, *RUN_FINAL):
+        if not _has_ended_badly(connection, run) or not _change_run(
+            connection, run, RunState.ACTIVE, RunState.PAUSED, *RUN_FINAL
+        ):
             return 0
         n_items = _wait_again(connection, Item, run, _RETRIED)
         if n_items:
