@@ -21,7 +21,7 @@ class Stuck(ChorusError):
 def require_progress(settings: Settings, role: str) -> str:
     """How the process of this role, in this container, is getting on.
 
-    Work that has made no step for a quarter of an hour (`tasks.stage.STALLED_AFTER_S`) is stuck whatever else goes on.
+    Work that has made no step for a quarter of an hour (`tasks.heartbeat.STALLED_AFTER_S`) is stuck, whatever else is.
     Raises Stuck, or UsageError when no progress is noted here.
     """
     if settings.progress_file is None:

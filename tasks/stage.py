@@ -1,4 +1,4 @@
-"""The one Task base: an engine a process, the claim, the heartbeat, and what an ended attempt means.
+"""The one Task base: an engine a process, the claim, and what an ended attempt means.
 
 A verb says only what is done; here is how it is carried out so that it can be repeated, interrupted and killed.
 """
@@ -8,43 +8,32 @@ from __future__ import annotations
 import logging
 import os
 import random
-import re
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from billiard.einfo import ExceptionInfo
-from billiard.exceptions import WorkerLostError
 from celery import Task
 from celery.exceptions import Reject
-from celery.worker import state as worker_state
-from celery.worker.request import Request
 
-from db import presence
 from db.ledger import ItemClaim, JobClaim, Ledger, Outcome, StripFacts
 from db.session import Database, DatabaseUnusable
 from db.states import State
 from db.store import Lend, Store, open_store
 from settings import Settings
-from tasks import progress_file
 from tasks.failures import ChorusError, Fail, MachineFault, Quarantine, Verdict, verdict
+from tasks.heartbeat import Heartbeat
 from tasks.messages import JobMessage, PreprocessMessage, UnknownMessage
 from tasks.sources import Sources
 
 _LOG = logging.getLogger("chorus")
 _PUT_BACK_AFTER_S = 1.0
-STALLED_AFTER_S = 900.0
-"""Work is made of steps that are far shorter: a recording, a strip packed, a batch trained or judged, a page."""
-_NOTED_EVERY_S = 15.0
 _SHOWN = 3
 _T = TypeVar("_T")
-_OWN_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGXCPU})
 _NO_ROOM_FOR_A_LIBRARY = "failed to map segment"
 _PUTS_AT_ONCE = 4
 """Threads of a child that put strips into the store; fsyncs that meet share one commit of the file system's journal."""
@@ -113,120 +102,11 @@ class Work:
             raise ClaimLost(f"job {self.claim.id} is no longer this worker's")
 
 
-class Heartbeat:
-    """Renews claims from a thread while the work goes on in the main one; `ids` are those still held.
-
-    That it renews shows that the process lives. That the work goes on only the work can say, step by step.
-    """
-
-    def __init__(self, ledger: Ledger, claims: Sequence[ItemClaim | JobClaim], shown_in: Path | None = None) -> None:
-        self.ids = frozenset(claim.id for claim in claims)
-        self._ledger, self._claims, self._ended = ledger, claims, threading.Event()
-        self._renewed_s = self._stepped_s = self._noted_s = time.monotonic()
-        self._progress_file = shown_in
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
-
-    def _beat(self) -> None:
-        # A cancelled run must be noticed within seconds, whatever the lease is.
-        while not self._ended.wait(min(self._ledger.lease_s / 4, 5.0)):
-            for act in (self._renew, self._show):
-                try:
-                    act()
-                except Exception:  # the database may be away for a while; the lease decides, not this thread
-                    _LOG.warning("heartbeat failed", exc_info=True)
-
-    def went_on(self) -> None:
-        """A step of the work is done. It is only noted here, and shown by the thread: that costs nothing."""
-        self._stepped_s = time.monotonic()
-
-    def steps(self, things: Iterable[_T]) -> Iterator[_T]:
-        """The same things; to ask for the next one is a step."""
-        for thing in things:
-            self.went_on()
-            yield thing
-
-    def _show(self) -> None:
-        stepped_s = self._stepped_s
-        if time.monotonic() - stepped_s > STALLED_AFTER_S:
-            first = self._claims[0]
-            what = first.kind if isinstance(first, JobClaim) else first.uri
-            progress_file.complain(self._progress_file, f"no step of {what} for more than {STALLED_AFTER_S:g} s")
-            return
-        progress_file.touch(self._progress_file)
-        if stepped_s > self._noted_s + _NOTED_EVERY_S:
-            presence.went_on(self._ledger.database, self._ledger.worker)
-            self._noted_s = stepped_s
-
-    def _renew(self) -> None:
-        asked_s = time.monotonic()
-        self.ids = self._ledger.renew(self._claims)
-        self._renewed_s = asked_s
-
-    def still_held(self) -> frozenset[int]:
-        """Ids of the claims still held; asked of the ledger where a lease has passed since it was last renewed.
-
-        A process that was stopped for longer than that wakes with yesterday's answer, and others have gone on.
-        """
-        if time.monotonic() - self._renewed_s > self._ledger.lease_s:
-            self._renew()
-        return self.ids
-
-    def __enter__(self) -> Heartbeat:
-        if self._claims:
-            self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        if self._claims:
-            self._thread.join()
-
-
-class StageRequest(Request):
-    """A message in the hands of the worker's parent process: only that one sees its child die."""
-
-    def on_failure(self, exc_info: ExceptionInfo, send_failed_event: bool = True, return_ok: bool = False) -> Any:  # noqa: FBT001, FBT002
-        """Notes a dead child in the ledger, then lets Celery do its part."""
-        error = getattr(exc_info.exception, "exc", exc_info.exception)
-        if isinstance(error, WorkerLostError) and not worker_state.should_terminate:  # then we end it ourselves
-            self._bury(str(error), is_own=_signal_in(str(error)) in _OWN_SIGNALS)
-        return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
-
-    def on_timeout(self, soft: bool, timeout: float) -> Any:  # noqa: FBT001
-        """Notes a child that was ended because its time was over."""
-        if not soft:
-            self._bury(f"still at work after {timeout:g} s", is_own=True)
-        return super().on_timeout(soft, timeout)
-
-    def _bury(self, reason: str, *, is_own: bool) -> None:
-        settings = Settings()
-        database = Database(settings.database, keeps_connections=False)  # the next fork must not inherit one
-        ledger = Ledger(database, self.hostname, settings.lease_s, int(self.worker_pid or 0))
-        try:
-            message = self.args[0]
-            if self.name == "preprocess":
-                ledger.bury_items(PreprocessMessage.from_dict(message).items, is_own=is_own, reason=reason)
-            else:
-                ledger.bury_job(JobMessage.from_dict(message).job, is_own=is_own, reason=reason)
-        except Exception:  # the lease will tell; Celery's own part must be done whatever happens here
-            _LOG.exception("the death of %s could not be noted", self.name)
-
-
-def _signal_in(text: str) -> int:
-    """The signal's number in billiard's sentence, 0 when it names none.
-
-    >>> _signal_in("Worker exited prematurely: signal 11 (SIGSEGV) Job: 3.")
-    11
-    """
-    found = re.search(r"signal (\d+)", text)
-    return int(found[1]) if found else 0
-
-
 class Stage(Task):  # type: ignore[type-arg]
     """Base of every verb."""
 
     abstract = True
-    Request = "tasks.stage:StageRequest"
+    Request = "tasks.burial:StageRequest"
     acks_late = True
     acks_on_failure_or_timeout = True
     reject_on_worker_lost = False  # the ledger puts the work back, and counts

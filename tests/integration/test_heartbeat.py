@@ -13,8 +13,8 @@ from db.presence import present, register
 from db.session import Database
 from db.status import jobs
 from orchestrator.health import STUCK_AFTER_S
-from tasks import progress_file, stage
-from tasks.stage import Heartbeat
+from tasks import heartbeat, progress_file
+from tasks.heartbeat import Heartbeat
 from tests.ledger_rows import small_run
 
 pytestmark = pytest.mark.integration
@@ -25,8 +25,8 @@ STALLED_AFTER_S = 0.6
 @pytest.fixture
 def held(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Heartbeat:
     """A training in the hands of worker w1, with a heart that beats ten times a second."""
-    monkeypatch.setattr(stage, "STALLED_AFTER_S", STALLED_AFTER_S)
-    monkeypatch.setattr(stage, "_NOTED_EVERY_S", 0.0)
+    monkeypatch.setattr(heartbeat, "STALLED_AFTER_S", STALLED_AFTER_S)
+    monkeypatch.setattr(heartbeat, "_NOTED_EVERY_S", 0.0)
     database = Database(sqlite_url)
     small = small_run(database, 1, [JobRow("train", "cnn", 0, -1)])
     register(database, "w1", "here", "gpu", "CPU")

@@ -20,6 +20,7 @@ from orchestrator.plan import Request
 from orchestrator.submit import submit
 from orchestrator.watch import summary
 from tasks.evaluate import evaluation_in_store
+from tasks.heartbeat import Heartbeat
 from tasks.model.bundle import BundleFacts, read_bundle, write_bundle
 from tasks.model.inputs import InputShapes, Scaling
 from tasks.model.machine import device
@@ -27,7 +28,7 @@ from tasks.model.spec import TrainingSettings
 from tasks.model.variants import ADDED, VariantError
 from tasks.model.zoo import entry
 from tasks.render import report_data, report_in_store
-from tasks.stage import Heartbeat, Work
+from tasks.stage import Work
 from tasks.train import model_in_store
 from tests.ledger_rows import small_run
 from tests.model_shards import PIPELINE, examples, written

@@ -10,7 +10,7 @@ from db.ledger import Outcome
 from db.planning import JobRow
 from db.session import Database
 from db.states import MAX_LOSSES, State
-from tasks.stage import Heartbeat
+from tasks.heartbeat import Heartbeat
 from tests.ledger_rows import done, item_states, small_run
 from tests.ledger_rows import expired as expire
 
