@@ -31,7 +31,7 @@ def held(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> He
     small = small_run(database, 1, [JobRow("train", "cnn", 0, -1)])
     register(database, "w1", "here", "gpu", "CPU")
     ledger = small.ledger("w1", lease_s=0.4)
-    claim = ledger.claim_job(small.run, jobs(database, small.run)[0].id)
+    claim = ledger.claim_job(small.run, jobs(database, small.run)[0].id, "train")
     assert claim is not None
     return Heartbeat(ledger, [claim], tmp_path / "progress")
 
