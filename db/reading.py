@@ -161,3 +161,10 @@ def needed_results(database: Database, job: int) -> list[JobResult]:
     query = sa.select(*columns).join(Need, Need.needs_id == Job.id).where(Need.job_id == job).order_by(Job.id)
     with database.read() as connection:
         return [JobResult(*row) for row in connection.execute(query)]
+
+
+def own_result(database: Database, job: int) -> dict[str, Any]:
+    """What the job left when it was done before; empty where it never was."""
+    with database.read() as connection:
+        left: dict[str, Any] = connection.execute(sa.select(Job.result).where(Job.id == job)).scalar_one()
+        return left

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from celery import shared_task
 
 from db.keys import checkpoint_of
-from db.reading import JobResult, RunFacts, needed_results, run_facts
+from db.reading import JobResult, RunFacts, needed_results, own_result, run_facts
 from db.states import Kind
 from settings import Settings
 from tasks.dataset.shard import shards
@@ -48,17 +48,22 @@ def train(self: Stage, message: dict[str, Any]) -> None:
 
 
 def model_in_store(work: Work) -> dict[str, Any]:
-    """Trains the job's model and puts its bundle into the store; returns its key and figures."""
+    """Trains the job's model and puts its bundle into the store; returns its key and figures.
+
+    A training that was done before, from the same shards, is not done again.
+    """
     from tasks.model.machine import prepare_devices  # noqa: PLC0415  # TensorFlow, which a worker's parent never loads
 
     run = run_facts(work.database, work.claim.run, work.claim.pipeline_id)
     assert run is not None  # noqa: S101  # a job's row refers to its run's
-    prepare_devices(run.options.get("device", "auto"), require_gpu=Settings().require_gpu)
     needed = needed_results(work.database, work.claim.id)
     packs, synthetic = [job for job in needed if job.kind == Kind.PACK], _synthetic_shards(needed)
     spec = _spec(work, run, packs, synthetic)
-    work.ledger.forget_metrics(work.claim)
     name = _model_name(run, spec, packs, synthetic)
+    if left := _left_before(work, name):
+        return left
+    prepare_devices(run.options.get("device", "auto"), require_gpu=Settings().require_gpu)
+    work.ledger.forget_metrics(work.claim)
     checkpoint = checkpoint_of(f"{name}.keras")
 
     def on_epoch(epoch: int, values: dict[str, float]) -> None:
@@ -81,6 +86,17 @@ def model_in_store(work: Work) -> dict[str, Any]:
         **({"features": spec.settings.features} if _reads_features(spec.model) else {}),
         **_figures(result),
     }
+
+
+def _left_before(work: Work, name: str) -> dict[str, Any] | None:
+    """What this job left at an earlier time, if that was made from the same and all of it is whole."""
+    left = own_result(work.database, work.claim.id)
+    if not left.get("key", "").startswith(f"{name}-"):
+        return None
+    files = {left["key"]: left["sha256"]}
+    files |= zip(left.get("synthetic_shards", ()), left.get("synthetic_sha256", ()), strict=True)
+    is_whole = all(key in work.store and work.store.digest(key) == sha256 for key, sha256 in files.items())
+    return left if is_whole else None
 
 
 def _trainer(model: str) -> Callable[..., Trained]:

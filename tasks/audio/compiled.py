@@ -13,21 +13,22 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 _REORDERED = {"reassoc", "contract", "nsz"}
 
 
-def inlined(part: Kernel) -> Kernel:
-    """A part of kernels, compiled into each of them; its own compiled form is never called.
+def part(of_kernels: Kernel) -> Kernel:
+    """A part of kernels, taken into each of them by LLVM; its own compiled form is never called.
 
-    As a function of its own it would be optimised twice, alone and inside each kernel. The process that compiles runs
+    As a function that is called it would be optimised twice, alone and for each kernel. The process that compiles runs
     the first form, those that load from the cache the second, and the two may add in another order: the last bit of a
-    feature would depend on who came first.
+    feature would depend on who came first. Taken in before LLVM, by numba itself, denoising is a third slower.
     """
-    return cast("Kernel", numba.njit(inline="always", error_model="numpy", fastmath=_REORDERED)(part))
+    return cast("Kernel", numba.njit(forceinline=True, error_model="numpy", fastmath=_REORDERED)(of_kernels))
 
 
 def compiled(kernel: Kernel) -> Kernel:
     """The function compiled at its first call with each kind of argument, or loaded from where it was kept.
 
     Compiled code is kept beside the source, in the user's cache folder where that cannot be written, and nowhere
-    where neither can. A kernel calls no other one, only `inlined` parts in its own file: no others are seen to change.
+    where neither can. A kernel calls no other one, only a `part` in its own file: changes anywhere else, in
+    this file too, are not seen, and the old code is loaded.
     """
     how = {"error_model": "numpy", "fastmath": _REORDERED}  # a check for division by zero would prevent vectorising
     try:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tasks.audio.compiled import compiled, inlined
+from tasks.audio.compiled import compiled, part
 
 Floats = npt.NDArray[np.float32]
 
@@ -33,14 +33,14 @@ _REAL = _turns(N_FFT, np.arange(_HALF))
 _ROOT = np.float32(np.sqrt(0.5))
 
 
-@inlined
+@part
 def _four(re: Any, im: Any) -> Any:
     a, b, c, d = re[0] + re[2], re[0] - re[2], re[1] + re[3], re[1] - re[3]
     e, f, g, h = im[0] + im[2], im[0] - im[2], im[1] + im[3], im[1] - im[3]
     return (a + c, b + h, a - c, b - h), (e + g, f - d, e - g, f + d)
 
 
-@inlined
+@part
 def _eight(re: Any, im: Any) -> Any:
     """The discrete Fourier transform of eight complex numbers."""
     (a0, a1, a2, a3), (b0, b1, b2, b3) = _four((re[0], re[2], re[4], re[6]), (im[0], im[2], im[4], im[6]))
@@ -54,7 +54,7 @@ def _eight(re: Any, im: Any) -> Any:
     )
 
 
-@inlined
+@part
 def _taken(x: Floats, at: int, step: int) -> Any:
     return (
         x[at], x[at + step], x[at + 2 * step], x[at + 3 * step],
@@ -62,7 +62,7 @@ def _taken(x: Floats, at: int, step: int) -> Any:
     )  # fmt: skip
 
 
-@inlined
+@part
 def _turned(x: Floats, y: Floats, turns: Floats) -> None:
     """Over the first of three axes of eight, each sum turned by what the next axis needs."""
     for i in range(64):
@@ -74,7 +74,7 @@ def _turned(x: Floats, y: Floats, turns: Floats) -> None:
             y[64 * k + i + _HALF] = re[k] * sin + im[k] * cos
 
 
-@inlined
+@part
 def _swapped(x: Floats, y: Floats) -> None:
     """The first two axes of eight exchanged; eight loads before eight stores become one of each."""
     for column in range(16):
@@ -86,7 +86,7 @@ def _swapped(x: Floats, y: Floats) -> None:
             )
 
 
-@inlined
+@part
 def _last(x: Floats, y: Floats) -> None:
     """Over the last axis of eight, which becomes the first."""
     for i in range(64):
@@ -95,7 +95,7 @@ def _last(x: Floats, y: Floats) -> None:
             y[64 * k + i], y[64 * k + i + _HALF] = re[k], im[k]
 
 
-@inlined
+@part
 def _transform(x: Floats, y: Floats) -> None:
     """The transform of 512 complex numbers, real parts first; x holds them before and after, y nothing of worth."""
     _turned(x, y, _FIRST)

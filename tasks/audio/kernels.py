@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tasks.audio.compiled import compiled, inlined
+from tasks.audio.compiled import compiled, part
 
 Floats = npt.NDArray[np.float32]
 Facts = npt.NDArray[np.float64]
@@ -65,7 +65,7 @@ def cells_kept(spectra: Spectra, average: Floats, decay: np.float32, state: Floa
             cells[k] = _ONE / (_ONE + _two_to_the(exponent[k]))
 
 
-@inlined
+@part
 def _two_to_the(exponent: np.float32) -> Any:
     """2**exponent, within 3e-7 of it; beyond ±125 as at ±125."""
     held = min(max(exponent, -_LARGEST_EXPONENT), _LARGEST_EXPONENT)
@@ -97,7 +97,7 @@ def smoothed(mask: Floats, over_frames: Floats, over_bins: Floats, out: Floats) 
             _add_shifted(line, far, j, over_bins, sums)
 
 
-@inlined
+@part
 def _add_rows(cells: Floats, row: int, first: int, weights: Floats, out: Floats) -> None:
     """Adds the rows `first`, `first` + 1 and `first` + 2 above and below, weighted: three at once spare loads."""
     u, v, w = weights[first], weights[first + 1], weights[first + 2]
@@ -107,7 +107,7 @@ def _add_rows(cells: Floats, row: int, first: int, weights: Floats, out: Floats)
         out[k] += near + far + w * (cells[row - first - 2, k] + cells[row + first + 2, k])
 
 
-@inlined
+@part
 def _add_shifted(line: Floats, middle: int, first: int, weights: Floats, out: Floats) -> None:
     """The same along a line; an index without sign is never counted from the end, and needs no check for that."""
     u, v, w = weights[first], weights[first + 1], weights[first + 2]
@@ -144,7 +144,7 @@ def shape(re: Floats, im: Floats, floor: np.float32, power: Floats, facts: Facts
         facts[row, 4], facts[row, 5] = _sum_and_log(squares)
 
 
-@inlined
+@part
 def _reached(magnitude: Floats, share: float) -> int:
     """The first bin up to which the sum is at least `share`: found by sums of 32, then one by one."""
     below, k = 0.0, 0
@@ -165,7 +165,7 @@ def _reached(magnitude: Floats, share: float) -> int:
     return k
 
 
-@inlined
+@part
 def _sum_and_log(power: Floats) -> tuple[float, float]:
     """The sum of power, and that of its natural logarithm: of the product of mantissas, and the sum of exponents."""
     total, exponents, mantissas = np.float32(0), np.int32(0), np.float64(1)

@@ -29,7 +29,7 @@ from tasks.audio.parameters import (
 __all__ = ["REVISION", "Preset", "PresetError", "load_preset", "preset_names"]
 
 # Goes up with every change of the code that makes strips after which the same preset makes other strips.
-REVISION = 2
+REVISION = 3
 
 _BUILT_IN = Path(__file__).parent / "presets"
 _LONGEST_BYTES = 1 << 18

@@ -19,6 +19,7 @@ from db.states import Kind, State
 from orchestrator.plan import Request
 from orchestrator.submit import submit
 from orchestrator.watch import summary
+from tasks import train
 from tasks.evaluate import evaluation_in_store
 from tasks.heartbeat import Heartbeat
 from tasks.model.bundle import BundleFacts, read_bundle, write_bundle
@@ -108,6 +109,30 @@ def trained(database: Database, store: FolderStore, run: int, model: str, varian
     claim = ledger.claim_job(run, job.id, Kind.TRAIN)
     assert claim is not None
     return model_in_store(Work(claim, database, store, ledger, Heartbeat(ledger, [claim]), store.there))
+
+
+def test_a_training_done_before_is_done_again_only_where_its_model_is_not_whole(
+    database: Database, store: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [JobRow("pack", fold=-1, side=0), JobRow("train", "mlp", 0, -1, needs=(0,))]
+    run = small_run(database, jobs=rows, training={"epochs": 1}).run
+    shard, counts = packed(store, tmp_path, "real", 0), {"0": 8, "1": 8}
+    settled(database, run, Kind.PACK, key="shards/real", shards=[shard], label_counts=counts)
+    ledger, claim = claimed(database, run, Kind.TRAIN)
+    made = model_in_store(Work(claim, database, store, ledger, Heartbeat(ledger, [claim]), store.there))
+    trainings: list[str] = []
+    trainer = train._trainer
+    monkeypatch.setattr(train, "_trainer", lambda model: (trainings.append(model), trainer(model))[1])
+    for damage, n_trainings in ((b"", 0), (b"x", 1)):
+        assert ledger.settle_job(claim, State.DONE, None, made)
+        with store.local(made["key"]).open("ab") as file:
+            file.write(damage)
+        with database.write() as connection:
+            connection.exec_driver_sql("UPDATE job SET state = 'waiting' WHERE kind = 'train'")
+        ledger, claim = claimed(database, run, Kind.TRAIN)
+        again = model_in_store(Work(claim, database, store, ledger, Heartbeat(ledger, [claim]), store.there))
+        assert (again["key"], again["sha256"], len(trainings)) == (made["key"], made["sha256"], n_trainings)
+        assert store.digest(made["key"]) == made["sha256"]
 
 
 SYNTHETIC = "with synthetic examples"
