@@ -1,7 +1,10 @@
-"""What a worker's parent process does when a child dies over a message: only the parent sees it."""
+"""What a worker's parent process does with a message besides what Celery does: it notes a child's death in the ledger,
+which only the parent sees, and lets go of what it could not acknowledge.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import signal
@@ -11,6 +14,7 @@ from billiard.einfo import ExceptionInfo
 from billiard.exceptions import WorkerLostError
 from celery.worker import state as worker_state
 from celery.worker.request import Request
+from kombu.transport.virtual.base import QoS
 
 from db.ledger import Ledger
 from db.session import Database
@@ -22,7 +26,20 @@ _OWN_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.
 
 
 class StageRequest(Request):
-    """A message in the hands of the worker's parent process: only that one sees its child die."""
+    """A message in the hands of the worker's parent process."""
+
+    def acknowledge(self) -> None:
+        """Celery's; afterwards the message is out of this worker's hands, however that ended.
+
+        Where the connection broke, Celery only logs it: the message would count as being worked on for ever, and with
+        one at a time the worker take no other one, though it answers when it is asked. The broker hands the message
+        out again later, and the ledger knows that it is done.
+        """
+        super().acknowledge()
+        held, tag = self.message.channel.qos, self.message.delivery_tag
+        with contextlib.suppress(KeyError):  # it is out of them
+            held.get(tag)
+            QoS.ack(held, tag)
 
     def on_failure(self, exc_info: ExceptionInfo, send_failed_event: bool = True, return_ok: bool = False) -> Any:  # noqa: FBT001, FBT002
         """Notes a dead child in the ledger, then lets Celery do its part."""

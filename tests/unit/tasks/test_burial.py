@@ -1,0 +1,53 @@
+"""A message that could not be acknowledged does not stand in the way of the next one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+from kombu.message import Message
+from kombu.transport.virtual.base import QoS
+from redis.exceptions import ConnectionError as BrokerGone
+
+from tasks.burial import StageRequest
+
+
+def acknowledged(ack: Callable[[QoS, str], None]) -> QoS:
+    """What the worker holds after it acknowledged its one message, of at most one at a time."""
+    held = QoS(SimpleNamespace(do_restore=False), prefetch_count=1)
+    channel = SimpleNamespace(qos=held, basic_ack=lambda tag, multiple=False: ack(held, tag))
+    message = Message(body=b"{}", delivery_tag="one", channel=channel)
+    held.append(message, "one")
+    assert not held.can_consume()
+    request = StageRequest.__new__(StageRequest)
+    request._message, request._on_ack, request.acknowledged = message, message.ack_log_error, False
+    request._connection_errors = (BrokerGone,)
+    request.acknowledge()
+    return held
+
+
+def test_a_message_is_given_up_where_the_connection_broke_before_it_was_acknowledged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def ack(_: QoS, tag: str) -> None:
+        raise BrokerGone(tag)
+
+    with caplog.at_level(logging.CRITICAL):
+        held = acknowledged(ack)
+    assert "Couldn't ack" in caplog.text
+    assert held.can_consume()
+    held.append("next", "two")
+    assert not held.can_consume()
+
+
+def test_a_message_that_was_acknowledged_counts_once() -> None:
+    def ack(held: QoS, tag: str) -> None:
+        QoS.ack(held, tag)
+        held._flush()
+
+    held = acknowledged(ack)
+    assert held.can_consume()
+    held.append("next", "two")
+    assert not held.can_consume()
