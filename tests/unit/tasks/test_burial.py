@@ -17,7 +17,7 @@ from tasks.burial import StageRequest
 def acknowledged(ack: Callable[[QoS, str], None]) -> QoS:
     """What the worker holds after it acknowledged its one message, of at most one at a time."""
     held = QoS(SimpleNamespace(do_restore=False), prefetch_count=1)
-    channel = SimpleNamespace(qos=held, basic_ack=lambda tag, multiple=False: ack(held, tag))
+    channel = SimpleNamespace(qos=held, no_ack_consumers=None, basic_ack=lambda tag, multiple=False: ack(held, tag))
     message = Message(body=b"{}", delivery_tag="one", channel=channel)
     held.append(message, "one")
     assert not held.can_consume()
