@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import struct
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tasks.dataset import thrift
 from tasks.dataset.metadata import METADATA
 from tasks.failures import Damaged
 
@@ -21,7 +24,12 @@ _KEY = b"dawn-chorus-shard"
 _MOST_PIXELS = 1 << 20
 _MOST_FEATURES = 1 << 12
 
-_ENCODINGS = frozenset({"PLAIN", "PLAIN_DICTIONARY", "RLE", "RLE_DICTIONARY", "BIT_PACKED"})
+_ENCODINGS = {0: "PLAIN", 2: "PLAIN_DICTIONARY", 3: "RLE", 4: "BIT_PACKED", 8: "RLE_DICTIONARY"}
+_OTHER_ENCODINGS = {
+    5: "DELTA_BINARY_PACKED", 6: "DELTA_LENGTH_BYTE_ARRAY", 7: "DELTA_BYTE_ARRAY", 9: "BYTE_STREAM_SPLIT",
+}  # fmt: skip
+_UNCOMPRESSED = 0
+_END = struct.Struct("<I4s")
 
 
 class ShardError(Damaged):
@@ -137,17 +145,26 @@ def _refuse_other_files(parquet: pq.ParquetFile, facts: ShardFacts) -> None:
         raise ShardError(f"the shard's columns are {parquet.schema_arrow.names} of other names or types")
 
 
-def require_plain(metadata: pq.FileMetaData, facts: ShardFacts, size_bytes: int) -> None:
-    """Nothing, or ShardError for a file that would swell when it is read: what shards hold is not compressed.
-
-    metadata: of the file.  size_bytes: all of it.
-    """
+def require_plain(handle: pa.NativeFile, facts: ShardFacts) -> None:
+    """Nothing, or ShardError for a file that would swell when it is read: what shards hold is not compressed."""
+    size_bytes = handle.size()
     numbers_bytes = facts.n_examples * (facts.shape[0] * facts.shape[1] + 4 * facts.n_features)
     if numbers_bytes > size_bytes:
         raise ShardError(f"the shard has {size_bytes} bytes, and its examples take {numbers_bytes}")
-    row_group = metadata.row_group(0)
-    columns = [row_group.column(at) for at in range(row_group.num_columns)]
-    if any(column.compression != "UNCOMPRESSED" for column in columns):
+    try:
+        columns = _columns(handle, size_bytes)
+        compressions, encodings = {column[4] for column in columns}, {each for column in columns for each in column[2]}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ShardError(f"the shard's footer cannot be understood: {error!r:.120}") from error
+    if compressions != {_UNCOMPRESSED}:
         raise ShardError("the shard is compressed, which none of ours is; pack it again")
-    if swelling := {name for column in columns for name in column.encodings} - _ENCODINGS:
-        raise ShardError(f"the shard is encoded as {', '.join(sorted(swelling))}, which none of ours is; pack it again")
+    if swelling := encodings - _ENCODINGS.keys():
+        names = ", ".join(_OTHER_ENCODINGS.get(each, str(each)) for each in sorted(swelling))
+        raise ShardError(f"the shard is encoded as {names}, which none of ours is; pack it again")
+
+
+def _columns(handle: pa.NativeFile, size_bytes: int) -> list[dict[int, Any]]:
+    """What the footer says of each column of each row group: Parquet's ColumnMetaData, by the numbers of its fields."""
+    n_bytes, _ = _END.unpack(handle.read_at(_END.size, size_bytes - _END.size))
+    footer = thrift.read_struct(handle.read_at(n_bytes, size_bytes - _END.size - n_bytes))
+    return [column[3] for row_group in footer[4] for column in row_group[1]]

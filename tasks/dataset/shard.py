@@ -198,7 +198,7 @@ def _read(handle: pa.NativeFile) -> Shard:
     handle.seek(0)
     # Each text is held once, however often it is named: a long one, named by all, would not fit into any memory.
     parquet = pq.ParquetFile(handle, page_checksum_verification=True, read_dictionary=_TEXTS)
-    require_plain(parquet.metadata, facts, handle.size())
+    require_plain(handle, facts)
     table = parquet.read(use_threads=False)
     if any(column.null_count for column in table.columns):
         raise ShardError("a shard has no empty cells, this file has")

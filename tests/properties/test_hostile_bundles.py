@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -53,7 +54,7 @@ def other_words(members: Members, draw: Random) -> Members:
     for _ in range(draw.randint(1, 3)):
         places = list(_places(words))
         within, at = draw.choice(places)
-        within[at] = draw.choice(STRANGE)
+        within[at] = copy.deepcopy(draw.choice(STRANGE))
     return {**members, name: json.dumps(words).encode()}
 
 

@@ -5,6 +5,7 @@ Seeds are the broken recordings of other projects' test suites, where they are a
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import io
 import struct
@@ -92,6 +93,16 @@ def test_a_picture_of_sixty_thousand_squared_is_refused_before_it_is_unpacked(tm
 
 def test_shards_changed_at_random_are_read_or_refused() -> None:
     fuzzed([shard_bytes()], read_shard, (ShardError,))
+
+
+@pytest.mark.parametrize("value", [1, 32, 255])
+def test_every_byte_of_a_shards_footer_may_be_another(value: int) -> None:
+    """pyarrow ends the process when it is asked for a compression that it does not know."""
+    whole = shard_bytes()
+    footer_bytes = int.from_bytes(whole[-8:-4], "little") + 8
+    for at in range(len(whole) - footer_bytes, len(whole)):
+        with contextlib.suppress(ShardError):
+            read_shard(whole[:at] + bytes([value]) + whole[at + 1 :])
 
 
 def test_a_parquet_file_of_another_schema_is_refused() -> None:
