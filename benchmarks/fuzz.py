@@ -62,19 +62,23 @@ def main() -> None:
 
 
 def strips(folder: Path) -> tuple[Read, type[ChorusError], list[bytes]]:
+    """What reads strips, its reasons, and a whole strip to begin with."""
     return decode_strip, StripError, [strip_bytes(folder)]
 
 
 def shards(_: Path) -> tuple[Read, type[ChorusError], list[bytes]]:
+    """What reads shards, its reasons, and a whole shard to begin with."""
     return read_shard, ShardError, [shard_bytes()]
 
 
 def archives(_: Path) -> tuple[Read, type[ChorusError], list[bytes]]:
+    """What unpacks model bundles, its reasons, and a whole archive to begin with."""
     whole = archive.packed(dict.fromkeys(archive.MEMBERS, b"{}" * 50))
     return archive.unpacked, archive.BundleError, [whole]
 
 
 def recordings(folder: Path) -> tuple[Read, type[ChorusError], list[bytes]]:
+    """What makes strips of recordings, its reasons, and tones in four formats and broken recordings to begin with."""
     preset = load_preset("birdclef2021")
     warm(preset)
 

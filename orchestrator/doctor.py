@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -52,26 +53,30 @@ class _Fault:
 
 
 def _strip_findings(session: Session, *, repair: bool) -> Iterator[str]:
-    faulty = list(_faulty(session.store, checking.kept_strips(session.database)))
-    yield from (f"strip {strip.key} {fault.said}" for strip, fault in faulty[:_SHOWN])
-    lost = [strip.id for strip, fault in faulty if fault.is_lost]
-    yield from _unread(len(faulty) - len(lost), "strips")
-    if lost and not repair:
-        yield f"{len(lost)} strips are damaged; `orchestrator doctor --repair` lets them be made again"
-    elif lost:
-        yield _mended(checking.forget_strips(session.database, lost))
+    strips = _faulty(session.store, checking.kept_strips(session.database))
+    faulty = [(strip.id, f"strip {strip.key}", fault) for strip, fault in strips]
+    yield from _told(faulty, "strips", partial(checking.forget_strips, session.database) if repair else None)
 
 
 def _file_findings(session: Session, *, repair: bool) -> Iterator[str]:
     files = checking.kept_files(session.database)
-    faulty = [(file, fault) for file in files if (fault := _fault(session.store, file))]
-    yield from (f"{file.key} of run {file.run} {fault.said}" for file, fault in faulty[:_SHOWN])
-    lost = [file.job for file, fault in faulty if fault.is_lost]
-    yield from _unread(len(faulty) - len(lost), "files")
-    if lost and not repair:
-        yield f"{len(lost)} files are damaged; `orchestrator doctor --repair` lets them be made again"
+    faulty = [
+        (file.job, f"{file.key} of run {file.run}", fault) for file in files if (fault := _fault(session.store, file))
+    ]
+    yield from _told(faulty, "files", partial(checking.fail_jobs, session.database) if repair else None)
+
+
+def _told(
+    faulty: Sequence[tuple[int, str, _Fault]], what: str, forget: Callable[[list[int]], list[int]] | None
+) -> Iterator[str]:
+    """faulty: row, name and fault of each.  forget: has the rows made again and gives their runs; None: only tell."""
+    yield from (f"{name} {fault.said}" for _, name, fault in faulty[:_SHOWN])
+    lost = [row for row, _, fault in faulty if fault.is_lost]
+    yield from _unread(len(faulty) - len(lost), what)
+    if lost and forget:
+        yield _mended(forget(lost))
     elif lost:
-        yield _mended(checking.fail_jobs(session.database, lost))
+        yield f"{len(lost)} {what} are damaged; `orchestrator doctor --repair` lets them be made again"
 
 
 def _unread(n: int, what: str) -> Iterator[str]:
