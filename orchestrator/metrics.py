@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -26,6 +26,8 @@ from workers.roles import QUEUE_OF_TASK, ROLES
 
 _LOG = logging.getLogger("chorus")
 _MEASURED_EVERY_S = 5.0
+_PAUSE_PER_MEASURED_S = 19.0
+"""However slow the database is, it is measured a twentieth of the time at most."""
 _ASKED_EVERY_S = 15.0
 """Workers are asked by a message to all of them, which costs each a little."""
 
@@ -73,6 +75,7 @@ class Exporter:
         self._settings, self.figures = settings, Figures()
         self._database = Database(settings.database)
         self._gauges, self._sender = Gauges(self._database), Sender(settings)
+        self._ledger_took_s = deque([0.0], maxlen=2)
         self._over, self._one_at_a_time = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._measure_forever, name="metrics", daemon=True)
         self._server: Any = None
@@ -104,15 +107,14 @@ class Exporter:
 
     def _measure_forever(self) -> None:
         while not self._over.is_set():
-            began_s = time.monotonic()
             self.measure()
-            # However slow the database is, it is not asked more than a twentieth of the time.
-            self._over.wait(max(_MEASURED_EVERY_S, 19 * (time.monotonic() - began_s)))
+            # One slow answer is a database that was just starting or a network's hiccup, two are its load.
+            self._over.wait(max(_MEASURED_EVERY_S, _PAUSE_PER_MEASURED_S * min(self._ledger_took_s)))
 
     def measure(self) -> None:
         """Looks once; what does not answer is said to be down, in the figures and, when that is new, in the log."""
         with self._one_at_a_time:
-            self._look("database", lambda: self.figures.take(self._gauges.measured()))
+            self._look("database", self._look_at_ledger)
             self._look("broker", self._look_at_queues)
 
     def _look(self, name: str, look: Any) -> None:
@@ -127,6 +129,11 @@ class Exporter:
             self.figures.is_up[name] = False
         else:
             self.figures.is_up[name] = True
+
+    def _look_at_ledger(self) -> None:
+        began_s = time.monotonic()
+        self.figures.take(self._gauges.measured())
+        self._ledger_took_s.append(time.monotonic() - began_s)
 
     def _look_at_queues(self) -> None:
         figures = self.figures

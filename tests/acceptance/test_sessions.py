@@ -99,16 +99,18 @@ def test_a_second_run_in_the_same_home_is_refused_while_the_first_is_at_work(hom
 def test_dispatcher_worker_submit_and_watch_in_four_terminals(home: Path, many: Path) -> None:
     with started("dispatcher", "--home", home):
         until(lambda: orchestrator("workers", "--home", home).code == 0 and _answers(home))
+        submitted = orchestrator("submit", many, "--until", "preprocess", "--home", home, "--json")
+        assert submitted.code == 0, submitted.err
+        with started("watch", "1", "--home", home) as watching:
+            assert watching.stderr
+            assert watching.stderr.readline()
+            watching.send_signal(signal.SIGINT)
+            watching.communicate(timeout=20)
+            assert watching.returncode == 130
+        # Before any worker is there, so that the run cannot be over, however fast the machine.
+        assert orchestrator("status", "1", "--home", home, "--json").json["state"] == "active"
         with started("worker", "cpu", "--home", home, "--concurrency", "2"):
             until(lambda: bool(orchestrator("workers", "--home", home, "--json").json["workers"]))
-            submitted = orchestrator("submit", many, "--until", "preprocess", "--home", home, "--json")
-            assert submitted.code == 0, submitted.err
-            with started("watch", "1", "--home", home) as watching:
-                until(lambda: _n_done(home) > 0)
-                watching.send_signal(signal.SIGINT)
-                watching.communicate(timeout=20)
-                assert watching.returncode == 130
-            assert orchestrator("status", "1", "--home", home, "--json").json["state"] == "active"
             assert orchestrator("watch", "1", "--home", home, "--json").json["recordings"]["done"] == 200
 
 

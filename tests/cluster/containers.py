@@ -120,12 +120,14 @@ class Stack:
             return 0
 
     def await_watched(self, n_workers: int) -> None:
-        """Returns once Flower has heard of so many workers: from then on it misses no task."""
+        """Returns once Flower has heard of so many workers and told them to tell it of tasks: it misses none then."""
         give_up = time.monotonic() + _LIMIT_S
         while self.watched() < n_workers:
             states = podman("ps", "--all", "--format", "{{.Names}} {{.Status}}")
             assert time.monotonic() < give_up, f"{self.watched()} of {n_workers} workers are known:\n{states}"
             time.sleep(0.5)
+        for worker in (name for name in self.containers() if "-worker_" in name):
+            self.await_log(worker, "Events of group {task} enabled")
 
     def take_down(self) -> None:
         """Nothing of it is left: podman-compose would forget the containers of a scaled service."""
@@ -156,9 +158,13 @@ class Stack:
 
     def await_ready(self, worker: str) -> None:
         """Returns once the container's worker takes messages."""
+        self.await_log(worker, " ready.")
+
+    def await_log(self, container: str, words: str) -> None:
+        """Returns once the container's log holds these words."""
         give_up = time.monotonic() + _LIMIT_S
-        while " ready." not in self.log(worker):
-            assert time.monotonic() < give_up, self.log(worker)
+        while words not in self.log(container):
+            assert time.monotonic() < give_up, self.log(container)
             time.sleep(0.5)
 
     def scale_down(self, service: str, n: int) -> None:

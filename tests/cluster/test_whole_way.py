@@ -79,8 +79,8 @@ def test_prometheus_is_told_what_the_ledger_holds_and_who_serves_the_queues(stac
         'chorus_consumers{queue="gpu"} 1.0',
     }
     give_up = time.monotonic() + 120
-    while not expected <= set(figures := podman("exec", stack.only("flower"), "python", "-c", told).splitlines()):
-        assert time.monotonic() < give_up, figures  # measured every few seconds
+    while missing := expected - set(figures := podman("exec", stack.only("flower"), "python", "-c", told).splitlines()):
+        assert time.monotonic() < give_up, (missing, "\n".join(figures))  # measured every few seconds
         time.sleep(2)
 
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 
 from db import feeding, steering
-from db.gauges import Gauges
+from db.gauges import Gauges, Measured
 from db.ledger import Outcome
 from db.planning import JobRow
 from db.presence import register
@@ -222,6 +222,45 @@ def test_scrapes_go_on_while_the_database_and_the_broker_are_away_and_no_secret_
             assert one(values, "chorus_items", state="waiting") == 3, "the last figures stand"
             assert "hush" not in text
         database.close()
+
+
+def test_one_slow_answer_of_the_database_does_not_make_the_figures_stale(
+    sqlite_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade(Database(sqlite_url))
+    began_s: list[float] = []
+    measured = Gauges.measured
+
+    def slow_at_first(gauges: Gauges) -> Measured:
+        began_s.append(time.monotonic())
+        if len(began_s) == 1:
+            time.sleep(1.0)
+        return measured(gauges)
+
+    monkeypatch.setattr(Gauges, "measured", slow_at_first)
+    monkeypatch.setattr(metrics, "_MEASURED_EVERY_S", 0.1)
+    with exporter(sqlite_url, redis_url, tmp_path):
+        time.sleep(5.0)  # the workers are asked meanwhile, which takes a second
+    assert len(began_s) > 4, "twenty seconds' rest after one slow second"
+
+
+def test_a_database_that_is_always_slow_is_measured_a_twentieth_of_the_time(
+    sqlite_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade(Database(sqlite_url))
+    n_measured, measured = 0, Gauges.measured
+
+    def slow(gauges: Gauges) -> Measured:
+        nonlocal n_measured
+        n_measured += 1
+        time.sleep(0.5)
+        return measured(gauges)
+
+    monkeypatch.setattr(Gauges, "measured", slow)
+    monkeypatch.setattr(metrics, "_MEASURED_EVERY_S", 0.1)
+    with exporter(sqlite_url, redis_url, tmp_path):
+        time.sleep(6.0)
+    assert n_measured <= 3, "the thread's first, the one asked for, and one more before it is known"
 
 
 def test_an_address_that_is_taken_is_said_in_a_sentence(sqlite_url: str, redis_url: str, tmp_path: Path) -> None:
