@@ -48,6 +48,23 @@ app = typer.Typer(
 )  # fmt: skip
 
 
+def _version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version  # noqa: PLC0415
+
+        print(version("dawn-chorus"))
+        raise typer.Exit
+
+
+@app.callback()
+def _of_the_program(
+    version: Annotated[  # its callback has answered
+        bool, typer.Option("--version", help="Print the version, and do nothing.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
 def main() -> NoReturn:
     """Runs a command; every refusal is one sentence on stderr and the right exit code."""
     from tasks.failures import ChorusError  # noqa: PLC0415

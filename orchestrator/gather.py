@@ -17,6 +17,7 @@ from tasks.audio.preset import Preset
 from tasks.dataset.groups import Coded, groups
 from tasks.dataset.layouts import BadRow, Layout
 from tasks.dataset.manifest import Known, Recording, Summary, recordings, trusted
+from tasks.dataset.plural import counted
 from tasks.dataset.roll import Roll
 from tasks.dataset.split import Assignment, Side, SplitError, SplitSpec, assign
 from tasks.failures import Impossible
@@ -80,7 +81,7 @@ def _telling(found: Iterator[Recording | BadRow], tell: Progress) -> Iterator[Re
 
 
 def _why_empty(found: Gathered) -> str:
-    reasons = "; ".join(f"{n} times {reason}" for reason, n in found.summary.bad.most_common(3))
+    reasons = "; ".join(f"{counted(n, 'time')} {reason}" for reason, n in found.summary.bad.most_common(3))
     return reasons or "it holds no audio files"
 
 

@@ -107,7 +107,9 @@ def feature_set(text: str) -> str:
 
 
 def dataset_at(text: str, settings: Settings) -> Path | Bucket:
-    """The folder, csv or bucket that was typed. Raises UsageError for a URL of another kind."""
+    """The folder, csv or bucket that was typed. Raises UsageError for none, and for a URL of another kind."""
+    if not text.strip():
+        raise UsageError("the dataset's path is empty; give a folder, a csv, or s3://BUCKET/PREFIX")
     if "://" not in text:
         return Path(text)
     if not text.startswith("s3://"):

@@ -10,6 +10,7 @@ from tasks.dataset.census import Cohort, Folds, Sides
 from tasks.dataset.folds import completed_folds, drawn_folds, fold_notes, fold_sides
 from tasks.dataset.groups import Coded, Ints, drawn, groups, joined_groups
 from tasks.dataset.holdout import Side, SplitError, drawn_sides, official_sides, presence_notes
+from tasks.dataset.plural import counted
 
 __all__ = ["Assignment", "Coded", "Side", "SplitError", "SplitSpec", "assign", "drawn", "groups", "joined_groups"]
 
@@ -67,7 +68,8 @@ def assign(labels: Coded, groups: Coded, official_fold: Ints, official_side: Int
         raise ValueError("labels, groups, official folds and official sides are not one each for every recording")
     cohort = Cohort.of(labels, groups, spec.seed)
     if len(cohort.class_names) < 2:
-        raise SplitError(f"{len(cohort.class_names)} classes: a classifier needs at least two labels")
+        n = counted(len(cohort.class_names), "class", "classes")
+        raise SplitError(f"{n}: a classifier needs at least two labels")
     own_folds = np.unique(official_fold[official_fold >= 0])
     if (official_side > Side.TRAIN).any():
         return _by_official_sides(cohort, official_side, spec, has_folds=len(own_folds) > 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tasks.dataset.plural import counted
 from tasks.failures import Impossible
 from tasks.model.spec import TrainingSpec, batch_for, epochs_for
 from tasks.model.stream import ShardSet, surveyed
@@ -53,7 +54,7 @@ def surveyed_sides(spec: TrainingSpec) -> Sides:
     known = [spec.labels[label] for label in sides.train.label_counts]
     if len(known) < 2:
         raise Impossible(
-            f"the training examples are of {len(known)} classes ({', '.join(known) or 'none'}); "
+            f"the training examples are of {counted(len(known), 'class', 'classes')} ({', '.join(known) or 'none'}); "
             "a classifier needs two or more"
         )
     return sides

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,16 @@ def _assert_refused(answer: Answer, code: int, *words: str) -> None:
 def test_a_path_that_does_not_exist(home: Path, tmp_path: Path) -> None:
     _assert_refused(orchestrator("run", tmp_path / "nowhere", "--home", home), 2, "nowhere", "does not exist")
     assert not home.exists()
+
+
+def test_a_path_of_nothing(home: Path) -> None:
+    _assert_refused(orchestrator("run", "", "--home", home), 2, "path is empty")
+    assert not home.exists()
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    answer = orchestrator("--version")
+    assert (answer.code, answer.out.strip()) == (0, version("dawn-chorus"))
 
 
 def test_an_empty_folder(home: Path, tmp_path: Path) -> None:

@@ -240,7 +240,7 @@ def test_a_run_without_anything_to_validate_by_is_named():
 @pytest.mark.parametrize(
     ("labels", "names", "spec", "sentence"),
     [
-        (["a"] * 9, [f"g{i}" for i in range(9)], HOLDOUT, "1 classes: a classifier needs at least two labels"),
+        (["a"] * 9, [f"g{i}" for i in range(9)], HOLDOUT, "1 class: a classifier needs at least two labels"),
         ([], [], HOLDOUT, "0 classes"),
         (["a", "b"] * 4, ["x", "y"] * 4, HOLDOUT, "2 groups cannot fill 3 sides"),
         (["a", "b"] * 4, ["x", "y", "z", "w"] * 2, SplitSpec(5, 1), "4 groups cannot fill 5 folds"),

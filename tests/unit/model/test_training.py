@@ -212,7 +212,7 @@ def test_a_loss_that_is_no_longer_a_number_fails_with_the_epoch_and_the_rate(spe
 
 def test_one_class_only_is_impossible(spec, tmp_path):
     lonely = written(tmp_path, [example(1, number) for number in range(10)], "lonely")
-    with pytest.raises(Impossible, match=r"of 1 classes \(b\)"):
+    with pytest.raises(Impossible, match=r"of 1 class \(b\)"):
         trained(replace(spec, train_shards=lonely))
 
 
