@@ -98,7 +98,7 @@ _ENTRIES = (
         {
             "schedule": "cosine",
             "hold_out": False,
-            "epochs": 80,
+            "epochs": 160,
             "learning_rate": 2e-3,
             "weight_decay": 1e-2,
             "label_smoothing": 0.1,
