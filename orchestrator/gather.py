@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 
 import numpy as np
@@ -14,7 +14,7 @@ from orchestrator import plan
 from orchestrator.probing import Probes
 from tasks.audio.chunk import n_spans
 from tasks.audio.preset import Preset
-from tasks.dataset.groups import Coded, groups
+from tasks.dataset.groups import Coded, contradictions, groups
 from tasks.dataset.layouts import BadRow, Layout
 from tasks.dataset.manifest import Known, Recording, Summary, recordings, trusted
 from tasks.dataset.plural import counted
@@ -25,6 +25,7 @@ from tasks.failures import Impossible
 _READERS = 8
 """Threads that hash, and wait for children that probe: they wait for the disk more than they compute."""
 _TOLD_EVERY = 100
+_CLASSES_LISTED = 5
 
 Progress = Callable[[int], None]
 Lookup = Callable[[list[str]], dict[str, Known]]
@@ -116,7 +117,19 @@ def assignment(request: plan.Request, roll: Roll) -> tuple[Assignment, Coded]:
     """The split asked for, and the final group of each recording. Raises SplitError."""
     found = groups(roll.identities, roll.wider)
     spec = SplitSpec(n_folds=request.n_folds, seed=request.split_seed)
-    return assign(roll.labels, found, roll.folds, roll.sides, spec), found
+    split = assign(roll.labels, found, roll.folds, roll.sides, spec)
+    return replace(split, notes=(*split.notes, *_contradiction_notes(roll))), found
+
+
+def _contradiction_notes(roll: Roll) -> list[str]:
+    labels = roll.labels
+    rows = contradictions(roll.identities, labels)
+    if not len(rows):
+        return []
+    names = sorted({str(labels[row]) for row in rows.tolist()})
+    listed = ", ".join(names[:_CLASSES_LISTED]) + (", …" if len(names) > _CLASSES_LISTED else "")
+    are = counted(len(rows), "recording has an exact copy", "recordings have exact copies")
+    return [f"{are} under another label ({listed}): at most one label of each is right"]
 
 
 def assignment_or_none(request: plan.Request, roll: Roll) -> tuple[Assignment, Coded]:

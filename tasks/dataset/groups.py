@@ -102,6 +102,20 @@ def groups(identities: Words, wider: Coded) -> Coded:
     return Coded(compact.astype(np.int64).reshape(-1), _GroupNames(wider.names, identities, first_row, used))
 
 
+def contradictions(identities: Words, labels: Coded) -> Ints:
+    """The rows whose recording has an exact copy under another label, in their order.
+
+    identities: as above.  labels: each recording's class.
+
+    >>> identities = np.frombuffer(b"".join(bytes([n] * 16) for n in (1, 2, 2, 3, 3)), np.uint64).reshape(-1, 2)
+    >>> contradictions(identities, Coded.of(["wren", "wren", "robin", "wren", "wren"]))
+    array([1, 2])
+    """
+    own, first_row, _ = _distinct(identities)
+    differs = labels.codes != labels.codes[first_row[own]]
+    return np.flatnonzero(np.bincount(own, weights=differs, minlength=len(first_row))[own])
+
+
 def _distinct(identities: Words) -> tuple[Ints, Ints, Ints]:
     """(n,) the number of each row's identity; by number, the first row that has it and how many do."""
     order = np.lexsort((identities[:, 1], identities[:, 0]))

@@ -177,6 +177,14 @@ def test_a_setting_of_the_wrong_kind(home: Path, tones: Path) -> None:
     _assert_refused(answer, 2, "CHORUS_LEASE_S", "soon")
 
 
+def test_copies_under_two_labels_are_told_of(home: Path, tones: Path) -> None:
+    assert "exact cop" not in orchestrator("run", tones, "--dry-run", "--home", home).out
+    first = min((tones / "high").iterdir())
+    (tones / "low" / "copy.wav").write_bytes(first.read_bytes())
+    said = orchestrator("run", tones, "--until", "preprocess", "--dry-run", "--home", home).out
+    assert "2 recordings have exact copies under another label (high, low)" in said
+
+
 def test_a_dry_run_prints_counts_and_makes_nothing(home: Path, tones: Path) -> None:
     answer = orchestrator("run", tones, "--dry-run", "--json", "--home", home)
     assert answer.code == 0, answer.err

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tasks.dataset.groups import Coded, drawn, groups, joined_groups
+from tasks.dataset.groups import Coded, contradictions, drawn, groups, joined_groups
 
 
 def named(number: int) -> str:
@@ -48,6 +48,22 @@ def test_groups_are_numbered_without_gaps():
 def test_a_long_chain_of_copies_ends_in_the_smallest_name():
     pairs = [(f"d{i}", name) for i in range(2000) for name in (f"g{i:04d}", f"g{i + 1:04d}")]
     assert set(joined_groups(reversed(pairs)).values()) == {"g0000"}
+
+
+def test_copies_under_different_labels_are_found_whatever_the_order():
+    random = np.random.default_rng(5)
+    for _ in range(50):
+        numbers, labels = random.integers(0, 12, 30).tolist(), [f"l{n}" for n in random.integers(0, 2, 30)]
+        of_number = {
+            number: {label for n, label in zip(numbers, labels, strict=True) if n == number} for number in numbers
+        }
+        expected = [row for row, number in enumerate(numbers) if len(of_number[number]) > 1]
+        identities = np.array([(0, number) for number in numbers], np.uint64)
+        assert contradictions(identities, Coded.of(labels)).tolist() == expected
+
+
+def test_no_recordings_contradict_each_other():
+    assert contradictions(np.zeros((0, 2), np.uint64), Coded.of([])).tolist() == []
 
 
 def test_columns_of_unlike_length_are_refused():
