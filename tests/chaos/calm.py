@@ -73,7 +73,8 @@ def packed(session: Session) -> Counter[str]:
 def assert_same(session: Session, seen: Snapshot, calm: Calm, n_forgotten: int = 0) -> None:
     """Nothing lost, nothing twice: the files byte for byte, every recording done once and blamed never.
 
-    n_forgotten: attempts that may have left no count: those under way when a command began again, or before a retry.
+    n_forgotten: attempts that may have left no count: those under way when a command began again, or when the run was
+    called off, or before a retry.
     """
     assert seen.run.state == RunState.DONE, [(job.kind, job.state, job.reason) for job in seen.jobs]
     assert files(session, "strips", "shards") == calm.files
