@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InvalidatePoolError, ProgrammingError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -19,15 +21,20 @@ _SQLITE_PRAGMAS = (
     "synchronous=NORMAL",
     "foreign_keys=ON",
     f"busy_timeout={BUSY_TIMEOUT_MS}",
-    "cache_size=-16000",  # KiB; with the longer log planning a million recordings is a tenth faster
-    "wal_autocheckpoint=10000",
+    "wal_autocheckpoint=10000",  # with the larger cache of `insert_rows` planning a million is a tenth faster
 )
+
+_PREPARED_AT_MOST = 32
+"""Statements a SQLite connection keeps: with lists of all lengths in them, the driver's 128 held 8 MB a process."""
 
 _NOTICED = {
     "connect_timeout": 5, "tcp_user_timeout": 20_000,
     "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2,
 }  # fmt: skip
 """A server that went away without a word, as when a network is cut, is noticed in twenty seconds, not hours."""
+
+_TRUSTED_S = 1.0
+"""A connection that was used so lately is not asked whether it lives: a way to the server and back for nothing."""
 
 
 class DatabaseUnusable(ConnectionError):
@@ -72,6 +79,9 @@ class Database:
             raise DatabaseUnusable(f"database {parsed.get_backend_name()!r} is neither sqlite nor postgresql")
         pool = sa.pool.QueuePool if keeps_connections else sa.pool.NullPool
         self.engine = _sqlite_engine(parsed, pool) if self.is_sqlite else _postgresql_engine(parsed, pool)
+        self._writing = self.engine.execution_options(chorus_write=True)
+        reading: dict[str, Any] = {} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+        self._reading = self.engine.execution_options(**reading)
 
     @property
     def _driver(self) -> Any:
@@ -89,15 +99,16 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One consistent view; writes nothing."""
-        with self._named_errors(), self.engine.begin() as connection:
+        """Writes nothing. SQLite gives one view to all statements, PostgreSQL one to each, and a transaction would not
+        change that: none is begun there, which saves two ways to the server and back.
+        """
+        with self._named_errors(), self._reading.begin() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction; SQLite takes the write lock at its start, and so waits instead of failing at its end."""
-        engine = self.engine.execution_options(chorus_write=True)
-        with self._named_errors(), engine.begin() as connection:
+        with self._named_errors(), self._writing.begin() as connection:
             yield connection
 
     @contextmanager
@@ -122,9 +133,12 @@ class Database:
 def _sqlite_engine(url: sa.URL, pool: type[sa.Pool]) -> sa.Engine:
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    engine = sa.create_engine(
-        url, poolclass=pool, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}
-    )
+    connect_args = {
+        "timeout": BUSY_TIMEOUT_MS / 1000,
+        "check_same_thread": False,
+        "cached_statements": _PREPARED_AT_MOST,
+    }
+    engine = sa.create_engine(url, poolclass=pool, connect_args=connect_args)
 
     @sa.event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
@@ -141,9 +155,20 @@ def _sqlite_engine(url: sa.URL, pool: type[sa.Pool]) -> sa.Engine:
 
 
 def _postgresql_engine(url: sa.URL, pool: type[sa.Pool]) -> sa.Engine:
-    return sa.create_engine(
-        url,
-        poolclass=pool,
-        pool_pre_ping=True,
-        connect_args={"prepare_threshold": None, "application_name": "dawn-chorus", **_NOTICED},
+    engine = sa.create_engine(
+        url, poolclass=pool, connect_args={"prepare_threshold": None, "application_name": "dawn-chorus", **_NOTICED}
     )
+
+    @sa.event.listens_for(engine, "checkin")
+    def note(_connection: Any, record: Any) -> None:
+        record.info["used_s"] = time.monotonic()
+
+    @sa.event.listens_for(engine, "checkout")
+    def ask(connection: Any, record: Any, _proxy: Any) -> None:
+        if time.monotonic() - record.info.get("used_s", math.inf) > _TRUSTED_S:
+            try:
+                engine.dialect.do_ping(connection)
+            except engine.dialect.loaded_dbapi.Error as error:
+                raise InvalidatePoolError from error  # the pool connects anew
+
+    return engine

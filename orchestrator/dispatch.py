@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from db import feeding
+from db.feeding import ActiveRun
 from db.session import Database
 from db.states import Kind
 from db.tables import Item, Job
@@ -31,6 +32,8 @@ LOST_AFTER_S = {"cpu": 5.0, "gpu": 40.0}
 """A message not claimed for so long, while its queue is empty, is lost; a gpu job's process first has to start."""
 STALE_AFTER_S = 900.0
 """The same where the queue is never empty."""
+_REFILLED_FROM = 1 / 4
+"""The part of the window that must be free before it is filled up: many messages at once cost less than one by one."""
 _JOBS_AHEAD = {"cpu": None, "gpu": 1}
 """Jobs that wait in a queue's broker at most: a model is judged, and a fold finished, before others are begun."""
 _RECONCILE_EVERY_S = 2.0
@@ -74,6 +77,9 @@ class Sender:
 
         self._settings = settings
         self._app: Celery = make_app(settings.model_copy(update={"role": ""}))
+        # Kept, for a new one costs ten times the question; and for questions alone, for Celery leaves half a question
+        # of its own on those it listens to.
+        self._asking = self._app.connection_for_write()
 
     def require_broker(self) -> None:
         """Returns when the broker answers."""
@@ -114,10 +120,10 @@ class Sender:
 
     def _asked(self, question: Callable[[Any], Any]) -> Any:
         try:
-            with self._app.connection_for_write() as connection:
-                channel: Any = connection.default_channel  # Redis' own has a client
-                return question(channel.client)
+            channel: Any = self._asking.default_channel  # Redis' own has a client
+            return question(channel.client)
         except _BROKER_ERRORS() as error:
+            self._asking.collect()
             raise BrokerUnreachable(f"broker {self._shown} does not answer: {error}") from error
 
     @property
@@ -151,8 +157,11 @@ class Dispatcher:
             if time.monotonic() - self._reconciled_at > _RECONCILE_EVERY_S:
                 self._reconcile()
                 self._reconciled_at = time.monotonic()
-            feeding.close_runs(self._database)
-            sent = self._feed_items() + self._feed_jobs()
+            active = feeding.active_runs(self._database)
+            if any(run.is_over for run in active):
+                feeding.close_runs(self._database)
+            ours = [run for run in active if self._only_run in (None, run.id)]
+            sent = self._feed_items(ours) + self._feed_jobs(ours)
         except (BrokerUnreachable, ConnectionError) as error:
             self._failures += 1
             _LOG.warning("%s", error)
@@ -164,24 +173,25 @@ class Dispatcher:
         """For the health check: it goes round, whatever it finds."""
         progress_file.touch(self._settings.progress_file)
 
-    def _runs(self) -> list[int]:
-        active = feeding.active_runs(self._database)
-        return [run for run in active if self._only_run in (None, run)]
-
-    def _feed_items(self) -> int:
-        runs = self._runs()
-        free = self._settings.window_messages - self._sender.queued("cpu") if runs else 0
+    def _feed_items(self, active: Sequence[ActiveRun]) -> int:
+        runs = [run.id for run in active if run.n_waiting]
+        window = self._settings.window_messages
+        free = window - self._sender.queued("cpu") if runs else 0
+        if free < window * _REFILLED_FROM:
+            return 0
         sent = 0
         for run in runs:
             share = -(-free // len(runs))  # every active run has its share of the window
-            batches = feeding.take_batches(self._database, run, share, LARGEST_MESSAGE_S) if share > 0 else []
+            batches = feeding.take_batches(self._database, run, share, LARGEST_MESSAGE_S)
             taken = self._sender.send("preprocess", "cpu", list(map(_items_bell, batches)))
             feeding.put_back_unsent(self._database, Item, [item for batch in batches[taken:] for item in batch.items])
             _require_taken(taken, len(batches))
             sent += taken
         return sent
 
-    def _feed_jobs(self) -> int:
+    def _feed_jobs(self, active: Sequence[ActiveRun]) -> int:
+        if not any(run.may_have_ready_job for run in active):
+            return 0
         feeding.cancel_hopeless(self._database)
         return sum(self._feed_jobs_of(queue) for queue in _JOBS_AHEAD)
 

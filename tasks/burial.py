@@ -1,10 +1,11 @@
 """What a worker's parent process does with a message besides what Celery does: it notes a child's death in the ledger,
-which only the parent sees, and lets go of what it could not acknowledge.
+which only the parent sees, and lets go of what it could not acknowledge and of alarms that were called off.
 """
 
 from __future__ import annotations
 
 import contextlib
+import heapq
 import logging
 import re
 import signal
@@ -14,6 +15,8 @@ from billiard.einfo import ExceptionInfo
 from billiard.exceptions import WorkerLostError
 from celery.worker import state as worker_state
 from celery.worker.request import Request
+from kombu.asynchronous import get_event_loop
+from kombu.asynchronous.timer import Timer
 from kombu.transport.virtual.base import QoS
 
 from db.ledger import Ledger
@@ -24,12 +27,15 @@ from tasks.messages import JobMessage, PreprocessMessage
 _LOG = logging.getLogger("chorus")
 _OWN_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGXCPU})
 
+_ALARMS_AT_MOST = 200
+"""Kept by a parent, called off or not; it has one a child, and a few of its own."""
+
 
 class StageRequest(Request):
     """A message in the hands of the worker's parent process."""
 
     def acknowledge(self) -> None:
-        """Celery's; afterwards the message is out of this worker's hands, however that ended.
+        """Celery's; afterwards the message is out of this worker's hands, however that ended, and so are its alarms.
 
         Where the connection broke, Celery only logs it: the message would count as being worked on for ever, and with
         one at a time the worker take no other one, though it answers when it is asked. The broker hands the message
@@ -40,6 +46,8 @@ class StageRequest(Request):
         with contextlib.suppress(KeyError):  # it is out of them
             held.get(tag)
             QoS.ack(held, tag)
+        if loop := get_event_loop():
+            forget_called_off(loop.timer)
 
     def on_failure(self, exc_info: ExceptionInfo, send_failed_event: bool = True, return_ok: bool = False) -> Any:  # noqa: FBT001, FBT002
         """Notes a dead child in the ledger, then lets Celery do its part."""
@@ -66,6 +74,16 @@ class StageRequest(Request):
                 ledger.bury_job(JobMessage.from_dict(message).job, is_own=is_own, reason=reason)
         except Exception:  # the lease will tell; Celery's own part must be done whatever happens here
             _LOG.exception("the death of %s could not be noted", self.name)
+
+
+def forget_called_off(timer: Timer) -> None:
+    """Every message sets an alarm for its time limit. Celery calls it off when the message is done, and keeps it until
+    it is due: the parent would grow for a quarter of an hour.
+    """
+    alarms: list[Any] = timer._queue  # in place, for the loop holds on to this list
+    if len(alarms) > _ALARMS_AT_MOST:
+        alarms[:] = [alarm for alarm in alarms if not alarm.entry.canceled]
+        heapq.heapify(alarms)
 
 
 def _signal_in(text: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib
 import logging
 import os
@@ -141,6 +142,7 @@ def _tell_ledger(write: Callable[[Database, Settings], object]) -> None:
 @worker_process_init.connect
 def _begin_child(**_: Any) -> None:
     die_with_parent()
+    gc.freeze()  # nobody walks through what was loaded before the fork: its pages stay shared
     settings = _settings()
     limits.leave_no_core_dump()
     if settings.role == "cpu":

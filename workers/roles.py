@@ -14,6 +14,8 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 # cpu worker's child is short of: with 24 cores good recordings found no memory. pyarrow's own allocator takes a
 # gigabyte of it at once.
 _FEW_THREADS = {"TOKIO_WORKER_THREADS": "2"}
+_FEW_REMEMBERED = {"CELERY_WORKER_SUCCESSFUL_MAX": "100"}
+"""Ids of messages that are done, of which nobody asks."""
 _LITTLE_ADDRESS_SPACE = {"MALLOC_ARENA_MAX": "4", "ARROW_DEFAULT_MEMORY_POOL": "system"}
 
 # Large arrays are given back to the system and asked for anew, for every recording and at every step of a training,
@@ -53,7 +55,7 @@ class Role:
 CPU = Role(
     "cpu",
     verbs=("tasks.preprocess", "tasks.pack", "tasks.render"),
-    environment={**_ONE_THREAD, **_FEW_THREADS, **_LITTLE_ADDRESS_SPACE, **KEPT_MEMORY},
+    environment={**_ONE_THREAD, **_FEW_THREADS, **_FEW_REMEMBERED, **_LITTLE_ADDRESS_SPACE, **KEPT_MEMORY},
     celery={"worker_max_tasks_per_child": 2000},
 )
 GPU = Role(

@@ -17,11 +17,11 @@ from tests.ledger_rows import done, item_states, small_run
 class Broker(Sender):
     """One that answers, and takes so many messages of those it is offered."""
 
-    def __init__(self, takes: int) -> None:
-        self.takes, self.offered = takes, 0
+    def __init__(self, takes: int, holds: int = 0) -> None:
+        self.takes, self.holds, self.offered = takes, holds, 0
 
     def queued(self, queue: str) -> int:
-        return 0
+        return self.holds
 
     def send(self, task: str, queue: str, messages: Sequence[Doorbell]) -> int:
         self.offered += len(messages)
@@ -74,3 +74,21 @@ def test_a_job_that_the_broker_does_not_take_is_offered_less_and_less_often(data
     assert broker.offered == 4, "the first that was not taken ends the step"
     broker.takes = 1
     assert dispatcher.step() < 0.25
+
+
+def test_a_window_is_filled_up_once_a_quarter_of_it_is_free(database: Database) -> None:
+    small_run(database, 8)
+    broker = Broker(takes=1000, holds=13)
+    dispatcher = Dispatcher(database, broker, Settings(window_messages=16))
+    dispatcher.step()
+    assert broker.offered == 0
+    broker.holds = 12
+    dispatcher.step()
+    assert 1 <= broker.offered <= 4
+
+
+def test_a_window_of_one_message_is_filled_up(database: Database) -> None:
+    small_run(database, 8)
+    broker = Broker(takes=1000)
+    Dispatcher(database, broker, Settings(window_messages=1)).step()
+    assert broker.offered == 1

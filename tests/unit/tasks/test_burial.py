@@ -1,4 +1,4 @@
-"""A message that could not be acknowledged does not stand in the way of the next one."""
+"""What a parent holds of a message is let go: one that could not be acknowledged, an alarm that was called off."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
+from kombu.asynchronous.timer import Timer
 from kombu.message import Message
 from kombu.transport.virtual.base import QoS
 from redis.exceptions import ConnectionError as BrokerGone
 
-from tasks.burial import StageRequest
+from tasks.burial import StageRequest, forget_called_off
 
 
 def acknowledged(ack: Callable[[QoS, str], None]) -> QoS:
@@ -51,3 +52,27 @@ def test_a_message_that_was_acknowledged_counts_once() -> None:
     assert held.can_consume()
     held.append("next", "two")
     assert not held.can_consume()
+
+
+def test_alarms_that_were_called_off_are_forgotten_and_the_others_still_ring() -> None:
+    timer, rung = Timer(), []
+    heard = iter(timer)  # as the worker's loop does, once for ever
+    alarms = {due_s: timer.call_at(due_s, rung.append, (due_s,)) for due_s in range(1, 1001)}
+    for due_s, alarm in alarms.items():
+        if due_s not in (7, 500, 900):
+            alarm.cancel()
+    forget_called_off(timer)
+    assert len(timer.queue) == 3
+    while len(rung) < 3:
+        _, alarm = next(heard)
+        if alarm:
+            alarm()
+    assert rung == [7, 500, 900]
+
+
+def test_a_few_alarms_are_left_alone() -> None:
+    timer = Timer()
+    for due_s in range(200):
+        timer.call_at(due_s, print).cancel()
+    forget_called_off(timer)
+    assert len(timer.queue) == 200

@@ -1,0 +1,52 @@
+"""What a connection to PostgreSQL costs, and what becomes of one that has ended."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import sqlalchemy as sa
+
+from db import session
+from db.session import Database, DatabaseUnusable
+
+pytestmark = pytest.mark.integration
+_ME = sa.select(sa.func.pg_backend_pid())
+
+
+def cut_off(url: str, database: Database) -> None:
+    """The server ends the connection that the database keeps."""
+    with database.read() as connection:
+        kept = connection.execute(_ME).scalar_one()
+    with Database(url, keeps_connections=False).read() as other:
+        assert other.execute(sa.select(sa.func.pg_terminate_backend(kept, 5000))).scalar_one()
+
+
+def test_a_connection_that_rested_and_has_ended_meanwhile_is_made_anew(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "_TRUSTED_S", 0.05)
+    database = Database(postgres_url)
+    cut_off(postgres_url, database)
+    time.sleep(0.1)
+    database.require_answer()
+    database.close()
+
+
+def test_one_that_ended_while_in_use_is_said_to_be_gone_once(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    cut_off(postgres_url, database)
+    with pytest.raises(DatabaseUnusable):
+        database.require_answer()
+    database.require_answer()
+    database.close()
+
+
+def test_reading_begins_no_transaction_and_writing_does(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    began = sa.select(sa.func.now() == sa.func.statement_timestamp())  # now() is the transaction's beginning
+    for part, is_at_once in ((database.read, True), (database.write, False), (database.read, True)):
+        with part() as connection:
+            connection.execute(sa.select(1))
+            assert connection.execute(began).scalar_one() is is_at_once
+    database.close()
