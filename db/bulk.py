@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from db.tables import Table
 
 _LARGE_CACHE = "PRAGMA cache_size=-16000"
-"""In KiB, from then on, for a connection of SQLite that writes many rows; all others make do with its own 2 MB."""
+"""In KiB, from then on, for a connection that writes many rows; all others make do with SQLite's default of 2 MB."""
 
 
 def insert_rows(

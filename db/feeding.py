@@ -67,7 +67,7 @@ class ActiveRun:
         return self.n_open == 0 and not self.has_open_job
 
     @property
-    def may_have_ready_job(self) -> bool:
+    def has_job_to_try(self) -> bool:
         """A job waits, and no longer for items."""
         return self.n_open == 0 and self.has_waiting_job
 
@@ -187,7 +187,8 @@ def _is_any(database: Database, table: Worked, *where: sa.ColumnElement[bool]) -
 
 def _n_items(run: sa.SQLColumnExpression[int], *states: State) -> sa.ScalarSelect[int]:
     counted = sa.and_(Tally.run_id == run, Tally.state.in_(states))
-    return sa.select(sa.func.coalesce(sa.func.sum(Tally.n), 0)).where(counted).scalar_subquery()
+    total = sa.cast(sa.func.coalesce(sa.func.sum(Tally.n), 0), sa.BigInteger)  # PostgreSQL's sum is a Decimal
+    return sa.select(total).where(counted).scalar_subquery()
 
 
 def _is_any_job(*states: State) -> sa.Exists:
@@ -202,7 +203,7 @@ _ACTIVE_RUNS = (
     .where(Run.state == RunState.ACTIVE)
     .order_by(Run.id)
 )  # fmt: skip
-"""Made once: it is asked four times a second."""
+"""Made once: every step of the dispatcher asks it."""
 
 
 def put_back_unsent(database: Database, table: Worked, ids: Sequence[int]) -> None:

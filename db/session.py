@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,9 +78,9 @@ class Database:
             raise DatabaseUnusable(f"database {parsed.get_backend_name()!r} is neither sqlite nor postgresql")
         pool = sa.pool.QueuePool if keeps_connections else sa.pool.NullPool
         self.engine = _sqlite_engine(parsed, pool) if self.is_sqlite else _postgresql_engine(parsed, pool)
-        self._writing = self.engine.execution_options(chorus_write=True)
-        reading: dict[str, Any] = {} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
-        self._reading = self.engine.execution_options(**reading)
+        self._writer = self.engine.execution_options(chorus_write=True)
+        outside: dict[str, Any] = {} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+        self._reader = self.engine.execution_options(**outside)
 
     @property
     def _driver(self) -> Any:
@@ -99,16 +98,18 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Writes nothing. SQLite gives one view to all statements, PostgreSQL one to each, and a transaction would not
-        change that: none is begun there, which saves two ways to the server and back.
+        """Writes nothing. SQLite gives one view to all statements, PostgreSQL one to each.
+
+        A transaction at PostgreSQL's level, read committed, would not change that: none is begun there, which saves
+        two ways to the server and back.
         """
-        with self._named_errors(), self._reading.begin() as connection:
+        with self._named_errors(), self._reader.begin() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction; SQLite takes the write lock at its start, and so waits instead of failing at its end."""
-        with self._named_errors(), self._writing.begin() as connection:
+        with self._named_errors(), self._writer.begin() as connection:
             yield connection
 
     @contextmanager
@@ -165,7 +166,8 @@ def _postgresql_engine(url: sa.URL, pool: type[sa.Pool]) -> sa.Engine:
 
     @sa.event.listens_for(engine, "checkout")
     def ask(connection: Any, record: Any, _proxy: Any) -> None:
-        if time.monotonic() - record.info.get("used_s", math.inf) > _TRUSTED_S:
+        used_s = record.info.get("used_s")
+        if used_s is not None and time.monotonic() - used_s > _TRUSTED_S:
             try:
                 engine.dialect.do_ping(connection)
             except engine.dialect.loaded_dbapi.Error as error:

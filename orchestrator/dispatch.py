@@ -32,8 +32,10 @@ LOST_AFTER_S = {"cpu": 5.0, "gpu": 40.0}
 """A message not claimed for so long, while its queue is empty, is lost; a gpu job's process first has to start."""
 STALE_AFTER_S = 900.0
 """The same where the queue is never empty."""
-_REFILLED_FROM = 1 / 4
-"""The part of the window that must be free before it is filled up: many messages at once cost less than one by one."""
+_FREE_PART = 1 / 4
+"""The part of the window that must be free before it is filled up: many messages at once cost less than one by one.
+
+Workers never wait for it as long as they take at most three windows a second."""
 _JOBS_AHEAD = {"cpu": None, "gpu": 1}
 """Jobs that wait in a queue's broker at most: a model is judged, and a fold finished, before others are begun."""
 _RECONCILE_EVERY_S = 2.0
@@ -69,7 +71,7 @@ def _job_bell(job: feeding.ReadyJob) -> Doorbell:
 class Sender:
     """Puts messages into queues by task name, and looks at how full they are.
 
-    Every method raises BrokerUnreachable when the broker does not answer.
+    Every method raises BrokerUnreachable when the broker does not answer. For one thread: see `_connection`.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -77,9 +79,9 @@ class Sender:
 
         self._settings = settings
         self._app: Celery = make_app(settings.model_copy(update={"role": ""}))
-        # Kept, for a new one costs ten times the question; and for questions alone, for Celery leaves half a question
-        # of its own on those it listens to.
-        self._asking = self._app.connection_for_write()
+        # Kept, for a new one costs ten times the question; closed after an error, which would cut off another thread's
+        # question. For questions alone: on a connection that Celery listens to, an answer may be that of its own BRPOP.
+        self._connection = self._app.connection_for_write()
 
     def require_broker(self) -> None:
         """Returns when the broker answers."""
@@ -120,10 +122,10 @@ class Sender:
 
     def _asked(self, question: Callable[[Any], Any]) -> Any:
         try:
-            channel: Any = self._asking.default_channel  # Redis' own has a client
+            channel: Any = self._connection.default_channel  # Redis' own has a client
             return question(channel.client)
         except _BROKER_ERRORS() as error:
-            self._asking.collect()
+            self._connection.collect()
             raise BrokerUnreachable(f"broker {self._shown} does not answer: {error}") from error
 
     @property
@@ -177,7 +179,7 @@ class Dispatcher:
         runs = [run.id for run in active if run.n_waiting]
         window = self._settings.window_messages
         free = window - self._sender.queued("cpu") if runs else 0
-        if free < window * _REFILLED_FROM:
+        if free < window * _FREE_PART:
             return 0
         sent = 0
         for run in runs:
@@ -190,7 +192,7 @@ class Dispatcher:
         return sent
 
     def _feed_jobs(self, active: Sequence[ActiveRun]) -> int:
-        if not any(run.may_have_ready_job for run in active):
+        if not any(run.has_job_to_try for run in active):
             return 0
         feeding.cancel_hopeless(self._database)
         return sum(self._feed_jobs_of(queue) for queue in _JOBS_AHEAD)

@@ -126,13 +126,13 @@ def dispatch_here(session: Session, say: ProgressView) -> None:
 
 
 def _dispatch_all(session: Session, say: ProgressView, stack: Stack | None) -> None:
-    sender = Sender(session.settings)
-    awaited(sender.require_broker, session.settings.wait_s, session.settings.progress_file)
+    awaited(Sender(session.settings).require_broker, session.settings.wait_s, session.settings.progress_file)
     patience = Patience(say.say)
     with Turn(session.database) as turn:
         while True:
             _await_turn(session, say, turn)
             say.say(f"dispatching for {session.database.shown}; Ctrl-C stops")
+            sender = Sender(session.settings)  # a turn's own: the last turn's thread may not have ended yet
             with DispatcherThread(Dispatcher(session.database, sender, session.settings)) as thread:
                 while turn.is_ours():
                     thread.require_alive()

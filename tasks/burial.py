@@ -27,19 +27,21 @@ from tasks.messages import JobMessage, PreprocessMessage
 _LOG = logging.getLogger("chorus")
 _OWN_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGXCPU})
 
-_ALARMS_AT_MOST = 200
-"""Kept by a parent, called off or not; it has one a child, and a few of its own."""
+_TIDIED_FROM = 200
+"""Alarms from which those called off are looked for; a parent has one a child, and a few of its own."""
 
 
 class StageRequest(Request):
     """A message in the hands of the worker's parent process."""
 
     def acknowledge(self) -> None:
-        """Celery's; afterwards the message is out of this worker's hands, however that ended, and so are its alarms.
+        """Celery's; afterwards the message is out of this worker's hands, however that ended.
 
         Where the connection broke, Celery only logs it: the message would count as being worked on for ever, and with
         one at a time the worker take no other one, though it answers when it is asked. The broker hands the message
         out again later, and the ledger knows that it is done.
+
+        Alarms of messages before it are tidied up here too, for Celery itself calls nothing of this class after most.
         """
         super().acknowledge()
         held, tag = self.message.channel.qos, self.message.delivery_tag
@@ -81,7 +83,7 @@ def forget_called_off(timer: Timer) -> None:
     it is due: the parent would grow for a quarter of an hour.
     """
     alarms: list[Any] = timer._queue  # in place, for the loop holds on to this list
-    if len(alarms) > _ALARMS_AT_MOST:
+    if len(alarms) > _TIDIED_FROM:
         alarms[:] = [alarm for alarm in alarms if not alarm.entry.canceled]
         heapq.heapify(alarms)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import pytest
@@ -33,7 +34,10 @@ def test_a_connection_that_rested_and_has_ended_meanwhile_is_made_anew(
     database.close()
 
 
-def test_one_that_ended_while_in_use_is_said_to_be_gone_once(postgres_url: str) -> None:
+def test_one_that_was_used_just_now_and_has_ended_is_said_to_be_gone_once(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "_TRUSTED_S", math.inf)
     database = Database(postgres_url)
     cut_off(postgres_url, database)
     with pytest.raises(DatabaseUnusable):
