@@ -29,7 +29,7 @@ chaos: install
 cluster-speed: install
 	$(BIN)/python -m pytest tests/cluster/test_speed.py -m "cluster and long" -s
 
-# 200,000 tiny recordings, four workers, a fault every few seconds for a quarter of an hour.
+# 400,000 tiny recordings, four workers, a fault every few seconds for a quarter of an hour.
 soak: install
 	$(BIN)/python benchmarks/soak.py
 

@@ -1,6 +1,6 @@
 """A soak: many tiny recordings, several workers, a fault every few seconds; is anything lost, does memory grow?
 
-    python benchmarks/soak.py                                           # 200,000 items, 4 workers, 15 minutes of faults
+    python benchmarks/soak.py                                           # 400,000 items, 4 workers, 15 minutes of faults
     python benchmarks/soak.py --items 20000 --minutes 3 --lived-s 60    # a short one
 
 Prints the items done and by whom, the faults by kind, and of each kind of process its memory at most and how fast it
@@ -195,7 +195,7 @@ def soak(asked: Asked) -> Verdict:
 def main() -> None:
     """Reads the options, measures, prints: see the head of this file."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--items", type=int, default=200_000)
+    options.add_argument("--items", type=int, default=400_000)
     options.add_argument("--minutes", type=float, default=15.0, help="of faults; the run goes on to its end")
     options.add_argument("--every-s", type=float, default=5.0, help="a fault, on average")
     options.add_argument("--lived-s", type=float, default=180.0, help="the shortest life whose memory is judged")
