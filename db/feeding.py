@@ -15,12 +15,14 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.orm import aliased
 
 from db.lost import CALLED_OFF, bury, separate
-from db.moves import Locked, Worked, count, lock, lock_in_runs, move
+from db.moves import Locked, Worked, count, is_one_of, lock, lock_in_runs, move
 from db.session import Database, now_s
 from db.states import FINAL, OPEN, Kind, RunState, State
 from db.tables import EXPIRIES, Item, Job, Need, Recording, Run, Tally
 
 MAX_ITEMS_A_MESSAGE = 200
+_MOST_AT_ONCE = 8192
+"""Items a step takes at most: each is a variable of a statement, and SQLite allows 32,766."""
 _ENDED = "its worker ended"
 _PART_OF_REST = 1 / 16
 """A message's part of the work still waiting, so that workers end together."""
@@ -91,17 +93,17 @@ def take_batches(database: Database, run: int, n_messages: int, largest_s: float
     ]
     if not _is_any(database, Item, *is_ready):
         return []
-    at_most = n_messages * 20
+    at_most = min(n_messages * 20, _MOST_AT_ONCE)
     with database.write() as connection:
         rows = lock(connection, Item, *is_ready, limit=at_most)
-        sizes = sa.select(Item.id, Item.work_s, Item.is_alone).where(Item.id.in_([row.id for row in rows]))
+        sizes = sa.select(Item.id, Item.work_s, Item.is_alone).where(is_one_of(Item.id, [row.id for row in rows]))
         work = [(row.id, row.work_s, row.is_alone) for row in connection.execute(sizes.order_by(Item.id))]
         rest_s = sum(work_s for _, work_s, _ in work) if len(rows) < at_most else math.inf
         batches = batched(work, n_messages, largest_s, rest_s)
         taken = {item for batch in batches for item in batch}
         move(connection, Item, [row for row in rows if row.id in taken], State.SENT, sent_at=now_s())
         named = sa.select(Item.id, Recording.uri).join(Recording, Recording.id == Item.recording_id)
-        firsts = connection.execute(named.where(Item.id.in_([batch[0] for batch in batches])))
+        firsts = connection.execute(named.where(is_one_of(Item.id, [batch[0] for batch in batches])))
         first_of = {row.id: row.uri for row in firsts}
         return [Batch(run, batch, first_of[batch[0]]) for batch in batches]
 
@@ -164,7 +166,7 @@ def take_jobs(
         rows = lock(connection, Job, *is_ready, limit=limit)
         move(connection, Job, rows, State.SENT, sent_at=now_s())
         columns = (Job.id, Job.kind, Job.model, Job.variant, Job.fold, Job.seed)
-        facts = connection.execute(sa.select(*columns).where(Job.id.in_([row.id for row in rows])))
+        facts = connection.execute(sa.select(*columns).where(is_one_of(Job.id, [row.id for row in rows])))
         named = {row.id: (row.kind, _spoken(row.model, row.variant, row.fold, row.seed)) for row in facts}
         return [ReadyJob(row.run, row.id, *named[row.id]) for row in rows]
 
@@ -209,7 +211,7 @@ _ACTIVE_RUNS = (
 def put_back_unsent(database: Database, table: Worked, ids: Sequence[int]) -> None:
     """The broker did not take their message: they wait again."""
     with database.write() as connection:
-        rows, _ = lock_in_runs(connection, table, table.id.in_(ids), table.state == State.SENT)
+        rows, _ = lock_in_runs(connection, table, is_one_of(table.id, ids), table.state == State.SENT)
         move(connection, table, rows, State.WAITING)
 
 
@@ -323,7 +325,7 @@ def _cancel(database: Database, why: dict[int, str]) -> int:
     if not why:
         return 0
     with database.write() as connection:
-        rows = lock(connection, Job, Job.id.in_(why), Job.state == State.WAITING)
+        rows = lock(connection, Job, is_one_of(Job.id, why), Job.state == State.WAITING)
         for row in rows:
             move(connection, Job, [row], State.CANCELLED, reason=why[row.id], finished_at=now_s())
     return len(rows)

@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 from db.bulk import insert_missing
 from db.discovery import FoundFile, keep_found
 from db.lost import CALLED_OFF, bury, separate
-from db.moves import Locked, Worked, count, insert, lock, lock_in_runs, move, move_each
+from db.moves import Locked, Worked, count, insert, is_one_of, lock, lock_in_runs, move, move_each
 from db.presence import note_progress
 from db.session import Database, now_s
 from db.states import CLAIMABLE, MAX_FAULTS, RunState, State
@@ -133,7 +133,7 @@ class Ledger:
         self, connection: Connection, table: Worked, run: int, ids: Sequence[int], *where: sa.ColumnElement[bool]
     ) -> list[Locked]:
         is_active = sa.select(Run.id).where(Run.id == run, Run.state == RunState.ACTIVE).exists()
-        is_free = (table.id.in_(ids), table.run_id == run, table.state.in_(CLAIMABLE), is_active)
+        is_free = (is_one_of(table.id, ids), table.run_id == run, table.state.in_(CLAIMABLE), is_active)
         rows = lock(connection, table, *is_free, *where)
         move(
             connection, table, rows, State.RUNNING,
@@ -164,7 +164,7 @@ class Ledger:
         by_id = {outcome.claim.id: outcome for outcome in outcomes}
         with self.database.write() as connection:
             ends = {outcome.state for outcome in outcomes}
-            rows, cancelled = _held(connection, Item, ends, Item.id.in_(by_id), Item.state == State.RUNNING)
+            rows, cancelled = _held(connection, Item, ends, is_one_of(Item.id, by_id), Item.state == State.RUNNING)
             held = [row for row in rows if row.fence == by_id[row.id].claim.fence]
             changed = keep_found(connection, [(row.id, file) for row in held if (file := by_id[row.id].found)])
             by_id.update((item, _other_bytes(by_id[item])) for item in changed)
@@ -225,7 +225,7 @@ class Ledger:
         one towards ten. Of several items none is blamed: they come again, one by one.
         """
         with self.database.write() as connection:
-            rows, cancelled = lock_in_runs(connection, Item, Item.id.in_(ids), *self._is_ours(Item), waits=True)
+            rows, cancelled = lock_in_runs(connection, Item, is_one_of(Item.id, ids), *self._is_ours(Item), waits=True)
             bury(connection, Item, rows, cancelled, is_own=is_own and len(rows) == 1, reason=reason)
             if len(rows) > 1:
                 separate(connection, rows)
@@ -273,7 +273,7 @@ def _item_claims(connection: Connection, rows: Sequence[Locked]) -> list[ItemCla
         .join(Recording, Recording.id == Item.recording_id)
         .join(Dataset, Dataset.id == Recording.dataset_id)
         .join(Pipeline, Pipeline.id == Item.pipeline_id)
-        .where(Item.id.in_([row.id for row in rows]))
+        .where(is_one_of(Item.id, [row.id for row in rows]))
         .order_by(Item.id)
     )  # fmt: skip
     return [ItemClaim(*tuple(row)) for row in connection.execute(query)]

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from db.moves import Locked, Worked, count, move_each
+from db.moves import Locked, Worked, count, is_one_of, move_each
 from db.session import now_s
 from db.states import MAX_LOSSES, MAX_OWN_DEATHS, State
 from db.tables import DEATHS, LOSSES, Item
@@ -41,7 +41,7 @@ def bury(
 
 def separate(connection: Connection, rows: Sequence[Locked]) -> None:
     """Has these items come again one by one: whichever of them ends or holds up its process, the others are done."""
-    connection.execute(sa.update(Item).where(Item.id.in_([row.id for row in rows])).values(is_alone=True))
+    connection.execute(sa.update(Item).where(is_one_of(Item.id, [row.id for row in rows])).values(is_alone=True))
 
 
 def _buried(row: Locked, reason: str, end: State, *, is_blamed: bool) -> tuple[State, dict[str, Any]]:
