@@ -189,6 +189,7 @@ def soak(asked: Asked) -> Verdict:
             print(f"faults: {dict(under_way.met)}; the run met {faults(cluster.session.database, run).named()}")
             n_twice = n_attempted_in_vain(cluster, run)
             growths = under_way.meter.growths(asked.lived_s)
+            print(*growths, sep="\n", flush=True)  # now, for to clear away so many files takes minutes
             return Verdict(asked, took_s, n_done, n_strips, n_twice, by_worker, growths)
 
 
@@ -202,7 +203,6 @@ def main() -> None:
     options.add_argument("--seed", type=int, default=0)
     given = options.parse_args()
     verdict = soak(Asked(given.items, given.minutes, given.every_s, given.lived_s, given.seed))
-    print(*verdict.growths, sep="\n")
     complaints = list(verdict.complaints())
     print("; ".join(complaints) if complaints else "nothing lost, nothing twice, memory flat within noise")
     sys.exit(bool(complaints))
