@@ -16,7 +16,7 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 _FEW_THREADS = {"TOKIO_WORKER_THREADS": "2"}
 _FEW_REMEMBERED = {"CELERY_WORKER_SUCCESSFUL_MAX": "100"}
 """Ids of messages that are done. Celery asks for them where one may come twice, and here the ledger knows that."""
-_LITTLE_ADDRESS_SPACE = {"MALLOC_ARENA_MAX": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
+_LITTLE_ADDRESS_SPACE = {"MALLOC_ARENA_MAX": "4", "ARROW_DEFAULT_MEMORY_POOL": "system"}
 
 # Large arrays are given back to the system and asked for anew, for every recording and at every step of a training,
 # unless the allocator keeps them: a tenth of preprocessing and half of a CNN's training went into that
