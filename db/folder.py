@@ -1,4 +1,8 @@
-"""The store in a folder: on this machine, or shared by all."""
+"""The store in a folder: on this machine, or shared by all.
+
+Names of files are plain strings here: a `Path` enters each of its parts into the interpreter's table of strings, which
+grows with the strips that a process writes, and Python 3.12 never takes one out again.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from db.keys import TooLarge, parts
@@ -25,6 +29,7 @@ class FolderStore:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        self._folder = str(folder)
 
     @property
     def shown(self) -> str:
@@ -40,33 +45,42 @@ class FolderStore:
 
     def put(self, key: str, data: bytes) -> int:
         """Writes the bytes under the key; returns their number. The same key again simply writes the same bytes."""
-        with self.writing(key) as temporary:
-            temporary.write_bytes(data)
-        return len(data)
+        with self._writing(key) as temporary, open(temporary, "wb") as file:
+            return file.write(data)
 
     @contextmanager
     def writing(self, key: str) -> Iterator[Path]:
         """A temporary path to fill; it takes the key's name when the block ends well, and vanishes when it does not."""
-        final, unfinished = self.local(key), self.folder / UNFINISHED
-        final.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.mkdir(exist_ok=True)
+        with self._writing(key) as temporary:
+            yield Path(temporary)
+
+    @contextmanager
+    def _writing(self, key: str) -> Iterator[str]:
+        final, unfinished = self._place(key), os.path.join(self._folder, UNFINISHED)
+        folder = os.path.dirname(final)
+        os.makedirs(folder, exist_ok=True)
+        os.makedirs(unfinished, exist_ok=True)
         # The suffix stays last: Keras chooses its format by it.
-        temporary = unfinished / f"{secrets.token_hex(8)}{final.suffix}"
+        temporary = os.path.join(unfinished, f"{secrets.token_hex(8)}{os.path.splitext(final)[1]}")
         try:
             yield temporary
             _to_disk(temporary)
-            temporary.replace(final)
+            os.replace(temporary, final)
         finally:
-            temporary.unlink(missing_ok=True)
-        _to_disk(final.parent)
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
+        _to_disk(folder)
 
     def get(self, key: str, most_bytes: float = math.inf) -> bytes:
         """The key's bytes. Raises FileNotFoundError; TooLarge, before any is read, where they are more than that."""
-        with self.local(key).open("rb") as file:
+        with open(self._place(key), "rb") as file:
             size_bytes = os.fstat(file.fileno()).st_size
             if size_bytes > most_bytes:
                 raise TooLarge(f"{key} has {size_bytes} bytes, more than {most_bytes:.0f}")
             return file.read()
+
+    def _place(self, key: str) -> str:
+        return os.path.join(self._folder, *parts(key))
 
     @contextmanager
     def lending(self) -> Iterator[Callable[[str], Path]]:
@@ -111,7 +125,7 @@ def stat_or_none(path: Path) -> os.stat_result | None:
         return None
 
 
-def _to_disk(path: Path) -> None:
+def _to_disk(path: str) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

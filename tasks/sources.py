@@ -1,4 +1,7 @@
-"""How a worker gets at the recordings it has claimed: from a folder, or ahead of time from a bucket."""
+"""How a worker gets at the recordings it has claimed: from a folder, or ahead of time from a bucket.
+
+Names of recordings are plain strings, for the reason given in `db/folder.py`.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,7 @@ def bucket(url: str, *, plain_http: bool = False) -> Bucket:
 class Opened:
     """A claimed recording that can be read, and what it was when it was looked at."""
 
-    place: Path | Remote
+    place: str | Remote
     stamp: Stamp
 
 
@@ -106,25 +109,24 @@ def _bucket(root: str, plain_http: bool, _pid: int) -> Bucket:  # noqa: FBT001
 @contextlib.contextmanager
 def _in_folder(claim: ItemClaim) -> Iterator[Opened]:
     """Nothing made of a file counts if somebody wrote it meanwhile, nor is what went wrong with it the recording's."""
-    path = Path(claim.root, claim.uri)
+    path = os.path.join(claim.root, claim.uri)
     before = _as_planned(path, claim)
     try:
         yield Opened(path, before)
     finally:
         try:
-            after = path.stat()
+            after = os.stat(path)
         except FileNotFoundError as error:
-            raise Missing(f"{path.name} went away while it was read") from error
+            raise Missing(f"{os.path.basename(path)} went away while it was read") from error
         if (after.st_size, after.st_mtime_ns) != before:
-            raise Changed(
-                f"{path.name} was written while it was read: {before.size_bytes} bytes before, {after.st_size} after"
-            )
+            name, sizes = os.path.basename(path), f"{before.size_bytes} bytes before, {after.st_size} after"
+            raise Changed(f"{name} was written while it was read: {sizes}")
 
 
-def _as_planned(path: Path, claim: ItemClaim) -> Stamp:
+def _as_planned(path: str, claim: ItemClaim) -> Stamp:
     """Its size and time before anything is read. Raises Missing, Outside, Unreadable, Changed, MachineFault."""
     try:
-        found = path.stat()
+        found = os.stat(path)
     except FileNotFoundError as error:
         if not _holds_anything(Path(claim.root)):
             raise MachineFault(
@@ -137,15 +139,16 @@ def _as_planned(path: Path, claim: ItemClaim) -> Stamp:
     return stamp
 
 
-def _require_own_file(claim: ItemClaim, path: Path, mode: int) -> None:
+def _require_own_file(claim: ItemClaim, path: str, mode: int) -> None:
     """Nothing, or Outside, or Unreadable: whatever was planned may have become a link since, a pipe or a device."""
-    if not path.resolve().is_relative_to(Path(claim.root).resolve()):
+    root = os.path.realpath(claim.root)
+    if os.path.commonpath([root, os.path.realpath(path)]) != root:
         raise Outside(f"{claim.uri} is a link to another place")
     if not stat.S_ISREG(mode):  # a pipe would be waited for, and /dev/zero has no end
         raise Unreadable(f"{claim.uri} is not a regular file")
 
 
-def _require_planned(claim: ItemClaim, place: Path | Remote, stamp: Stamp) -> None:
+def _require_planned(claim: ItemClaim, place: str | Remote, stamp: Stamp) -> None:
     """Nothing, or Changed where the recording has other bytes by now; another time alone is no change."""
     if not claim.digest or stamp == (claim.size_bytes, claim.mtime_ns) or file_digest(place) == claim.digest:
         return

@@ -66,7 +66,7 @@ Place = str | Path | Remote
 
 def name_of(place: Place) -> str:
     """For people: the last part of where it is."""
-    return place.name if isinstance(place, Remote) else Path(place).name
+    return place.name if isinstance(place, Remote) else os.path.basename(place)
 
 
 @contextmanager
@@ -79,22 +79,21 @@ def opened(place: Place) -> Iterator[Source]:
         finally:
             ranges.require_sound()  # whatever was made of what could not be read
         return
-    path = Path(place)
-    descriptor = _descriptor(path)
+    descriptor = _descriptor(place)
     try:
-        yield _OnDisk(path.name, descriptor, os.fstat(descriptor).st_size)
+        yield _OnDisk(os.path.basename(place), descriptor, os.fstat(descriptor).st_size)
     finally:
         os.close(descriptor)
 
 
-def pieces(place: Path | Remote, n_bytes: int = BLOCK_BYTES) -> Iterator[bytes | memoryview]:
+def pieces(place: Place, n_bytes: int = BLOCK_BYTES) -> Iterator[bytes | memoryview]:
     """All bytes from the beginning, in pieces that are gone when the next one comes. Raises OSError."""
     if isinstance(place, Remote):
         yield from (place.fetch(at, min(at + n_bytes, place.size_bytes)) for at in range(0, place.size_bytes, n_bytes))
         return
     block = bytearray(n_bytes)
     view = memoryview(block)
-    with place.open("rb", buffering=0) as handle:
+    with open(place, "rb", buffering=0) as handle:
         # Read ahead where the system can be told; a mountain of files is read once, from end to end.
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(handle.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
@@ -102,14 +101,15 @@ def pieces(place: Path | Remote, n_bytes: int = BLOCK_BYTES) -> Iterator[bytes |
             yield view[:size]
 
 
-def _descriptor(path: Path) -> int:
+def _descriptor(path: str | Path) -> int:
     """Of a regular file. Raises Missing, Unreadable; any other OSError is the machine's."""
+    folder, name = os.path.split(path)
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for ever
-            raise Unreadable(f"{path.name} is not a regular file")
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would wait for ever
+            raise Unreadable(f"{name} is not a regular file")
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise Missing(f"{path.name} is not in {path.parent} any more") from error
+        raise Missing(f"{name} is not in {folder} any more") from error
     except ValueError as error:
         raise Missing(f"{str(path)!r:.200} is not a name a file can have") from error
 

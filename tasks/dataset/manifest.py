@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from tasks.audio.source import Remote, pieces
+from tasks.audio.source import Place, Remote, pieces
 from tasks.dataset.bucket import Bucket, Stamp
 from tasks.dataset.layouts.layout import BadRow, Row
 from tasks.dataset.metadata import UNKNOWN
@@ -187,7 +187,7 @@ def _without_reading(row: Row, stamp: Stamp, known: Known | None) -> Recording |
     return None
 
 
-def file_digest(place: Path | Remote) -> str:
+def file_digest(place: Place) -> str:
     """The SHA-256 of a recording's bytes in hex, read in blocks of 1 MiB. Raises OSError."""
     digest = hashlib.sha256()
     for piece in pieces(place):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from db.folder import FolderStore
 from db.ledger import ItemClaim
 from tasks import preprocess
 from tasks.audio import recording
@@ -56,6 +58,21 @@ def test_a_strip_is_named_by_what_it_is_made_of(claim: ItemClaim) -> None:
     assert claim.digest in made.facts.key
     assert hashlib.sha256(made.data).hexdigest() == made.facts.sha256
     assert len(decode_strip(made.data).spectrograms) == made.facts.n_chunks == 1
+
+
+def test_names_of_recordings_and_strips_do_not_stay_in_the_interpreter(
+    claim: ItemClaim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps a table of interned strings; Python 3.12 never takes one out of it again."""
+    interned: list[str] = []
+    monkeypatch.setattr(sys, "intern", lambda text: interned.append(text) or text)
+    assert Path("seen.wav").name in interned, "the test sees what it is about"
+    store = FolderStore(tmp_path / "store")
+    interned.clear()
+    made = strip_file(replace(claim, is_on_trust=True), Sources())
+    store.put(made.facts.key, made.data)
+    assert store.get(made.facts.key) == made.data
+    assert not interned
 
 
 def test_other_bytes_of_the_same_strip_have_a_name_of_their_own(
