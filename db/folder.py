@@ -1,7 +1,8 @@
 """The store in a folder: on this machine, or shared by all.
 
-Names of files are plain strings here: a `Path` enters each of its parts into the interpreter's table of strings, which
-grows with the strips that a process writes, and Python 3.12 never takes one out again.
+Names of files are plain strings here. A `Path` enters each of its parts into the interpreter's table of interned
+strings: that is made anew, megabytes larger, when its places are used up, and the early releases of Python 3.12 never
+take a string out again (python/cpython issue 113993).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class FolderStore:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self._folder = str(folder)
+        self._folder = str(self.folder)
 
     @property
     def shown(self) -> str:
@@ -41,7 +42,7 @@ class FolderStore:
 
     def local(self, key: str) -> Path:
         """Where the key's file is, or would be. Raises ValueError for a key that leaves the folder."""
-        return self.folder.joinpath(*parts(key))
+        return Path(self._file(key))
 
     def put(self, key: str, data: bytes) -> int:
         """Writes the bytes under the key; returns their number. The same key again simply writes the same bytes."""
@@ -56,7 +57,7 @@ class FolderStore:
 
     @contextmanager
     def _writing(self, key: str) -> Iterator[str]:
-        final, unfinished = self._place(key), os.path.join(self._folder, UNFINISHED)
+        final, unfinished = self._file(key), os.path.join(self._folder, UNFINISHED)
         folder = os.path.dirname(final)
         os.makedirs(folder, exist_ok=True)
         os.makedirs(unfinished, exist_ok=True)
@@ -73,13 +74,13 @@ class FolderStore:
 
     def get(self, key: str, most_bytes: float = math.inf) -> bytes:
         """The key's bytes. Raises FileNotFoundError; TooLarge, before any is read, where they are more than that."""
-        with open(self._place(key), "rb") as file:
+        with open(self._file(key), "rb") as file:
             size_bytes = os.fstat(file.fileno()).st_size
             if size_bytes > most_bytes:
                 raise TooLarge(f"{key} has {size_bytes} bytes, more than {most_bytes:.0f}")
             return file.read()
 
-    def _place(self, key: str) -> str:
+    def _file(self, key: str) -> str:
         return os.path.join(self._folder, *parts(key))
 
     @contextmanager

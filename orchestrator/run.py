@@ -114,7 +114,7 @@ def follow(session: Session, run: int, view: ProgressView) -> None:
 
 def dispatch_here(session: Session, say: ProgressView) -> None:
     """Feeds all runs until interrupted; with an embedded broker this process owns it."""
-    gc.freeze()  # what a step leaves in circles is found sooner when nobody looks through all that was loaded
+    gc.freeze()  # full collections come sooner when what is loaded is not counted: garbage in circles stays small
     with contextlib.ExitStack() as parts:
         stack = None
         if session.settings.is_broker_embedded:

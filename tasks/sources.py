@@ -25,6 +25,7 @@ from tasks.failures import Changed, MachineFault, Missing, Outside, Unreadable
 
 _Name = tuple[str, str]
 """Root and uri of a recording."""
+_GONE = (FileNotFoundError, NotADirectoryError)
 
 
 def bucket(url: str, *, plain_http: bool = False) -> Bucket:
@@ -116,18 +117,18 @@ def _in_folder(claim: ItemClaim) -> Iterator[Opened]:
     finally:
         try:
             after = os.stat(path)
-        except FileNotFoundError as error:
+        except _GONE as error:
             raise Missing(f"{os.path.basename(path)} went away while it was read") from error
         if (after.st_size, after.st_mtime_ns) != before:
-            name, sizes = os.path.basename(path), f"{before.size_bytes} bytes before, {after.st_size} after"
-            raise Changed(f"{name} was written while it was read: {sizes}")
+            sizes = f"{before.size_bytes} bytes before, {after.st_size} after"
+            raise Changed(f"{os.path.basename(path)} was written while it was read: {sizes}")
 
 
 def _as_planned(path: str, claim: ItemClaim) -> Stamp:
     """Its size and time before anything is read. Raises Missing, Outside, Unreadable, Changed, MachineFault."""
     try:
         found = os.stat(path)
-    except FileNotFoundError as error:
+    except _GONE as error:
         if not _holds_anything(Path(claim.root)):
             raise MachineFault(
                 f"the dataset {claim.root} is not there; is its disk mounted on this machine?"

@@ -109,7 +109,7 @@ def _descriptor(path: str | Path) -> int:
             raise Unreadable(f"{name} is not a regular file")
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise Missing(f"{name} is not in {folder} any more") from error
+        raise Missing(f"{name} is not in {folder or '.'} any more") from error
     except ValueError as error:
         raise Missing(f"{str(path)!r:.200} is not a name a file can have") from error
 

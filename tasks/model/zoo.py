@@ -60,7 +60,7 @@ def built_in(module: str, function: str = "build") -> Builder:
 # Four times two off each axis, then half of it, and one is left.
 _SMALLEST_FOR_CNN = 46
 
-# What the cnn, and all that is built on it, is trained with; chosen on inner splits, see docs/models.md.
+# Chosen for the cnn on inner splits, see docs/models.md; the merges, which hold it, take it over.
 _TRAINING_OF_CNN = {"batch": 16}
 
 _ENTRIES = (

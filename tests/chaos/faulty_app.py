@@ -39,7 +39,7 @@ def _deadly(claim: ItemClaim, *rest: Any) -> StripFile:
         if word in claim.uri:
             deed()
     strip = _made(claim, *rest)
-    with open(f"{engine().settings.logs}/made", "a") as journal:  # a line is whole, whoever else writes
+    with (engine().settings.logs / "made").open("a") as journal:  # a line is whole, whoever else writes
         journal.write(f"{claim.uri}\n")
     return strip
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -34,8 +35,10 @@ def test_a_file_keeps_its_ending_while_it_is_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", ["", "/etc/passwd", "../x", "a/../../x", "a//b", "./a"])
 def test_no_key_leaves_the_folder(tmp_path: Path, key: str) -> None:
-    with pytest.raises(ValueError, match="store key"):
-        FolderStore(tmp_path).local(key)
+    store = FolderStore(tmp_path)
+    for use in (store.local, store.get, partial(store.put, data=b"x")):
+        with pytest.raises(ValueError, match="store key"):
+            use(key)
 
 
 def test_a_file_that_is_being_written_is_nowhere_near_the_finished_ones_and_can_be_swept(tmp_path: Path) -> None:
