@@ -30,7 +30,6 @@ class FolderStore:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self._folder = str(self.folder)
 
     @property
     def shown(self) -> str:
@@ -57,7 +56,7 @@ class FolderStore:
 
     @contextmanager
     def _writing(self, key: str) -> Iterator[str]:
-        final, unfinished = self._file(key), os.path.join(self._folder, UNFINISHED)
+        final, unfinished = self._file(key), os.path.join(self.folder, UNFINISHED)
         folder = os.path.dirname(final)
         os.makedirs(folder, exist_ok=True)
         os.makedirs(unfinished, exist_ok=True)
@@ -81,7 +80,7 @@ class FolderStore:
             return file.read()
 
     def _file(self, key: str) -> str:
-        return os.path.join(self._folder, *parts(key))
+        return os.path.join(self.folder, *parts(key))
 
     @contextmanager
     def lending(self) -> Iterator[Callable[[str], Path]]:

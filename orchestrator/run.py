@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import threading
 import time
 from collections.abc import Callable
@@ -114,7 +113,6 @@ def follow(session: Session, run: int, view: ProgressView) -> None:
 
 def dispatch_here(session: Session, say: ProgressView) -> None:
     """Feeds all runs until interrupted; with an embedded broker this process owns it."""
-    gc.freeze()  # full collections come sooner when what is loaded is not counted: garbage in circles stays small
     with contextlib.ExitStack() as parts:
         stack = None
         if session.settings.is_broker_embedded:
