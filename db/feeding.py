@@ -14,8 +14,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import aliased
 
+from db.among import is_one_of
 from db.lost import CALLED_OFF, bury, separate
-from db.moves import Locked, Worked, count, is_one_of, lock, lock_in_runs, move
+from db.moves import Locked, Worked, count, lock, lock_in_runs, move
 from db.session import Database, now_s
 from db.states import FINAL, OPEN, Kind, RunState, State
 from db.tables import EXPIRIES, Item, Job, Need, Recording, Run, Tally

@@ -16,10 +16,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from db.among import is_one_of
 from db.bulk import insert_missing
 from db.discovery import FoundFile, keep_found
 from db.lost import CALLED_OFF, bury, separate
-from db.moves import Locked, Worked, count, insert, is_one_of, lock, lock_in_runs, move, move_each
+from db.moves import Locked, Worked, count, insert, lock, lock_in_runs, move, move_each
 from db.presence import note_progress
 from db.session import Database, now_s
 from db.states import CLAIMABLE, MAX_FAULTS, RunState, State

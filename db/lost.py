@@ -9,7 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from db.moves import Locked, Worked, count, is_one_of, move_each
+from db.among import is_one_of
+from db.moves import Locked, Worked, count, move_each
 from db.session import now_s
 from db.states import MAX_LOSSES, MAX_OWN_DEATHS, State
 from db.tables import DEATHS, LOSSES, Item

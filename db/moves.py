@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from db.among import is_one_of
 from db.bulk import update_rows
 from db.states import RunState, State
 from db.tables import Item, Job, Run, Table, Tally
@@ -66,23 +67,12 @@ def lock_in_runs(
     return rows, frozenset(run for run, state in states.items() if state == RunState.CANCELLED)
 
 
-def is_one_of(column: sa.SQLColumnExpression[int], ids: Collection[int]) -> sa.ColumnElement[bool]:
-    """Whether the column's value is among the ids.
-
-    The last one is repeated up to a power of two: SQLite prepares a statement for each length, and keeps some of them.
-    """
-    listed = list(ids)
-    n = 1 << max(0, len(listed) - 1).bit_length()
-    return column.in_([*listed, *listed[-1:] * (n - len(listed))])
-
-
 def move(connection: Connection, table: Worked, rows: Sequence[Locked], state: State, **values: Any) -> None:
     """All rows to one state, with the same values."""
     if not rows:
         return
-    for start in range(0, len(rows), 1024):
-        ids = [row.id for row in rows[start : start + 1024]]
-        connection.execute(sa.update(table).where(is_one_of(table.id, ids)).values(state=state, **values))
+    ids = [row.id for row in rows]
+    connection.execute(sa.update(table).where(is_one_of(table.id, ids)).values(state=state, **values))
     if table is Item:
         count(connection, moved(rows, state))
 

@@ -23,9 +23,6 @@ _SQLITE_PRAGMAS = (
     "wal_autocheckpoint=10000",  # with the larger cache of `insert_rows` planning a million is a tenth faster
 )
 
-_PREPARED_AT_MOST = 32
-"""Statements a SQLite connection keeps: with lists of all lengths in them, the driver's 128 held 8 MB a process."""
-
 _NOTICED = {
     "connect_timeout": 5, "tcp_user_timeout": 20_000,
     "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2,
@@ -134,11 +131,7 @@ class Database:
 def _sqlite_engine(url: sa.URL, pool: type[sa.Pool]) -> sa.Engine:
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    connect_args = {
-        "timeout": BUSY_TIMEOUT_MS / 1000,
-        "check_same_thread": False,
-        "cached_statements": _PREPARED_AT_MOST,
-    }
+    connect_args = {"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}
     engine = sa.create_engine(url, poolclass=pool, connect_args=connect_args)
 
     @sa.event.listens_for(engine, "connect")

@@ -1,0 +1,45 @@
+"""Ids in statements are one parameter, on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import pytest
+import sqlalchemy as sa
+
+from db.among import is_one_of
+from db.session import Database
+from db.states import CLAIMABLE
+from db.tables import Item, Table
+
+NUMBERS = sa.table("numbers", sa.column("n", sa.BigInteger))
+
+
+@pytest.mark.parametrize("ids", [[], [2], range(2, 7), {5: "a", 3: "b"}, range(-3000, 3000), [2**62, 7]], ids=str)
+def test_finds_what_is_among_the_ids(database: Database, ids: Collection[int]) -> None:
+    with database.write() as connection:
+        connection.exec_driver_sql("CREATE TABLE numbers (n BIGINT)")
+        connection.execute(NUMBERS.insert(), [{"n": n} for n in (*range(9), 2**62)])
+        found = connection.scalars(sa.select(NUMBERS.c.n).where(is_one_of(NUMBERS.c.n, ids)))
+        assert set(found) == {*ids} & {*range(9), 2**62}
+
+
+def test_lists_of_all_lengths_are_one_statement(database: Database) -> None:
+    dialect = database.engine.dialect
+    assert len({str(is_one_of(Item.id, range(n)).compile(dialect=dialect)) for n in (0, 1, 2, 300)}) == 1
+
+
+def test_sqlite_looks_items_up_by_their_ids(sqlite_url: str) -> None:
+    """It must not walk through a run's items, of which there may be a hundred million."""
+    database = Database(sqlite_url)
+    is_free = (is_one_of(Item.id, [1, 2]), Item.run_id == 1, Item.state.in_(CLAIMABLE))
+    for query in (sa.select(Item.id).where(*is_free).order_by(Item.id), sa.select(Item.span).where(is_free[0])):
+        asked = query.compile(database.engine, compile_kwargs={"render_postcompile": True})
+        with database.write() as connection:
+            Table.metadata.create_all(connection)
+            values = tuple("[1]" for _ in asked.positiontup or ())
+            steps = [row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked}", values)]
+        (of_items,) = [step for step in steps if " item " in step]
+        assert of_items.startswith("SEARCH")
+        assert "id=?)" in of_items
+    database.close()
