@@ -77,6 +77,8 @@ def run(arguments: argparse.Namespace, home: Path) -> dict[str, Any]:
     ]  # fmt: skip
     command += ["--folds", str(arguments.folds)] if arguments.folds else []
     told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if not told.stdout:
+        sys.exit("the run was interrupted; the same command with the same --home goes on")
     found: dict[str, Any] = json.loads(told.stdout)
     if "error" in found:
         sys.exit(found["error"])
