@@ -118,12 +118,12 @@ class Meter:
                 self._lives[kind][process_id].append((now_s, found))
 
     def growths(self, lived_s: float) -> list[Growth]:
-        """By kind, from the lives of at least so many seconds, without the first third of that: caches fill."""
+        """By kind, from the lives of at least so many seconds, without the first third of each: caches fill."""
         return [self._growth(kind, list(lives.values()), lived_s) for kind, lives in sorted(self._lives.items())]
 
     def _growth(self, kind: str, lives: list[Life], lived_s: float) -> Growth:
         long = [life for life in lives if life[-1][0] - life[0][0] >= lived_s]
-        settled = [[look for look in life if look[0] - life[0][0] >= lived_s / 3] for life in long]
+        settled = [[look for look in life if look[0] - life[0][0] >= (life[-1][0] - life[0][0]) / 3] for life in long]
         slopes = [slope(life) for life in settled if len(life) >= 2 * N_BLOCKS]
         peak_mb = max(memory for life in lives for _, memory in life) / 1e6
         return Growth(kind, len(slopes), peak_mb, joined(slopes) if slopes else None)

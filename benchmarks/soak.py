@@ -5,9 +5,10 @@
 
 Prints the items done and by whom, the faults by kind, and of each kind of process its memory at most and how fast it
 grew. Processes are killed and replaced; a slope is told of those that lived for `--lived-s` seconds, without the first
-third of that. So that there are some, worker `d` is never killed, and the dispatcher only in the first third of the
-time: both are spared nothing else. Ends with 1 when an item is lost or done twice, when a kind of process grows beyond
-noise or not enough of it is known, when a worker did nothing, or when the items were done before the time was over.
+third of each life. So that there are some, worker `d` is never killed, and the dispatcher only in the first third of
+the time: both are spared nothing else. Ends with 1 when an item is lost or done twice, when a kind of process grows
+beyond noise or not enough of it is known, when a worker did nothing, or when the items were done before the time was
+over.
 A short run shows that all this works; caches fill for a minute or more, so of memory it says little.
 """
 

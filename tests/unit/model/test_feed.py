@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import subprocess
+import sys
+
 import numpy as np
+import pytest
 
 from tasks.model.feed import Feed
 from tasks.model.inputs import Scaling
 from tasks.model.spec import TrainingSettings
 from tasks.model.stream import surveyed
 from tests.model_shards import examples, written
+
+PASS_AND_ALLOCATE = """
+import ctypes, sys
+from pathlib import Path
+import numpy as np
+from tasks.model.feed import Feed
+from tasks.model.inputs import Scaling
+from tasks.model.stream import surveyed
+Info = type("Info", (ctypes.Structure,), {"_fields_": [(name, ctypes.c_size_t) for name in "abcdefghij"]})
+libc = ctypes.CDLL(None)
+libc.mallinfo2.restype, libc.malloc.restype = Info, ctypes.c_void_p
+for _ in Feed(surveyed((Path(sys.argv[1]),)), ("spectrogram",), Scaling(), np.ones(2, np.float32)).one_pass(4):
+    pass
+n_apart = libc.mallinfo2().d
+libc.malloc(ctypes.c_size_t(20 << 20))
+print(libc.mallinfo2().d - n_apart)
+"""
+"""Prints 1 where a block of 20 MB is one the system gives, and takes back as soon as it is freed."""
 
 
 def test_a_listener_hears_of_every_batch_that_is_asked_for(tmp_path):
@@ -26,3 +50,13 @@ def test_no_pass_waits_for_a_tuning_thread_to_wake(tmp_path):
     feed = Feed(shards, ("spectrogram",), Scaling(), np.ones(2, np.float32))
     for passed in (feed.epoch(TrainingSettings(batch=4), 0, 4), feed.one_pass(4)):
         assert passed.options().autotune.enabled is False
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="the C library is not a glibc of 2021 or later")
+@pytest.mark.parametrize(("limit", "apart"), [(32 << 20, "0"), (1 << 20, "1")])
+def test_freed_memory_is_kept_as_the_environment_says_though_tensorflow_sets_it_otherwise(tmp_path, limit, apart):
+    (shard,) = written(tmp_path, examples(8))
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(limit), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, "-c", PASS_AND_ALLOCATE, str(shard)]
+    told = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=True)
+    assert told.stdout.split() == [apart]
