@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace, home: Path) -> dict[str, Any]:
     command += ["--folds", str(arguments.folds)] if arguments.folds else []
     told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if not told.stdout:
-        sys.exit("the run was interrupted; the same command with the same --home goes on")
+        sys.exit(f"`orchestrator run` ended with {told.returncode} and no result")
     found: dict[str, Any] = json.loads(told.stdout)
     if "error" in found:
         sys.exit(found["error"])

@@ -37,10 +37,10 @@ class _Among(FunctionElement[bool]):
 @compiles(_Among, "sqlite")
 def _among_sqlite(element: _Among, compiler: SQLCompiler, **kw: Any) -> str:
     column, ids = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"{column} IN (SELECT value FROM json_each({ids}))"  # noqa: S608  # both are SQLAlchemy's
+    return f"({column} IN (SELECT value FROM json_each({ids})))"  # noqa: S608  # both are SQLAlchemy's
 
 
 @compiles(_Among, "postgresql")
 def _among_postgresql(element: _Among, compiler: SQLCompiler, **kw: Any) -> str:
     column, ids = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"{column} = ANY ({ids})"
+    return f"({column} = ANY ({ids}))"

@@ -10,6 +10,7 @@ from itertools import islice
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from db.among import is_one_of
 from db.keys import checkpointed_model
 from db.moves import lock, move
 from db.session import Database, now_s
@@ -130,13 +131,13 @@ def clock_s(database: Database) -> float:
 def fail_jobs(database: Database, jobs: Sequence[int]) -> list[int]:
     """Marks finished jobs whose file is gone as failed, so that `retry` does them again; returns their runs."""
     with database.write() as connection:
-        rows = lock(connection, Job, Job.id.in_(jobs), Job.state == State.DONE, waits=True)
+        rows = lock(connection, Job, is_one_of(Job.id, jobs), Job.state == State.DONE, waits=True)
         move(connection, Job, rows, State.FAILED, reason="its file is gone from the store or damaged")
         return _failed_runs(connection, [row.run for row in rows])
 
 
 def _failed_runs(connection: Connection, runs: Sequence[int]) -> list[int]:
-    is_over = (Run.id.in_(runs), Run.state.in_(RUN_FINAL))
+    is_over = (is_one_of(Run.id, runs), Run.state.in_(RUN_FINAL))
     connection.execute(sa.update(Run).where(*is_over).values(state=RunState.FAILED))
     return sorted(set(runs))
 

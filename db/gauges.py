@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from db.among import is_one_of
 from db.presence import Present, present
 from db.session import Database, now_s
 from db.states import CLAIMABLE, FINAL, OPEN, Kind, RunState, State
@@ -98,7 +99,7 @@ def _open(
     for (run, state), n in tally.items():
         if run in active and state in OPEN:
             counted[PREPROCESS, state] += n
-    query = sa.select(Job.kind, Job.state, sa.func.count()).where(Job.run_id.in_(active), Job.state.in_(OPEN))
+    query = sa.select(Job.kind, Job.state, sa.func.count()).where(is_one_of(Job.run_id, active), Job.state.in_(OPEN))
     for kind, state, n in connection.execute(query.group_by(Job.kind, Job.state)):
         counted[kind, state] = int(n)
     return dict(counted)
@@ -130,10 +131,11 @@ def _oldest_waiting(
     What is not even sent could have been since its run was there; of jobs nobody knows that without their needs.
     """
     waiting = {state: [run for run in active if tally.get((run, state))] for state in CLAIMABLE}
-    is_sent = (Item.run_id.in_(waiting[State.SENT]), Item.state == State.SENT)
+    is_sent = (is_one_of(Item.run_id, waiting[State.SENT]), Item.state == State.SENT)
     sent_s = connection.execute(sa.select(now_s() - sa.func.min(Item.sent_at)).where(*is_sent)).scalar_one()
     jobs = sa.select(Job.kind, now_s() - sa.func.min(Job.sent_at)).where(Job.state == State.SENT).group_by(Job.kind)
-    found = {str(kind): max(0.0, age_s) for kind, age_s in connection.execute(jobs.where(Job.run_id.in_(active)))}
+    rows = connection.execute(jobs.where(is_one_of(Job.run_id, active)))
+    found = {str(kind): max(0.0, age_s) for kind, age_s in rows}
     return {**found, PREPROCESS: max([0.0, sent_s or 0.0, *(active[run] for run in waiting[State.WAITING])])}
 
 

@@ -63,7 +63,7 @@ def lock_in_runs(
     """
     runs = sa.select(Run.id, Run.state).where(Run.id.in_(sa.select(table.run_id).where(*where)))
     states = dict(connection.execute(runs.order_by(Run.id).with_for_update(read=True)).all())
-    rows = lock(connection, table, *where, table.run_id.in_(states), limit=limit, waits=waits)
+    rows = lock(connection, table, *where, is_one_of(table.run_id, states), limit=limit, waits=waits)
     return rows, frozenset(run for run, state in states.items() if state == RunState.CANCELLED)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from db.among import is_one_of
 from db.moves import Worked, move_all
 from db.session import Database, now_s
 from db.states import CLAIMABLE, RUN_FINAL, RunState, State
@@ -59,7 +60,7 @@ def retry(database: Database, run: int) -> int:
         n_items = _wait_again(connection, Item, run, _RETRIED)
         if n_items:
             return n_items + _wait_again(connection, Job, run, State)
-        return _wait_again(connection, Job, run, State, Job.id.in_(_with_all_that_need_them(connection, run)))
+        return _wait_again(connection, Job, run, State, is_one_of(Job.id, _with_all_that_need_them(connection, run)))
 
 
 def _has_ended_badly(connection: Connection, run: int) -> bool:
@@ -71,7 +72,7 @@ def _has_ended_badly(connection: Connection, run: int) -> bool:
 def _with_all_that_need_them(connection: Connection, run: int) -> set[int]:
     again = set(connection.scalars(sa.select(Job.id).where(Job.run_id == run, Job.state.in_(_RETRIED))))
     while True:
-        needing = set(connection.scalars(sa.select(Need.job_id).where(Need.needs_id.in_(again)))) - again
+        needing = set(connection.scalars(sa.select(Need.job_id).where(is_one_of(Need.needs_id, again)))) - again
         if not needing:
             return again
         again |= needing

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from settings import Settings
+from tasks.model.kept_memory import LARGEST_KEPT_BYTES
 from workers.hardware import has_gpu, preprocessings_at_once, trainings_at_once
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
@@ -22,13 +23,13 @@ _LITTLE_ADDRESS_SPACE = {"MALLOC_ARENA_MAX": "4", "ARROW_DEFAULT_MEMORY_POOL": "
 # unless the allocator keeps them: a tenth of preprocessing and half of a CNN's training went into that
 # (docs/performance.md).
 KEPT_MEMORY = {
-    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_MMAP_THRESHOLD_": str(LARGEST_KEPT_BYTES),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
     "MALLOC_TOP_PAD_": str(64 << 20),
 }
 
 _FAST_KERNELS = {"TF_ENABLE_ONEDNN_OPTS": "1"}
-"""TensorFlow's own choice only where the processor has AVX-512's instructions for neural networks."""
+"""oneDNN's, which TensorFlow itself takes only on processors with instructions for neural networks."""
 
 
 @dataclass(frozen=True)

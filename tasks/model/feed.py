@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tasks.model.augmentation import Target, augmented
 from tasks.model.course import OnStep, heard, unheard
 from tasks.model.inputs import INPUTS, Floats, RawBatch, Scaling, as_keras_takes, prepared
-from tasks.model.machine import keep_freed_memory
+from tasks.model.kept_memory import keep_large_blocks
 from tasks.model.spec import TrainingSettings
 from tasks.model.stream import Batch, Reader, ShardSet, batches
 
@@ -69,7 +69,7 @@ class Feed:
 
     def _dataset(self, source: Callable[[], Iterator[Fed]], size: int) -> Any:
         def fed() -> Iterator[Fed]:
-            keep_freed_memory()
+            keep_large_blocks()
             try:
                 yield from heard(source(), self._on_step)
             except Exception as error:

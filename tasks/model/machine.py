@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import os
 import resource
 import sys
 from pathlib import Path
@@ -14,8 +12,6 @@ import tensorflow as tf
 from tasks.failures import MachineFault
 
 _STATUS = Path("/proc/self/status")
-_M_MMAP_THRESHOLD = -3
-"""Of mallopt, in glibc's malloc.h."""
 
 
 def device() -> str:
@@ -63,19 +59,6 @@ def _compute_in_one_thread() -> None:
     with contextlib.suppress(RuntimeError):
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(1)
-
-
-def keep_freed_memory() -> None:
-    """Sets glibc's limit for blocks that are given back to the system when freed as MALLOC_MMAP_THRESHOLD_ says, again.
-
-    TensorFlow puts it to 128 KiB whenever it makes a dataset of a generator, since Python 3.11, and every step of a
-    training then asks the system anew for most of what it computes with. Nothing where the variable is not set, or
-    the C library another one.
-    """
-    limit = os.environ.get("MALLOC_MMAP_THRESHOLD_")
-    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
-    if limit and set_option:
-        set_option(_M_MMAP_THRESHOLD, int(limit))
 
 
 def peak_rss_bytes() -> int:

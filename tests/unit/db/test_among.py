@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
-import pytest
 import sqlalchemy as sa
 
 from db.among import is_one_of
@@ -15,18 +15,23 @@ from db.tables import Item, Table
 NUMBERS = sa.table("numbers", sa.column("n", sa.BigInteger))
 
 
-@pytest.mark.parametrize("ids", [[], [2], range(2, 7), {5: "a", 3: "b"}, range(-3000, 3000), [2**62, 7]], ids=str)
-def test_finds_what_is_among_the_ids(database: Database, ids: Collection[int]) -> None:
+def test_finds_what_is_among_the_ids(database: Database) -> None:
+    """One list after the other, so that later ones find what SQLAlchemy has compiled for the first."""
+    lists: list[Collection[int]] = [[], [2], range(2, 7), {5: "a", 3: "b"}, range(-3000, 3000), [2**62, 7]]
+    numbers = {*range(9), 2**62}
     with database.write() as connection:
         connection.exec_driver_sql("CREATE TABLE numbers (n BIGINT)")
-        connection.execute(NUMBERS.insert(), [{"n": n} for n in (*range(9), 2**62)])
-        found = connection.scalars(sa.select(NUMBERS.c.n).where(is_one_of(NUMBERS.c.n, ids)))
-        assert set(found) == {*ids} & {*range(9), 2**62}
+        connection.execute(NUMBERS.insert(), [{"n": n} for n in numbers])
+        for ids in lists:
+            found = connection.scalars(sa.select(NUMBERS.c.n).where(is_one_of(NUMBERS.c.n, ids)))
+            others = connection.scalars(sa.select(NUMBERS.c.n).where(~is_one_of(NUMBERS.c.n, ids)))
+            assert set(found) == {*ids} & numbers
+            assert set(others) == numbers - {*ids}
 
 
 def test_lists_of_all_lengths_are_one_statement(database: Database) -> None:
-    dialect = database.engine.dialect
-    assert len({str(is_one_of(Item.id, range(n)).compile(dialect=dialect)) for n in (0, 1, 2, 300)}) == 1
+    how = {"dialect": database.engine.dialect, "compile_kwargs": {"render_postcompile": True}}
+    assert len({str(is_one_of(Item.id, range(n)).compile(**how)) for n in (0, 1, 2, 300)}) == 1
 
 
 def test_sqlite_looks_items_up_by_their_ids(sqlite_url: str) -> None:
@@ -41,5 +46,5 @@ def test_sqlite_looks_items_up_by_their_ids(sqlite_url: str) -> None:
             steps = [row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked}", values)]
         (of_items,) = [step for step in steps if " item " in step]
         assert of_items.startswith("SEARCH")
-        assert "id=?)" in of_items
+        assert re.search(r"\b(row)?id=\?\)", of_items)
     database.close()

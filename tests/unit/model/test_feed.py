@@ -53,10 +53,9 @@ def test_no_pass_waits_for_a_tuning_thread_to_wake(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="the C library is not a glibc of 2021 or later")
-@pytest.mark.parametrize(("limit", "apart"), [(32 << 20, "0"), (1 << 20, "1")])
-def test_freed_memory_is_kept_as_the_environment_says_though_tensorflow_sets_it_otherwise(tmp_path, limit, apart):
+def test_large_blocks_are_kept_when_freed_though_tensorflow_wants_them_given_back(tmp_path):
     (shard,) = written(tmp_path, examples(8))
-    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(limit), "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, "-c", PASS_AND_ALLOCATE, str(shard)]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     told = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=True)
-    assert told.stdout.split() == [apart]
+    assert told.stdout.split() == ["0"]
