@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import tempfile
 from pathlib import Path
 from typing import Literal, Self
@@ -176,6 +177,15 @@ class Settings(BaseSettings):
     def are_gpus_hidden(self) -> bool:
         """Whether CUDA_VISIBLE_DEVICES hides every GPU from this process: it is empty, or begins with -1."""
         return os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",", maxsplit=1)[0].strip() in ("", "-1")
+
+    def advised(self, words: str) -> str:
+        """The command as a person has to type it, in a terminal like the one this process was started from.
+
+        >>> Settings(home="/data/two words").advised("resume 3")
+        "orchestrator resume 3 --home '/data/two words'"
+        """
+        is_found = self.home == Settings().home
+        return f"orchestrator {words}" + ("" if is_found else f" --home {shlex.quote(str(self.home))}")
 
     def environment(self) -> dict[str, str]:
         """This process's environment with every setting in it, for a child process that must see the same."""

@@ -19,7 +19,7 @@ from db.lost import CALLED_OFF, bury, separate
 from db.moves import Locked, Worked, count, lock, lock_in_runs, move
 from db.session import Database, now_s
 from db.states import FINAL, OPEN, Kind, RunState, State
-from db.tables import EXPIRIES, Item, Job, Need, Recording, Run, Tally
+from db.tables import EXPIRIES, LOSSES, Item, Job, Need, Recording, Run, Tally
 
 MAX_ITEMS_A_MESSAGE = 200
 _MOST_AT_ONCE = 8192
@@ -272,10 +272,15 @@ def release(database: Database, worker: str, *, is_orderly: bool = False) -> int
 
 
 def begin_again(database: Database) -> None:
-    """Everything sent or running waits again: the broker and all workers are known to be gone, and nobody is blamed."""
+    """Everything sent or running waits again: the broker and all workers are known to be gone.
+
+    The run has lost what was running; nothing counts against any of it.
+    """
     for table in (Item, Job):
         with database.write() as connection:
-            _put_back(connection, table, *lock_in_runs(connection, table, table.state.in_((State.SENT, State.RUNNING))))
+            rows, cancelled = lock_in_runs(connection, table, table.state.in_((State.SENT, State.RUNNING)))
+            count(connection, Counter((row.run, LOSSES) for row in rows if row.state == State.RUNNING))
+            _put_back(connection, table, rows, cancelled)
 
 
 def _put_back(

@@ -126,7 +126,7 @@ def _finish(session: Session, run: int, *, as_json: bool) -> NoReturn:
     found = summary(session.database, session.store, run)
     if as_json:
         print_json(found)
-    for line in result_lines(found):
+    for line in result_lines(found, session.settings.advised):
         say(line)
     raise typer.Exit(exit_code(session.database, run))
 
@@ -238,7 +238,7 @@ def submit(
         from orchestrator.watch import summary  # noqa: PLC0415
 
         print_json({**summary(session.database, session.store, number), "unserved": missing})
-    return say(f"follow it with: orchestrator watch {number}")
+    return say(f"follow it with: {settings.advised(f'watch {number}')}")
 
 
 def _followed(session: Session, number: int, *, as_json: bool) -> None:
@@ -279,7 +279,7 @@ def status(settings: Settings, run: RunId, as_json: AsJson = False) -> None:
     missing = unserved(session, run) if state == RunState.ACTIVE and not alone else []
     if as_json:
         return print_json({**found, "unserved": missing})
-    return print("\n".join([*result_lines(found), *alone, *missing]))
+    return print("\n".join([*result_lines(found, settings.advised), *alone, *missing]))
 
 
 @app.command()

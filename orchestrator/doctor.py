@@ -19,6 +19,8 @@ from orchestrator.dispatch import BrokerUnreachable, Sender
 from orchestrator.local import answers
 from orchestrator.session import Session
 from orchestrator.submit import versions
+from settings import Settings
+from tasks.dataset.plural import counted
 
 _LOW_DISK_BYTES = 1 << 30
 _AT_ONCE = 512
@@ -34,7 +36,7 @@ def findings(session: Session, *, repair: bool) -> list[str]:
     return [
         *_strip_findings(session, repair=repair),
         *_file_findings(session, repair=repair),
-        *_abandoned_findings(session.store, repair=repair),
+        *_abandoned_findings(session, repair=repair),
         *_unknown_findings(session, repair=repair),
         *_ledger_findings(session, repair=repair),
         *_broker_findings(session),
@@ -55,7 +57,9 @@ class _Fault:
 def _strip_findings(session: Session, *, repair: bool) -> Iterator[str]:
     strips = _faulty(session.store, checking.kept_strips(session.database))
     faulty = [(strip.id, f"strip {strip.key}", fault) for strip, fault in strips]
-    yield from _told(faulty, "strips", partial(checking.forget_strips, session.database) if repair else None)
+    yield from _told(
+        session.settings, faulty, "strip", partial(checking.forget_strips, session.database) if repair else None
+    )
 
 
 def _file_findings(session: Session, *, repair: bool) -> Iterator[str]:
@@ -63,36 +67,40 @@ def _file_findings(session: Session, *, repair: bool) -> Iterator[str]:
     faulty = [
         (file.job, f"{file.key} of run {file.run}", fault) for file in files if (fault := _fault(session.store, file))
     ]
-    yield from _told(faulty, "files", partial(checking.fail_jobs, session.database) if repair else None)
+    forget = partial(checking.fail_jobs, session.database) if repair else None
+    yield from _told(session.settings, faulty, "file", forget)
 
 
 def _told(
-    faulty: Sequence[tuple[int, str, _Fault]], what: str, forget: Callable[[list[int]], list[int]] | None
+    settings: Settings,
+    faulty: Sequence[tuple[int, str, _Fault]],
+    what: str,
+    forget: Callable[[list[int]], list[int]] | None,
 ) -> Iterator[str]:
     """faulty: row, name and fault of each.  forget: has the rows made again and gives their runs; None: only tell."""
     yield from (f"{name} {fault.said}" for _, name, fault in faulty[:_SHOWN])
     lost = [row for row, _, fault in faulty if fault.is_lost]
     yield from _unread(len(faulty) - len(lost), what)
     if lost and forget:
-        yield _mended(forget(lost))
+        yield _mended(settings, forget(lost))
     elif lost:
-        yield f"{len(lost)} {what} are damaged; `orchestrator doctor --repair` lets them be made again"
+        yield f"damaged: {counted(len(lost), what)}; `{settings.advised('doctor --repair')}` has each made again"
 
 
 def _unread(n: int, what: str) -> Iterator[str]:
     if n:
-        yield f"{n} {what} cannot be read: see to the disk and its rights, or delete them and ask again"
+        yield f"unreadable: {counted(n, what)}; see to the disk and its rights, or delete each and ask again"
 
 
-def _abandoned_findings(store: Store, *, repair: bool) -> Iterator[str]:
-    abandoned = store.abandoned(_ABANDONED_AFTER_S)
+def _abandoned_findings(session: Session, *, repair: bool) -> Iterator[str]:
+    abandoned = session.store.abandoned(_ABANDONED_AFTER_S)
     if abandoned and repair:
         for path in abandoned:
             path.unlink(missing_ok=True)
-        yield f"{len(abandoned)} unfinished files in the store were removed"
+        yield f"unfinished, and removed: {counted(len(abandoned), 'file')}"
     elif abandoned:
-        size = _size_bytes(abandoned)
-        yield f"{len(abandoned)} unfinished files hold {size / 1e6:.1f} MB; `orchestrator doctor --repair` removes them"
+        size, advised = _size_bytes(abandoned), session.settings.advised("doctor --repair")
+        yield f"left unfinished: {counted(len(abandoned), 'file')} of {size / 1e6:.1f} MB; `{advised}` removes each"
 
 
 def _size_bytes(paths: Iterable[Path]) -> int:
@@ -120,7 +128,7 @@ def _unknown_findings(session: Session, *, repair: bool) -> Iterator[str]:
             path.unlink(missing_ok=True)
         yield f"{told}; they were removed"
     else:
-        yield f"{told}; they do no harm, and `orchestrator doctor --repair` removes them"
+        yield f"{told}; they do no harm, and `{session.settings.advised('doctor --repair')}` removes them"
 
 
 def _old_keys(store: Path) -> Iterator[str]:
@@ -153,8 +161,8 @@ def _version_findings(session: Session) -> Iterator[str]:
             yield f"run {planned.run} was planned with {', '.join(other)}; strips made here may differ in a last bit"
 
 
-def _mended(runs: list[int]) -> str:
-    return "to have it made again: " + ", ".join(f"orchestrator retry {run}" for run in runs)
+def _mended(settings: Settings, runs: list[int]) -> str:
+    return "to have it made again: " + ", ".join(settings.advised(f"retry {run}") for run in runs)
 
 
 def _faulty(store: Store, strips: Iterable[KeptStrip]) -> Iterator[tuple[KeptStrip, _Fault]]:
@@ -189,7 +197,7 @@ def _ledger_findings(session: Session, *, repair: bool) -> Iterator[str]:
             yield f"run {run} was never planned to its end; submit its dataset again"
     is_alone = session.settings.is_broker_embedded and not answers(session.settings.socket)
     for run in stuck.active_runs if is_alone else ():
-        yield f"nobody works on run {run}; go on with: orchestrator resume {run}"
+        yield f"nobody works on run {run}; go on with: {session.settings.advised(f'resume {run}')}"
 
 
 def _broker_findings(session: Session) -> Iterator[str]:

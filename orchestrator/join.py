@@ -89,5 +89,5 @@ def is_run_at_work(settings: Settings) -> bool:
 def abandoned(settings: Settings, run: int, state: str) -> list[str]:
     """A line for people when an active run has nobody to work on it, as after a crash; nothing otherwise."""
     if state == RunState.ACTIVE and settings.is_broker_embedded and not answers(settings.socket):
-        return [f"nobody works on run {run} now; go on with: orchestrator resume {run}"]
+        return [f"nobody works on run {run} now; go on with: {settings.advised(f'resume {run}')}"]
     return []

@@ -126,9 +126,12 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def result_lines(found: dict[str, Any], limit: int = 20) -> list[str]:
-    """What a finished run has to say, from the object that `--json` prints."""
-    counts = found["recordings"]
+def result_lines(found: dict[str, Any], advised: Callable[[str], str], limit: int = 20) -> list[str]:
+    """What a finished run has to say, from the object that `--json` prints.
+
+    advised: a command as people have to type it, from the words after `orchestrator`.
+    """
+    run, counts = found["run"], found["recordings"]
     shown = ", ".join(f"{n:,} {state}" for state, n in counts.items() if n and state != "total")
     lines = [f"run {found['run']}: {found['state']}; {counted(counts['total'], 'recording')}: {shown}"]
     lines += [_score_line(model, score) for model, score in found["scores"].items()]
@@ -136,21 +139,22 @@ def result_lines(found: dict[str, Any], limit: int = 20) -> list[str]:
     lines += map(_effect_line, found["ablation"])
     lines += _failures(found["jobs"])
     lines += _survived(found["faults"])
-    lines += _list("not used:", found["quarantined"], limit, found["run"])
-    lines += _list(f"given up; `orchestrator retry {found['run']}` tries again:", found["failed"], limit, found["run"])
+    rest = advised(f"status {run} --json")
+    lines += _list("not used:", found["quarantined"], limit, rest)
+    lines += _list(f"given up; `{advised(f'retry {run}')}` tries again:", found["failed"], limit, rest)
     if found["report"]:
         lines.append(f"report: {found['report']}")
     if found["state"] == "paused":
-        lines.append(f"go on with: orchestrator resume {found['run']}")
+        lines.append(f"go on with: {advised(f'resume {run}')}")
     return lines
 
 
-def _list(title: str, entries: list[dict[str, str]], limit: int, run: int) -> list[str]:
+def _list(title: str, entries: list[dict[str, str]], limit: int, rest: str) -> list[str]:
     if not entries:
         return []
     lines = [title, *(f"  {entry['recording'] or '(no path)'}: {entry['reason']}" for entry in entries[:limit])]
     if (left := len(entries) - limit) > 0:
-        lines.append(f"  … and {left:,} more; `orchestrator status {run} --json` lists all")
+        lines.append(f"  … and {left:,} more; `{rest}` lists all")
     return lines
 
 

@@ -70,7 +70,8 @@ def run_here(session: Session, begin: Callable[[], int], progress: ProgressView,
                 _until_over(session, run, progress, stack, thread)
         except KeyboardInterrupt:
             steering.pause(session.database, run)
-            progress.say(f"stopping; what is finished is kept. Go on with: orchestrator resume {run}")
+            advised = session.settings.advised(f"resume {run}")
+            progress.say(f"stopping; what is finished is kept. Go on with: {advised}")
             raise
     return run
 
@@ -166,7 +167,8 @@ def resumed(session: Session, run: int) -> int:
         return run
     if state == RunState.PLANNING:
         raise RunIsOver(f"run {run} was never planned to its end; submit its dataset again")
-    raise RunIsOver(f"run {run} is {state}; `orchestrator retry {run}` tries again what did not succeed")
+    advised = session.settings.advised(f"retry {run}")
+    raise RunIsOver(f"run {run} is {state}; `{advised}` tries again what did not succeed")
 
 
 def retried(session: Session, run: int) -> int:

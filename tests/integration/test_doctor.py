@@ -85,8 +85,9 @@ def test_a_file_that_a_worker_finishes_meanwhile_is_nobodys_trouble(session: Ses
             return [self.folder / ".unfinished" / "renamed-meanwhile.png"]
 
     busy = replace(session, store=Busy(session.settings.store))
-    assert said(busy) == "1 unfinished files hold 0.0 MB; `orchestrator doctor --repair` removes them"
-    assert "were removed" in said(busy, repair=True)
+    advised = f"orchestrator doctor --repair --home {session.settings.home}"
+    assert said(busy) == f"left unfinished: 1 file of 0.0 MB; `{advised}` removes each"
+    assert "unfinished, and removed: 1 file" in said(busy, repair=True)
 
 
 @pytest.fixture
@@ -120,10 +121,10 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_looked_at(sessio
     sick = replace(session, store=store)
     found = said(sick)
     assert f"strip {strips[0]} cannot be read: Input/output error" in found
-    assert "1 strips cannot be read: see to the disk and its rights" in found
+    assert "unreadable: 1 strip; see to the disk and its rights" in found
     assert f"strip {strips[1]} is gone from the store" in found
     assert strips[2] not in found
-    assert "1 strips are damaged" in found  # only the one that is gone
+    assert "damaged: 1 strip" in found  # only the one that is gone
 
 
 def test_what_cannot_be_read_is_not_made_again(session: Session, strips: list[str]) -> None:

@@ -14,6 +14,7 @@ from db.states import MAX_FAULTS, RunState, State
 from db.tables import Item
 from orchestrator.render import result_lines
 from orchestrator.watch import summary
+from settings import Settings
 from tests.ledger_rows import SmallRun, done, item_states, small_run
 
 JOBS = (
@@ -88,7 +89,7 @@ def test_what_failed_is_not_said_to_be_quarantined(database: Database, tmp_path:
     assert found["quarantined"] == [{"recording": "a/0.ogg", "reason": "empty: 0 samples"}]
     reason = f"given up after {MAX_FAULTS} attempts: OSError: no store"
     assert found["failed"] == [{"recording": f"a/{number}.ogg", "reason": reason} for number in (1, 2)]
-    lines = result_lines(found)
+    lines = result_lines(found, Settings().advised)
     at = lines.index(f"given up; `orchestrator retry {small.run}` tries again:")
     assert lines[at + 1 :] == [f"  a/{number}.ogg: {reason}" for number in (1, 2)]
     assert lines[at - 2 : at] == ["not used:", "  a/0.ogg: empty: 0 samples"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,19 @@ def test_a_child_sees_the_same_settings(monkeypatch: pytest.MonkeyPatch, tmp_pat
     for name, value in settings.environment().items():
         monkeypatch.setenv(name, value)
     assert Settings() == settings
+
+
+def test_advice_names_the_home_that_a_terminal_would_not_find_by_itself(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("CHORUS_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert Settings().advised("resume 3") == "orchestrator resume 3"
+    assert Settings(home=Path(".chorus")).advised("resume 3") == "orchestrator resume 3"
+    elsewhere = Settings(home=Path("it's here"))
+    assert shlex.split(elsewhere.advised("resume 3"))[-2:] == ["--home", str(tmp_path / "it's here")]
+    monkeypatch.setenv("CHORUS_HOME", "it's here")
+    assert elsewhere.advised("resume 3") == "orchestrator resume 3"
 
 
 def test_relative_paths_are_made_absolute_because_workers_stand_elsewhere(

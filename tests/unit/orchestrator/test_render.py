@@ -9,6 +9,7 @@ from db.states import RunState, State
 from db.status import JobStatus
 from orchestrator.render import ProgressView, Rate, result_lines
 from orchestrator.watch import Snapshot, scores
+from settings import Settings
 
 NO_FAULTS = {"retries": 0, "losses": 0, "expiries": 0, "deaths": 0, "quarantined": 0, "failed": 0}
 FACTS = RunFacts(7, "active", "/data", "csv", 1, "p", {}, ("a", "b"), {}, {}, {}, 0.0, None)
@@ -79,7 +80,7 @@ def test_a_result_names_what_was_not_used_and_how_many_more_there_are() -> None:
         "leak_meter": {}, "faults": NO_FAULTS, "ablation": [],
         "quarantined": quarantined, "failed": [], "report": "/r.html",
     }  # fmt: skip
-    lines = result_lines(found)
+    lines = result_lines(found, Settings().advised)
     assert lines[0] == "run 1: done; 30 recordings: 5 done, 25 quarantined"
     assert "  0.ogg: silent: x" in lines
     assert any("5 more" in line for line in lines)
@@ -108,7 +109,7 @@ def test_what_a_part_was_worth_is_said_in_points_with_its_interval() -> None:
         "faults": NO_FAULTS,
     }  # fmt: skip
     line = "cnn, denoising: 50.0 % with and 75.0 % without by recording, worth -25.0 points (-41.0 to -9.0, p = 0.004)"
-    assert result_lines(found)[1:] == [line, f"{line}; may be chance"]
+    assert result_lines(found, Settings().advised)[1:] == [line, f"{line}; may be chance"]
 
 
 def test_the_leak_meter_is_no_score_and_says_so() -> None:
@@ -118,7 +119,7 @@ def test_the_leak_meter_is_no_score_and_says_so() -> None:
         "leak_meter": {"cnn": {**judged, "accuracy": 0.75}}, "quarantined": [], "failed": [], "report": None,
         "faults": NO_FAULTS, "ablation": [],
     }  # fmt: skip
-    lines = result_lines(found)
+    lines = result_lines(found, Settings().advised)
     assert lines[-1] == "leak meter, cnn: shuffled chunks would claim 75.0 % by chunk; honestly 50.0 %"
     assert lines[1].startswith("cnn: accuracy 50.0 %")
 
@@ -129,5 +130,5 @@ def test_what_was_survived_is_said_and_nothing_where_nothing_was() -> None:
         "ablation": [], "faults": {**NO_FAULTS, "retries": 3, "deaths": 1}, "quarantined": [], "failed": [],
         "report": None,
     }  # fmt: skip
-    assert result_lines(found)[1:] == ["attempts survived: 3 retried, 1 ended their process"]
-    assert result_lines({**found, "faults": NO_FAULTS})[1:] == []
+    assert result_lines(found, Settings().advised)[1:] == ["attempts survived: 3 retried, 1 ended their process"]
+    assert result_lines({**found, "faults": NO_FAULTS}, Settings().advised)[1:] == []
