@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from db import feeding, figures, planning, status, steering
+from db import feeding, planning, status, steering
 from db.ledger import Outcome
 from db.planning import JobRow
 from db.reading import needed_results, results
@@ -391,11 +391,3 @@ def test_a_fresh_stack_takes_up_what_a_dead_one_held_and_blames_nobody(database:
         feeding.begin_again(small.database)
     assert item_states(small) == [State.WAITING] * 3
     assert status.item_counts(small.database, small.run) == counted_states(small)
-
-
-def test_a_run_counts_what_was_lost_with_a_whole_stack_but_not_what_nobody_had_claimed(database: Database) -> None:
-    small = small_run(database, 3)
-    feeding.take_batches(small.database, small.run, 10, 60.0)
-    small.ledger().claim_items(small.run, small.items[:2])
-    feeding.begin_again(small.database)
-    assert figures.faults(small.database, small.run).named() == {"claims lost with their worker": 2}

@@ -141,3 +141,11 @@ def test_pauses_after_a_fault_double_and_are_drawn(database: Database) -> None:
         pauses_s = [at_s - now_s for at_s in retried_at]
         assert len(set(pauses_s)) > 10
         assert all(2 * doubled <= pause_s < 3 * doubled + 1 for pause_s in pauses_s), pauses_s
+
+
+def test_a_run_counts_what_was_lost_with_a_whole_stack_but_not_what_nobody_had_claimed(database: Database) -> None:
+    small = small_run(database, 3)
+    feeding.take_batches(small.database, small.run, 10, 60.0)
+    small.ledger().claim_items(small.run, small.items[:2])
+    feeding.begin_again(small.database)
+    assert figures.faults(small.database, small.run).named() == {"claims lost with their worker": 2}
