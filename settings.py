@@ -184,8 +184,9 @@ class Settings(BaseSettings):
         >>> Settings(home="/data/two words").advised("resume 3")
         "orchestrator resume 3 --home '/data/two words'"
         """
-        is_found = self.home == Settings().home
-        return f"orchestrator {words}" + ("" if is_found else f" --home {shlex.quote(str(self.home))}")
+        usual = Path(os.environ.get("CHORUS_HOME") or Settings.model_fields["home"].default)
+        is_usual = self.home == usual.expanduser().absolute()  # not `Settings().home`: another variable may be wrong
+        return f"orchestrator {words}" + ("" if is_usual else f" --home {shlex.quote(str(self.home))}")
 
     def environment(self) -> dict[str, str]:
         """This process's environment with every setting in it, for a child process that must see the same."""

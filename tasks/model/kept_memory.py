@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-
 LARGEST_KEPT_BYTES = 32 << 20
 """A larger block always comes from the system and goes back to it; glibc takes no higher limit."""
 _M_MMAP_THRESHOLD = -3
@@ -16,6 +14,8 @@ def keep_large_blocks() -> None:
     TensorFlow sets it to 128 KiB whenever it makes a dataset of a generator, since Python 3.11: every step of a
     training would then ask the system anew for most of what it computes with.
     """
+    import ctypes  # noqa: PLC0415  # the command line imports this file for the number above
+
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)
     if set_option is not None:
         set_option(_M_MMAP_THRESHOLD, LARGEST_KEPT_BYTES)

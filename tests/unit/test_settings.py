@@ -52,6 +52,7 @@ def test_advice_names_the_home_that_a_terminal_would_not_find_by_itself(
     elsewhere = Settings(home=Path("it's here"))
     assert shlex.split(elsewhere.advised("resume 3"))[-2:] == ["--home", str(tmp_path / "it's here")]
     monkeypatch.setenv("CHORUS_HOME", "it's here")
+    monkeypatch.setenv("CHORUS_BROKER_PASSWORD_FILE", "gone")  # where an option had named another one
     assert elsewhere.advised("resume 3") == "orchestrator resume 3"
 
 
