@@ -15,7 +15,7 @@ from db.keys import checkpointed_model
 from db.moves import lock, move
 from db.session import Database, now_s
 from db.states import RUN_FINAL, Kind, RunState, State
-from db.tables import IS_ITS_STRIP, Artifact, Item, Job, Recording, Run
+from db.tables import Artifact, Item, Job, Recording, Run
 
 PAGE = 5000
 
@@ -55,9 +55,13 @@ class KeptFile:
 
 def kept_files(database: Database) -> Iterator[KeptFile]:
     """Everything that finished jobs left in the store."""
+    return _left_by(database, Job.state == State.DONE)
+
+
+def _left_by(database: Database, *where: sa.ColumnElement[bool]) -> Iterator[KeptFile]:
     columns = (Job.id, Job.run_id, Job.result)
     with database.read() as connection:
-        left = connection.execute(sa.select(*columns).where(Job.state == State.DONE).order_by(Job.id)).all()
+        left = connection.execute(sa.select(*columns).where(*where).order_by(Job.id)).all()
     for job, run, result in left:
         if "shards" in result:
             pairs = zip(result["shards"], result["sha256"], strict=True)
@@ -81,9 +85,10 @@ def unknown_keys(database: Database, keys: Iterable[str]) -> Iterator[str]:
     """Those of the keys that no row of this ledger names, nor stands beside one that is named.
 
     Checkpoints of models that are still to be trained are left out, however old: a run may be paused for weeks,
-    and one that failed or was called off goes on from them too.
+    and one that failed or was called off goes on from them too. So is what a job left that is to be done again: where
+    that would come out the same, it is taken as it is.
     """
-    named = {file.key for file in kept_files(database)}
+    named = {file.key for file in _left_by(database)}
     untrained = _untrained_models(database)
     folders = {key.rpartition("/")[0] for key in named if key.startswith("shards/")}  # an index is no row's
     pending = iter(keys)
@@ -150,12 +155,17 @@ def forget_strips(database: Database, strips: Sequence[int]) -> list[int]:
     with database.write() as connection:
         runs: list[int] = []
         for strip in strips:
-            recordings = sa.select(Item.id).join(Recording, Recording.id == Item.recording_id)
-            same = recordings.join(Artifact, IS_ITS_STRIP).where(Artifact.id == strip)
-            rows = lock(connection, Item, Item.id.in_(same), Item.state == State.DONE)
-            move(connection, Item, rows, State.FAILED, reason="its strip is gone from the store", finished_at=now_s())
-            connection.execute(sa.delete(Artifact).where(Artifact.id == strip))
-            runs += [row.run for row in rows]
+            # Before its items are looked for: who settles one of them waits for this, or is waited for.
+            taken = sa.delete(Artifact).where(Artifact.id == strip)
+            names = (Artifact.recording_digest, Artifact.span, Artifact.copy, Artifact.pipeline_id)
+            for digest, span, copy, pipeline in connection.execute(taken.returning(*names)).all():
+                of_its_bytes = sa.select(Recording.id).where(Recording.digest == digest)
+                same = (Item.span == span, Item.copy == copy, Item.pipeline_id == pipeline)
+                is_done = (Item.recording_id.in_(of_its_bytes), *same, Item.state == State.DONE)
+                rows = lock(connection, Item, *is_done, waits=True)
+                reason = "its strip is gone from the store"
+                move(connection, Item, rows, State.FAILED, reason=reason, finished_at=now_s())
+                runs += [row.run for row in rows]
         return _failed_runs(connection, runs)
 
 

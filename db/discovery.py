@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,16 +27,16 @@ class FoundFile:
     n_spans: int
 
 
-def keep_found(connection: Connection, found: Sequence[tuple[int, FoundFile]]) -> set[int]:
+def keep_found(connection: Connection, found: Sequence[tuple[int, FoundFile]], cancelled: Collection[int]) -> set[int]:
     """Writes what was found behind items (id, file), called in the transaction that settles them.
 
     The first worker's word stands: returns the items for which others' bytes had been noted before. Spans beyond the
-    first, which no plan could know of, become items of the run.
+    first, which no plan could know of, become items of the run, and are called off where it is `cancelled`.
     """
-    return {item for item, file in found if not _keep(connection, item, file)}
+    return {item for item, file in found if not _keep(connection, item, file, cancelled)}
 
 
-def _keep(connection: Connection, item: int, file: FoundFile) -> bool:
+def _keep(connection: Connection, item: int, file: FoundFile, cancelled: Collection[int]) -> bool:
     first = connection.execute(sa.select(*_COPIED, Item.order_key).where(Item.id == item)).one()
     facts = {
         "digest": file.digest, "size_bytes": file.size_bytes, "mtime_ns": file.mtime_ns,
@@ -45,7 +45,7 @@ def _keep(connection: Connection, item: int, file: FoundFile) -> bool:
     is_first_word = (Recording.id == first.recording_id, Recording.digest.in_(("", file.digest)))
     if connection.execute(sa.update(Recording).where(*is_first_word).values(**facts)).rowcount == 0:
         return False
-    _add_spans(connection, first, file.n_spans)
+    _add_spans(connection, first, file.n_spans, State.CANCELLED if first.run_id in cancelled else State.WAITING)
     return True
 
 
@@ -54,16 +54,16 @@ _COPIED = (
 )  # fmt: skip
 
 
-def _add_spans(connection: Connection, first: Any, n_spans: int) -> None:
+def _add_spans(connection: Connection, first: Any, n_spans: int, state: State) -> None:
     if n_spans < 2:
         return
     copied = {column.key: getattr(first, column.key) for column in _COPIED}
     rows = [
-        {**copied, **UNTRIED, "span": span, "order_key": _order_key(first.order_key, span), "state": State.WAITING}
+        {**copied, **UNTRIED, "span": span, "order_key": _order_key(first.order_key, span), "state": state}
         for span in range(1, n_spans)
     ]
     added = connection.scalars(insert(connection, Item).on_conflict_do_nothing().returning(Item.id), rows).all()
-    count(connection, {(first.run_id, State.WAITING.value): len(added)})
+    count(connection, {(first.run_id, state.value): len(added)})
 
 
 def _order_key(first: int, span: int) -> int:

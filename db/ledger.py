@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import random
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -165,11 +165,15 @@ class Ledger:
         by_id = {outcome.claim.id: outcome for outcome in outcomes}
         with self.database.write() as connection:
             ends = {outcome.state for outcome in outcomes}
+            if any(outcome.claim.is_made or outcome.found for outcome in outcomes):
+                ends.add(State.WAITING)  # a strip may have been taken out, further spans may have been found
             rows, cancelled = _held(connection, Item, ends, is_one_of(Item.id, by_id), Item.state == State.RUNNING)
             held = [row for row in rows if row.fence == by_id[row.id].claim.fence]
-            changed = keep_found(connection, [(row.id, file) for row in held if (file := by_id[row.id].found)])
+            found = [(row.id, file) for row in held if (file := by_id[row.id].found)]
+            changed = keep_found(connection, found, cancelled)
             by_id.update((item, _other_bytes(by_id[item])) for item in changed)
             _keep_strips(connection, [by_id[row.id] for row in held])
+            by_id.update((item, _strip_gone(by_id[item])) for item in _without_strip(connection, held, by_id))
             now = connection.execute(sa.select(now_s())).scalar_one()
             move_each(connection, Item, [_settled_item(row, by_id[row.id], now, cancelled) for row in held])
             count(connection, Counter((row.run, RETRIES) for row in held if by_id[row.id].state == State.WAITING))
@@ -195,15 +199,10 @@ class Ledger:
         return bool(rows)
 
     def write_metrics(self, claim: JobClaim, epoch: int, values: dict[str, float]) -> None:
-        """Figures of one epoch (0: of the whole job); written again, they replace the old ones.
-
-        A job that has finished an epoch has shown that it can be done: what counts against it starts again. What its
-        run met stays counted in the tally.
-        """
+        """Figures of one epoch (0: of the whole job); written again, they replace the old ones."""
         with self.database.write() as connection:
             if not _own_job(connection, claim):
                 return
-            connection.execute(sa.update(Job).where(Job.id == claim.id).values(own_deaths=0, losses=0, faults=0))
             statement = insert(connection, Metric)
             connection.execute(
                 statement.on_conflict_do_update(
@@ -212,6 +211,16 @@ class Ledger:
                 [{"job_id": claim.id, "epoch": epoch, "name": name, "value": value} for name, value in values.items()],
             )
             note_progress(connection, self.worker)
+
+    def note_step_forward(self, claim: JobClaim) -> None:
+        """What this job has done so far is kept for whoever goes on: what counts against it starts again.
+
+        Only what was never done before is a step forward, or a job that fails again and again would never be given
+        up. What its run met stays counted in the tally.
+        """
+        with self.database.write() as connection:
+            if _own_job(connection, claim):
+                connection.execute(sa.update(Job).where(Job.id == claim.id).values(own_deaths=0, losses=0, faults=0))
 
     def forget_metrics(self, claim: JobClaim) -> None:
         """An attempt that starts from the beginning starts its curves anew."""
@@ -291,6 +300,26 @@ def _keep_strips(connection: Connection, outcomes: Sequence[Outcome]) -> None:
         if (strip := outcome.strip) is not None
     ]  # fmt: skip
     insert_missing(connection, Artifact, names, rows)
+
+
+def _without_strip(connection: Connection, held: Sequence[Locked], by_id: Mapping[int, Outcome]) -> set[int]:
+    """Items said to be done whose strip stands in no row: it was taken out since they were claimed.
+
+    A strip that is there stays until this transaction ends, so that whoever takes it out finds the item done.
+    """
+    said = {row.id for row in held if by_id[row.id].state == State.DONE}
+    query = (
+        sa.select(Item.id)
+        .join(Recording, Recording.id == Item.recording_id)
+        .join(Artifact, IS_ITS_STRIP)
+        .where(is_one_of(Item.id, said))
+        .with_for_update(read=True, of=Artifact)
+    )
+    return said - set(connection.scalars(query)) if said else said
+
+
+def _strip_gone(outcome: Outcome) -> Outcome:
+    return Outcome(outcome.claim, State.WAITING, "its strip was taken out of the ledger meanwhile")
 
 
 def _other_bytes(outcome: Outcome) -> Outcome:

@@ -124,7 +124,7 @@ def _unknown_findings(session: Session, *, repair: bool) -> Iterator[str]:
     if session.settings.store_url or session.settings.database_url:
         yield f"{told} of this ledger; another one that shares the store may count on them"
     elif repair:
-        for path in found:
+        for path in filter(_is_old, found):  # a worker may have written one of them again
             path.unlink(missing_ok=True)
         yield f"{told}; they were removed"
     else:
@@ -132,12 +132,14 @@ def _unknown_findings(session: Session, *, repair: bool) -> Iterator[str]:
 
 
 def _old_keys(store: Path) -> Iterator[str]:
-    before_s = time.time() - _ABANDONED_AFTER_S
     for kind in _KINDS:
-        for path in (store / kind).rglob("*"):
-            found = stat_or_none(path)
-            if found and stat.S_ISREG(found.st_mode) and found.st_mtime < before_s:
-                yield path.relative_to(store).as_posix()
+        for path in filter(_is_old, (store / kind).rglob("*")):
+            yield path.relative_to(store).as_posix()
+
+
+def _is_old(path: Path) -> bool:
+    found = stat_or_none(path)
+    return found is not None and stat.S_ISREG(found.st_mode) and found.st_mtime < time.time() - _ABANDONED_AFTER_S
 
 
 def _clock_findings(whose: str, clock_s: float) -> Iterator[str]:

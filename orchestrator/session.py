@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,6 +92,9 @@ def require_home(settings: Settings, *, make: bool = True) -> None:
     """
     home = settings.home
     if settings.database_url:
+        if make:
+            with suppress(OSError):  # it may never be needed; whoever writes there first says what is wrong
+                home.mkdir(mode=0o700, parents=True, exist_ok=True)
         return
     if not make and not (home / "ledger.sqlite").exists():
         raise HomeUnusable(

@@ -16,17 +16,23 @@ MAX_ITEMS = 200
 
 
 class UnknownMessage(ChorusError):
-    """A message this version does not understand; it is left to a worker that does."""
+    """A message of a later version; it is left to a worker that understands it."""
+
+
+class MalformedMessage(ChorusError):
+    """A message that no worker sent here would understand: not by this system, or of a version that is no more."""
 
 
 def _ids(message: object, *names: str) -> None:
     expected = {"version", *names}
     if not isinstance(message, dict):
-        raise UnknownMessage(f"message {message!r:.80} has no fields; these are expected: {sorted(expected)}")
-    if set(message) != expected:
-        raise UnknownMessage(f"message fields {sorted(message)!s:.200} are not {sorted(expected)}")
-    if message["version"] != VERSION:
-        raise UnknownMessage(f"message version {message['version']!r:.80} is not {VERSION}; upgrade this worker")
+        raise MalformedMessage(f"message {message!r:.80} has no fields; these are expected: {sorted(expected)}")
+    version = message.get("version")
+    if _is_id(version) and version > VERSION:
+        raise UnknownMessage(f"message version {version!r:.80} is not {VERSION}; upgrade this worker")
+    if version != VERSION or isinstance(version, bool) or set(message) != expected:
+        fields = f"message fields {sorted(message, key=str)!s:.200} of version {version!r:.80}"
+        raise MalformedMessage(f"{fields} are not {sorted(expected)} of version {VERSION}")
 
 
 def _is_id(value: object) -> bool:
@@ -47,13 +53,16 @@ class PreprocessMessage:
 
     @classmethod
     def from_dict(cls, message: dict[str, Any]) -> Self:
-        """The value a worker received. Raises UnknownMessage for anything but a few positive ids of this version."""
+        """The value a worker received.
+
+        Raises UnknownMessage for a later version, MalformedMessage for anything but a few positive ids of this one.
+        """
         _ids(message, "run", "items")
         items = message["items"]
         if not _is_id(message["run"]) or not isinstance(items, list) or not all(map(_is_id, items)):
-            raise UnknownMessage(f"run {message['run']!r:.80} or items {items!r:.80} are not positive whole numbers")
+            raise MalformedMessage(f"run {message['run']!r:.80} or items {items!r:.80} are not positive whole numbers")
         if len(items) > MAX_ITEMS:
-            raise UnknownMessage(f"a message of {len(items)} items is too long; {MAX_ITEMS} is the most")
+            raise MalformedMessage(f"a message of {len(items)} items is too long; {MAX_ITEMS} is the most")
         return cls(run=message["run"], items=tuple(items))
 
 
@@ -71,10 +80,13 @@ class JobMessage:
 
     @classmethod
     def from_dict(cls, message: dict[str, Any]) -> Self:
-        """The value a worker received. Raises UnknownMessage for anything but positive ids of this version."""
+        """The value a worker received.
+
+        Raises UnknownMessage for a later version, MalformedMessage for anything but positive ids of this one.
+        """
         _ids(message, "run", "job")
         if not _is_id(message["run"]) or not _is_id(message["job"]):
-            raise UnknownMessage(
+            raise MalformedMessage(
                 f"run {message['run']!r:.80} or job {message['job']!r:.80} is not a positive whole number"
             )
         return cls(run=message["run"], job=message["job"])

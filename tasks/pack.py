@@ -7,6 +7,7 @@ import json
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from celery import shared_task
@@ -26,6 +27,8 @@ _READS_WITHIN_S = 10.0
 """A job reads thousands of strips: one failed read must not cost it all the others."""
 _GROWN, _GROWN_BYTES = 2, 1 << 16
 """A strip that another kind of processor made again may have some bytes more than the ledger says, never so many."""
+_LARGEST_INDEX_BYTES = 1 << 28
+_INDEX_FIELDS = {"key", "shards", "sha256", "n_examples", "label_counts"}
 REVISION = 2
 """Raised when shards of the same strips would come out differently."""
 
@@ -53,25 +56,55 @@ def shards_in_store(work: Work) -> dict[str, Any]:
     is_leaky = work.claim.variant == leaky.VARIANT
     part = (work.database, run.id, run.pipeline_id, None if is_leaky else (fold, side))
     shuffled = side if is_leaky else None
-    key = f"shards/{_part_digest(run, shuffled, strips(*part))}"
-    index_key = f"{key}/index.json"
-    if index_key in work.store:
-        index: dict[str, Any] = json.loads(work.store.get(index_key))
-        if _is_whole(work, index):
-            return index
-    examples = _examples(work, run, shuffled, strips(*part))
-    return _write(work.store, key, run, examples)
+    name = _named(run, shuffled)
+    deque(name.told(strips(*part)), maxlen=0)
+    key = f"shards/{name.text}"
+    if (index := _index(work.store, key)) and _is_whole(work, index):
+        return index
+    rows = _unchanged(strips(*part), name.text, _named(run, shuffled))
+    return _write(work.store, key, run, _examples(work, run, shuffled, rows))
 
 
-def _part_digest(run: RunFacts, shuffled: int | None, rows: Iterable[StripRow]) -> str:
-    digest = hashlib.sha256(f"{REVISION}|{run.pipeline_digest}|{'|'.join(run.labels)}".encode())
+@dataclass(frozen=True)
+class _PartName:
+    """What a part's shards are called by: all that their bytes follow from."""
+
+    digest: Any  # hashlib's
+
+    def told(self, rows: Iterable[StripRow]) -> Iterator[StripRow]:
+        """The rows again; the name has heard of each that was taken."""
+        for row in rows:
+            fields = (row.digest, row.span, row.copy, row.label, row.group, row.recording, row.metadata)
+            self.digest.update(f"\n{'|'.join(map(str, fields))}".encode())
+            yield row
+
+    @property
+    def text(self) -> str:
+        return str(self.digest.hexdigest()[:32])
+
+
+def _named(run: RunFacts, shuffled: int | None) -> _PartName:
+    name = hashlib.sha256(f"{REVISION}|{run.pipeline_digest}|{'|'.join(run.labels)}".encode())
     if shuffled is not None:
-        digest.update(f"\nchunks of side {shuffled} of {run.split['digest']}".encode())
-    for row in rows:
-        digest.update(
-            f"\n{row.digest}|{row.span}|{row.copy}|{row.label}|{row.group}|{row.recording}|{row.metadata}".encode()
-        )
-    return digest.hexdigest()[:32]
+        name.update(f"\nchunks of side {shuffled} of {run.split['digest']}".encode())
+    return _PartName(name)
+
+
+def _unchanged(rows: Iterable[StripRow], known_as: str, name: _PartName) -> Iterator[StripRow]:
+    """The rows; raises MachineFault behind the last of them where they are not those the part is named by."""
+    yield from name.told(rows)
+    if name.text != known_as:
+        raise MachineFault("strips were taken out of the ledger, or came to it, while they were packed")
+
+
+def _index(store: Store, key: str) -> dict[str, Any] | None:
+    """What an earlier packing left; None where there is none, or none that can be believed: it is written anew."""
+    try:
+        index = json.loads(store.get(f"{key}/index.json", _LARGEST_INDEX_BYTES))
+        is_one = set(index) == _INDEX_FIELDS and index["key"] == key and len(index["shards"]) == len(index["sha256"])
+    except (FileNotFoundError, TooLarge, ValueError, TypeError):
+        return None
+    return index if is_one else None
 
 
 def _write(store: Store, key: str, run: RunFacts, examples: Iterator[Example]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from db.store import Lend, Store, open_store
 from settings import Settings
 from tasks.failures import ChorusError, Fail, MachineFault, Quarantine, Verdict, verdict
 from tasks.heartbeat import Heartbeat
-from tasks.messages import JobMessage, PreprocessMessage, UnknownMessage
+from tasks.messages import JobMessage, MalformedMessage, PreprocessMessage, UnknownMessage
 from tasks.sources import Sources
 
 _LOG = logging.getLogger("chorus")
@@ -159,12 +159,16 @@ class Stage(Task):  # type: ignore[type-arg]
 
 
 def _understood(read: Callable[[dict[str, Any]], _T], message: dict[str, Any]) -> _T:
-    """The message's value. Raises Reject for one of another version: it goes back into the queue, after a pause.
+    """The message's value. Raises Reject for one of a later version: it goes back into the queue, after a pause.
 
-    Where it was acknowledged already, as trainings are, the dispatcher sends it again.
+    Where it was acknowledged already, as trainings are, the dispatcher sends it again. What nobody will ever
+    understand is rejected for good.
     """
     try:
         return read(message)
+    except MalformedMessage as error:
+        _LOG.error("%s; it is refused", error)
+        raise Reject(str(error), requeue=False) from error
     except UnknownMessage as error:
         _LOG.error("%s; it is put back", error)
         time.sleep(_PUT_BACK_AFTER_S)

@@ -128,6 +128,7 @@ def _checkpoints(work: Work, key: str) -> Checkpoints:
     def save(data: bytes) -> None:
         work.require_claim()
         work.store.put(key, data)
+        work.ledger.note_step_forward(work.claim)
 
     return Checkpoints(lambda: work.store.get(key) if key in work.store else None, save)
 

@@ -37,6 +37,8 @@ def test_a_home_that_others_may_look_into_is_named_and_left_as_it_is(tmp_path: P
 
 
 def test_a_ledger_by_url_makes_a_folder_that_is_its_owners_alone(tmp_path: Path) -> None:
-    answer = orchestrator("db", "upgrade", "--database-url", f"sqlite:///{tmp_path}/ledger/ledger.db")
+    url = f"sqlite:///{tmp_path}/ledger/ledger.db"
+    answer = orchestrator("db", "upgrade", "--database-url", url, "--home", tmp_path / "home")
     assert answer.code == 0, answer.err
     assert mode(tmp_path / "ledger") == 0o700
+    assert mode(tmp_path / "home") == 0o700, "what is fetched from a distant store is kept there"

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -77,6 +78,33 @@ def test_the_checkpoint_of_a_training_that_is_done_is_a_stray(session: Session, 
         connection.execute(sa.update(Job).values(state=State.DONE))
     assert "they were removed" in said(session, repair=True)
     assert not stray.exists()
+
+
+def test_what_a_job_left_stays_while_it_waits_to_be_done_again(session: Session, paused: SmallRun) -> None:
+    """Where it would come out the same, it is taken as it is."""
+    left = [put_old(session, key) for key in ("models/ab/cnn-12.keras", "shards/cd/00000.parquet")]
+    result = {"key": "models/ab/cnn-12.keras", "sha256": "f" * 64}
+    painted = {"synthetic_shards": ["shards/cd/00000.parquet"], "synthetic_sha256": ["f" * 64]}
+    with session.database.write() as connection:
+        connection.execute(sa.update(Job).values(result={**result, **painted}, state=State.WAITING))
+    assert said(session, repair=True) == ""
+    assert all(path.exists() for path in left)
+
+
+def test_a_file_that_is_written_again_while_strays_are_removed_stays(
+    session: Session, paused: SmallRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stray = put_old(session, "strips/ab/cd.png")
+    unknown_keys = checking.unknown_keys
+
+    def found_then_written(*asked: Any) -> list[str]:
+        found = list(unknown_keys(*asked))
+        stray.touch()
+        return found
+
+    monkeypatch.setattr(checking, "unknown_keys", found_then_written)
+    said(session, repair=True)
+    assert stray.exists()
 
 
 def test_a_file_that_a_worker_finishes_meanwhile_is_nobodys_trouble(session: Session, paused: SmallRun) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import pytest
+
 from db import feeding, planning, status, steering
 from db.ledger import Outcome
 from db.planning import JobRow
@@ -359,16 +361,21 @@ def test_whoever_holds_a_job_that_is_tried_again_writes_nothing(database: Databa
     assert [job.kind for job in feeding.take_jobs(small.database)] == ["train"]
 
 
-def test_a_training_that_finished_an_epoch_starts_its_counts_again(database: Database) -> None:
+@pytest.mark.parametrize("is_step", [True, False])
+def test_only_a_training_that_goes_forward_starts_its_counts_again(database: Database, is_step: bool) -> None:
     small = small_run(database, 1, [PACK])
     ledger = small.ledger()
     ledger.settle_items([done(claim) for claim in ledger.claim_items(small.run, small.items)])
     [ready] = feeding.take_jobs(small.database)
-    for _ in range(MAX_LOSSES + 2):
+    for _ in range(MAX_OWN_DEATHS):
         claim = ledger.claim_job(small.run, ready.job, ready.kind)
         assert claim is not None
-        ledger.write_metrics(claim, 1, {"loss": 1.0})
-        ledger.bury_job(ready.job, is_own=False, reason="signal 9 (SIGKILL)")
+        ledger.write_metrics(claim, 1, {"loss": 1.0})  # of an epoch that an earlier attempt had done
+        if is_step:
+            ledger.note_step_forward(claim)
+        ledger.bury_job(ready.job, is_own=True, reason="signal 11 (SIGSEGV)")
+    [job] = status.jobs(small.database, small.run)
+    assert job.state == (State.WAITING if is_step else State.FAILED)
 
 
 def test_a_job_given_up_for_a_cancelled_run_waits_when_the_run_was_resumed_meanwhile(database: Database) -> None:

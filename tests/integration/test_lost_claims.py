@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 
-from db import feeding, figures, status, steering
+from db import checking, feeding, figures, status, steering
 from db.checking import clock_s
 from db.ledger import Outcome
 from db.planning import JobRow
 from db.session import Database
 from db.states import MAX_LOSSES, State
 from tasks.heartbeat import Heartbeat
-from tests.ledger_rows import done, item_states, small_run
+from tests.ledger_rows import another_run, done, item_states, small_run
 from tests.ledger_rows import expired as expire
 
 
@@ -107,6 +107,7 @@ def test_a_training_that_was_killed_three_times_says_so_though_it_finished_an_ep
         claim = ledger.claim_job(small.run, job.id, "train")
         assert claim is not None
         ledger.write_metrics(claim, 1, {"loss": 1.0})
+        ledger.note_step_forward(claim)
         ledger.bury_job(job.id, is_own=False, reason="signal 9 (SIGKILL)")
     claim = ledger.claim_job(small.run, job.id, "train")
     assert claim is not None
@@ -149,3 +150,15 @@ def test_a_run_counts_what_was_lost_with_a_whole_stack_but_not_what_nobody_had_c
     small.ledger().claim_items(small.run, small.items[:2])
     feeding.begin_again(small.database)
     assert figures.faults(small.database, small.run).named() == {"claims lost with their worker": 2}
+
+
+def test_a_strip_taken_out_while_another_run_counts_on_it_is_made_again(database: Database) -> None:
+    first = small_run(database, 2)
+    second = another_run(database, 2)
+    first.ledger().settle_items([done(claim) for claim in first.ledger().claim_items(first.run, first.items)])
+    claims = second.ledger().claim_items(second.run, second.items)
+    assert [claim.is_made for claim in claims] == [True, True]
+    assert checking.forget_strips(database, [next(checking.kept_strips(database)).id]) == [first.run]
+    second.ledger().settle_items([Outcome(claim, State.DONE) for claim in claims])
+    assert item_states(first) == [State.FAILED, State.DONE]
+    assert item_states(second) == [State.WAITING, State.DONE]

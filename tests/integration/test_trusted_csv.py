@@ -7,7 +7,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from db import figures, planning, status
+from db import figures, planning, status, steering
 from db.discovery import FoundFile
 from db.ledger import ItemClaim, Outcome, StripFacts
 from db.planning import ItemRow
@@ -75,6 +75,18 @@ def test_a_long_recordings_further_spans_join_the_run_once(database: Database) -
     assert len(set(keys)) == len(keys)
     assert status.item_counts(database, small.run) == counted_states(small)
     assert status.recording_counts(database, small.run)["total"] == 1
+
+
+def test_further_spans_of_a_run_that_was_called_off_are_called_off(database: Database) -> None:
+    small = on_trust(database, [0])
+    [claim] = small.ledger().claim_items(small.run, small.items)
+    steering.cancel(database, small.run)
+    small.ledger().settle_items([made(claim, n_spans=3)])
+    assert sorted(item_states(SmallRun(database, small.run, tuple(item_ids(database, small.run))))) == [
+        State.CANCELLED, State.CANCELLED, State.DONE,
+    ]  # fmt: skip
+    assert status.item_counts(database, small.run) == counted_states(small)
+    assert steering.resume(database, small.run)
 
 
 def test_two_workers_that_read_different_bytes_cannot_both_be_right(database: Database) -> None:

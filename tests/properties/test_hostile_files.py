@@ -23,7 +23,7 @@ from tasks.audio.preset import Preset, load_preset
 from tasks.audio.strip import StripError, decode_strip, make_strip, warm
 from tasks.dataset.shard import ShardError, read_shard
 from tasks.failures import Unusable
-from tasks.messages import JobMessage, PreprocessMessage, UnknownMessage
+from tasks.messages import JobMessage, MalformedMessage, PreprocessMessage, UnknownMessage
 from tasks.model import archive
 from tasks.model.archive import BundleError
 from tests.fuzzing import fuzzed
@@ -140,11 +140,11 @@ def test_a_message_holds_ids_of_rows_or_is_refused(kind: type[JobMessage | Prepr
         for value in STRANGE:
             if (name, value) == ("items", []):
                 continue  # nothing to do, and nothing is done
-            with pytest.raises(UnknownMessage):
+            with pytest.raises(MalformedMessage):
                 kind.from_dict({**GOOD[kind], name: value})
     with pytest.raises(UnknownMessage):
         kind.from_dict({**GOOD[kind], "version": 2})
-    with pytest.raises(UnknownMessage):
+    with pytest.raises(MalformedMessage):
         kind.from_dict({**GOOD[kind], "path": "/etc/passwd"})
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from db import feeding
-from tasks.messages import MAX_ITEMS, JobMessage, PreprocessMessage, UnknownMessage
+from tasks.messages import MAX_ITEMS, VERSION, JobMessage, MalformedMessage, PreprocessMessage, UnknownMessage
 
 
 def test_a_message_survives_its_json_form() -> None:
@@ -16,7 +16,10 @@ def test_a_message_survives_its_json_form() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"version": 2},
+        {"version": 0},
+        {"version": True},
+        {"version": "2"},
+        {"run": "../../etc/passwd"},
         {"run": 0},
         {"run": "1"},
         {"run": True},
@@ -27,15 +30,15 @@ def test_a_message_survives_its_json_form() -> None:
         {"items": list(range(1, MAX_ITEMS + 2))},
     ],
 )
-def test_anything_but_positive_ids_of_this_version_is_not_understood(change: dict[str, Any]) -> None:
-    with pytest.raises(UnknownMessage):
+def test_anything_but_positive_ids_of_this_version_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(MalformedMessage):
         PreprocessMessage.from_dict({**PreprocessMessage(3, (1, 2)).to_dict(), **change})
 
 
 @pytest.mark.parametrize("message", [5, None, "version", [1, 2], ["version", "run", "items"], [{}]])
 @pytest.mark.parametrize("kind", [PreprocessMessage, JobMessage])
-def test_what_has_no_fields_is_not_understood(kind: type[PreprocessMessage | JobMessage], message: Any) -> None:
-    with pytest.raises(UnknownMessage, match="no fields"):
+def test_what_has_no_fields_is_refused(kind: type[PreprocessMessage | JobMessage], message: Any) -> None:
+    with pytest.raises(MalformedMessage, match="no fields"):
         kind.from_dict(message)
 
 
@@ -45,6 +48,12 @@ def test_the_longest_message_that_is_sent_is_the_longest_that_is_understood() ->
     assert PreprocessMessage.from_dict(longest.to_dict()) == longest
 
 
-def test_a_job_message_without_its_job_is_not_understood() -> None:
-    with pytest.raises(UnknownMessage, match="fields"):
+def test_a_job_message_without_its_job_is_refused() -> None:
+    with pytest.raises(MalformedMessage, match="fields"):
         JobMessage.from_dict({"version": 1, "run": 1})
+
+
+@pytest.mark.parametrize("kind", [PreprocessMessage, JobMessage])
+def test_a_later_version_is_left_to_others_whatever_its_fields(kind: type[PreprocessMessage | JobMessage]) -> None:
+    with pytest.raises(UnknownMessage, match="upgrade this worker"):
+        kind.from_dict({"version": VERSION + 1, "anything": "else"})

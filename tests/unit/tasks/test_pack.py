@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,3 +34,31 @@ def test_a_strip_that_grew_beyond_belief_is_damaged_and_not_read(tmp_path: Path)
 def test_a_strip_that_is_gone_is_named_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(MachineFault, match="doctor --repair"):
         pack._bytes(FolderStore(tmp_path), row(10))
+
+
+def test_strips_that_leave_the_ledger_while_they_are_packed_end_the_packing() -> None:
+    rows = [row(10), replace(row(10), span=1)]
+    name = pack._PartName(hashlib.sha256())
+    assert list(name.told(rows)) == rows
+    assert list(pack._unchanged(rows, name.text, pack._PartName(hashlib.sha256()))) == rows
+    fewer = pack._unchanged(rows[:1], name.text, pack._PartName(hashlib.sha256()))
+    assert next(fewer) == rows[0]
+    with pytest.raises(MachineFault, match="taken out"):
+        next(fewer)
+
+
+@pytest.mark.parametrize("text", ["", "{", "5", "null", "[]", '{"key": "shards/a"}', "\udcff"])
+def test_an_index_that_is_none_is_written_anew(tmp_path: Path, text: str) -> None:
+    store = FolderStore(tmp_path)
+    assert pack._index(store, "shards/a") is None
+    store.put("shards/a/index.json", text.encode(errors="surrogateescape"))
+    assert pack._index(store, "shards/a") is None
+
+
+def test_the_index_of_another_part_is_not_believed(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    index = {"key": "shards/a", "shards": [], "sha256": [], "n_examples": 0, "label_counts": {}}
+    store.put("shards/a/index.json", json.dumps(index).encode())
+    store.put("shards/b/index.json", json.dumps(index).encode())
+    assert pack._index(store, "shards/a") == index
+    assert pack._index(store, "shards/b") is None

@@ -7,11 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
+from celery.exceptions import Reject
 
 from db.ledger import ItemClaim, Outcome, StripFacts
 from db.session import DatabaseUnusable
 from db.states import State
 from tasks import stage
+from tasks.messages import JobMessage
 from tasks.sources import Sources
 from tasks.stage import Make, StripFile, patiently
 
@@ -95,3 +97,13 @@ def test_a_strip_that_cannot_be_put_waits_for_another_attempt_and_harms_no_other
     assert [outcome.state for outcome in found] == [State.DONE, State.WAITING, State.DONE, State.DONE]
     assert "No space left" in found[1].reason
     assert [outcome.strip is None for outcome in found] == [False, True, False, True]
+
+
+@pytest.mark.parametrize(("message", "is_put_back"), [({"version": 2}, True), ({"version": 1, "path": "/x"}, False)])
+def test_a_message_that_nobody_will_ever_understand_is_not_put_back(
+    monkeypatch: pytest.MonkeyPatch, message: dict[str, object], is_put_back: bool
+) -> None:
+    monkeypatch.setattr(stage, "_PUT_BACK_AFTER_S", 0.0)
+    with pytest.raises(Reject) as refused:
+        stage._understood(JobMessage.from_dict, message)
+    assert refused.value.requeue is is_put_back

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+from types import SimpleNamespace
 from typing import Any, cast
 
-from tasks.train import _figures
+from tasks.train import _checkpoints, _figures
 
 
 class Ended:
@@ -23,3 +24,15 @@ def test_what_nobody_measured_is_left_out_for_no_database_holds_it_as_json() -> 
         "best_epoch": 3, "device": "CPU", "peak_rss_bytes": 10**9, "parameters": 99, "trainable_parameters": 98,
         "notes": ["a note"],
     }  # fmt: skip
+
+
+def test_an_epoch_counts_as_a_step_forward_when_its_checkpoint_is_kept() -> None:
+    done: list[str] = []
+    work = SimpleNamespace(
+        claim="the claim",
+        require_claim=lambda: done.append("asked"),
+        store=SimpleNamespace(put=lambda key, data: done.append(f"{key} {data!r}")),
+        ledger=SimpleNamespace(note_step_forward=lambda claim: done.append(f"forward with {claim}")),
+    )
+    _checkpoints(cast("Any", work), "models/a.progress").save(b"x")
+    assert done == ["asked", "models/a.progress b'x'", "forward with the claim"]
