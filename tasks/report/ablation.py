@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from tasks.model.variants import FACTORS, factor_of, is_with
 from tasks.report.facts import JobReport
-from tasks.report.pairing import Comparison, GroupOutcomes, compared
+from tasks.report.pairing import Comparison, GroupOutcomes, compared, mean_outcomes
 
 _SIGNIFICANT = 0.05
 
@@ -89,15 +87,7 @@ def _over_seeds(outcomes: _Outcomes, places: Sequence[_Place]) -> dict[int | Non
     by_fold: dict[int | None, list[GroupOutcomes]] = {}
     for fold, seed in places:
         by_fold.setdefault(fold, []).append(outcomes[fold, seed])
-    return {fold: _mean(seeds) for fold, seeds in by_fold.items()}
-
-
-def _mean(seeds: Sequence[GroupOutcomes]) -> GroupOutcomes:
-    groups = seeds[0].groups
-    recordings, correct = (
-        np.mean([getattr(each, name) for each in seeds], axis=0) for name in ("recordings", "correct")
-    )
-    return GroupOutcomes(groups, recordings, correct)
+    return {fold: mean_outcomes(seeds) for fold, seeds in by_fold.items()}
 
 
 def _accuracy(folds: Mapping[int | None, GroupOutcomes]) -> float:

@@ -12,7 +12,7 @@ from tasks.report.ablation import Effect
 from tasks.report.facts import JobReport, Plain
 from tasks.report.figures import learning_curve
 from tasks.report.figures_pairs import pairs_figure
-from tasks.report.likeness import COLLAPSED_BELOW, Likeness
+from tasks.report.likeness import COLLAPSED_BELOW, FEWEST_HELD_OUT, Likeness
 from tasks.report.models import has_trouble, trouble
 
 _LABELS_SHOWN = 30
@@ -62,7 +62,22 @@ class GeneratorView:
     @property
     def is_copying(self) -> bool:
         """Whether any training gave suspiciously many examples close to real ones it had learnt from."""
-        return any(each.likeness.is_copying for each in self.trainings)
+        return any(each.likeness.is_copying(len(self.trainings)) for each in self.trainings)
+
+    @property
+    def is_too_small_for_frechet(self) -> bool:
+        """Whether there were too few unheard recordings to tell painted ones from real ones by their spread."""
+        return any(each.likeness.n_held_out < FEWEST_HELD_OUT for each in self.trainings)
+
+    @property
+    def share_usual(self) -> float:
+        """Of unheard recordings, those that would be called too near; mean over the trainings."""
+        return fmean(each.likeness.copies.share_usual for each in self.trainings)
+
+    @property
+    def n_looked_at(self) -> int:
+        """Training examples that painted ones were compared with, in the largest of the trainings."""
+        return max(each.likeness.n_train for each in self.trainings)
 
     @property
     def collapsed_below(self) -> float:

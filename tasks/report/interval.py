@@ -7,6 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+Counts = NDArray[np.int64] | NDArray[np.float64]
+"""How many, a cluster; means of several countings, and weighed ones, are float64."""
 _Z_95 = 1.959963984540054  # the normal quantile that leaves 2.5 % on each side
 
 
@@ -26,16 +28,16 @@ def wilson_interval(share: float, n: float) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def share_interval(correct: NDArray[np.int64], units: NDArray[np.int64]) -> tuple[float, float] | None:
+def share_interval(correct: Counts, units: Counts) -> tuple[float, float] | None:
     """The 95 % interval of the share of units that are right, which come cluster by cluster; None for no unit.
 
-    correct, units: (R,) counts a cluster.
+    correct, units: (R,) counts a cluster, or means of several, or such weighed.
     """
-    n = int(units.sum())
-    return wilson_interval(int(correct.sum()) / n, effective_n(correct, units)) if n else None
+    n = float(units.sum())
+    return wilson_interval(float(correct.sum()) / n, effective_n(correct, units)) if n else None
 
 
-def effective_n(correct: NDArray[np.int64], units: NDArray[np.int64]) -> float:
+def effective_n(correct: Counts, units: Counts) -> float:
     """How many independent units carry as much evidence as these, which come cluster by cluster.
 
     correct, units: (R,) counts a cluster: chunks or recordings of each group.  Returns 1..sum(units): R for R equally

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import betabinom
 
 from tasks.failures import Impossible
 
@@ -15,11 +16,13 @@ Vectors = NDArray[np.floating[Any]]
 Labels = NDArray[np.integer[Any]]
 
 _BLOCK = 512
-_COPY_PERCENTILE = 1.0
+_NEAR_SHARE = 0.01
 COLLAPSED_BELOW = 0.5
 """Below this share of the spread of real examples, a generator repeats itself."""
 COPIES_ABOVE = 0.05
 """Above this share of synthetic examples that lie suspiciously near a training example, it copies."""
+FEWEST_HELD_OUT = 256
+"""With fewer held-out examples a Fréchet distance over 128 axes is mostly that of small sets from each other."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +43,15 @@ class CopyCheck:
     """Distances to the nearest training example, of synthetic ones and of real ones that were held out.
 
     ratio: of the medians; 1 where synthetic examples are as far from the training side as unheard recordings are,
-    near 0 where they repeat it.  share_near: of the synthetic ones, those nearer than all but 1 % of the held-out
-    ones; 0.01 is what real recordings would give.
+    near 0 where they repeat it.  share_near: of the synthetic ones, those nearer than the nearest hundredth of the
+    held-out ones, which is the nearest one where there are few.  share_usual: what unheard recordings would give.
+    p: the chance of so many too near, if synthetic examples were unheard recordings.
     """
 
     ratio: float
     share_near: float
+    share_usual: float = _NEAR_SHARE
+    p: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -79,10 +85,12 @@ class Likeness:
         rows = zip(self.labels, self.diversity, strict=True)
         return tuple(label for label, each in rows if each is not None and each < COLLAPSED_BELOW)
 
-    @property
-    def is_copying(self) -> bool:
-        """Whether far more synthetic examples lie close to the training side than real ones would."""
-        return self.copies.share_near > COPIES_ABOVE
+    def is_copying(self, n_asked: int = 1) -> bool:
+        """Whether far more synthetic examples lie close to the training side than real ones would, beyond chance.
+
+        n_asked: of how many trainings this is asked; the more, the less chance is left to each (Bonferroni).
+        """
+        return self.copies.share_near > COPIES_ABOVE and self.copies.p * n_asked < 0.05
 
     def figures(self) -> dict[str, float]:
         """Its measures, a number each."""
@@ -158,14 +166,22 @@ def copy_check(synthetic: Vectors, held_out: Vectors, train: Vectors) -> CopyChe
     """How near synthetic vectors come to training vectors, beside how near held-out ones do.
 
     synthetic, held_out, train: (n, d) each, n at least 1.  Raises Impossible where one is empty.
-    Source: nearest neighbours as a test of memorising, after Meehan et al. 2020, arXiv:2004.05675.
+    Source: nearest neighbours as a test of memorising, after Meehan et al. 2020, arXiv:2004.05675. Of n distances, how
+    many lie below the r-th of m others of the same law follows a beta-binomial law with r and m + 1 - r.
     """
     if not min(map(len, (synthetic, held_out, train))):
         raise Impossible("no synthetic, held-out or training examples; all three are compared")
-    ours, theirs = nearest_distances(synthetic, train), nearest_distances(held_out, train)
-    near = float((ours < np.percentile(theirs, _COPY_PERCENTILE)).mean())
+    ours, theirs = nearest_distances(synthetic, train), np.sort(nearest_distances(held_out, train))
+    n, m = len(ours), len(theirs)
+    r = max(1, int(m * _NEAR_SHARE))
+    n_near = int((ours < theirs[r - 1]).sum())
     usual = float(np.median(theirs))
-    return CopyCheck(float(np.median(ours)) / usual if usual else 0.0, near)
+    return CopyCheck(
+        ratio=float(np.median(ours)) / usual if usual else 0.0,
+        share_near=n_near / n,
+        share_usual=r / (m + 1),
+        p=float(betabinom.sf(n_near - 1, n, r, m + 1 - r)),
+    )
 
 
 def nearest_distances(points: Vectors, among: Vectors) -> NDArray[np.float64]:

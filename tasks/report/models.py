@@ -26,7 +26,7 @@ from tasks.report.metrics import (
     top_confusions,
 )
 from tasks.report.mistakes import surest_mistakes
-from tasks.report.pairing import GroupOutcomes, compared, holm
+from tasks.report.pairing import GroupOutcomes, compared, equally_weighted, holm, mean_outcomes
 
 _SIGNIFICANT = 0.05
 
@@ -93,8 +93,8 @@ class Versus:
 class ModelView:
     """One row of the scores table and one section of the page. troubles: one sentence a job that did not end well.
 
-    interval, recording_interval: 95 % bounds of the accuracy by chunk and by recording, over the groups of all folds of
-    the first seed; None where nothing was judged.
+    interval, recording_interval: 95 % bounds of the accuracy by chunk and by recording, over the groups of all folds,
+    each group's mean over the seeds; None where nothing was judged.
     worst: its surest mistakes.
     versus_best: None for the best one itself, and where nothing can be compared.
     """
@@ -153,7 +153,7 @@ def model_views(jobs: Sequence[JobReport]) -> tuple[ModelView, ...]:
 
 
 def _compared_with_first(ranked: Sequence[ModelView], jobs: Sequence[JobReport]) -> Iterator[ModelView]:
-    outcomes = {view.name: _first_seeds_outcomes(view.name, jobs) for view in ranked}
+    outcomes = {view.name: _outcomes(view.name, jobs) for view in ranked}
     found = {view.name: compared(outcomes[view.name], outcomes[ranked[0].name]) for view in ranked[1:]}
     known = {name: comparison for name, comparison in found.items() if comparison}
     ps = dict(zip(known, holm([comparison.p for comparison in known.values()]), strict=True))
@@ -163,17 +163,20 @@ def _compared_with_first(ranked: Sequence[ModelView], jobs: Sequence[JobReport])
         yield replace(view, versus_best=versus)
 
 
-def _first_seeds_outcomes(name: str, jobs: Sequence[JobReport]) -> dict[int | None, GroupOutcomes]:
-    judged = [job for job in jobs if job.model == name and job.outcomes is not None]
-    first = min((job.seed or 0 for job in judged), default=0)
-    return {job.fold: job.outcomes for job in judged if (job.seed or 0) == first and job.outcomes is not None}
+def _outcomes(name: str, jobs: Sequence[JobReport]) -> dict[int | None, GroupOutcomes]:
+    """What the model's score is the mean of: each group's mean over the seeds, and every fold weighs the same."""
+    by_fold: dict[int | None, list[GroupOutcomes]] = {}
+    for job in jobs:
+        if job.model == name and job.outcomes is not None:
+            by_fold.setdefault(job.fold, []).append(job.outcomes)
+    return equally_weighted({fold: mean_outcomes(seeds) for fold, seeds in by_fold.items()})
 
 
 def _model_view(name: str, jobs: Sequence[JobReport]) -> ModelView:
     keys = sorted({(job.fold, job.seed) for job in jobs}, key=_in_order)
     trainings = tuple(_training_view(key, [job for job in jobs if (job.fold, job.seed) == key], keys) for key in keys)
     evaluations = [training.evaluation for training in trainings if training.evaluation]
-    outcomes = _first_seeds_outcomes(name, jobs).values()
+    outcomes = _outcomes(name, jobs).values()
     histories = [job.history for job in sorted(jobs, key=lambda job: _in_order((job.fold, job.seed))) if job.history]
     return ModelView(
         name=name,

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-Counts = NDArray[np.int64]
+from tasks.report.interval import Counts
 
 _COUNTS = ("recordings", "correct", "chunks", "correct_chunks")
 
@@ -31,8 +31,8 @@ class GroupOutcomes:
     """How one training did in each group of its test side, groups in the order of their names.
 
     recordings, correct: (G,) int64, how many a group has and how many of them were named correctly; float64 where they
-    are means over several trainings.
-    chunks, correct_chunks: (G,) int64, the same by chunk; without an element where they were not counted.
+    are means over several trainings, or weighed.
+    chunks, correct_chunks: (G,), the same by chunk; without an element where they were not counted.
     """
 
     groups: tuple[str, ...]
@@ -56,6 +56,29 @@ class GroupOutcomes:
         return cls(tuple(table["group"].to_pylist()), *counts)
 
 
+def mean_outcomes(trainings: Sequence[GroupOutcomes]) -> GroupOutcomes:
+    """The mean of several trainings that were judged on the same groups: a group answers once, however often asked.
+
+    trainings: one or more. Chunks are left out where any of them was judged without.
+    """
+    groups = trainings[0].groups
+    found = {name: [getattr(each, name) for each in trainings] for name in _COUNTS}
+    known = {name: counts for name, counts in found.items() if all(len(each) == len(groups) for each in counts)}
+    return GroupOutcomes(groups, **{name: np.mean(counts, axis=0) for name, counts in known.items()})
+
+
+def equally_weighted(folds: Mapping[int | None, GroupOutcomes]) -> dict[int | None, GroupOutcomes]:
+    """The same outcomes with every fold counted as if it were of the mean size: the share of all is the folds' mean."""
+    counts = {"correct": "recordings", "correct_chunks": "chunks", "recordings": "recordings", "chunks": "chunks"}
+    totals = {name: [float(getattr(each, name).sum()) for each in folds.values()] for name in ("recordings", "chunks")}
+    weighed: dict[int | None, GroupOutcomes] = {}
+    for at, (fold, each) in enumerate(folds.items()):
+        weights = {name: np.mean(total) / total[at] if total[at] else 1.0 for name, total in totals.items()}
+        of_fold = {name: getattr(each, name) * weights[units] for name, units in counts.items()}
+        weighed[fold] = GroupOutcomes(each.groups, **of_fold)
+    return weighed
+
+
 @dataclass(frozen=True)
 class Comparison:
     """One model against another.
@@ -74,7 +97,7 @@ class Comparison:
 def compared(one: Mapping[int | None, GroupOutcomes], other: Mapping[int | None, GroupOutcomes]) -> Comparison | None:
     """`one` against `other`, on the groups that both were judged on; None where there is none.
 
-    one, other: the outcomes of each fold of one seed, by the fold's number.
+    one, other: the outcomes of each fold, of one training or the mean of several, by the fold's number.
     """
     ours, theirs = _by_group(one), _by_group(other)
     both = sorted(ours.keys() & theirs.keys(), key=str)
@@ -109,7 +132,8 @@ def paired_interval(difference: float, off: NDArray[np.float64]) -> tuple[float,
     if n_groups < 2:
         return -1.0, 1.0
     deviation = math.sqrt(float(np.square(off).sum()) * n_groups / (n_groups - 1))
-    half = float(stdtrit(n_groups - 1, 0.975)) * deviation or 3 / n_groups
+    is_none = deviation < 1e-9  # rounding leaves some of what adds up to 0
+    half = 3 / n_groups if is_none else float(stdtrit(n_groups - 1, 0.975)) * deviation
     return max(-1.0, difference - half), min(1.0, difference + half)
 
 

@@ -83,6 +83,12 @@ def test_the_distance_stands_beside_that_of_real_examples():
     assert "4.0 times as far away" in text
 
 
+@pytest.mark.parametrize(("n_held_out", "is_said"), [(40, True), (4000, False)])
+def test_a_distance_of_few_recordings_comes_with_a_warning(n_held_out, is_said):
+    text = section(judged(replace(LIKENESS, n_held_out=n_held_out)))
+    assert ("say more of the size of the sets" in text) is is_said
+
+
 def test_a_collapsed_class_and_copies_are_warned_of():
     quiet = section(judged())
     assert "Collapsed" not in quiet
@@ -90,7 +96,10 @@ def test_a_collapsed_class_and_copies_are_warned_of():
     assert "Collapsed: synthetic examples of <bdi>robin</bdi> differ" in section(
         judged(replace(LIKENESS, diversity=(0.9, 0.2, None)))
     )
-    assert "Copies: more than 5 %" in section(judged(replace(LIKENESS, copies=CopyCheck(0.1, 0.8))))
+    assert "Copies:" not in section(judged(replace(LIKENESS, copies=CopyCheck(0.9, 0.12, 0.06, p=0.2))))
+    assert "Copies: in a training, more than 5 %" in section(
+        judged(replace(LIKENESS, copies=CopyCheck(0.1, 0.8, p=1e-6)))
+    )
 
 
 def test_every_class_has_a_row_of_real_and_synthetic_pictures():

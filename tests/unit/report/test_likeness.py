@@ -78,6 +78,25 @@ def test_exact_copies_are_found_out():
     check = copy_check(train[:50], held_out, train)
     assert check.ratio == pytest.approx(0, abs=1e-6)
     assert check.share_near == 1.0
+    assert likeness(copies=check).is_copying(n_asked=100)
+
+
+@pytest.mark.parametrize("n_held_out", [10, 15, 28, 80, 200])
+def test_a_perfect_generator_is_seldom_accused_however_few_recordings_were_held_out(n_held_out):
+    def seen(n):
+        return copy_check(drawn(70, 16), drawn(n_held_out, 16), drawn(n, 16))
+
+    checks = [seen(70) for _ in range(400)]
+    assert np.mean([likeness(copies=check).is_copying() for check in checks]) <= 0.075
+    found, usual = np.mean([check.share_near for check in checks]), checks[0].share_usual
+    assert found == pytest.approx(usual, rel=0.35)
+
+
+@pytest.mark.parametrize(("n_held_out", "n_copied"), [(15, 35), (80, 14)])
+def test_copies_among_others_are_found_out(n_held_out, n_copied):
+    train = drawn(70, 16)
+    check = copy_check(np.concatenate([train[:n_copied], drawn(70 - n_copied, 16)]), drawn(n_held_out, 16), train)
+    assert likeness(copies=check).is_copying(n_asked=5)
 
 
 def test_unheard_examples_of_the_same_kind_are_no_copies():

@@ -148,7 +148,38 @@ def test_folds_have_one_interval_over_the_groups_of_all_of_them():
     assert split.recording_interval == alone.recording_interval
     again = [job("cnn", [1] * 30, 1, fold=1), job("cnn", [1] * 30, 1, fold=2)]
     (two_seeds,) = model_views([job("cnn", [1] * 30, fold=1), job("cnn", [0] * 30, fold=2), *again])
-    assert two_seeds.recording_interval == alone.recording_interval
+    assert two_seeds.recording_interval[0] > alone.recording_interval[0]
+
+
+def shares(right, n):
+    return [1] * right + [0] * (n - right)
+
+
+def test_the_interval_is_that_of_the_score_beside_it_whatever_seeds_and_folds_differ_in():
+    seeds = [job("cnn", shares(240, 400), 0), job("cnn", shares(360, 400), 1)]
+    folds = [job("cnn", shares(38, 40), fold=1), job("cnn", shares(240, 400), fold=2)]
+    for jobs, mean in ((seeds, 0.75), (folds, 0.775)):
+        (view,) = model_views(jobs)
+        assert view.scores.recording_accuracy.mean == pytest.approx(mean)
+        assert view.scores.accuracy.mean == pytest.approx(mean)
+        for low, high in (view.interval, view.recording_interval):
+            assert low < mean < high
+            assert high - low < 0.15
+
+
+def test_a_difference_to_the_best_is_that_of_the_scores_over_all_seeds_and_folds():
+    best = [job("best", shares(36, 40), seed, fold=fold) for seed in (0, 1) for fold in (1, 2)]
+    other = [job("other", shares(36 - 20 * seed, 40), seed, fold=fold) for seed in (0, 1) for fold in (1, 2)]
+    first, second = model_views([*other, *best])
+    assert second.versus_best.difference == pytest.approx(
+        second.scores.recording_accuracy.mean - first.scores.recording_accuracy.mean
+    )
+    assert second.versus_best.is_significant
+
+
+def test_groups_that_all_differ_alike_leave_the_doubt_of_how_few_they_are():
+    one, other = (GroupOutcomes(tuple("abcdefgh"), np.full(8, 49), np.full(8, right)) for right in (1, 0))
+    assert compared({None: one}, {None: other}).interval == pytest.approx((1 / 49 - 3 / 8, 1 / 49 + 3 / 8))
 
 
 def test_a_model_without_a_score_is_not_compared():

@@ -1,0 +1,130 @@
+"""What a training does with each of its sides, and what of its settings reaches the network."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from db.states import Kind
+from tasks import evaluate, train
+from tasks.dataset.split import Side
+from tasks.model.blocks import class_probabilities, input_of
+from tasks.model.feed import Feed, balanced_weights
+from tasks.model.inputs import Scaling
+from tasks.model.sides import surveyed_sides
+from tasks.model.spec import TrainingSettings, TrainingSpec
+from tasks.model.stream import surveyed
+from tasks.model.training import _feeds, _Fit
+from tasks.model.training import train as trained
+from tasks.model.variants import WITH_SYNTHETIC
+from tasks.model.zoo import MODELS, ModelEntry
+from tests.model_shards import examples, written
+
+SETTINGS = TrainingSettings(epochs=1, batch=8, seed=1)
+
+
+def features_only(shapes: Any, n_classes: int) -> keras.Model:
+    features = input_of("features", shapes)
+    return keras.Model(features, class_probabilities(features, n_classes))
+
+
+@pytest.fixture(autouse=True)
+def _a_quick_model_is_in_the_zoo(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MODELS, "quick", ModelEntry("quick", "for tests", ("features",), features_only))
+
+
+def spec_of(folder: Path, settings: TrainingSettings = SETTINGS, n_more: int = 0) -> TrainingSpec:
+    """Training examples, n_more of the second class than of the first; validation examples with features far off."""
+    learnt, judged = examples(24), [replace(each, features=each.features + 100) for each in examples(8, first=100)]
+    learnt += [each for each in examples(2 * n_more, first=200) if each.label == 1]
+    return TrainingSpec(
+        "quick", ("a", "b"), written(folder, learnt, "train"), written(folder, judged, "valid"), settings
+    )
+
+
+def test_features_are_standardised_by_the_training_side_alone(tmp_path: Path) -> None:
+    outcome = trained(spec_of(tmp_path), lambda *_: None, time.perf_counter)
+    learnt = np.stack([each.features for each in examples(24)])
+    np.testing.assert_allclose(outcome.scaling.feature_means, learnt.mean(axis=0), rtol=1e-4, atol=1e-5)
+
+
+def test_pictures_are_changed_while_learning_and_judged_as_they_stand(tmp_path: Path) -> None:
+    made = examples(16)
+    feed = Feed(surveyed(written(tmp_path, made)), ("spectrogram",), Scaling(), np.ones(2, np.float32))
+    pictures = np.stack([each.spectrogram for each in made])[..., np.newaxis] / np.float32(255)
+    settings = TrainingSettings(batch=16, shift=0.5, time_mask=0.3)
+    judged, learnt = (np.concatenate([np.array(batch[0]) for batch in passed]) for passed in (
+        feed.one_pass(16), feed.epoch(settings, 0, 16),
+    ))  # fmt: skip
+    np.testing.assert_allclose(judged, pictures, atol=1e-6)
+    unchanged = [any(np.allclose(one, other, atol=1e-6) for other in pictures) for one in learnt]
+    assert np.mean(unchanged) < 0.5
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_rare_classes_weigh_more_in_a_training_unless_that_is_off(tmp_path: Path, is_on: bool) -> None:
+    spec = spec_of(tmp_path, replace(SETTINGS, class_weights=is_on), n_more=12)
+    sides = surveyed_sides(spec)
+    feed = _feeds(spec, sides, Scaling(feature_means=(0.0,) * 15, feature_deviations=(1.0,) * 15), lambda: None).train
+    expected = balanced_weights({0: 12, 1: 24}, 2) if is_on else np.ones(2)
+    for _, targets, weights in feed.epoch(spec.settings, 0, 8):
+        np.testing.assert_allclose(weights, expected[np.array(targets).argmax(axis=1)], rtol=1e-6)
+
+
+def test_label_smoothing_and_weight_decay_reach_the_network(tmp_path: Path) -> None:
+    spec = spec_of(tmp_path, replace(SETTINGS, label_smoothing=0.25, weight_decay=0.125, learning_rate=0.5))
+    model = features_only(surveyed(spec.train_shards).shapes, 2)
+    sides = surveyed_sides(spec)
+    feeds = _feeds(spec, sides, Scaling(feature_means=(0.0,) * 15, feature_deviations=(1.0,) * 15), lambda: None)
+    _Fit(model, spec.settings, feeds, time.perf_counter)
+    assert model.loss.get_config()["label_smoothing"] == 0.25
+    assert model.optimizer.weight_decay == 0.125
+
+
+@pytest.mark.parametrize(("model", "learns_all"), [("cnn", False), ("deep_cnn", True), ("cnn_lstm", True)])
+def test_the_validation_side_is_learnt_from_only_where_nothing_is_stopped_by_it(
+    monkeypatch: pytest.MonkeyPatch, model: str, learns_all: bool
+) -> None:
+    monkeypatch.setattr(train, "local", lambda _, key: Path(key))
+    packs: Any = [SimpleNamespace(side=side, result={"shards": [side.name]}) for side in (Side.TRAIN, Side.VALID)]
+    work: Any = SimpleNamespace(claim=SimpleNamespace(model=model, seed=3, variant=None))
+    run: Any = SimpleNamespace(options={}, labels=("a", "b"))
+    spec = train._spec(work, run, packs, ("SYNTHETIC",) if model == "cnn" else ())
+    learnt = {path.name for path in spec.train_shards} - {"SYNTHETIC"}
+    assert learnt == ({"TRAIN", "VALID"} if learns_all else {"TRAIN"})
+    assert {path.name for path in spec.valid_shards} == (set() if learns_all else {"VALID"})
+
+
+@pytest.mark.parametrize("fold", [evaluate._HOLDOUT, 2])
+def test_a_generator_is_judged_against_what_it_never_saw(monkeypatch: pytest.MonkeyPatch, fold: int) -> None:
+    def pack(of_fold: int, side: Side) -> SimpleNamespace:
+        shards = {"shards": [f"{of_fold} {side.name}"]}
+        return SimpleNamespace(kind=Kind.PACK, model=None, variant=None, fold=of_fold, side=side, result=shards)
+
+    def job(kind: Kind, model: str, variant: str | None = None, **result: Any) -> SimpleNamespace:
+        return SimpleNamespace(kind=kind, model=model, variant=variant, fold=fold, side=None, result=result)
+
+    split = [pack(fold, side) for side in (Side.TRAIN, Side.VALID, Side.TEST)]
+    folds = [pack(number, side) for number in (1, 2, 3) for side in (Side.TRAIN, Side.VALID)]
+    needed = [
+        *(split if fold == evaluate._HOLDOUT else folds),
+        job(Kind.TRAIN, "cnn", key="the judge"),
+        job(Kind.TRAIN, "gan", synthetic_shards=["painted"]),
+        job(Kind.EVALUATE, "cnn", by_recording_accuracy=0.75),
+        job(Kind.EVALUATE, "cnn", WITH_SYNTHETIC, by_recording_accuracy=0.5),
+    ]
+    monkeypatch.setattr(evaluate, "needed_results", lambda *_: needed)
+    work: Any = SimpleNamespace(database=None, claim=SimpleNamespace(id=1, model="gan", fold=fold))
+    found = evaluate._needed_by_generator(work)
+    assert (found.judge_key, found.synthetic) == ("the judge", ["painted"])
+    is_split = fold == evaluate._HOLDOUT
+    assert found.held_out == ([f"{fold} TEST"] if is_split else ["2 TRAIN", "2 VALID"])
+    assert found.train == ([f"{fold} TRAIN"] if is_split else ["1 TRAIN", "3 TRAIN"])
+    assert found.accuracies == {"accuracy_without": 0.75, "accuracy_with": 0.5}
