@@ -28,7 +28,7 @@ def _ids(message: object, *names: str) -> None:
     if not isinstance(message, dict):
         raise MalformedMessage(f"message {message!r:.80} has no fields; these are expected: {sorted(expected)}")
     version = message.get("version")
-    if _is_id(version) and version > VERSION:
+    if isinstance(version, int) and _is_id(version) and version > VERSION:
         raise UnknownMessage(f"message version {version!r:.80} is not {VERSION}; upgrade this worker")
     if version != VERSION or isinstance(version, bool) or set(message) != expected:
         fields = f"message fields {sorted(message, key=str)!s:.200} of version {version!r:.80}"
