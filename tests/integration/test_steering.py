@@ -10,7 +10,7 @@ from db import feeding, status, steering
 from db.ledger import Outcome
 from db.session import Database
 from db.states import RunState, State
-from tests.ledger_rows import small_run
+from tests.ledger_rows import done, small_run
 
 
 def test_a_person_moves_any_number_of_items_in_the_same_memory(database: Database) -> None:
@@ -30,9 +30,9 @@ def test_only_a_run_with_something_to_try_again_becomes_active_by_it(
     ended: State, n_again: int, database: Database
 ) -> None:
     small = small_run(database, 3)
-    claims = small.ledger().claim_items(small.run, small.items)
-    ends = [State.DONE, State.DONE, ended]
-    small.ledger().settle_items([Outcome(claim, end) for claim, end in zip(claims, ends, strict=True)])
+    first, second, last = small.ledger().claim_items(small.run, small.items)
+    end = done(last) if ended is State.DONE else Outcome(last, ended)
+    small.ledger().settle_items([done(first), done(second), end])
     assert feeding.close_runs(database) == [small.run]
     assert steering.retry(database, small.run) == n_again
     assert status.run_lines(database)[0].state == (RunState.ACTIVE if n_again else RunState.DONE)
