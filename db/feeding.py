@@ -16,14 +16,14 @@ from sqlalchemy.orm import aliased
 
 from db.among import is_one_of
 from db.lost import CALLED_OFF, bury, separate
-from db.moves import Locked, Worked, count, lock, lock_in_runs, move
+from db.moves import Locked, Worked, count, lock, lock_in_runs, move, move_all
 from db.session import Database, now_s
 from db.states import FINAL, OPEN, Kind, RunState, State
 from db.tables import EXPIRIES, LOSSES, Item, Job, Need, Recording, Run, Tally
 
 MAX_ITEMS_A_MESSAGE = 200
-_MOST_AT_ONCE = 8192
-"""Items a step takes at most: each is a variable of a statement, and SQLite allows 32,766."""
+_MOST_AT_ONCE = 2048
+"""Items a step takes at most: what a process held once for a moment, it keeps."""
 _ENDED = "its worker ended"
 _PART_OF_REST = 1 / 16
 """A message's part of the work still waiting, so that workers end together."""
@@ -218,18 +218,16 @@ def put_back_unsent(database: Database, table: Worked, ids: Sequence[int]) -> No
 
 def put_back_stale(database: Database, table: Worked, older_s: float, kinds: Sequence[str] = ()) -> int:
     """What was sent so long ago that its message must be lost; returns the number. Twice in the broker is harmless."""
-    is_stale = [
-        table.run_id.in_(sa.select(Run.id).where(Run.state == RunState.ACTIVE)),
-        table.state == State.SENT,
-        table.sent_at < now_s() - older_s,
-        *([Job.kind.in_(kinds)] if table is Job else []),
-    ]
-    if not _is_any(database, table, *is_stale):
-        return 0
+    is_stale = [table.sent_at < now_s() - older_s, *([Job.kind.in_(kinds)] if table is Job else [])]
+    is_in_its_run = (table.run_id == Run.id, table.state == State.SENT, *is_stale)
+    lacking = sa.select(Run.id).where(Run.state == RunState.ACTIVE, sa.select(table.id).where(*is_in_its_run).exists())
+    with database.read() as connection:
+        if connection.execute(lacking).first() is None:
+            return 0
     with database.write() as connection:
-        rows, _ = lock_in_runs(connection, table, *is_stale, limit=5000)
-        move(connection, table, rows, State.WAITING)
-        return len(rows)
+        runs = connection.scalars(lacking.order_by(Run.id).with_for_update(read=True)).all()
+        again = {"state": State.WAITING}
+        return sum(move_all(connection, table, run, (State.SENT,), again, *is_stale) for run in runs)
 
 
 def put_back_expired(database: Database) -> int:

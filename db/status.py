@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -128,10 +129,10 @@ def _not_used(database: Database, run: int, state: State) -> list[NotUsed]:
         .join(Recording, Recording.id == Item.recording_id)
         .where(Item.run_id == run, Item.state == state)
         .group_by(Recording.uri)
-        .order_by(Recording.uri)
     )
     with database.read() as connection:
-        return [NotUsed(uri, reason or "") for uri, reason in connection.execute(query)]
+        found = [NotUsed(uri, reason or "") for uri, reason in connection.execute(query)]
+    return sorted(found, key=attrgetter("uri"))  # databases differ in what comes before what
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from db.folder import FolderStore
 from db.schema import require_current, upgrade
 from db.session import Database
 from db.store import Store, open_store
@@ -78,10 +79,9 @@ def fetched(session: Session, address: str) -> str:
     if "://" not in address:
         return address
     key = address.removeprefix(f"{session.store.shown}/")
-    copy = session.settings.home / key
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    copy.write_bytes(session.store.get(key))
-    return str(copy)
+    copies = FolderStore(session.settings.home)
+    copies.put(key, session.store.get(key))
+    return str(copies.local(key))
 
 
 def require_home(settings: Settings, *, make: bool = True) -> None:

@@ -193,6 +193,8 @@ def _strip(data: bytes, run: RunFacts, row: StripRow) -> Strip:
         strip = decode_strip(data)
     except Damaged as error:
         raise Damaged(f"{row.key}: {error}") from error
-    if (strip.recording_digest, strip.pipeline_digest) != (row.digest, run.pipeline_digest):
-        raise Damaged(f"{row.key} holds another recording's strip")
+    if (strip.recording_digest, strip.span, strip.copy) != (row.digest, row.span, row.copy):
+        raise Damaged(f"{row.key} holds the strip of another recording, span or copy")
+    if strip.pipeline_digest != run.pipeline_digest:
+        raise Damaged(f"{row.key} was made by another pipeline")
     return strip

@@ -7,10 +7,11 @@ import hashlib
 import json
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import PurePath
-from typing import Any
+from typing import Any, TypeVar
+from zipfile import BadZipFile
 
 from celery import shared_task
 
@@ -44,6 +45,7 @@ from tasks.report.pictures import PicturePairs
 from tasks.report.scores import Evaluation
 from tasks.stage import Stage, Work
 
+_T = TypeVar("_T")
 _GALLERY_LABELS = 30
 _GALLERY_CHUNKS = 3
 _PICTURED = 6
@@ -255,16 +257,25 @@ def _job(database: Database, store: Store, job: JobStatus) -> JobReport:
 def _judged(store: Store, job: JobStatus) -> dict[str, Any]:
     if job.kind != Kind.EVALUATE or job.state != State.DONE:
         return {}
-    measures = json.loads(store.get(job.result["key"]))
+    keys = job.result
     if entry(str(job.model)).is_generator:
-        pictures = PicturePairs.from_npz(store.get(job.result["pictures_key"]))
-        return {"likeness": Likeness.from_dict(measures), "pictures": pictures}
-    outcomes = _outcomes(store, job.result.get("outcomes_key"))
-    return {"evaluation": Evaluation.from_dict(measures), "outcomes": outcomes}
+        likeness = _read(store, keys["key"], lambda data: Likeness.from_dict(json.loads(data)))
+        return {"likeness": likeness, "pictures": _read(store, keys["pictures_key"], PicturePairs.from_npz)}
+    outcomes_key = keys.get("outcomes_key")
+    return {
+        "evaluation": _read(store, keys["key"], lambda data: Evaluation.from_dict(json.loads(data))),
+        "outcomes": _read(store, outcomes_key, GroupOutcomes.from_parquet) if outcomes_key else None,
+    }
 
 
-def _outcomes(store: Store, key: str | None) -> GroupOutcomes | None:
-    return GroupOutcomes.from_parquet(store.get(key)) if key else None
+def _read(store: Store, key: str, understood: Callable[[bytes], _T]) -> _T:
+    """What a judging wrote under the key. Raises Damaged where it is gone, or is not what was written."""
+    try:
+        return understood(store.get(key))
+    except FileNotFoundError as error:
+        raise Damaged(f"{key} is gone from the store") from error
+    except (ValueError, LookupError, TypeError, BadZipFile) as error:
+        raise Damaged(f"{key} is not what was written: {type(error).__name__}: {error}") from error
 
 
 def _parameters(result: Mapping[str, Any]) -> dict[str, str | int | float | bool | None]:

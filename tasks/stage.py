@@ -136,7 +136,7 @@ class Stage(Task):  # type: ignore[type-arg]
             Sources(claims, plain_http=plain_http) as sources,
             ThreadPoolExecutor(_PUTS_AT_ONCE, "put") as putting,
         ):
-            begun = [_begin(claim, make, sources, putting) for claim in held.steps(claims)]
+            begun = [_begin(claim, held, make, sources, putting) for claim in held.steps(claims)]
             outcomes = [ending.result() for ending in held.steps(begun)]
             if outcomes:
                 patiently(lambda: ledger.settle_items(outcomes), ledger.lease_s)
@@ -206,8 +206,12 @@ def patiently(
             waited_s, pause_s = waited_s + drawn_s, min(2 * pause_s, 5.0)
 
 
-def _begin(claim: ItemClaim, make: Make, sources: Sources, putting: ThreadPoolExecutor) -> Future[Outcome]:
+def _begin(
+    claim: ItemClaim, held: Heartbeat, make: Make, sources: Sources, putting: ThreadPoolExecutor
+) -> Future[Outcome]:
     """Makes the claim's strip, has it put into the store, and promises how that ends."""
+    if claim.id not in held.ids:
+        return _known(Outcome(claim, State.CANCELLED, "another worker's by now, or its run was cancelled"))
     if claim.is_made:
         return _known(Outcome(claim, State.DONE))
     began_s = time.perf_counter()

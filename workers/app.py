@@ -58,7 +58,15 @@ def make_app(settings: Settings) -> Celery:
     )
     if role:
         app.conf.update(role.celery)
+        _forget_tasks_of_celery(app)
     return app
+
+
+def _forget_tasks_of_celery(app: Celery) -> None:
+    """Its own (chains, chords, groups) are of no use here, and would be carried out for whoever reaches the broker."""
+    app.finalize()
+    for name in [name for name in app.tasks if name.startswith("celery.")]:
+        app.tasks.unregister(name)
 
 
 app = make_app(Settings())

@@ -250,11 +250,12 @@ def drawn(seed: int | None = None) -> random.Random:
     return random.Random(chosen)
 
 
-def kernel_power(*words: str) -> None:
-    """Runs a command only root may run; the calling test is absent where this machine forbids it."""
+def kernel_power(*words: str) -> str:
+    """What a command only root may run prints; the calling test is absent where this machine forbids it."""
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         services.absent(f"leave to run {' '.join(words)}", f"run this as root ({done.stderr.strip()})")
+    return done.stdout
 
 
 @contextmanager

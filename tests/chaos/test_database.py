@@ -69,8 +69,10 @@ def test_eight_writers_wait_out_a_locked_file(tmp_path: Path, redis_url: str, un
 
         cluster.start_worker("a", CHAOS="slow=0.3")
         cluster.start_dispatcher()
-        seen = cluster.until_over(run, at_milestones(lock, lambda: None, lambda: None, lock))
+        disturb = at_milestones(lock, lambda: None, lambda: None, lock)
+        seen = cluster.until_over(run, disturb)
         assert_same(cluster.session, seen, undisturbed)
+        assert not disturb.left
         logs = cluster.log("a").read_text() + cluster.log("dispatcher").read_text()
         assert "database is locked" not in logs
         held.close()

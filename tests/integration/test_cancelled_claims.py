@@ -25,6 +25,7 @@ LOST: dict[str, Lose] = {
     "its worker is killed": lambda small, _: feeding.release(small.database, "w1"),
     "its worker is asked to end": lambda small, _: feeding.release(small.database, "w1", is_orderly=True),
     "its stack is started anew": lambda small, _: feeding.begin_again(small.database),
+    "its worker notices": lambda small, claim: small.ledger().settle_items([Outcome(claim, State.CANCELLED, "lost")]),
     "its disk is full": lambda small, claim: small.ledger().settle_items([Outcome(claim, State.WAITING, "OSError")]),
 }
 
@@ -38,6 +39,17 @@ def test_an_item_of_a_cancelled_run_does_not_wait_for_ever(lose: Lose, database:
     assert item_states(small) == [State.CANCELLED]
     assert status.item_counts(database, small.run) == counted_states(small)
     steering.resume(database, small.run)
+    assert item_states(small) == [State.WAITING]
+
+
+def test_an_item_given_up_and_resumed_in_between_has_met_no_fault(database: Database) -> None:
+    small = small_run(database, 1)
+    ledger = small.ledger()
+    for _ in range(10):
+        [claim] = ledger.claim_items(small.run, small.items)
+        steering.cancel(database, small.run)
+        steering.resume(database, small.run)
+        ledger.settle_items([Outcome(claim, State.CANCELLED, "the run was cancelled")])
     assert item_states(small) == [State.WAITING]
 
 

@@ -78,6 +78,36 @@ def test_a_message_of_another_version_is_put_back_until_a_worker_comes_that_know
         assert snapshot(session.database, run).items[State.DONE] == 36
 
 
+HOSTILE = [
+    ("preprocess", {"version": VERSION, "run": 1, "items": [1], "path": "/etc/passwd"}, "json"),
+    ("preprocess", {"version": VERSION, "run": 1, "items": ["../../etc/passwd"]}, "json"),
+    ("pack", ["no", "fields"], "json"),
+    ("celery.map", {"task": {"task": "render"}, "it": [[]]}, "json"),
+    ("os.system", "id", "json"),
+    ("preprocess", {"version": VERSION, "run": 1, "items": [1]}, "pickle"),
+]
+
+
+def test_a_worker_refuses_for_good_what_it_cannot_understand_and_goes_on(tmp_path, tones):
+    with home(tmp_path / "home", concurrency=1) as session, Stack(session.settings, session.database):
+        sender = Sender(session.settings)
+        for task, argument, serializer in HOSTILE:
+            sender._app.send_task(task, args=[argument], queue="cpu", serializer=serializer)
+        assert sender.queued("cpu") == len(HOSTILE)
+        run = submit(session.database, tones, plan.Request(until="preprocess"), lambda _: None).run
+        dispatcher = Dispatcher(session.database, Sender(session.settings), session.settings)
+        with DispatcherThread(dispatcher), worker(session, CPU):
+            await_that(lambda: snapshot(session.database, run).is_over, session)
+            await_that(lambda: sender._asked(lambda client: client.hlen("unacked")) == 0, session)
+        assert sender.queued("cpu") == 0
+        assert snapshot(session.database, run).items[State.DONE] == 36
+        log = log_of(session).read_text()
+        assert log.count("it is refused") == 3
+        assert log.count("Received unregistered task of type") == 2
+        assert "Refusing to deserialize" in log
+        assert "put back" not in log
+
+
 def test_a_worker_with_nothing_to_do_ends_when_it_was_told_to(tmp_path):
     with home(tmp_path / "home", concurrency=1, idle_exit_s=2.0) as session, Stack(session.settings, session.database):
         with worker(session, CPU) as process:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from celery.exceptions import Reject
@@ -56,16 +57,32 @@ def claim(number: int, *, is_made: bool = False) -> ItemClaim:
 
 
 def outcomes(
-    monkeypatch: pytest.MonkeyPatch, claims: list[ItemClaim], make: Make, put: Callable[[str, bytes], int]
+    monkeypatch: pytest.MonkeyPatch,
+    claims: list[ItemClaim],
+    make: Make,
+    put: Callable[[str, bytes], int],
+    lost: frozenset[int] = frozenset(),
 ) -> list[Outcome]:
     monkeypatch.setattr(stage, "engine", lambda: SimpleNamespace(store=SimpleNamespace(put=put)))
+    held: Any = SimpleNamespace(ids={each.id for each in claims} - lost)
     with ThreadPoolExecutor(4) as putting, Sources() as sources:
-        begun = [stage._begin(each, make, sources, putting) for each in claims]
+        begun = [stage._begin(each, held, make, sources, putting) for each in claims]
         return [ending.result() for ending in begun]
 
 
 def made(of: ItemClaim, _: Sources) -> StripFile:
     return StripFile(StripFacts(of.uri, 1, "0" * 64, 1), b"x")
+
+
+def test_nothing_is_made_of_a_claim_that_was_lost_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+
+    def make(of: ItemClaim, sources: Sources) -> StripFile:
+        begun.append(of.id)
+        return made(of, sources)
+
+    first, second = outcomes(monkeypatch, [claim(1), claim(2)], make, lambda *_: 0, frozenset({1}))
+    assert (first.state, second.state, begun) == (State.CANCELLED, State.DONE, [2])
 
 
 def test_a_strip_is_made_while_the_one_before_is_still_put(monkeypatch: pytest.MonkeyPatch) -> None:
