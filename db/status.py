@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -132,7 +131,7 @@ def _not_used(database: Database, run: int, state: State) -> list[NotUsed]:
     )
     with database.read() as connection:
         found = [NotUsed(uri, reason or "") for uri, reason in connection.execute(query)]
-    return sorted(found, key=attrgetter("uri"))  # databases differ in what comes before what
+    return sorted(found, key=lambda each: each.recording)  # databases differ in what comes before what
 
 
 @dataclass(frozen=True)
