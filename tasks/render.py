@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any, TypeVar
-from zipfile import BadZipFile
 
 from celery import shared_task
 
@@ -274,7 +273,7 @@ def _read(store: Store, key: str, understood: Callable[[bytes], _T]) -> _T:
         return understood(store.get(key))
     except FileNotFoundError as error:
         raise Damaged(f"{key} is gone from the store") from error
-    except (ValueError, LookupError, TypeError, BadZipFile) as error:
+    except (ValueError, LookupError, TypeError) as error:
         raise Damaged(f"{key} is not what was written: {type(error).__name__}: {error}") from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from typing import Any, Self
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +44,11 @@ class PicturePairs:
     @classmethod
     def from_npz(cls, data: bytes) -> Self:
         """What `to_npz` wrote. Raises ValueError for anything else."""
-        with np.load(io.BytesIO(data), allow_pickle=False) as held:
-            return cls(**{name: held[name] for name in cls.__dataclass_fields__})
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as held:
+                return cls(**{name: held[name] for name in cls.__dataclass_fields__})
+        except (EOFError, LookupError, TypeError, BadZipFile) as error:
+            raise ValueError(f"no pictures: {type(error).__name__}: {error}") from error
 
 
 def _first_of_each(labels: Labels, n: int) -> NDArray[np.int64]:

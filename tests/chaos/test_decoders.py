@@ -75,7 +75,6 @@ def test_deadly_recordings_are_quarantined_with_their_reason_and_all_others_are_
             assert found[name].startswith(REASONS[name]), found
         assert cluster.n_restarts == 0, "a child's death ended its worker"
         until(lambda: len(cluster.children("a")) == 2, within_s=30)
-        assert not list(cluster.session.settings.home.rglob("core*"))
 
 
 @pytest.mark.long

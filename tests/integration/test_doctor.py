@@ -14,15 +14,16 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from db import checking, steering
+from db import checking, feeding, steering
 from db.folder import FolderStore
 from db.keys import checkpoint_of
 from db.planning import JobRow
-from db.states import Kind, State
+from db.states import Kind, RunState, State
 from db.tables import Job, Run
 from orchestrator import doctor
 from orchestrator.dispatch import Doorbell, Sender
 from orchestrator.doctor import findings
+from orchestrator.local import Stack
 from orchestrator.session import Session
 from tests.integration.way import home
 from tests.ledger_rows import SmallRun, another_run, done
@@ -190,6 +191,35 @@ def test_a_disk_with_little_room_is_named_for_the_store_and_for_the_ledger(
     assert "MB left; a ledger needs about 1 KB a recording" in found
     monkeypatch.setattr(doctor, "_LOW_DISK_BYTES", free // 2)
     assert said(session) == ""
+
+
+def test_claims_that_ran_out_are_counted(session: Session, paused: SmallRun) -> None:
+    steering.resume(session.database, paused.run)
+    paused.ledger(lease_s=0.01).claim_items(paused.run, paused.items)
+    time.sleep(0.1)
+    assert "1 claims ran out; a dispatcher puts them back within seconds" in said(session)
+    feeding.put_back_expired(session.database)
+    assert "ran out" not in said(session)
+
+
+def test_a_run_that_nobody_works_on_is_named_with_what_to_do(session: Session, paused: SmallRun) -> None:
+    steering.resume(session.database, paused.run)
+    found = said(session)
+    assert found.startswith(f"nobody works on run {paused.run}; go on with: orchestrator resume {paused.run}")
+    with Stack(session.settings, session.database):
+        assert "nobody works" not in said(session)
+
+
+def test_a_plan_that_was_never_finished_is_discarded_when_it_is_old_and_repair_was_asked(
+    session: Session, paused: SmallRun
+) -> None:
+    with session.database.write() as connection:
+        connection.execute(sa.update(Run).values(state=RunState.PLANNING))
+    assert said(session, repair=True) == "", "it may yet be finished"
+    with session.database.write() as connection:
+        connection.execute(sa.update(Run).values(created_at=time.time() - TWO_DAYS_S))
+    sentence = f"run {paused.run} was never planned to its end; submit its dataset again"
+    assert (said(session), said(session, repair=True), said(session)) == (sentence, sentence, "")
 
 
 def test_a_queue_that_nobody_serves_is_named(tmp_path: Path, redis_url: str) -> None:

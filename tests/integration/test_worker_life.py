@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +22,9 @@ from orchestrator.session import Session
 from orchestrator.submit import submit
 from orchestrator.watch import snapshot
 from tasks.messages import VERSION
+from tests.chaos.machines import children_of
 from tests.integration.way import dataset, home
+from workers.limits import OPEN_FILES
 from workers.roles import CPU, GPU, Role, command, environment
 
 pytestmark = pytest.mark.integration
@@ -76,6 +79,25 @@ def test_a_message_of_another_version_is_put_back_until_a_worker_comes_that_know
             with worker(session, CPU, "tests.integration.next_version_app"):
                 await_that(lambda: snapshot(session.database, run).is_over, session)
         assert snapshot(session.database, run).items[State.DONE] == 36
+
+
+@pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="Linux shows the limits of a process")
+def test_a_child_has_its_limits_and_the_broker_is_for_its_owner_alone(tmp_path):
+    with home(tmp_path / "home", concurrency=1) as session, Stack(session.settings, session.database):
+        for place in (session.settings.socket, session.settings.socket.parent, session.settings.home):
+            assert stat.S_IMODE(place.stat().st_mode) == 0o700, place
+        with worker(session, CPU) as process:
+            await_that(lambda: at_work(session.database) or "ready." in log_of(session).read_text(), session)
+            (child,) = children_of(process.pid)
+            soft = {line[:26].strip(): line[26:].split()[0] for line in limits_of(child)}
+            parents = {line[:26].strip(): line[26:].split()[0] for line in limits_of(process.pid)}
+    assert (soft["Max core file size"], soft["Max open files"]) == ("0", str(OPEN_FILES))
+    assert parents["Max address space"] == "unlimited"
+    assert int(soft["Max address space"]) > session.settings.child_memory_mb << 20
+
+
+def limits_of(process: int) -> list[str]:
+    return Path(f"/proc/{process}/limits").read_text().splitlines()[1:]
 
 
 HOSTILE = [

@@ -33,6 +33,14 @@ def full() -> str:
     return page(report_of(jobs))
 
 
+def test_the_faults_that_were_survived_are_counted():
+    facts = report_of().run
+    met = {"claims lost with their worker": 1210, "retries": 3}
+    told = words(parsed(page(report_of(run=replace(facts, faults=met)))))
+    assert "faults met 1,210 claims lost with their worker, 3 retries" in told
+    assert "faults met none" in words(parsed(page(report_of())))
+
+
 def test_a_page_names_nothing_outside_itself(full):
     assert "http:" not in full
     assert "https:" not in full

@@ -6,12 +6,16 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
 from db.folder import FolderStore
 from db.reading import StripRow
 from tasks import pack
+from tasks.audio.strip import Strip, encode
 from tasks.failures import Damaged, MachineFault
 
 
@@ -34,6 +38,18 @@ def test_a_strip_that_grew_beyond_belief_is_damaged_and_not_read(tmp_path: Path)
 def test_a_strip_that_is_gone_is_named_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(MachineFault, match="doctor --repair"):
         pack._bytes(FolderStore(tmp_path), row(10))
+
+
+@pytest.mark.parametrize("other", [{"digest": "e" * 64}, {"span": 1}, {"copy": 1}])
+def test_a_strip_of_something_else_is_not_packed(other: dict[str, Any]) -> None:
+    image, features = np.zeros((48, 128), np.uint8), np.zeros((1, 15), np.float32)
+    data = encode(Strip(image, features, "d" * 64, 0, 0, "p" * 64, {}))
+    run: Any = SimpleNamespace(pipeline_digest="p" * 64)
+    assert pack._strip(data, run, row(10)).recording_digest == "d" * 64
+    with pytest.raises(Damaged, match=r"a\.png holds the strip of another recording, span or copy"):
+        pack._strip(data, run, replace(row(10), **other))
+    with pytest.raises(Damaged, match="another pipeline"):
+        pack._strip(data, SimpleNamespace(pipeline_digest="q" * 64), row(10))  # type: ignore[arg-type]
 
 
 def test_strips_that_leave_the_ledger_while_they_are_packed_end_the_packing() -> None:

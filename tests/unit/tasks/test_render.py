@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+from collections.abc import Callable
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
 
+from db.folder import FolderStore
 from orchestrator import cli
 from orchestrator.plan import Request
+from tasks import render
+from tasks.failures import Damaged
 from tasks.render import command
+from tasks.report.likeness import Likeness
+from tasks.report.pairing import GroupOutcomes
+from tasks.report.pictures import PicturePairs
+from tasks.report.scores import Evaluation
 
 
 def typed(line: str) -> tuple[str, dict[str, Any]]:
@@ -52,6 +62,28 @@ def test_every_wish_that_a_person_may_have_is_among_those_tried() -> None:
 @pytest.mark.parametrize("request_", WISHES, ids=str)
 def test_the_printed_command_asks_for_the_same_run(request_: Request) -> None:
     assert typed(command("/data/birds of dawn", request_.as_dict())) == ("/data/birds of dawn", request_.as_dict())
+
+
+@pytest.mark.parametrize(
+    ("data", "understood"),
+    [
+        (b"", lambda data: Evaluation.from_dict(json.loads(data))),
+        (b"{}", lambda data: Evaluation.from_dict(json.loads(data))),
+        (b"[1]", lambda data: Likeness.from_dict(json.loads(data))),
+        (b"PK\x03\x04 cut short", PicturePairs.from_npz),
+        (b"", PicturePairs.from_npz),
+        (b"PAR1", GroupOutcomes.from_parquet),
+    ],
+)
+def test_a_damaged_judgement_fails_at_once_and_is_named(
+    tmp_path: Path, data: bytes, understood: Callable[[bytes], object]
+) -> None:
+    store = FolderStore(tmp_path)
+    store.put("evaluations/a.json", data)
+    with pytest.raises(Damaged, match=r"evaluations/a\.json is not what was written"):
+        render._read(store, "evaluations/a.json", understood)
+    with pytest.raises(Damaged, match=r"evaluations/b\.json is gone"):
+        render._read(store, "evaluations/b.json", understood)
 
 
 def test_options_that_are_as_usual_are_not_printed() -> None:
