@@ -24,6 +24,8 @@ from db.tables import EXPIRIES, LOSSES, Item, Job, Need, Recording, Run, Tally
 MAX_ITEMS_A_MESSAGE = 200
 _MOST_AT_ONCE = 2048
 """Items a step takes at most: what a process held once for a moment, it keeps."""
+_MOST_PUT_BACK = 20_000
+"""Of a run in one transaction: a quarter of a second for which nobody else writes to SQLite."""
 _ENDED = "its worker ended"
 _PART_OF_REST = 1 / 16
 """A message's part of the work still waiting, so that workers end together."""
@@ -227,7 +229,9 @@ def put_back_stale(database: Database, table: Worked, older_s: float, kinds: Seq
     with database.write() as connection:
         runs = connection.scalars(lacking.order_by(Run.id).with_for_update(read=True)).all()
         again = {"state": State.WAITING}
-        return sum(move_all(connection, table, run, (State.SENT,), again, *is_stale) for run in runs)
+        return sum(
+            move_all(connection, table, run, (State.SENT,), again, *is_stale, limit=_MOST_PUT_BACK) for run in runs
+        )
 
 
 def put_back_expired(database: Database) -> int:

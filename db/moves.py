@@ -84,16 +84,18 @@ def move_all(
     states: Iterable[State],
     values: Mapping[str, Any],
     *where: sa.ColumnElement[bool],
+    limit: int | None = None,
 ) -> int:
     """Gives the values, a state among them, to all rows of a run in `states` that satisfy `where`; their number.
 
     No row is loaded, however many there are: a statement a state tells the tally where they came from. Rows that
     another transaction holds are waited for, and taken in the order in which workers take them: nobody waits in a ring.
+    limit: only so many of each state, those with the smallest ids.
     """
     moved_from: dict[State, int] = {}
     for state in sorted(states, key=lambda state: state != values["state"]):  # who stays first: none is moved twice
         those = sa.select(table.id).where(table.run_id == run, table.state == state, *where)
-        change = sa.update(table).where(table.id.in_(those.order_by(table.id).with_for_update()))
+        change = sa.update(table).where(table.id.in_(those.order_by(table.id).limit(limit).with_for_update()))
         moved_from[state] = connection.execute(change.values(**values)).rowcount
     if table is Item:
         counted = Counter({(run, str(state)): -n for state, n in moved_from.items()})

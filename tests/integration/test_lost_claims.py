@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from db import checking, feeding, figures, status, steering
 from db.checking import clock_s
 from db.ledger import Outcome
 from db.planning import JobRow
 from db.session import Database
 from db.states import MAX_LOSSES, State
+from db.tables import Item
 from tasks.heartbeat import Heartbeat
-from tests.ledger_rows import another_run, done, item_states, small_run
+from tests.ledger_rows import another_run, counted_states, done, item_states, small_run
 from tests.ledger_rows import expired as expire
 
 
@@ -31,6 +34,20 @@ def test_one_item_that_holds_up_its_process_never_takes_the_others_of_its_messag
                 small.ledger().settle_items([done(claim) for claim in claims])
         expire(small)
     assert item_states(small) == [State.QUARANTINED, *[State.DONE] * 3]
+
+
+def test_messages_that_were_lost_are_put_back_so_many_at_a_time_and_those_of_paused_runs_never(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeding, "_MOST_PUT_BACK", 3)
+    small, other, paused = small_run(database), another_run(database, 2), another_run(database, 2)
+    for run in (small, other, paused):
+        feeding.take_batches(database, run.run, 10, 100.0)
+    steering.pause(database, paused.run)
+    assert [feeding.put_back_stale(database, Item, -1.0) for _ in range(3)] == [5, 1, 0]
+    for run, state in ((small, State.WAITING), (other, State.WAITING), (paused, State.SENT)):
+        assert set(item_states(run)) == {state}
+        assert status.item_counts(database, run.run) == counted_states(run)
 
 
 def test_items_of_a_worker_that_was_killed_come_again_one_by_one(database: Database) -> None:
