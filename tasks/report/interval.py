@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 Counts = NDArray[np.int64] | NDArray[np.float64]
 """How many, a cluster; means of several countings, and weighed ones, are float64."""
@@ -40,15 +41,26 @@ def share_interval(correct: Counts, units: Counts) -> tuple[float, float] | None
 def effective_n(correct: Counts, units: Counts) -> float:
     """How many independent units carry as much evidence as these, which come cluster by cluster.
 
-    correct, units: (R,) counts a cluster: chunks or recordings of each group.  Returns 1..sum(units): R for R equally
-    large clusters that are wholly right or wholly wrong, all units when right and wrong fall evenly within them.  Where
+    correct, units: (R,) counts a cluster: chunks or recordings of each group.  Returns 1..sum(units): of many clusters,
+    their number where each is wholly right or wholly wrong, all units where right and wrong fall evenly within them.
+    Few clusters tell little of how much clusters differ, and are worth less; a single one is worth one unit.  Where
     every unit is right, or every one wrong, the spread says nothing, so a cluster's units are taken as one.
-    Source: the variance of a ratio over clusters and its design effect, L. Kish 1965, Survey Sampling; used within
-    Wilson's interval as in Franco, Little, Louis & Slud 2019, J. Surv. Stat. Methodol. 7(3), 334-364.
+    Source: the variance of a ratio over clusters and its design effect, L. Kish 1965, Survey Sampling; reduced for its
+    degrees of freedom by the squared ratio of Student's quantiles, Korn & Graubard 1998, Surv. Methodol. 24(2),
+    193-201; used within Wilson's interval as in Franco, Little, Louis & Slud 2019, J. Surv. Stat. Methodol. 7(3).
     """
-    n = float(units.sum())
+    n, n_clusters = float(units.sum()), int((units > 0).sum())
     share = float(correct.sum()) / n
     if share in (0.0, 1.0):
         return n**2 / float(np.square(units.astype(float)).sum())
-    variance = float(np.square(correct - share * units).sum()) / n**2
-    return n if variance == 0 else max(1.0, min(n, share * (1 - share) / variance))
+    if n_clusters < 2 or n <= 1:
+        return 1.0
+    variance = float(np.square(correct - share * units).sum()) / n**2 * n_clusters / (n_clusters - 1)
+    independent = share * (1 - share) / (n - 1)
+    evidence = n * min(1.0, independent / variance) if variance > 0 else n
+    return max(1.0, evidence * (student_95(n - 1) / student_95(n_clusters - 1)) ** 2)
+
+
+def student_95(degrees_of_freedom: float) -> float:
+    """Student's quantile that leaves 2.5 % on each side; degrees_of_freedom: > 0, not necessarily whole."""
+    return float(stdtrit(degrees_of_freedom, 0.975))

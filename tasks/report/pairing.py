@@ -11,9 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
-from tasks.report.interval import Counts
+from tasks.report.interval import Counts, student_95
 
 _COUNTS = ("recordings", "correct", "chunks", "correct_chunks")
 
@@ -133,7 +132,7 @@ def paired_interval(difference: float, off: NDArray[np.float64]) -> tuple[float,
         return -1.0, 1.0
     deviation = math.sqrt(float(np.square(off).sum()) * n_groups / (n_groups - 1))
     is_none = deviation < 1e-9  # rounding leaves some of what adds up to 0
-    half = 3 / n_groups if is_none else float(stdtrit(n_groups - 1, 0.975)) * deviation
+    half = 3 / n_groups if is_none else student_95(n_groups - 1) * deviation
     return max(-1.0, difference - half), min(1.0, difference + half)
 
 

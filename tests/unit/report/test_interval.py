@@ -22,8 +22,30 @@ def test_an_interval_never_leaves_zero_to_one():
     assert wilson_interval(1.0, 1)[1] == 1.0
 
 
-def test_recordings_wholly_right_or_wrong_are_worth_one_chunk_each():
-    assert effective_n(np.array([5, 5, 0, 5]), np.array([5, 5, 5, 5])) == pytest.approx(4)
+def test_many_recordings_wholly_right_or_wrong_are_worth_one_chunk_each():
+    correct, chunks = np.tile([5, 5, 0, 5], 500), np.full(2000, 5)
+    assert effective_n(correct, chunks) == pytest.approx(2000, rel=0.002)
+
+
+def test_a_few_are_worth_less_by_the_ratio_of_students_quantiles():
+    # 2.093 at 19 and 3.182 at 3 degrees of freedom; 4 clusters, whose variance is taken over 3
+    expected = 20 / 19 * 4 * 3 / 4 * (2.093024 / 3.182446) ** 2
+    assert effective_n(np.array([5, 5, 0, 5]), np.array([5, 5, 5, 5])) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("n_clusters", [3, 5, 10])
+def test_an_interval_from_a_few_authors_holds_the_truth_as_often_as_it_says(n_clusters):
+    rng, truth, n_held = np.random.default_rng(1), 0.7, 0
+    for _ in range(1000):
+        recordings = rng.integers(4, 20, n_clusters)
+        correct = rng.binomial(recordings, rng.beta(2.8, 1.2, n_clusters))
+        low, high = wilson_interval(correct.sum() / recordings.sum(), effective_n(correct, recordings))
+        n_held += low <= truth <= high
+    assert n_held >= 910  # three authors would hold it three times in four without regard to their number
+
+
+def test_one_author_says_next_to_nothing():
+    assert effective_n(np.array([30]), np.array([40])) == 1.0
 
 
 def test_recordings_of_one_chunk_are_worth_that_chunk():
@@ -31,7 +53,7 @@ def test_recordings_of_one_chunk_are_worth_that_chunk():
 
 
 def test_right_and_wrong_spread_evenly_are_worth_every_chunk():
-    assert effective_n(np.array([3, 3]), np.array([6, 6])) == 12
+    assert effective_n(np.full(1000, 3), np.full(1000, 6)) == pytest.approx(6000, rel=0.01)
 
 
 def test_when_all_is_right_recordings_count_as_wholly_dependent():
