@@ -25,7 +25,7 @@ MAX_ITEMS_A_MESSAGE = 200
 _MOST_AT_ONCE = 2048
 """Items a step takes at most: what a process held once for a moment, it keeps."""
 _MOST_PUT_BACK = 20_000
-"""Of a run in one transaction: a quarter of a second for which nobody else writes to SQLite."""
+"""In one transaction: a quarter of a second for which nobody else writes to SQLite."""
 _ENDED = "its worker ended"
 _PART_OF_REST = 1 / 16
 """A message's part of the work still waiting, so that workers end together."""
@@ -224,14 +224,18 @@ def put_back_stale(database: Database, table: Worked, older_s: float, kinds: Seq
     is_in_its_run = (table.run_id == Run.id, table.state == State.SENT, *is_stale)
     lacking = sa.select(Run.id).where(Run.state == RunState.ACTIVE, sa.select(table.id).where(*is_in_its_run).exists())
     with database.read() as connection:
-        if connection.execute(lacking).first() is None:
-            return 0
+        runs = connection.scalars(lacking.order_by(Run.id)).all()
+    return sum(_put_back_stale(database, table, run, is_stale) for run in runs)
+
+
+def _put_back_stale(database: Database, table: Worked, run: int, is_stale: Sequence[sa.ColumnElement[bool]]) -> int:
+    """Those of one run: whoever waits for the lock waits for no other run's."""
+    is_active = sa.select(Run.id).where(Run.id == run, Run.state == RunState.ACTIVE).with_for_update(read=True)
     with database.write() as connection:
-        runs = connection.scalars(lacking.order_by(Run.id).with_for_update(read=True)).all()
+        if connection.execute(is_active).first() is None:
+            return 0
         again = {"state": State.WAITING}
-        return sum(
-            move_all(connection, table, run, (State.SENT,), again, *is_stale, limit=_MOST_PUT_BACK) for run in runs
-        )
+        return move_all(connection, table, run, (State.SENT,), again, *is_stale, limit=_MOST_PUT_BACK)
 
 
 def put_back_expired(database: Database) -> int:

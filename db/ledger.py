@@ -84,7 +84,7 @@ class StripFacts:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an attempt ended: done, quarantined, failed, or waiting for the next one."""
+    """How an attempt ended: done, quarantined, failed, waiting for the next one, or cancelled: no longer wanted."""
 
     claim: ItemClaim
     state: State

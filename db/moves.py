@@ -90,12 +90,13 @@ def move_all(
 
     No row is loaded, however many there are: a statement a state tells the tally where they came from. Rows that
     another transaction holds are waited for, and taken in the order in which workers take them: nobody waits in a ring.
-    limit: only so many of each state, those with the smallest ids.
+    limit: about so many of each state at most, the smallest ids first, and none that another transaction holds.
     """
     moved_from: dict[State, int] = {}
     for state in sorted(states, key=lambda state: state != values["state"]):  # who stays first: none is moved twice
         those = sa.select(table.id).where(table.run_id == run, table.state == state, *where)
-        change = sa.update(table).where(table.id.in_(those.order_by(table.id).limit(limit).with_for_update()))
+        held = those.order_by(table.id).limit(limit).with_for_update(skip_locked=limit is not None)
+        change = sa.update(table).where(table.id.in_(held))
         moved_from[state] = connection.execute(change.values(**values)).rowcount
     if table is Item:
         counted = Counter({(run, str(state)): -n for state, n in moved_from.items()})

@@ -193,7 +193,7 @@ def _fault(store: Store, kept: KeptStrip | KeptFile) -> _Fault | None:
 def _ledger_findings(session: Session, *, repair: bool) -> Iterator[str]:
     stuck = checking.stuck(session.database, _ABANDONED_AFTER_S)
     if stuck.n_expired:
-        yield f"{stuck.n_expired} claims ran out; a dispatcher puts them back within seconds"
+        yield f"{counted(stuck.n_expired, 'claim')} ran out; a dispatcher puts each back within seconds"
     for run in stuck.planning_runs:
         if not repair or planning.discard_run(session.database, run):
             yield f"run {run} was never planned to its end; submit its dataset again"
@@ -213,7 +213,8 @@ def _broker_findings(session: Session) -> Iterator[str]:
         for queue in ("cpu", "gpu"):
             waiting = sender.queued(queue)
             if waiting and queue not in served:
-                yield f"queue {queue} holds {waiting} messages and nobody serves it; `orchestrator worker {queue}` does"
+                held = counted(waiting, "message")
+                yield f"queue {queue} holds {held} and nobody serves it; `orchestrator worker {queue}` does"
     except BrokerUnreachable as error:
         yield str(error)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from db.folder import FolderStore
 from db.schema import require_current, upgrade
 from db.session import Database
 from db.store import Store, open_store
@@ -79,9 +78,12 @@ def fetched(session: Session, address: str) -> str:
     if "://" not in address:
         return address
     key = address.removeprefix(f"{session.store.shown}/")
-    copies = FolderStore(session.settings.home)
-    copies.put(key, session.store.get(key))
-    return str(copies.local(key))
+    copy = session.settings.home / key
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = copy.with_name(f"{copy.name}.unfinished")
+    unfinished.write_bytes(session.store.get(key))
+    unfinished.replace(copy)
+    return str(copy)
 
 
 def require_home(settings: Settings, *, make: bool = True) -> None:

@@ -9,7 +9,7 @@ import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import PurePath
+from pathlib import PurePath, PurePosixPath
 from typing import Any, TypeVar
 
 from celery import shared_task
@@ -268,13 +268,14 @@ def _judged(store: Store, job: JobStatus) -> dict[str, Any]:
 
 
 def _read(store: Store, key: str, understood: Callable[[bytes], _T]) -> _T:
-    """What a judging wrote under the key. Raises Damaged where it is gone, or is not what was written."""
+    """What a judging wrote under the key. Raises Damaged where it is gone, or is not what the key is named by."""
     try:
-        return understood(store.get(key))
+        data = store.get(key)
     except FileNotFoundError as error:
         raise Damaged(f"{key} is gone from the store") from error
-    except (ValueError, LookupError, TypeError) as error:
-        raise Damaged(f"{key} is not what was written: {type(error).__name__}: {error}") from error
+    if not hashlib.sha256(data).hexdigest().startswith(PurePosixPath(key).stem):
+        raise Damaged(f"{key} is not what was written")
+    return understood(data)
 
 
 def _parameters(result: Mapping[str, Any]) -> dict[str, str | int | float | bool | None]:

@@ -43,22 +43,23 @@ def effective_n(correct: Counts, units: Counts) -> float:
 
     correct, units: (R,) counts a cluster: chunks or recordings of each group.  Returns 1..sum(units): of many clusters,
     their number where each is wholly right or wholly wrong, all units where right and wrong fall evenly within them.
-    Few clusters tell little of how much clusters differ, and are worth less; a single one is worth one unit.  Where
-    every unit is right, or every one wrong, the spread says nothing, so a cluster's units are taken as one.
+    Few clusters tell little of how much clusters differ, and are worth less; a single one is worth one unit.  They
+    are counted by Kish's effective number, to which a few large ones among many small ones are few.  Where every unit
+    is right, or every one wrong, the spread says nothing, so a cluster's units are taken as one.
     Source: the variance of a ratio over clusters and its design effect, L. Kish 1965, Survey Sampling; reduced for its
     degrees of freedom by the squared ratio of Student's quantiles, Korn & Graubard 1998, Surv. Methodol. 24(2),
     193-201; used within Wilson's interval as in Franco, Little, Louis & Slud 2019, J. Surv. Stat. Methodol. 7(3).
     """
-    n, n_clusters = float(units.sum()), int((units > 0).sum())
-    share = float(correct.sum()) / n
+    n = float(units.sum())
+    share, n_clusters = float(correct.sum()) / n, n**2 / float(np.square(units.astype(float)).sum())
     if share in (0.0, 1.0):
-        return n**2 / float(np.square(units.astype(float)).sum())
-    if n_clusters < 2 or n <= 1:
+        return n_clusters
+    if n_clusters <= 1 or n <= 1:
         return 1.0
     variance = float(np.square(correct - share * units).sum()) / n**2 * n_clusters / (n_clusters - 1)
     independent = share * (1 - share) / (n - 1)
     evidence = n * min(1.0, independent / variance) if variance > 0 else n
-    return max(1.0, evidence * (student_95(n - 1) / student_95(n_clusters - 1)) ** 2)
+    return max(1.0, min(n, evidence * (student_95(n - 1) / student_95(n_clusters - 1)) ** 2))
 
 
 def student_95(degrees_of_freedom: float) -> float:

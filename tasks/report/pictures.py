@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from dataclasses import dataclass
 from typing import Any, Self
 from zipfile import BadZipFile
@@ -47,7 +48,7 @@ class PicturePairs:
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as held:
                 return cls(**{name: held[name] for name in cls.__dataclass_fields__})
-        except (EOFError, LookupError, TypeError, BadZipFile) as error:
+        except (EOFError, LookupError, TypeError, BadZipFile, zlib.error) as error:
             raise ValueError(f"no pictures: {type(error).__name__}: {error}") from error
 
 

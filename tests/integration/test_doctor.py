@@ -197,7 +197,7 @@ def test_claims_that_ran_out_are_counted(session: Session, paused: SmallRun) -> 
     steering.resume(session.database, paused.run)
     paused.ledger(lease_s=0.01).claim_items(paused.run, paused.items)
     time.sleep(0.1)
-    assert "1 claims ran out; a dispatcher puts them back within seconds" in said(session)
+    assert "1 claim ran out; a dispatcher puts each back within seconds" in said(session)
     feeding.put_back_expired(session.database)
     assert "ran out" not in said(session)
 
@@ -226,4 +226,4 @@ def test_a_queue_that_nobody_serves_is_named(tmp_path: Path, redis_url: str) -> 
     with home(tmp_path / "home", broker_url=redis_url) as session:
         assert said(session) == ""
         Sender(session.settings).send("pack", "cpu", [Doorbell({"version": 1, "run": 1, "job": 1}, "")])
-        assert said(session) == "queue cpu holds 1 messages and nobody serves it; `orchestrator worker cpu` does"
+        assert said(session) == "queue cpu holds 1 message and nobody serves it; `orchestrator worker cpu` does"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -44,10 +45,24 @@ def test_messages_that_were_lost_are_put_back_so_many_at_a_time_and_those_of_pau
     for run in (small, other, paused):
         feeding.take_batches(database, run.run, 10, 100.0)
     steering.pause(database, paused.run)
-    assert [feeding.put_back_stale(database, Item, -1.0) for _ in range(3)] == [5, 1, 0]
+    assert feeding.put_back_stale(database, Item, -1.0) == 5
+    assert item_states(small) == [*[State.WAITING] * 3, State.SENT]
+    assert [feeding.put_back_stale(database, Item, -1.0) for _ in range(2)] == [1, 0]
     for run, state in ((small, State.WAITING), (other, State.WAITING), (paused, State.SENT)):
         assert set(item_states(run)) == {state}
         assert status.item_counts(database, run.run) == counted_states(run)
+
+
+def test_what_somebody_holds_is_not_waited_for(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    small = small_run(database)
+    feeding.take_batches(database, small.run, 10, 100.0)
+    with database.write() as claiming:
+        claiming.exec_driver_sql(f"SELECT id FROM item WHERE id = {small.items[1]} FOR UPDATE")
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(feeding.put_back_stale, database, Item, -1.0).result(timeout=20) == 3
+    assert item_states(small) == [State.WAITING, State.SENT, State.WAITING, State.WAITING]
+    database.close()
 
 
 def test_items_of_a_worker_that_was_killed_come_again_one_by_one(database: Database) -> None:

@@ -87,17 +87,18 @@ def test_a_child_has_its_limits_and_the_broker_is_for_its_owner_alone(tmp_path):
         for place in (session.settings.socket, session.settings.socket.parent, session.settings.home):
             assert stat.S_IMODE(place.stat().st_mode) == 0o700, place
         with worker(session, CPU) as process:
-            await_that(lambda: at_work(session.database) or "ready." in log_of(session).read_text(), session)
+            await_that(lambda: "ready." in log_of(session).read_text(), session)
             (child,) = children_of(process.pid)
-            soft = {line[:26].strip(): line[26:].split()[0] for line in limits_of(child)}
-            parents = {line[:26].strip(): line[26:].split()[0] for line in limits_of(process.pid)}
-    assert (soft["Max core file size"], soft["Max open files"]) == ("0", str(OPEN_FILES))
-    assert parents["Max address space"] == "unlimited"
-    assert int(soft["Max address space"]) > session.settings.child_memory_mb << 20
+            await_that(lambda: soft_limits(child)["Max address space"] != "unlimited", session, within_s=30)
+            limits, of_parent = soft_limits(child), soft_limits(process.pid)
+    assert (limits["Max core file size"], limits["Max open files"]) == ("0", str(OPEN_FILES))
+    assert int(limits["Max address space"]) > session.settings.child_memory_mb << 20
+    assert of_parent["Max address space"] == "unlimited"
 
 
-def limits_of(process: int) -> list[str]:
-    return Path(f"/proc/{process}/limits").read_text().splitlines()[1:]
+def soft_limits(process: int) -> dict[str, str]:
+    lines = Path(f"/proc/{process}/limits").read_text().splitlines()[1:]
+    return {line[:26].strip(): line[26:].split()[0] for line in lines}
 
 
 HOSTILE = [

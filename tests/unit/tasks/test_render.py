@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable
 from dataclasses import fields
+from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import typer.main
 
 from db.folder import FolderStore
+from db.states import Kind, State
 from orchestrator import cli
 from orchestrator.plan import Request
 from tasks import render
 from tasks.failures import Damaged
 from tasks.render import command
-from tasks.report.likeness import Likeness
-from tasks.report.pairing import GroupOutcomes
-from tasks.report.pictures import PicturePairs
-from tasks.report.scores import Evaluation
+from tests.unit.report.examples import LABELS, evaluation_of, judge_of
 
 
 def typed(line: str) -> tuple[str, dict[str, Any]]:
@@ -64,26 +63,27 @@ def test_the_printed_command_asks_for_the_same_run(request_: Request) -> None:
     assert typed(command("/data/birds of dawn", request_.as_dict())) == ("/data/birds of dawn", request_.as_dict())
 
 
-@pytest.mark.parametrize(
-    ("data", "understood"),
-    [
-        (b"", lambda data: Evaluation.from_dict(json.loads(data))),
-        (b"{}", lambda data: Evaluation.from_dict(json.loads(data))),
-        (b"[1]", lambda data: Likeness.from_dict(json.loads(data))),
-        (b"PK\x03\x04 cut short", PicturePairs.from_npz),
-        (b"", PicturePairs.from_npz),
-        (b"PAR1", GroupOutcomes.from_parquet),
-    ],
-)
-def test_a_damaged_judgement_fails_at_once_and_is_named(
-    tmp_path: Path, data: bytes, understood: Callable[[bytes], object]
-) -> None:
-    store = FolderStore(tmp_path)
-    store.put("evaluations/a.json", data)
-    with pytest.raises(Damaged, match=r"evaluations/a\.json is not what was written"):
-        render._read(store, "evaluations/a.json", understood)
-    with pytest.raises(Damaged, match=r"evaluations/b\.json is gone"):
-        render._read(store, "evaluations/b.json", understood)
+@pytest.mark.parametrize("damage", [b"", b"{}", b"PAR1", None])
+@pytest.mark.parametrize("key", ["key", "outcomes_key"])
+def test_a_damaged_judgement_fails_at_once_and_is_named(tmp_path: Path, key: str, damage: bytes | None) -> None:
+    store, judge = FolderStore(tmp_path), judge_of(LABELS)
+    judged = json.dumps(evaluation_of(LABELS).as_dict()).encode()
+    files = {"key": (judged, "json"), "outcomes_key": (judge.outcomes().to_parquet(), "parquet")}
+    keys = {name: f"evaluations/{sha256(data).hexdigest()[:32]}.{kind}" for name, (data, kind) in files.items()}
+    for name, (data, _) in files.items():
+        store.put(keys[name], data)
+    job: Any = SimpleNamespace(kind=Kind.EVALUATE, state=State.DONE, model="cnn", result=keys)
+    found = render._judged(store, job)
+    assert found["outcomes"].groups == judge.outcomes().groups
+    whole = files[key][0]
+    changed = bytearray(whole)
+    changed[len(whole) // 2] ^= 1  # a picture, a text or a page of Parquet may well be read without complaint
+    store.local(keys[key]).write_bytes(bytes(changed) if damage is None else damage)
+    with pytest.raises(Damaged, match=f"{keys[key]} is not what was written"):
+        render._judged(store, job)
+    store.local(keys[key]).unlink()
+    with pytest.raises(Damaged, match=f"{keys[key]} is gone"):
+        render._judged(store, job)
 
 
 def test_options_that_are_as_usual_are_not_printed() -> None:
