@@ -48,8 +48,14 @@ class Slope:
 
 
 def slope(life: Life) -> Slope:
-    """Of one life, by least squares through the means of twelve equal parts; at least two samples a part."""
+    """Of one life, by least squares through the means of twelve equal parts; at least two samples a part.
+
+    >>> slope([(2.0 * n, 300_000_000) for n in range(60)])
+    Slope(mb_a_minute=0.0, error=0.0)
+    """
     at, memory = (np.array([part.mean() for part in np.array_split(column, N_BLOCKS)]) for column in np.array(life).T)
+    if np.ptp(memory) == 0:  # linregress knows no error of a line through equal values
+        return Slope(0.0, 0.0)
     line = linregress(at / 60, memory / 1e6)
     return Slope(float(line.slope), float(line.stderr))
 
