@@ -84,7 +84,8 @@ def _told(
     if lost and forget:
         yield _mended(settings, forget(lost))
     elif lost:
-        yield f"damaged: {counted(len(lost), what)}; `{settings.advised('doctor --repair')}` has each made again"
+        advised = settings.advised("doctor --repair")
+        yield f"damaged: {counted(len(lost), what)}; `{advised}` marks each, to be made again"
 
 
 def _unread(n: int, what: str) -> Iterator[str]:

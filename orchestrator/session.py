@@ -15,7 +15,7 @@ from db.store import Store, open_store
 from orchestrator.local import HomeUnusable
 from orchestrator.patience import awaited
 from settings import Settings
-from tasks.failures import ChorusError
+from tasks.failures import ChorusError, MachineFault
 
 
 class SettingsUnusable(ChorusError):
@@ -74,10 +74,16 @@ def seen_by_others(home: Path) -> str:
 
 
 def fetched(session: Session, address: str) -> str:
-    """The path of a report: where it stands, or, of a store on S3, a copy in the home. Raises OSError."""
+    """The path of a report: where it stands, or, of a store on S3, a copy in the home.
+
+    Raises MachineFault for one that is gone, OSError where the home takes no copy.
+    """
+    key = address.removeprefix(f"{session.store.shown}/")
+    if key not in session.store:
+        advised = session.settings.advised("doctor --repair")
+        raise MachineFault(f"{address} is gone; `{advised}` says how to have it made again")
     if "://" not in address:
         return address
-    key = address.removeprefix(f"{session.store.shown}/")
     copy = session.settings.home / key
     copy.parent.mkdir(parents=True, exist_ok=True)
     unfinished = copy.with_name(f"{copy.name}.unfinished")

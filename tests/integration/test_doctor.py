@@ -24,7 +24,8 @@ from orchestrator import doctor
 from orchestrator.dispatch import Doorbell, Sender
 from orchestrator.doctor import findings
 from orchestrator.local import Stack
-from orchestrator.session import Session
+from orchestrator.session import Session, fetched
+from tasks.failures import MachineFault
 from tests.integration.way import home
 from tests.ledger_rows import SmallRun, another_run, done
 
@@ -191,6 +192,15 @@ def test_a_disk_with_little_room_is_named_for_the_store_and_for_the_ledger(
     assert "MB left; a ledger needs about 1 KB a recording" in found
     monkeypatch.setattr(doctor, "_LOW_DISK_BYTES", free // 2)
     assert said(session) == ""
+
+
+def test_a_report_is_shown_only_where_it_is(session: Session) -> None:
+    session.store.put("reports/ab/run-1.html", b"<html>")
+    address = session.store.address("reports/ab/run-1.html")
+    assert fetched(session, address) == address
+    session.store.remove("reports/ab/run-1.html")
+    with pytest.raises(MachineFault, match=r"run-1\.html is gone; `orchestrator doctor --repair"):
+        fetched(session, address)
 
 
 def test_claims_that_ran_out_are_counted(session: Session, paused: SmallRun) -> None:

@@ -20,6 +20,7 @@ from orchestrator.request import dataset_at
 from orchestrator.session import Session, fetched
 from orchestrator.watch import Snapshot, summary
 from settings import Settings
+from tasks.failures import MachineFault
 from tests import buckets, services
 from tests.integration.way import TONES, Way, carried_out, files, home
 from tests.recordings import write_class_folders
@@ -75,7 +76,11 @@ def test_strips_shards_models_and_scores_on_s3_are_those_of_a_folder(
     copy = Path(fetched(on_s3, report))
     assert copy.is_relative_to(tmp_path)
     assert "<html" in copy.read_text()
+    assert [path.name for path in copy.parent.iterdir()] == [copy.name]
     assert findings(on_s3, repair=False) == []
+    on_s3.store.remove(report.removeprefix(f"{on_s3.store.shown}/"))
+    with pytest.raises(MachineFault, match="is gone; `orchestrator doctor --repair"):
+        fetched(on_s3, report)
     [strip, *_] = objects_of(on_s3, "strips")
     on_s3.store.remove(strip)
     assert any(strip in finding and "gone" in finding for finding in findings(on_s3, repair=False))
