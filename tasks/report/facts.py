@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,6 +135,26 @@ class JobReport:
     pictures: PicturePairs | None = None
     variant: str | None = None
     parameters: Mapping[str, Plain] = field(default_factory=dict)
+
+
+def trained_with(jobs: Iterable[JobReport]) -> dict[str, Plain]:
+    """The parameters of the trainings among the jobs; numbers in which they differ as their mean, words not at all."""
+    found: dict[str, list[Plain]] = {}
+    for job in jobs:
+        if job.kind == "train":
+            for name, value in job.parameters.items():
+                found.setdefault(name, []).append(value)
+    return {name: told for name, values in found.items() if (told := _told(values)) is not None}
+
+
+def _told(values: Sequence[Plain]) -> Plain:
+    if all(value == values[0] for value in values) and not isinstance(values[0], float):
+        return values[0]
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    if len(numbers) < len(values):
+        return None
+    mean = float(f"{fmean(numbers):.4g}")
+    return int(mean) if abs(mean) >= 1000 else mean
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from statistics import fmean
 from tasks.model.variants import WITH_SYNTHETIC, factor_of
 from tasks.model.zoo import MODELS, is_generator
 from tasks.report.ablation import Effect
-from tasks.report.facts import JobReport, Plain
+from tasks.report.facts import JobReport, Plain, trained_with
 from tasks.report.figures import learning_curve
 from tasks.report.figures_pairs import pairs_figure
 from tasks.report.likeness import COLLAPSED_BELOW, FEWEST_HELD_OUT, Likeness
@@ -118,7 +118,7 @@ def _view(name: str, own: Sequence[JobReport], effects: Sequence[Effect]) -> Gen
         pictures=pairs_figure(pictures[0], likenesses[0].labels[:_LABELS_SHOWN]) if pictures and likenesses else "",
         loss_curve=learning_curve([job.history for job in own if job.history], "loss"),
         troubles=tuple(trouble(job) for job in own if has_trouble(job)),
-        parameters={key: value for job in own if job.kind == "train" for key, value in job.parameters.items()},
+        parameters=trained_with(own),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tasks.dataset import leaky
 from tasks.report.calibration import expected_error, pooled_bins
-from tasks.report.facts import JobReport, Plain
+from tasks.report.facts import JobReport, Plain, trained_with
 from tasks.report.figures import best_epoch, calibration_curve, class_bars, learning_curve
 from tasks.report.figures_confusion import confusion_figure
 from tasks.report.interval import share_interval
@@ -190,7 +190,7 @@ def _model_view(name: str, jobs: Sequence[JobReport]) -> ModelView:
         recording_interval=_over_groups(outcomes, "correct", "recordings"),
         worst=surest_mistakes(name, jobs),
         troubles=tuple(trouble(job) for job in jobs if has_trouble(job)),
-        parameters={key: value for job in jobs for key, value in job.parameters.items()},
+        parameters=trained_with(jobs),
     )
 
 

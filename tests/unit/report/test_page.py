@@ -41,6 +41,23 @@ def test_the_faults_that_were_survived_are_counted():
     assert "faults met none" in words(parsed(page(report_of())))
 
 
+def test_how_a_model_was_trained_is_told_of_all_its_trainings():
+    def trained(fold, epoch_s, device):
+        told = {"parameters": 493_770, "epoch_s": epoch_s, "peak_rss_bytes": 947_367_936 + fold, "device": device}
+        return JobReport("train", "done", "cnn", fold, 42, parameters=told)
+
+    judged = JobReport("evaluate", "done", "cnn", 0, 42, parameters={"accuracy": 0.47023809523809523})
+    several = words(parsed(page(report_of([trained(0, 1.5, "CPU"), trained(1, 2.123456, "GPU: x"), judged]))))
+    assert (
+        "Where its trainings differ, the mean of them. parameters 493770 epoch_s 1.812 peak_rss_bytes 947400000"
+        in several
+    )
+    assert "device CPU" not in several
+    assert "0.4702" not in several, "a score of one fold is no parameter"
+    one = words(parsed(page(report_of([trained(0, 1.5, "CPU")]))))
+    assert "How cnn was trained parameters 493770 epoch_s 1.5 peak_rss_bytes 947367936 device CPU" in one
+
+
 def test_a_page_names_nothing_outside_itself(full):
     assert "http:" not in full
     assert "https:" not in full
