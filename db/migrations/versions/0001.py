@@ -12,7 +12,17 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Makes every table."""
+    _sources()
+    _recordings()
+    _runs()
+    _items()
+    _jobs()
+    _figures()
 
+
+def _sources() -> None:
+    """Datasets and pipelines, and the strips that pipelines made."""
     op.create_table('dataset',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('root', sa.Text(), nullable=False),
@@ -42,6 +52,10 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_artifact')),
     sa.UniqueConstraint('recording_digest', 'span', 'pipeline_id', 'copy', name=op.f('uq_artifact_recording_digest_span_pipeline_id_copy'))
     )
+
+
+def _recordings() -> None:
+    """Of the datasets."""
     op.create_table('recording',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('dataset_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -64,6 +78,9 @@ def upgrade() -> None:
     with op.batch_alter_table('recording', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_recording_digest'), ['digest'], unique=False)
 
+
+def _runs() -> None:
+    """Runs, and rows of their datasets that name no recording."""
     op.create_table('run',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('dataset_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -92,6 +109,9 @@ def upgrade() -> None:
     with op.batch_alter_table('bad_row', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_bad_row_run_id'), ['run_id'], unique=False)
 
+
+def _items() -> None:
+    """What is preprocessed: a span and copy of a recording."""
     op.create_table('item',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -131,6 +151,9 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_item_run_id_pipeline_id_fold_side_order_key'), ['run_id', 'pipeline_id', 'fold', 'side', 'order_key'], unique=False)
         batch_op.create_index(batch_op.f('ix_item_run_id_state_id'), ['run_id', 'state', 'id'], unique=False)
 
+
+def _jobs() -> None:
+    """What is done once a run, a model or a fold."""
     op.create_table('job',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -160,6 +183,9 @@ def upgrade() -> None:
     with op.batch_alter_table('job', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_job_run_id'), ['run_id'], unique=False)
 
+
+def _figures() -> None:
+    """Counts of states, figures of epochs, and what waits for what."""
     op.create_table('tally',
     sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('state', sa.String(length=12), nullable=False),
@@ -186,9 +212,8 @@ def upgrade() -> None:
     )
 
 
-
 def downgrade() -> None:
-
+    """Takes every table away."""
     op.drop_table('need')
     op.drop_table('metric')
     op.drop_table('tally')

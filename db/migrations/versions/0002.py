@@ -12,8 +12,10 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Recordings planned before were read: none is on trust."""
     op.add_column("recording", sa.Column("is_on_trust", sa.Boolean(), server_default=sa.false(), nullable=False))
 
 
 def downgrade() -> None:
+    """Forgets which are on trust."""
     op.drop_column("recording", "is_on_trust")

@@ -11,10 +11,12 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Jobs planned before are of their run's own pipeline: null."""
     # Written out, for Alembic would copy SQLite's table to add the reference, and rows that refer to it would go.
     kind = "INTEGER" if op.get_bind().dialect.name == "sqlite" else "BIGINT"
     op.execute(f"ALTER TABLE job ADD COLUMN pipeline_id {kind} CONSTRAINT fk_job_pipeline_id REFERENCES pipeline (id)")
 
 
 def downgrade() -> None:
+    """Forgets which job is of which pipeline."""
     op.drop_column("job", "pipeline_id")

@@ -12,6 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Makes the table; workers enter themselves."""
     op.create_table(
         "worker",
         sa.Column("name", sa.String(200), nullable=False),
@@ -25,4 +26,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Takes the table away."""
     op.drop_table("worker")

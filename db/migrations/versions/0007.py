@@ -12,10 +12,12 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Claims of before are of no process that is known."""
     for table in ("item", "job"):
         op.add_column(table, sa.Column("process", sa.Integer(), nullable=True))
 
 
 def downgrade() -> None:
+    """Forgets the processes."""
     for table in ("job", "item"):
         op.drop_column(table, "process")
