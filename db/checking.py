@@ -18,6 +18,8 @@ from db.states import RUN_FINAL, Kind, RunState, State
 from db.tables import Artifact, Item, Job, Recording, Run
 
 PAGE = 5000
+_FILE_LOST = "its file is gone from the store or damaged"
+_STRIP_LOST = "its strip is gone from the store or damaged"
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ def _left_by(database: Database, *where: sa.ColumnElement[bool]) -> Iterator[Kep
         if "shards" in result:
             pairs = zip(result["shards"], result["sha256"], strict=True)
             yield from (KeptFile(job, run, key, digest) for key, digest in pairs)
+            if "index_sha256" in result:
+                yield KeptFile(job, run, f"{result['key']}/index.json", result["index_sha256"])
         elif "key" in result:
             yield KeptFile(job, run, result["key"], result.get("sha256", "") or _named_digest(result["key"]))
         for further in ("outcomes_key", "pictures_key"):
@@ -133,27 +137,26 @@ def clock_s(database: Database) -> float:
         return float(connection.execute(sa.select(now_s())).scalar_one())
 
 
-def fail_jobs(database: Database, jobs: Sequence[int]) -> list[int]:
-    """Marks finished jobs whose file is gone as failed, so that `retry` does them again; returns their runs."""
+def fail_jobs(database: Database, jobs: Sequence[int]) -> None:
+    """Marks finished jobs whose file is gone as failed, so that `retry` does them again."""
     with database.write() as connection:
         rows = lock(connection, Job, is_one_of(Job.id, jobs), Job.state == State.DONE, waits=True)
-        move(connection, Job, rows, State.FAILED, reason="its file is gone from the store or damaged")
-        return _failed_runs(connection, [row.run for row in rows])
+        move(connection, Job, rows, State.FAILED, reason=_FILE_LOST)
+        _fail_runs(connection, {row.run for row in rows})
 
 
-def _failed_runs(connection: Connection, runs: Sequence[int]) -> list[int]:
+def _fail_runs(connection: Connection, runs: set[int]) -> None:
     is_over = (is_one_of(Run.id, runs), Run.state.in_(RUN_FINAL))
     connection.execute(sa.update(Run).where(*is_over).values(state=RunState.FAILED))
-    return sorted(set(runs))
 
 
-def forget_strips(database: Database, strips: Sequence[int]) -> list[int]:
-    """Takes strips out of the ledger and marks the items that count on them as failed; returns their runs.
+def forget_strips(database: Database, strips: Sequence[int]) -> None:
+    """Takes strips out of the ledger and marks the items that count on them as failed.
 
     `retry` has them made again, and packed again.
     """
     with database.write() as connection:
-        runs: list[int] = []
+        runs: set[int] = set()
         for strip in strips:
             # Before its items are looked for: who settles one of them waits for this, or is waited for.
             taken = sa.delete(Artifact).where(Artifact.id == strip)
@@ -163,10 +166,19 @@ def forget_strips(database: Database, strips: Sequence[int]) -> list[int]:
                 same = (Item.span == span, Item.copy == copy, Item.pipeline_id == pipeline)
                 is_done = (Item.recording_id.in_(of_its_bytes), *same, Item.state == State.DONE)
                 rows = lock(connection, Item, *is_done, waits=True)
-                reason = "its strip is gone from the store"
-                move(connection, Item, rows, State.FAILED, reason=reason, finished_at=now_s())
-                runs += [row.run for row in rows]
-        return _failed_runs(connection, runs)
+                move(connection, Item, rows, State.FAILED, reason=_STRIP_LOST, finished_at=now_s())
+                runs |= {row.run for row in rows}
+        _fail_runs(connection, runs)
+
+
+def lacking(database: Database) -> list[int]:
+    """Runs of which something was marked as lost and has not been made again."""
+    lost = (
+        sa.select(table.id).where(table.run_id == Run.id, table.state == State.FAILED, table.reason == reason).exists()
+        for table, reason in ((Item, _STRIP_LOST), (Job, _FILE_LOST))
+    )
+    with database.read() as connection:
+        return list(connection.scalars(sa.select(Run.id).where(sa.or_(*lost)).order_by(Run.id)))
 
 
 @dataclass(frozen=True)

@@ -57,9 +57,8 @@ class _Fault:
 def _strip_findings(session: Session, *, repair: bool) -> Iterator[str]:
     strips = _faulty(session.store, checking.kept_strips(session.database))
     faulty = [(strip.id, f"strip {strip.key}", fault) for strip, fault in strips]
-    yield from _told(
-        session.settings, faulty, "strip", partial(checking.forget_strips, session.database) if repair else None
-    )
+    forget = partial(checking.forget_strips, session.database) if repair else None
+    yield from _told(session.settings, faulty, "strip", forget)
 
 
 def _file_findings(session: Session, *, repair: bool) -> Iterator[str]:
@@ -75,14 +74,14 @@ def _told(
     settings: Settings,
     faulty: Sequence[tuple[int, str, _Fault]],
     what: str,
-    forget: Callable[[list[int]], list[int]] | None,
+    forget: Callable[[list[int]], None] | None,
 ) -> Iterator[str]:
-    """faulty: row, name and fault of each.  forget: has the rows made again and gives their runs; None: only tell."""
+    """faulty: row, name and fault of each.  forget: marks the rows as lost; None: only tell."""
     yield from (f"{name} {fault.said}" for _, name, fault in faulty[:_SHOWN])
     lost = [row for row, _, fault in faulty if fault.is_lost]
     yield from _unread(len(faulty) - len(lost), what)
     if lost and forget:
-        yield _mended(settings, forget(lost))
+        forget(lost)
     elif lost:
         advised = settings.advised("doctor --repair")
         yield f"damaged: {counted(len(lost), what)}; `{advised}` marks each, to be made again"
@@ -164,10 +163,6 @@ def _version_findings(session: Session) -> Iterator[str]:
             yield f"run {planned.run} was planned with {', '.join(other)}; strips made here may differ in a last bit"
 
 
-def _mended(settings: Settings, runs: list[int]) -> str:
-    return "to have it made again: " + ", ".join(settings.advised(f"retry {run}") for run in runs)
-
-
 def _faulty(store: Store, strips: Iterable[KeptStrip]) -> Iterator[tuple[KeptStrip, _Fault]]:
     from joblib import Parallel, delayed  # noqa: PLC0415
 
@@ -192,6 +187,8 @@ def _fault(store: Store, kept: KeptStrip | KeptFile) -> _Fault | None:
 
 
 def _ledger_findings(session: Session, *, repair: bool) -> Iterator[str]:
+    for run in checking.lacking(session.database):
+        yield f"run {run} lacks what was lost; to have it made again: {session.settings.advised(f'retry {run}')}"
     stuck = checking.stuck(session.database, _ABANDONED_AFTER_S)
     if stuck.n_expired:
         yield f"{counted(stuck.n_expired, 'claim')} ran out; a dispatcher puts each back within seconds"

@@ -47,7 +47,7 @@ def shards_in_store(work: Work) -> dict[str, Any]:
     """Writes the part's shards, unless another run has; returns their index.
 
     The index: `key`, `shards` (keys in the store) and their `sha256`, `n_examples`, `label_counts` (by the numbers
-    of the run's labels).
+    of the run's labels), `index_sha256` (of the file it stands in).
     """
     run = run_facts(work.database, work.claim.run, work.claim.pipeline_id)
     assert run is not None  # noqa: S101  # a job's row refers to its run's
@@ -59,10 +59,11 @@ def shards_in_store(work: Work) -> dict[str, Any]:
     name = _named(run, shuffled)
     deque(name.told(strips(*part)), maxlen=0)
     key = f"shards/{name.text}"
-    if (index := _index(work.store, key)) and _is_whole(work, index):
-        return index
-    rows = _unchanged(strips(*part), name.text, _named(run, shuffled))
-    return _write(work.store, key, run, _examples(work, run, shuffled, rows))
+    index = _index(work.store, key)
+    if not index or not _is_whole(work, index):
+        rows = _unchanged(strips(*part), name.text, _named(run, shuffled))
+        index = _write(work.store, key, run, _examples(work, run, shuffled, rows))
+    return {**index, "index_sha256": hashlib.sha256(_sealed(index)).hexdigest()}
 
 
 @dataclass(frozen=True)
@@ -100,11 +101,18 @@ def _unchanged(rows: Iterable[StripRow], known_as: str, name: _PartName) -> Iter
 def _index(store: Store, key: str) -> dict[str, Any] | None:
     """What an earlier packing left; None where there is none, or none that can be believed: it is written anew."""
     try:
-        index = json.loads(store.get(f"{key}/index.json", _LARGEST_INDEX_BYTES))
-        is_one = set(index) == _INDEX_FIELDS and index["key"] == key and len(index["shards"]) == len(index["sha256"])
-    except (FileNotFoundError, TooLarge, ValueError, TypeError):
+        data = store.get(f"{key}/index.json", _LARGEST_INDEX_BYTES)
+        index: dict[str, Any] = json.loads(data)["index"]
+        is_one = data == _sealed(index) and set(index) == _INDEX_FIELDS and index["key"] == key
+    except (FileNotFoundError, TooLarge, ValueError, TypeError, LookupError):
         return None
     return index if is_one else None
+
+
+def _sealed(index: dict[str, Any]) -> bytes:
+    """The index's file, with a digest of its words: counts are believed without a look into the shards."""
+    digest = hashlib.sha256(json.dumps(index).encode()).hexdigest()
+    return json.dumps({"sha256": digest, "index": index}, indent=1).encode()
 
 
 def _write(store: Store, key: str, run: RunFacts, examples: Iterator[Example]) -> dict[str, Any]:
@@ -124,7 +132,7 @@ def _write(store: Store, key: str, run: RunFacts, examples: Iterator[Example]) -
     index = {
         "key": key, "shards": names, "sha256": digests, "n_examples": label_counts.total(), "label_counts": counts,
     }  # fmt: skip
-    store.put(f"{key}/index.json", json.dumps(index, indent=1).encode())
+    store.put(f"{key}/index.json", _sealed(index))
     return index
 
 

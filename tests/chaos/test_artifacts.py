@@ -24,12 +24,13 @@ def flip_one_byte(path: Path) -> None:
 
 
 def damaged(cluster: Machines) -> None:
-    """A strip lost, a strip and a shard changed, and a file of nobody's, two days old."""
+    """A strip lost, a strip, a shard and an index changed, and a file of nobody's, two days old."""
     store = Path(cluster.session.settings.store)
     strips = sorted((store / "strips").rglob("*.png"))
     strips[0].unlink()
     flip_one_byte(strips[1])
     flip_one_byte(next((store / "shards").rglob("*.parquet")))
+    flip_one_byte(next((store / "shards").rglob("index.json")))
     stray = strips[2].with_name("stray-0-0.png")
     stray.write_bytes(b"left by a worker that died")
     two_days_ago = time.time() - 2 * 86_400
@@ -44,10 +45,11 @@ def test_what_was_lost_or_changed_is_found_and_made_again(tmp_path: Path, redis_
         damaged(cluster)
         found = "\n".join(findings(cluster.session, repair=False))
         assert found.count("is gone from the store") == 1
-        assert found.count("is not what was written") == 2
+        assert found.count("is not what was written") == 3
         assert "1 files of 0.0 MB stand in no row" in found
         repaired = "\n".join(findings(cluster.session, repair=True))
-        assert f"orchestrator retry {run}" in repaired
+        assert f"to have it made again: orchestrator retry {run}" in repaired
+        assert f"orchestrator retry {run}" in "\n".join(findings(cluster.session, repair=False)), "until it is done"
         retried(cluster.session, run)
         assert_same(cluster.session, cluster.until_over(run), undisturbed, n_forgotten=1)
         assert findings(cluster.session, repair=False) == []

@@ -190,7 +190,8 @@ def test_a_strip_taken_out_while_another_run_counts_on_it_is_made_again(database
     first.ledger().settle_items([done(claim) for claim in first.ledger().claim_items(first.run, first.items)])
     claims = second.ledger().claim_items(second.run, second.items)
     assert [claim.is_made for claim in claims] == [True, True]
-    assert checking.forget_strips(database, [next(checking.kept_strips(database)).id]) == [first.run]
+    checking.forget_strips(database, [next(checking.kept_strips(database)).id])
+    assert checking.lacking(database) == [first.run]
     second.ledger().settle_items([Outcome(claim, State.DONE) for claim in claims])
     assert item_states(first) == [State.FAILED, State.DONE]
     assert item_states(second) == [State.WAITING, State.DONE]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -74,7 +73,20 @@ def test_an_index_that_is_none_is_written_anew(tmp_path: Path, text: str) -> Non
 def test_the_index_of_another_part_is_not_believed(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     index = {"key": "shards/a", "shards": [], "sha256": [], "n_examples": 0, "label_counts": {}}
-    store.put("shards/a/index.json", json.dumps(index).encode())
-    store.put("shards/b/index.json", json.dumps(index).encode())
+    store.put("shards/a/index.json", pack._sealed(index))
+    store.put("shards/b/index.json", pack._sealed(index))
     assert pack._index(store, "shards/a") == index
     assert pack._index(store, "shards/b") is None
+
+
+def test_an_index_with_one_byte_flipped_is_not_believed(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    counts = {"n_examples": 70, "label_counts": {"0": 30, "1": 40}}
+    whole = pack._sealed({"key": "shards/a", "shards": ["shards/a/00000.parquet"], "sha256": ["0" * 64], **counts})
+    for at in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1
+        store.put("shards/a/index.json", bytes(damaged))
+        assert pack._index(store, "shards/a") is None, bytes(damaged)
+    store.put("shards/a/index.json", whole)
+    assert pack._index(store, "shards/a") is not None
