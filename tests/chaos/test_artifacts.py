@@ -48,7 +48,7 @@ def test_what_was_lost_or_changed_is_found_and_made_again(tmp_path: Path, redis_
         assert found.count("is not what was written") == 3
         assert "1 files of 0.0 MB stand in no row" in found
         repaired = "\n".join(findings(cluster.session, repair=True))
-        assert f"to have it made again: orchestrator retry {run}" in repaired
+        assert f"to have them made again: orchestrator retry {run}" in repaired
         assert f"orchestrator retry {run}" in "\n".join(findings(cluster.session, repair=False)), "until it is done"
         retried(cluster.session, run)
         assert_same(cluster.session, cluster.until_over(run), undisturbed, n_forgotten=1)
