@@ -22,7 +22,7 @@ from orchestrator.watch import Snapshot, summary
 from tasks.dataset import leaky
 from tasks.dataset.shard import read_shard
 from tasks.model.bundle import read_bundle
-from tests.integration.way import QUICK, TONES, Way, carried_out, dataset, files, home
+from tests.integration.way import QUICK, TONES, Way, carried_on, carried_out, dataset, files, home
 from tests.recordings import write_class_folders
 
 pytestmark = pytest.mark.integration
@@ -225,5 +225,9 @@ def test_a_shard_that_was_lost_is_found_by_the_doctor_and_packed_again(tones: Pa
         again = carried_out(session, tones, plan.Request(until="pack"))
         assert again.run.state == RunState.DONE
         assert files(session, "shards") == before
-        assert findings(session, repair=False) == []
+        [waiting] = findings(session, repair=False)
+        assert f"retry {first.run.id}" in waiting, "the run that lost them is still failed"
         assert retried(session, first.run.id) == first.run.id
+        assert carried_on(session, first.run.id, trains=False).run.state == RunState.DONE
+        assert files(session, "shards") == before
+        assert findings(session, repair=False) == []

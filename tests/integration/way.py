@@ -65,9 +65,22 @@ def carried_out(
 ) -> Snapshot:
     """Submits and carries out a run, disturbing it at every look; returns how it ended."""
     run = submit(session.database, path, request, lambda _: None).run
+    return carried_on(session, run, disturb, sender, limit_s, trains=request.until in ("all", "train"))
+
+
+def carried_on(
+    session: Session,
+    run: int,
+    disturb: Disturbance | None = None,
+    sender: type[Sender] = Sender,
+    limit_s: float = 600.0,
+    *,
+    trains: bool,
+) -> Snapshot:
+    """Carries out a run that stands in the ledger; returns how it ended."""
     with Stack(session.settings, session.database) as stack:
         stack.start_worker(CPU)
-        if request.until in ("all", "train"):
+        if trains:
             stack.start_worker(GPU)
         dispatcher = Dispatcher(session.database, sender(session.settings), session.settings, only_run=run)
         with DispatcherThread(dispatcher) as thread:
