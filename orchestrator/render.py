@@ -172,7 +172,7 @@ def _survived(faults: dict[str, int]) -> list[str]:
     return [f"attempts survived: {', '.join(met)}"] if met else []
 
 
-def _leak_line(model: str, claimed: dict[str, float | None], honest: dict[str, float | None] | None) -> str:
+def _leak_line(model: str, claimed: dict[str, Any], honest: dict[str, Any] | None) -> str:
     instead = f"; honestly {100 * (honest['accuracy'] or 0):.1f} %" if honest else ""
     share = f"{100 * (claimed['accuracy'] or 0):.1f} %"
     return f"leak meter, {model}: shuffled chunks would claim {share} by chunk{instead}"
@@ -189,7 +189,7 @@ def _effect_line(effect: dict[str, Any]) -> str:
     )
 
 
-def _score_line(model: str, score: dict[str, float | None]) -> str:
+def _score_line(model: str, score: dict[str, Any]) -> str:
     if "frechet" in score:
         return (
             f"{model}: Fréchet distance {score['frechet']:.1f} (real examples {score['real_frechet']:.1f}), diversity "
@@ -199,5 +199,11 @@ def _score_line(model: str, score: dict[str, float | None]) -> str:
     spread = f" ± {100 * score['accuracy_sd']:.1f}" if score["accuracy_sd"] is not None else ""
     return (
         f"{model}: accuracy {100 * (score['accuracy'] or 0):.1f} %{spread} by chunk, "
-        f"{100 * (score['by_recording_accuracy'] or 0):.1f} % by recording, macro F1 {score['macro_f1'] or 0:.3f}"
+        f"{100 * (score['by_recording_accuracy'] or 0):.1f} %{_bounds(score)} by recording, "
+        f"macro F1 {score['macro_f1'] or 0:.3f}"
     )
+
+
+def _bounds(score: dict[str, Any]) -> str:
+    low, high = score.get("by_recording_accuracy_interval") or (None, None)
+    return f" ({100 * low:.1f} to {100 * high:.1f})" if low is not None and high is not None else ""

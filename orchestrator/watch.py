@@ -14,7 +14,7 @@ from db.session import Database
 from db.states import OPEN, RUN_FINAL, Kind, RunState, State
 from db.status import JobStatus, NotUsed
 from db.store import Store
-from orchestrator.ablation import ablation
+from orchestrator.judged import ablation, intervals, judged
 from tasks.dataset import leaky
 from tasks.failures import Impossible
 from tasks.model.zoo import is_generator
@@ -95,6 +95,8 @@ def summary(database: Database, store: Store, run: int) -> dict[str, Any]:
     seen = snapshot(database, run)
     rendered = (job for job in seen.jobs if job.kind == Kind.RENDER and job.state == State.DONE)
     report = next((job.result["key"] for job in rendered), None)
+    found, in_groups = scores([job for job in seen.jobs if job.variant is None]), judged(store, seen.jobs)
+    bounds = intervals(in_groups)
     return {
         "run": run,
         "state": seen.run.state,
@@ -102,9 +104,9 @@ def summary(database: Database, store: Store, run: int) -> dict[str, Any]:
         "quarantined": _listed(status.quarantined(database, run)),
         "failed": _listed(status.failed(database, run)),
         "jobs": [_job(database, job) for job in seen.jobs],
-        "scores": scores([job for job in seen.jobs if job.variant is None]),
+        "scores": {model: {**score, **bounds.get(model, {})} for model, score in found.items()},
         "leak_meter": scores([job for job in seen.jobs if job.variant == leaky.VARIANT]),
-        "ablation": ablation(store, seen.jobs),
+        "ablation": ablation(in_groups),
         "faults": asdict(figures.faults(database, run)),
         "artifacts": status.n_artifacts(database, run),
         "report": store.address(report) if report else None,

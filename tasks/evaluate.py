@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from celery import shared_task
 
 from db.reading import JobResult, needed_results, run_facts
 from db.states import Kind
+from tasks import judgement
 from tasks.dataset.split import Side
 from tasks.failures import Impossible
 from tasks.model.variants import WITH_SYNTHETIC
@@ -63,8 +63,8 @@ def evaluation_in_store(work: Work) -> dict[str, Any]:
         judge.add(predicted.probabilities, predicted.truth, predicted.recordings, predicted.groups)
     counts = {int(label): n for label, n in trained.result["label_counts"].items()}
     evaluation = judge.evaluation(counts)
-    key = _kept(work, json.dumps(evaluation.as_dict(), sort_keys=True).encode(), "json")
-    outcomes_key = _kept(work, judge.outcomes().to_parquet(), "parquet")
+    key = judgement.kept(work.store, json.dumps(evaluation.as_dict(), sort_keys=True).encode(), "json")
+    outcomes_key = judgement.kept(work.store, judge.outcomes().to_parquet(), "parquet")
     figures = _figures(evaluation)
     work.ledger.write_metrics(work.claim, 0, figures)
     return {"key": key, "outcomes_key": outcomes_key, "device": device(), **figures}
@@ -103,17 +103,11 @@ def likeness_in_store(work: Work) -> dict[str, Any]:
     pictures = PicturePairs.of(sides[0].pictures, sides[0].labels, sides[1].pictures, sides[1].labels)
     figures = {**likeness.figures(), **found.accuracies}
     keys_of = {
-        "key": _kept(work, json.dumps(likeness.as_dict(), sort_keys=True).encode(), "json"),
-        "pictures_key": _kept(work, pictures.to_npz(), "npz"),
+        "key": judgement.kept(work.store, json.dumps(likeness.as_dict(), sort_keys=True).encode(), "json"),
+        "pictures_key": judgement.kept(work.store, pictures.to_npz(), "npz"),
     }
     work.ledger.write_metrics(work.claim, 0, figures)
     return {**keys_of, "device": device(), **figures}
-
-
-def _kept(work: Work, data: bytes, kind: str) -> str:
-    key = f"evaluations/{hashlib.sha256(data).hexdigest()[:32]}.{kind}"
-    work.store.put(key, data)
-    return key
 
 
 @dataclass(frozen=True)

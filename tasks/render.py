@@ -7,10 +7,10 @@ import hashlib
 import json
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import PurePath, PurePosixPath
-from typing import Any, TypeVar
+from pathlib import PurePath
+from typing import Any
 
 from celery import shared_task
 
@@ -21,6 +21,7 @@ from db.session import Database
 from db.states import Kind, State
 from db.status import JobStatus
 from db.store import Store
+from tasks import judgement
 from tasks.audio.preset import Preset
 from tasks.audio.strip import decode_strip
 from tasks.dataset.split import Side
@@ -44,7 +45,6 @@ from tasks.report.pictures import PicturePairs
 from tasks.report.scores import Evaluation
 from tasks.stage import Stage, Work
 
-_T = TypeVar("_T")
 _GALLERY_LABELS = 30
 _GALLERY_CHUNKS = 3
 _PICTURED = 6
@@ -258,24 +258,13 @@ def _judged(store: Store, job: JobStatus) -> dict[str, Any]:
         return {}
     keys = job.result
     if entry(str(job.model)).is_generator:
-        likeness = _read(store, keys["key"], lambda data: Likeness.from_dict(json.loads(data)))
-        return {"likeness": likeness, "pictures": _read(store, keys["pictures_key"], PicturePairs.from_npz)}
+        likeness = judgement.read(store, keys["key"], lambda data: Likeness.from_dict(json.loads(data)))
+        return {"likeness": likeness, "pictures": judgement.read(store, keys["pictures_key"], PicturePairs.from_npz)}
     outcomes_key = keys.get("outcomes_key")
     return {
-        "evaluation": _read(store, keys["key"], lambda data: Evaluation.from_dict(json.loads(data))),
-        "outcomes": _read(store, outcomes_key, GroupOutcomes.from_parquet) if outcomes_key else None,
+        "evaluation": judgement.read(store, keys["key"], lambda data: Evaluation.from_dict(json.loads(data))),
+        "outcomes": judgement.read(store, outcomes_key, GroupOutcomes.from_parquet) if outcomes_key else None,
     }
-
-
-def _read(store: Store, key: str, understood: Callable[[bytes], _T]) -> _T:
-    """What a judging wrote under the key. Raises Damaged where it is gone, or is not what the key is named by."""
-    try:
-        data = store.get(key)
-    except FileNotFoundError as error:
-        raise Damaged(f"{key} is gone from the store") from error
-    if not hashlib.sha256(data).hexdigest().startswith(PurePosixPath(key).stem):
-        raise Damaged(f"{key} is not what was written")
-    return understood(data)
 
 
 def _parameters(result: Mapping[str, Any]) -> dict[str, str | int | float | bool | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,7 +12,6 @@ from tasks.report.calibration import expected_error, pooled_bins
 from tasks.report.facts import JobReport, Plain, trained_with
 from tasks.report.figures import best_epoch, calibration_curve, class_bars, learning_curve
 from tasks.report.figures_confusion import confusion_figure
-from tasks.report.interval import share_interval
 from tasks.report.metrics import (
     ClassScore,
     Confusion,
@@ -26,7 +25,8 @@ from tasks.report.metrics import (
     top_confusions,
 )
 from tasks.report.mistakes import surest_mistakes
-from tasks.report.pairing import GroupOutcomes, compared, equally_weighted, holm, mean_outcomes
+from tasks.report.pairing import compared, holm
+from tasks.report.pooled import chunk_interval, pooled_outcomes, recording_interval
 
 _SIGNIFICANT = 0.05
 
@@ -153,7 +153,7 @@ def model_views(jobs: Sequence[JobReport]) -> tuple[ModelView, ...]:
 
 
 def _compared_with_first(ranked: Sequence[ModelView], jobs: Sequence[JobReport]) -> Iterator[ModelView]:
-    outcomes = {view.name: _outcomes(view.name, jobs) for view in ranked}
+    outcomes = {view.name: pooled_outcomes(view.name, jobs) for view in ranked}
     found = {view.name: compared(outcomes[view.name], outcomes[ranked[0].name]) for view in ranked[1:]}
     known = {name: comparison for name, comparison in found.items() if comparison}
     ps = dict(zip(known, holm([comparison.p for comparison in known.values()]), strict=True))
@@ -163,20 +163,11 @@ def _compared_with_first(ranked: Sequence[ModelView], jobs: Sequence[JobReport])
         yield replace(view, versus_best=versus)
 
 
-def _outcomes(name: str, jobs: Sequence[JobReport]) -> dict[int | None, GroupOutcomes]:
-    """What the model's score is the mean of: each group's mean over the seeds, and every fold weighs the same."""
-    by_fold: dict[int | None, list[GroupOutcomes]] = {}
-    for job in jobs:
-        if job.model == name and job.outcomes is not None:
-            by_fold.setdefault(job.fold, []).append(job.outcomes)
-    return equally_weighted({fold: mean_outcomes(seeds) for fold, seeds in by_fold.items()})
-
-
 def _model_view(name: str, jobs: Sequence[JobReport]) -> ModelView:
     keys = sorted({(job.fold, job.seed) for job in jobs}, key=_in_order)
     trainings = tuple(_training_view(key, [job for job in jobs if (job.fold, job.seed) == key], keys) for key in keys)
     evaluations = [training.evaluation for training in trainings if training.evaluation]
-    outcomes = _outcomes(name, jobs).values()
+    outcomes = pooled_outcomes(name, jobs).values()
     histories = [job.history for job in sorted(jobs, key=lambda job: _in_order((job.fold, job.seed))) if job.history]
     return ModelView(
         name=name,
@@ -186,20 +177,12 @@ def _model_view(name: str, jobs: Sequence[JobReport]) -> ModelView:
         loss_curve=learning_curve(histories, "loss"),
         accuracy_curve=learning_curve(histories, "accuracy"),
         has_validation=any("val_loss" in row for history in histories for row in history),
-        interval=_over_groups(outcomes, "correct_chunks", "chunks"),
-        recording_interval=_over_groups(outcomes, "correct", "recordings"),
+        interval=chunk_interval(outcomes),
+        recording_interval=recording_interval(outcomes),
         worst=surest_mistakes(name, jobs),
         troubles=tuple(trouble(job) for job in jobs if has_trouble(job)),
         parameters=trained_with(jobs),
     )
-
-
-def _over_groups(folds: Collection[GroupOutcomes], correct: str, units: str) -> tuple[float, float] | None:
-    """Each group is tested in one fold of a seed, so folds are laid end to end."""
-    if not folds:
-        return None
-    right, n = (np.concatenate([getattr(each, name) for each in folds]) for name in (correct, units))
-    return share_interval(right, n)
 
 
 def _in_order(key: _Key) -> tuple[int, int]:

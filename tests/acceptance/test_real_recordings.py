@@ -39,9 +39,13 @@ def test_the_run_ends_with_scores_and_a_page(birds: tuple[Path, dict[str, Any]])
     _, found = birds
     assert [job["kind"] for job in found["jobs"]] == ["pack", "pack", "pack", "train", "evaluate", "render"]
     assert {job["state"] for job in found["jobs"]} == {"done"}
-    assert set(found["scores"]["cnn"]) == {
-        name + end for name in ("accuracy", "macro_f1", "by_recording_accuracy") for end in ("", "_sd")
-    }
+    accuracies = ("accuracy", "by_recording_accuracy")
+    ends = {name + end for name in (*accuracies, "macro_f1") for end in ("", "_sd")}
+    score = found["scores"]["cnn"]
+    assert set(score) == ends | {f"{name}_interval" for name in accuracies}
+    for name in accuracies:
+        low, high = score[f"{name}_interval"]
+        assert 0 <= low < score[name] < high <= 1
     page = Path(found["report"]).read_text()
     assert "Junco_hyemalis" in page
     assert "Every group stands on one side" in page

@@ -1,0 +1,31 @@
+"""What a judging leaves in the store: files that are named by their own digests."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import PurePosixPath
+from typing import TypeVar
+
+from db.store import Store
+from tasks.failures import Damaged
+
+_T = TypeVar("_T")
+
+
+def kept(store: Store, data: bytes, kind: str) -> str:
+    """Writes the file; returns its key. kind: what its name ends in, without a dot."""
+    key = f"evaluations/{hashlib.sha256(data).hexdigest()[:32]}.{kind}"
+    store.put(key, data)
+    return key
+
+
+def read(store: Store, key: str, understood: Callable[[bytes], _T]) -> _T:
+    """What a judging wrote under the key. Raises Damaged where it is gone, or is not what the key is named by."""
+    try:
+        data = store.get(key)
+    except FileNotFoundError as error:
+        raise Damaged(f"{key} is gone from the store") from error
+    if not hashlib.sha256(data).hexdigest().startswith(PurePosixPath(key).stem):
+        raise Damaged(f"{key} is not what was written")
+    return understood(data)
