@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from celery import shared_task
 
@@ -21,6 +22,7 @@ from tasks.report.metrics import Evaluation, Judge
 from tasks.report.pictures import PicturePairs
 from tasks.stage import Stage, Work, local
 
+_T = TypeVar("_T")
 _HOLDOUT = -1
 
 
@@ -87,7 +89,7 @@ def likeness_in_store(work: Work) -> dict[str, Any]:
     Raises Impossible when a side it is compared with holds no usable recording.
     """
     from tasks.model.bundle import read_bundle  # noqa: PLC0415  # TensorFlow, which a worker's parent never loads
-    from tasks.model.embedding import seen_by  # noqa: PLC0415
+    from tasks.model.embedding import seen_by, vectors_of  # noqa: PLC0415
     from tasks.model.machine import device, prepare_devices  # noqa: PLC0415
 
     run = run_facts(work.database, work.claim.run, work.claim.pipeline_id)
@@ -99,7 +101,8 @@ def likeness_in_store(work: Work) -> dict[str, Any]:
         work.require_claim()
         sides.append(seen_by(judge, [local(work, key) for key in keys]))
     synthetic, train, held_out = (Embedded(side.vectors, side.labels, side.answers) for side in sides)
-    likeness = judged_likeness(run.labels, synthetic, train, held_out)
+    learnt_from = _while_claimed(work, vectors_of(judge, [local(work, key) for key in found.train]))
+    likeness = judged_likeness(run.labels, synthetic, train, held_out, learnt_from)
     pictures = PicturePairs.of(sides[0].pictures, sides[0].labels, sides[1].pictures, sides[1].labels)
     figures = {**likeness.figures(), **found.accuracies}
     keys_of = {
@@ -108,6 +111,12 @@ def likeness_in_store(work: Work) -> dict[str, Any]:
     }
     work.ledger.write_metrics(work.claim, 0, figures)
     return {**keys_of, "device": device(), **figures}
+
+
+def _while_claimed(work: Work, blocks: Iterator[_T]) -> Iterator[_T]:
+    for block in blocks:
+        work.require_claim()
+        yield block
 
 
 @dataclass(frozen=True)

@@ -46,8 +46,8 @@ def pack(self: Stage, message: dict[str, Any]) -> None:
 def shards_in_store(work: Work) -> dict[str, Any]:
     """Writes the part's shards, unless another run has; returns their index.
 
-    The index: `key`, `shards` (keys in the store) and their `sha256`, `n_examples`, `label_counts` (by the numbers
-    of the run's labels), `index_sha256` (of the file it stands in).
+    The index: `key`, `shards` (keys in the store) and their `sha256`, `n_examples`, `label_counts` (of those that are
+    no augmented copies, by the numbers of the run's labels), `index_sha256` (of the file it stands in).
     """
     run = run_facts(work.database, work.claim.run, work.claim.pipeline_id)
     assert run is not None  # noqa: S101  # a job's row refers to its run's
@@ -116,11 +116,11 @@ def _sealed(index: dict[str, Any]) -> bytes:
 
 
 def _write(store: Store, key: str, run: RunFacts, examples: Iterator[Example]) -> dict[str, Any]:
-    label_counts: Counter[int] = Counter()
+    by_copy: Counter[tuple[int, bool]] = Counter()
 
     def counted() -> Iterator[Example]:
         for example in examples:
-            label_counts[example.label] += 1
+            by_copy[example.label, example.copy > 0] += 1
             yield example
 
     names, digests = [], []
@@ -128,9 +128,9 @@ def _write(store: Store, key: str, run: RunFacts, examples: Iterator[Example]) -
         names.append(f"{key}/{at:05d}.parquet")
         digests.append(hashlib.sha256(data).hexdigest())
         store.put(names[-1], data)
-    counts = {str(label): n for label, n in sorted(label_counts.items())}
+    originals = {str(label): n for (label, is_copy), n in sorted(by_copy.items()) if not is_copy}
     index = {
-        "key": key, "shards": names, "sha256": digests, "n_examples": label_counts.total(), "label_counts": counts,
+        "key": key, "shards": names, "sha256": digests, "n_examples": by_copy.total(), "label_counts": originals,
     }  # fmt: skip
     store.put(f"{key}/index.json", _sealed(index))
     return index

@@ -8,7 +8,7 @@ import math
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,7 +81,7 @@ def model_in_store(work: Work) -> dict[str, Any]:
     return {
         "key": key,
         "sha256": digest,
-        **(_painted(work, run, spec, result.model) if entry(spec.model).is_generator else {}),
+        **(_painted(work, run, spec, result.model, counts) if entry(spec.model).is_generator else {}),
         "label_counts": {str(label): n for label, n in sorted(counts.items())},
         **({"features": spec.settings.features} if _reads_features(spec.model) else {}),
         **_figures(result),
@@ -105,13 +105,14 @@ def _trainer(model: str) -> Callable[..., Trained]:
     return adversarial.train if entry(model).is_generator else training.train
 
 
-def _painted(work: Work, run: RunFacts, spec: TrainingSpec, generator: Any) -> dict[str, list[str]]:
-    """Writes as many synthetic examples as were learnt from; the keys of their shards, and their digests."""
+def _painted(
+    work: Work, run: RunFacts, spec: TrainingSpec, generator: Any, counts: Counter[int]
+) -> dict[str, list[str]]:
+    """Writes as many synthetic examples as real ones were learnt from; the keys of their shards, and their digests."""
     from tasks.model.stream import surveyed  # noqa: PLC0415
     from tasks.model.synthesis import synthetic_examples  # noqa: PLC0415
 
-    real = surveyed(spec.train_shards)
-    made = synthetic_examples(generator, real.label_counts, real.shapes, spec.settings.seed)
+    made = synthetic_examples(generator, counts, surveyed(spec.train_shards).shapes, spec.settings.seed)
     keys, digests = [], []
     for data in shards(made, run.split["digest"], run.pipeline_digest):
         work.require_claim()
@@ -170,7 +171,8 @@ def _shards(work: Work, packs: list[JobResult], sides: set[Side]) -> tuple[Path,
     return tuple(local(work, key) for pack in packs if pack.side in sides for key in pack.result["shards"])
 
 
-def _label_counts(packs: Any) -> Counter[int]:
+def _label_counts(packs: Iterable[JobResult]) -> Counter[int]:
+    """Real examples of each label, augmented copies not counted."""
     counts: Counter[int] = Counter()
     for pack in packs:
         counts.update({int(label): n for label, n in pack.result["label_counts"].items()})

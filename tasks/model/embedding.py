@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,18 @@ def seen_by(bundle: Bundle, shards: Sequence[Path], most: int = MOST_EXAMPLES) -
     if not parts:
         raise Impossible("the shards hold no example that is no copy; there is nothing to look at")
     return Seen(*(np.concatenate([getattr(part, name) for part in parts]) for name in Seen.__dataclass_fields__))
+
+
+def vectors_of(bundle: Bundle, shards: Sequence[Path]) -> Iterator[Floats]:
+    """(n, d) float32 blocks of the vectors of every example, augmented copies too; a shard is in memory at a time.
+
+    Raises as `seen_by` does, but nothing where there is no example.
+    """
+    network = _with_embedding(bundle.model)
+    for shard in map(read_shard, shards):
+        rows = np.arange(len(shard.labels))
+        for at in range(0, len(rows), _BATCH):
+            yield _asked(bundle, network, shard, rows[at : at + _BATCH]).vectors
 
 
 def _with_embedding(model: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -111,9 +111,13 @@ class Likeness:
         return cls(**{**fields, **made, "diversity": tuple(fields["diversity"])})
 
 
-def judged_likeness(labels: tuple[str, ...], synthetic: Embedded, train: Embedded, held_out: Embedded) -> Likeness:
+def judged_likeness(
+    labels: tuple[str, ...], synthetic: Embedded, train: Embedded, held_out: Embedded, learnt_from: Iterable[Vectors]
+) -> Likeness:
     """All measures at once; the two Fréchet distances are of equally many examples, the first ones.
 
+    train: real examples of the training side, not necessarily all.  learnt_from: the vectors of every one, block by
+    block, for a copy may be of any.
     Raises Impossible where a side holds fewer than two examples.
     """
     n = min(len(synthetic.labels), len(train.labels))
@@ -121,7 +125,7 @@ def judged_likeness(labels: tuple[str, ...], synthetic: Embedded, train: Embedde
         labels=labels,
         frechet=frechet_distance(synthetic.vectors[:n], held_out.vectors),
         real_frechet=frechet_distance(train.vectors[:n], held_out.vectors),
-        copies=copy_check(synthetic.vectors, held_out.vectors, train.vectors),
+        copies=copy_check(synthetic.vectors, held_out.vectors, learnt_from),
         diversity=diversity(synthetic, train, len(labels)),
         agreement=float((synthetic.answers == synthetic.labels).mean()),
         n_synthetic=len(synthetic.labels),
@@ -162,17 +166,19 @@ def normal_frechet(between_means: Vectors, one: Vectors, other: Vectors) -> floa
     return max(0.0, float(between_means @ between_means + np.trace(one) + np.trace(other) - 2 * shared))
 
 
-def copy_check(synthetic: Vectors, held_out: Vectors, train: Vectors) -> CopyCheck:
+def copy_check(synthetic: Vectors, held_out: Vectors, train: Iterable[Vectors]) -> CopyCheck:
     """How near synthetic vectors come to training vectors, beside how near held-out ones do.
 
-    synthetic, held_out, train: (n, d) each, n at least 1.  Raises Impossible where one is empty.
+    synthetic, held_out: (n, d), n at least 1.  train: blocks of such, one at a time in memory, and looked at once.
+    Raises Impossible where one is empty.
     Source: nearest neighbours as a test of memorising, after Meehan et al. 2020, arXiv:2004.05675. Of n distances, how
     many lie below the r-th of m others of the same law follows a beta-binomial law with r and m + 1 - r.
     """
-    if not min(map(len, (synthetic, held_out, train))):
+    n, m = len(synthetic), len(held_out)
+    nearest = nearest_distances(np.concatenate([synthetic, held_out]), train)
+    if not min(n, m) or not np.isfinite(nearest).all():
         raise Impossible("no synthetic, held-out or training examples; all three are compared")
-    ours, theirs = nearest_distances(synthetic, train), np.sort(nearest_distances(held_out, train))
-    n, m = len(ours), len(theirs)
+    ours, theirs = nearest[:n], np.sort(nearest[n:])
     r = max(1, int(m * _NEAR_SHARE))
     n_near = int((ours < theirs[r - 1]).sum())
     usual = float(np.median(theirs))
@@ -184,10 +190,17 @@ def copy_check(synthetic: Vectors, held_out: Vectors, train: Vectors) -> CopyChe
     )
 
 
-def nearest_distances(points: Vectors, among: Vectors) -> NDArray[np.float64]:
-    """(n,) the Euclidean distance of each point to the nearest of the others; a block of points at a time."""
-    blocks = [points[start : start + _BLOCK] for start in range(0, len(points), _BLOCK)]
-    return np.concatenate([_distances(block, among).min(axis=1) for block in blocks])
+def nearest_distances(points: Vectors, among: Iterable[Vectors]) -> NDArray[np.float64]:
+    """(n,) the Euclidean distance of each point to the nearest of the others, infinite where there is none.
+
+    among: blocks of (m, d), looked at once.
+    """
+    nearest = np.full(len(points), np.inf)
+    for others in among:
+        for start in range(0, len(points) if len(others) else 0, _BLOCK):
+            part = slice(start, start + _BLOCK)
+            nearest[part] = np.minimum(nearest[part], _distances(points[part], others).min(axis=1))
+    return nearest
 
 
 def _distances(one: Vectors, other: Vectors) -> NDArray[np.float64]:

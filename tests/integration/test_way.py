@@ -21,6 +21,7 @@ from orchestrator.session import Session
 from orchestrator.watch import Snapshot, summary
 from tasks.dataset import leaky
 from tasks.dataset.shard import read_shard
+from tasks.dataset.split import Side
 from tasks.model.bundle import read_bundle
 from tests.integration.way import QUICK, TONES, Way, carried_on, carried_out, dataset, files, home
 from tests.recordings import write_class_folders
@@ -165,11 +166,10 @@ def test_a_model_is_judged_without_denoising_and_with_augmented_copies_on_the_sa
             ("mlp", "augmentation"),
         ]
         own, bare, copied = (job.result for job in seen.jobs if job.kind == Kind.TRAIN)
-        assert (
-            own["label_counts"]
-            == bare["label_counts"]
-            == {label: n // 3 for label, n in copied["label_counts"].items()}
-        )
+        assert own["label_counts"] == bare["label_counts"] == copied["label_counts"], "copies are not counted"
+        packs = [job for job in seen.jobs if job.kind == Kind.PACK and job.side == Side.TRAIN]
+        n_packed = sorted(job.result["n_examples"] for job in packs)
+        assert n_packed == [n_packed[0], n_packed[0], 3 * n_packed[0]]
         judged = [job.result for job in seen.jobs if job.kind == Kind.EVALUATE]
         assert len({each["n_recordings"] for each in judged}) == 1
         assert len({each["key"] for each in (own, bare, copied)}) == 3

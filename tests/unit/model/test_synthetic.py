@@ -14,7 +14,7 @@ from tasks.dataset.shard import ShardError, read_shard, shard_facts, shards
 from tasks.failures import Impossible
 from tasks.model import synthesis
 from tasks.model.bundle import Bundle, BundleFacts
-from tasks.model.embedding import seen_by
+from tasks.model.embedding import seen_by, vectors_of
 from tasks.model.gan import NOISE
 from tasks.model.inputs import InputShapes, Scaling
 from tasks.model.prediction import predictions
@@ -130,6 +130,14 @@ def test_of_the_shards_looked_at_only_one_is_held_at_a_time(tmp_path, monkeypatc
     copied = [replace(row, copy=int(number % 4 > 0)) for number, row in enumerate(examples(32))]
     assert len(seen_by(bundle_of(pooled()), written(tmp_path, copied, size=4)).labels) == 8
     assert max(seen_at_once) <= 2  # the one that is read, and the one before it
+
+
+def test_what_was_learnt_from_is_looked_at_to_the_last_augmented_copy(tmp_path):
+    copied = [replace(row, copy=int(number % 4 > 0)) for number, row in enumerate(examples(32))]
+    shards, bundle = written(tmp_path, copied, size=4), bundle_of(pooled())
+    originals, vectors = seen_by(bundle, shards).vectors, np.concatenate(list(vectors_of(bundle, shards)))
+    assert (len(originals), len(vectors)) == (8, 32)
+    np.testing.assert_allclose(vectors[::4], originals, rtol=1e-5)
 
 
 def test_no_more_examples_are_looked_at_than_were_asked_for(tmp_path):
