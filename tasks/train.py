@@ -201,7 +201,8 @@ def _bundle(result: Trained, facts: BundleFacts) -> bytes:
 
 
 def _bundle_facts(work: Work, run: RunFacts, spec: TrainingSpec, result: Trained) -> BundleFacts:
-    from tasks.model.bundle import BundleFacts, library_versions  # noqa: PLC0415
+    from tasks.model.bundle import BundleFacts  # noqa: PLC0415
+    from tasks.model.libraries import library_versions  # noqa: PLC0415
 
     return BundleFacts(
         model=spec.model, labels=run.labels, preset=run.preset, pipeline_digest=run.pipeline_digest,

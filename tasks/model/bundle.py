@@ -8,7 +8,6 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +21,10 @@ from tasks.model.capacity import require_fitting
 from tasks.model.inputs import Scaling, feature_names
 from tasks.model.spec import TrainingSettings
 
-__all__ = ["Bundle", "BundleError", "BundleFacts", "library_versions", "read_bundle", "write_bundle"]
+__all__ = ["Bundle", "BundleError", "BundleFacts", "read_bundle", "write_bundle"]
 
 SCHEMA = "dawn-chorus bundle 1"
 _OF_THE_MACHINE = (MemoryError, tf.errors.ResourceExhaustedError, tf.errors.InternalError, tf.errors.UnknownError)
-
-
-def library_versions() -> dict[str, str]:
-    """The versions of what a bundle's weights depend on, on this machine."""
-    return {"keras": keras.__version__, "numpy": version("numpy"), "tensorflow": tf.__version__}
 
 
 @dataclass(frozen=True)
@@ -41,7 +35,7 @@ class BundleFacts:
     preset: the preprocessing parameters as plain JSON values; with `pipeline_digest` they say which spectrograms
     this network understands.  scaling: how its inputs are made of them.
     features: the names of the numbers it reads beside a spectrogram, in their order; empty where it reads none.
-    split_digest, fold: which examples were left out of the training.  versions: see `library_versions`.
+    split_digest, fold: which examples were left out of the training.  versions: see `libraries.library_versions`.
     """
 
     model: str

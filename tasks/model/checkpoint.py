@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.model.libraries import library_versions
+
 Arrays = list[NDArray[Any]]
 
-SCHEMA = "dawn-chorus checkpoint 1"
+SCHEMA = "dawn-chorus checkpoint 2"
 
 
 @dataclass
@@ -69,20 +71,21 @@ def packed(progress: Progress) -> bytes:
     named = {
         f"{name}-{at}": array for name in ("variables", "best") for at, array in enumerate(getattr(progress, name))
     }
-    facts = json.dumps({"schema": SCHEMA, "history": progress.history})
+    facts = json.dumps({"schema": SCHEMA, "versions": library_versions(), "history": progress.history})
     np.savez(held, allow_pickle=False, facts=np.array(facts), **named)
     return held.getvalue()
 
 
 def unpacked(data: bytes) -> Progress | None:
-    """The progress in these bytes; None where they are cut short, damaged or of another schema.
+    """The progress in these bytes; None where they are cut short, damaged, of another schema or of other libraries.
 
-    Nothing is lost with a checkpoint but time: the training begins again.
+    Nothing is lost with a checkpoint but time: the training begins again. Weights that two versions of TensorFlow made
+    between them would be those of no undisturbed training.
     """
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as held:
             facts = json.loads(str(held["facts"]))
-            if facts["schema"] != SCHEMA:
+            if (facts["schema"], facts["versions"]) != (SCHEMA, library_versions()):
                 return None
             return Progress(facts["history"], *(_numbered(held, name) for name in ("variables", "best")))
     except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile):

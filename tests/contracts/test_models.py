@@ -11,8 +11,9 @@ import pytest
 
 from tasks.failures import Impossible
 from tasks.model import adversarial
-from tasks.model.bundle import BundleFacts, library_versions, read_bundle, write_bundle
+from tasks.model.bundle import BundleFacts, read_bundle, write_bundle
 from tasks.model.inputs import INPUTS, InputShapes
+from tasks.model.libraries import library_versions
 from tasks.model.prediction import predictions
 from tasks.model.spec import TrainingSettings, TrainingSpec
 from tasks.model.synthesis import synthetic_examples
@@ -129,6 +130,13 @@ def test_the_parameters_are_those_of_the_table(name):
     model = entry(name).build(InputShapes(), 27)
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     assert (model.count_params(), trainable) == TOTALS[name]
+
+
+@pytest.mark.parametrize(
+    "shapes", [InputShapes(), InputShapes(n_mels=64, n_frames=251), InputShapes(n_mels=128, n_frames=1000)]
+)
+def test_the_deep_network_has_fewer_than_five_million_parameters(shapes):
+    assert entry("deep_cnn").build(shapes, 1_000).count_params() < 5_000_000
 
 
 @every_classifier

@@ -16,7 +16,17 @@ from tests import services
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("orchestrator", "workers", "tasks", "db")
 VERBS = {"preprocess", "pack", "train", "evaluate", "render"}
-BESIDE_THE_VERBS = {"__init__", "burial", "failures", "heartbeat", "messages", "progress_file", "sources", "stage"}
+BESIDE_THE_VERBS = {
+    "__init__",
+    "burial",
+    "failures",
+    "heartbeat",
+    "judgement",
+    "messages",
+    "progress_file",
+    "sources",
+    "stage",
+}
 NOUNS = ("audio", "dataset", "model", "report")
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "common", "helpers", "helper", "base", "manager", "core", "misc"}
 MOST_LINES, MOST_FUNCTION_LINES, MOST_PARAMETERS = 400, 50, 6

@@ -170,7 +170,7 @@ def test_a_training_repeated_with_other_libraries_leaves_the_first_model_as_it_w
     rows = [JobRow("pack", fold=-1, side=0), JobRow("train", "cnn", 0, -1, needs=(0,))]
     shard, models = packed(store, tmp_path, "real", 0), []
     for version in ("1", "1", "2"):
-        monkeypatch.setattr("tasks.model.bundle.library_versions", lambda version=version: {"keras": version})
+        monkeypatch.setattr("tasks.model.libraries.library_versions", lambda version=version: {"keras": version})
         run = small_run(database, jobs=rows, training={"epochs": 1}).run
         settled(database, run, Kind.PACK, key="shards/real", shards=[shard], label_counts={"0": 8, "1": 8})
         models.append(trained(database, store, run, "cnn", None))

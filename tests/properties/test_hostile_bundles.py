@@ -14,8 +14,9 @@ import pytest
 
 from tasks.model import archive
 from tasks.model.archive import BundleError
-from tasks.model.bundle import BundleFacts, library_versions, read_bundle, write_bundle
+from tasks.model.bundle import BundleFacts, read_bundle, write_bundle
 from tasks.model.inputs import InputShapes, Scaling
+from tasks.model.libraries import library_versions
 from tasks.model.spec import TrainingSettings
 from tasks.model.zoo import entry
 from tests.fuzzing import changed, fuzzed

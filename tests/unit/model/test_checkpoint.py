@@ -98,6 +98,13 @@ def test_it_comes_back_as_it_was():
             assert one.dtype == other.dtype
 
 
+def test_of_other_libraries_it_is_none(monkeypatch):
+    kept = packed(PROGRESS)
+    monkeypatch.setattr("tasks.model.checkpoint.library_versions", lambda: {"tensorflow": "2.0.0"})
+    assert unpacked(kept) is None
+    assert unpacked(packed(PROGRESS)) is not None
+
+
 @given(st.integers(0, 10_000))
 def test_cut_short_it_is_none(at):
     whole = packed(PROGRESS)
