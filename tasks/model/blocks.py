@@ -37,9 +37,13 @@ def normal_conv(x: Tensor, n_filters: int, *, name: str, momentum: float, size: 
     return keras.layers.ReLU(name=f"{name}_relu")(x) if relu else x
 
 
-def halving_conv(x: Tensor, n_filters: int, *, name: str, momentum: float) -> Tensor:
-    """A 5 by 5 convolution that looks at every second place of both axes, batch normalisation, ReLU."""
-    x = keras.layers.Conv2D(n_filters, 5, strides=2, padding="same", use_bias=False, name=f"{name}_conv")(x)
+def strided_conv(x: Tensor, n_filters: int, strides: tuple[int, int], *, name: str, momentum: float) -> Tensor:
+    """A convolution that looks at every so many places of both axes, batch normalisation, ReLU.
+
+    x: (batch, mel, frame, channel).  strides: along bands and frames; the kernel is three places wider than each.
+    """
+    size = tuple(stride + 3 for stride in strides)
+    x = keras.layers.Conv2D(n_filters, size, strides, padding="same", use_bias=False, name=f"{name}_conv")(x)
     x = keras.layers.BatchNormalization(momentum=momentum, name=f"{name}_norm")(x)
     return keras.layers.ReLU(name=f"{name}_relu")(x)
 

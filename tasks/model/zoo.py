@@ -93,7 +93,6 @@ _ENTRIES = (
             "learning_rate": 3e-3,
             "weight_decay": 1e-3,
             "shift": 0.5,
-            "batch": 16,
             "most_examples": 1_600_000,
         },
     ),
@@ -119,7 +118,7 @@ _ENTRIES = (
             "most_examples": 400_000,
         },
         "broadband",
-        smallest=15,  # a halving stem that rounds up, and three halvings that round down
+        smallest=15,  # a stem that rounds up, and three halvings that round down
     ),
     ModelEntry(
         "cnn_mlp",

@@ -147,7 +147,7 @@ def test_models_that_want_different_presets_share_one_run_and_one_split(tmp_path
         shapes = {
             model: read_bundle(session.store.local(key)).model.inputs[0].shape[1:] for model, key in bundles.items()
         }
-        assert shapes == {"mlp": (15,), "deep_cnn": (64, 251, 1)}
+        assert shapes == {"mlp": (15,), "deep_cnn": (128, 251, 1)}
         assert not any("checkpoint" in key for key in files(session, "models"))
         page = Path(summary(session.database, session.store, seen.run.id)["report"]).read_text()
         assert "broadband" in page

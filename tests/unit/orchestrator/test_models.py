@@ -29,7 +29,7 @@ def test_a_model_says_what_it_reads_and_how_many_weights_it_has(models):
     assert (by_name["cnn"]["parameters"], by_name["cnn"]["trainable_parameters"]) == (495_963, 495_483)
     assert (by_name["deep_cnn"]["preset"], by_name["deep_cnn"]["inputs"]) == (
         "broadband",
-        {"spectrogram": [64, 251, 1]},
+        {"spectrogram": [128, 251, 1]},
     )
     assert sum(layer["parameters"] for layer in by_name["cnn"]["layers"]) == 495_963
     assert by_name["cnn"]["layers"][-1]["output"] == [27]
