@@ -221,7 +221,7 @@ def _broker_findings(session: Session) -> Iterator[str]:
 def _disk_findings(session: Session) -> Iterator[str]:
     places = {}
     if isinstance(session.store, FolderStore):  # a store on S3 has no disk here
-        places["strips need about 60 KB a minute of audio"] = session.store.folder
+        places["strips need 60 to 220 KB a minute of audio"] = session.store.folder
     if session.database.is_sqlite:
         places["a ledger needs about 1 KB a recording"] = Path(str(session.database.engine.url.database)).parent
     for need, folder in places.items():
