@@ -349,11 +349,11 @@ def report(
 ) -> None:  # fmt: skip
     """Print the path of a run's report; one on S3 is fetched into the home."""
     from orchestrator.session import fetched  # noqa: PLC0415
-    from orchestrator.watch import snapshot, summary  # noqa: PLC0415
+    from orchestrator.watch import report_address, snapshot  # noqa: PLC0415
 
     session = opened(settings, make=False)
     seen = snapshot(session.database, run)
-    path = summary(session.database, session.store, run)["report"]
+    path = report_address(session.store, seen)
     if path is None:
         say(f"run {run} is {seen.run.state} and has no report")
         raise typer.Exit(FAILED)

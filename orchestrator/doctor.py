@@ -189,7 +189,7 @@ def _fault(store: Store, kept: KeptStrip | KeptFile) -> _Fault | None:
 def _ledger_findings(session: Session, *, repair: bool) -> Iterator[str]:
     for run in checking.lacking(session.database):
         advised = session.settings.advised(f"retry {run}")
-        yield f"run {run} failed, for files of it were lost; to have them made again: {advised}"
+        yield f"run {run} lost files, and was not tried again since; to have them made again: {advised}"
     stuck = checking.stuck(session.database, _ABANDONED_AFTER_S)
     if stuck.n_expired:
         yield f"{counted(stuck.n_expired, 'claim')} ran out; a dispatcher puts each back within seconds"

@@ -14,17 +14,23 @@ from tasks.model.variants import factor_of
 
 if TYPE_CHECKING:
     from tasks.report.facts import JobReport
+    from tasks.report.pooled import Interval
 
-Interval = tuple[float, float]
 
+def judged_by_group(store: Store, jobs: Sequence[JobStatus]) -> list[JobReport]:
+    """The judged jobs of every model, and of every variant for an ablation, with their outcomes group by group.
 
-def judged(store: Store, jobs: Sequence[JobStatus]) -> list[JobReport]:
-    """The jobs that were judged group by group. Left out is one whose outcomes are gone or damaged: the doctor's."""
-    kept = [
+    A model or variant is left out whole where the outcomes of any of its jobs are gone, damaged or out of reach: an
+    interval, or a difference, of some folds says nothing of a score that is the mean of all.
+    """
+    wanted = [
         job for job in jobs
-        if job.kind == Kind.EVALUATE and job.state == State.DONE and job.result.get("outcomes_key")
+        if job.kind == Kind.EVALUATE and job.state == State.DONE and "outcomes_key" in job.result
+        and (job.variant is None or factor_of(job.variant))
     ]  # fmt: skip
-    return list(_reports(store, kept)) if kept else []
+    reports = list(_reports(store, wanted)) if wanted else []
+    unread = {(report.model, report.variant) for report in reports if report.outcomes is None}
+    return [report for report in reports if (report.model, report.variant) not in unread]
 
 
 def _reports(store: Store, jobs: Sequence[JobStatus]) -> Iterator[JobReport]:
@@ -34,32 +40,29 @@ def _reports(store: Store, jobs: Sequence[JobStatus]) -> Iterator[JobReport]:
     for job in jobs:
         try:
             outcomes = judgement.read(store, job.result["outcomes_key"], GroupOutcomes.from_parquet)
-        except Damaged:
-            continue
+        except (Damaged, OSError):
+            outcomes = None
         yield JobReport(job.kind, job.state, str(job.model), job.fold, job.seed, variant=job.variant, outcomes=outcomes)
 
 
 def ablation(jobs: Sequence[JobReport]) -> list[dict[str, Any]]:
     """One entry a model and factor: accuracies by recording with and without, their difference, its interval and p."""
-    if not any(job.variant and factor_of(job.variant) for job in jobs):
+    if not any(job.variant for job in jobs):
         return []
     from tasks.report.ablation import effects  # noqa: PLC0415
 
     return [effect.as_dict() for effect in effects(jobs)]
 
 
-def intervals(jobs: Sequence[JobReport]) -> dict[str, dict[str, Interval | None]]:
-    """By model the 95 % bounds of its two accuracies over folds and seeds, by group, as on the report's page."""
-    if not jobs:
-        return {}
+def intervals(model: str, jobs: Sequence[JobReport]) -> dict[str, Interval | None]:
+    """The 95 % bounds of a model's two accuracies over folds and seeds, by group; None where nobody knows."""
+    own = [job for job in jobs if job.model == model and job.variant is None]
+    if not own:
+        return {"accuracy_interval": None, "by_recording_accuracy_interval": None}
     from tasks.report.pooled import chunk_interval, pooled_outcomes, recording_interval  # noqa: PLC0415
 
-    own = [job for job in jobs if job.variant is None]
-    found: dict[str, dict[str, Interval | None]] = {}
-    for model in dict.fromkeys(job.model for job in own):
-        folds = pooled_outcomes(model, own).values()
-        found[model] = {
-            "accuracy_interval": chunk_interval(folds),
-            "by_recording_accuracy_interval": recording_interval(folds),
-        }
-    return found
+    folds = pooled_outcomes(model, own).values()
+    return {
+        "accuracy_interval": chunk_interval(folds),
+        "by_recording_accuracy_interval": recording_interval(folds),
+    }

@@ -205,5 +205,7 @@ def _score_line(model: str, score: dict[str, Any]) -> str:
 
 
 def _bounds(score: dict[str, Any]) -> str:
-    low, high = score.get("by_recording_accuracy_interval") or (None, None)
-    return f" ({100 * low:.1f} to {100 * high:.1f})" if low is not None and high is not None else ""
+    if not (interval := score.get("by_recording_accuracy_interval")):
+        return ""
+    low, high = interval
+    return f" (95 %: {100 * low:.1f} to {100 * high:.1f})"

@@ -14,7 +14,7 @@ from db.session import Database
 from db.states import OPEN, RUN_FINAL, Kind, RunState, State
 from db.status import JobStatus, NotUsed
 from db.store import Store
-from orchestrator.judged import ablation, intervals, judged
+from orchestrator.judged import ablation, intervals, judged_by_group
 from tasks.dataset import leaky
 from tasks.failures import Impossible
 from tasks.model.zoo import is_generator
@@ -93,10 +93,7 @@ def snapshot(database: Database, run: int) -> Snapshot:
 def summary(database: Database, store: Store, run: int) -> dict[str, Any]:
     """The one object that `--json` prints."""
     seen = snapshot(database, run)
-    rendered = (job for job in seen.jobs if job.kind == Kind.RENDER and job.state == State.DONE)
-    report = next((job.result["key"] for job in rendered), None)
-    found, in_groups = scores([job for job in seen.jobs if job.variant is None]), judged(store, seen.jobs)
-    bounds = intervals(in_groups)
+    judged = judged_by_group(store, seen.jobs)
     return {
         "run": run,
         "state": seen.run.state,
@@ -104,16 +101,26 @@ def summary(database: Database, store: Store, run: int) -> dict[str, Any]:
         "quarantined": _listed(status.quarantined(database, run)),
         "failed": _listed(status.failed(database, run)),
         "jobs": [_job(database, job) for job in seen.jobs],
-        "scores": {model: {**score, **bounds.get(model, {})} for model, score in found.items()},
+        "scores": {
+            model: score if is_generator(model) else {**score, **intervals(model, judged)}
+            for model, score in scores([job for job in seen.jobs if job.variant is None]).items()
+        },
         "leak_meter": scores([job for job in seen.jobs if job.variant == leaky.VARIANT]),
-        "ablation": ablation(in_groups),
+        "ablation": ablation(judged),
         "faults": asdict(figures.faults(database, run)),
         "artifacts": status.n_artifacts(database, run),
-        "report": store.address(report) if report else None,
+        "report": report_address(store, seen),
         "started_at": _iso(seen.run.created_at),
         "finished_at": _iso(seen.run.finished_at),
         "bad_rows": [{"line": r.line, "recording": r.uri, "reason": r.reason} for r in status.bad_rows(database, run)],
     }
+
+
+def report_address(store: Store, seen: Snapshot) -> str | None:
+    """Where the run's report stands; None while there is none."""
+    rendered = (job for job in seen.jobs if job.kind == Kind.RENDER and job.state == State.DONE)
+    key = next((job.result["key"] for job in rendered), None)
+    return store.address(key) if key else None
 
 
 def _listed(recordings: Sequence[NotUsed]) -> list[dict[str, str]]:

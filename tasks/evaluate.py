@@ -65,8 +65,8 @@ def evaluation_in_store(work: Work) -> dict[str, Any]:
         judge.add(predicted.probabilities, predicted.truth, predicted.recordings, predicted.groups)
     counts = {int(label): n for label, n in trained.result["label_counts"].items()}
     evaluation = judge.evaluation(counts)
-    key = judgement.kept(work.store, json.dumps(evaluation.as_dict(), sort_keys=True).encode(), "json")
-    outcomes_key = judgement.kept(work.store, judge.outcomes().to_parquet(), "parquet")
+    key = judgement.keep(work.store, json.dumps(evaluation.as_dict(), sort_keys=True).encode(), "json")
+    outcomes_key = judgement.keep(work.store, judge.outcomes().to_parquet(), "parquet")
     figures = _figures(evaluation)
     work.ledger.write_metrics(work.claim, 0, figures)
     return {"key": key, "outcomes_key": outcomes_key, "device": device(), **figures}
@@ -106,14 +106,15 @@ def likeness_in_store(work: Work) -> dict[str, Any]:
     pictures = PicturePairs.of(sides[0].pictures, sides[0].labels, sides[1].pictures, sides[1].labels)
     figures = {**likeness.figures(), **found.accuracies}
     keys_of = {
-        "key": judgement.kept(work.store, json.dumps(likeness.as_dict(), sort_keys=True).encode(), "json"),
-        "pictures_key": judgement.kept(work.store, pictures.to_npz(), "npz"),
+        "key": judgement.keep(work.store, json.dumps(likeness.as_dict(), sort_keys=True).encode(), "json"),
+        "pictures_key": judgement.keep(work.store, pictures.to_npz(), "npz"),
     }
     work.ledger.write_metrics(work.claim, 0, figures)
     return {**keys_of, "device": device(), **figures}
 
 
 def _while_claimed(work: Work, blocks: Iterator[_T]) -> Iterator[_T]:
+    """The blocks; raises as `require_claim` does, before the next one, when another worker has taken the job over."""
     for block in blocks:
         work.require_claim()
         yield block

@@ -13,7 +13,7 @@ from tasks.failures import Damaged
 _T = TypeVar("_T")
 
 
-def kept(store: Store, data: bytes, kind: str) -> str:
+def keep(store: Store, data: bytes, kind: str) -> str:
     """Writes the file; returns its key. kind: what its name ends in, without a dot."""
     key = f"evaluations/{hashlib.sha256(data).hexdigest()[:32]}.{kind}"
     store.put(key, data)

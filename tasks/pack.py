@@ -29,8 +29,8 @@ _GROWN, _GROWN_BYTES = 2, 1 << 16
 """A strip that another kind of processor made again may have some bytes more than the ledger says, never so many."""
 _LARGEST_INDEX_BYTES = 1 << 28
 _INDEX_FIELDS = {"key", "shards", "sha256", "n_examples", "label_counts"}
-REVISION = 2
-"""Raised when shards of the same strips would come out differently."""
+REVISION = 3
+"""Raised when shards of the same strips, or their index, would come out differently."""
 
 
 @shared_task(name="pack", base=Stage, bind=True)

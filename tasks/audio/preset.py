@@ -34,7 +34,7 @@ REVISION = 3
 _BUILT_IN = Path(__file__).parent / "presets"
 _LONGEST_BYTES = 1 << 18
 _MOST_PIXELS = 1 << 20
-"""Of a spectrogram: a shard refuses more, and a training opens 16,384 of them at once."""
+"""Of a spectrogram: a shard refuses more."""
 MOST_STRIP_PIXELS = 1 << 24
 """Of the spectrograms of a span side by side: what claims to be a larger strip is not unpacked."""
 LONGEST_NAME = 60

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from tasks.dataset.metadata import METADATA, UNKNOWN, as_numbers
 __all__ = ["Example", "Shard", "ShardError", "ShardFacts", "read_shard", "shard_facts", "shards"]
 
 _TEXTS = ["recording", "digest", "group"]
+_MOST_BYTES = MAX_EXAMPLES * 48 * 128
+"""Of the pictures of a shard, unless one alone has more."""
 _LONGEST_TEXT_BYTES = 1 << 14  # no layout gives a longer path or name
 
 Pictures = npt.NDArray[np.uint8]
@@ -74,9 +76,10 @@ class Shard:
 def shards(
     examples: Iterable[Example], order_digest: str, pipeline_digest: str, size: int = MAX_EXAMPLES
 ) -> Iterator[bytes]:
-    """The examples in Parquet files of `size`, the last one shorter, in the order they come.
+    """The examples in Parquet files of `size`, fewer where their pictures are large, the last one shorter, in order.
 
-    One shard is in memory at a time (four times its bytes, 100 MB at 4,096 examples of 48 by 128). Equal examples,
+    One shard is in memory at a time (four times its bytes, 100 MB at most: 4,096 examples of 48 by 128, or 783 of 128
+    by 251, make a full one). Equal examples,
     digests and library versions give equal bytes. Pictures are stored plain: on real ones zstd saves a tenth and
     makes reading two and a half times slower. Pages carry checksums.
     Raises ShardError for examples of unlike shapes or with a negative label, for real and synthetic ones in one shard,
@@ -85,6 +88,10 @@ def shards(
     if not 1 <= size <= MAX_EXAMPLES:
         raise ShardError(f"shard size {size} is not between 1 and {MAX_EXAMPLES}")
     examples = iter(examples)
+    if (first := next(examples, None)) is None:
+        return
+    size = min(size, max(1, _MOST_BYTES // max(1, first.spectrogram.size)))
+    examples = chain([first], examples)
     while batch := list(islice(examples, size)):
         yield _written(batch, order_digest, pipeline_digest)
 

@@ -41,6 +41,7 @@ def strided_conv(x: Tensor, n_filters: int, strides: tuple[int, int], *, name: s
     """A convolution that looks at every so many places of both axes, batch normalisation, ReLU.
 
     x: (batch, mel, frame, channel).  strides: along bands and frames; the kernel is three places wider than each.
+    Returns (batch, mel / strides[0], frame / strides[1], n_filters), both rounded up.
     """
     size = tuple(stride + 3 for stride in strides)
     x = keras.layers.Conv2D(n_filters, size, strides, padding="same", use_bias=False, name=f"{name}_conv")(x)

@@ -56,9 +56,10 @@ def seen_by(bundle: Bundle, shards: Sequence[Path], most: int = MOST_EXAMPLES) -
 
 
 def vectors_of(bundle: Bundle, shards: Sequence[Path]) -> Iterator[Floats]:
-    """(n, d) float32 blocks of the vectors of every example, augmented copies too; a shard is in memory at a time.
+    """(n, d) float32 blocks of the vectors of every example, augmented copies too; none where there is none.
 
-    Raises as `seen_by` does, but nothing where there is no example.
+    Two shards are in memory at most.
+    Raises Impossible where the network has no global average pooling, ShardError where a shard cannot be read.
     """
     network = _with_embedding(bundle.model)
     for shard in map(read_shard, shards):

@@ -17,8 +17,8 @@ from tasks.dataset.shard import Shard, read_shard, shard_facts
 from tasks.failures import Impossible
 from tasks.model.inputs import InputShapes, RawBatch, encoded, n_chosen
 
-# Examples drawn from at once: about 100 MB of spectrograms. It shapes the order, so it is no setting of a machine.
-WINDOW_EXAMPLES = 16_384
+WINDOW_BYTES = 16_384 * 48 * 128
+"""Of pictures drawn from at once: 100 MB. It shapes the order, so it is no setting of a machine."""
 
 Row = tuple[Shard, int]
 
@@ -80,12 +80,11 @@ def _one_shape(shapes: set[InputShapes]) -> InputShapes:
 class Reader:
     """Opens shards; keeps them open when all of them together are no more than a window."""
 
-    def __init__(
-        self, shards: ShardSet, window: int = WINDOW_EXAMPLES, read: Callable[[Path], Shard] = read_shard
-    ) -> None:
+    def __init__(self, shards: ShardSet, window: int | None = None, read: Callable[[Path], Shard] = read_shard) -> None:
+        """window: in examples; as many as `WINDOW_BYTES` hold where it is left out."""
         self._shards = shards
-        self._window = window
-        self._open = lru_cache(maxsize=None)(read) if shards.n_examples <= window else read
+        self._window = window or max(1, WINDOW_BYTES // (shards.shapes.n_mels * shards.shapes.n_frames))
+        self._open = lru_cache(maxsize=None)(read) if shards.n_examples <= self._window else read
 
     def in_order(self) -> Iterator[Row]:
         """Every row of every shard, as they stand."""

@@ -77,7 +77,7 @@ class GeneratorView:
     @property
     def n_looked_at(self) -> int:
         """Training examples that painted ones were compared with, in the largest of the trainings."""
-        return max(each.likeness.n_train for each in self.trainings)
+        return max(each.likeness.copies.n_learnt_from for each in self.trainings)
 
     @property
     def collapsed_below(self) -> float:

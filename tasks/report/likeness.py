@@ -46,12 +46,14 @@ class CopyCheck:
     near 0 where they repeat it.  share_near: of the synthetic ones, those nearer than the nearest hundredth of the
     held-out ones, which is the nearest one where there are few.  share_usual: what unheard recordings would give.
     p: the chance of so many too near, if synthetic examples were unheard recordings.
+    n_learnt_from: examples of the training side they were compared with, augmented copies too.
     """
 
     ratio: float
     share_near: float
     share_usual: float = _NEAR_SHARE
     p: float = 1.0
+    n_learnt_from: int = 0
 
 
 @dataclass(frozen=True)
@@ -175,8 +177,8 @@ def copy_check(synthetic: Vectors, held_out: Vectors, train: Iterable[Vectors]) 
     many lie below the r-th of m others of the same law follows a beta-binomial law with r and m + 1 - r.
     """
     n, m = len(synthetic), len(held_out)
-    nearest = nearest_distances(np.concatenate([synthetic, held_out]), train)
-    if not min(n, m) or not np.isfinite(nearest).all():
+    nearest, n_learnt_from = nearest_distances(np.concatenate([synthetic, held_out]), train if n and m else ())
+    if not n_learnt_from:
         raise Impossible("no synthetic, held-out or training examples; all three are compared")
     ours, theirs = nearest[:n], np.sort(nearest[n:])
     r = max(1, int(m * _NEAR_SHARE))
@@ -187,20 +189,28 @@ def copy_check(synthetic: Vectors, held_out: Vectors, train: Iterable[Vectors]) 
         share_near=n_near / n,
         share_usual=r / (m + 1),
         p=float(betabinom.sf(n_near - 1, n, r, m + 1 - r)),
+        n_learnt_from=n_learnt_from,
     )
 
 
-def nearest_distances(points: Vectors, among: Iterable[Vectors]) -> NDArray[np.float64]:
+def nearest_distances(points: Vectors, among: Iterable[Vectors]) -> tuple[NDArray[np.float64], int]:
     """(n,) the Euclidean distance of each point to the nearest of the others, infinite where there is none.
 
-    among: blocks of (m, d), looked at once.
+    With it comes how many others there were.
+    points: (n, d).  among: blocks of (m, d), looked at once.
     """
-    nearest = np.full(len(points), np.inf)
-    for others in among:
-        for start in range(0, len(points) if len(others) else 0, _BLOCK):
+    points = points.astype(np.float64)
+    squares, nearest, n_others = (points**2).sum(axis=1), np.full(len(points), np.inf), 0
+    for block in among:
+        if not len(block):
+            continue
+        others, n_others = block.astype(np.float64), n_others + len(block)
+        other_squares = (others**2).sum(axis=1)
+        for start in range(0, len(points), _BLOCK):
             part = slice(start, start + _BLOCK)
-            nearest[part] = np.minimum(nearest[part], _distances(points[part], others).min(axis=1))
-    return nearest
+            between = squares[part, np.newaxis] + other_squares - 2 * points[part] @ others.T
+            np.minimum(nearest[part], between.min(axis=1), out=nearest[part])
+    return np.sqrt(nearest.clip(0)), n_others
 
 
 def _distances(one: Vectors, other: Vectors) -> NDArray[np.float64]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tasks.dataset.shard import ShardError, read_shard
 from tasks.failures import Damaged
+from tasks.model.inputs import InputShapes
 from tasks.model.stream import Reader, batches, surveyed
 from tests.model_shards import examples, written
 
@@ -57,6 +60,11 @@ def test_no_more_than_a_window_is_held_and_shards_are_opened_once_an_epoch(paths
     assert len(opened) == 2
     assert len(recordings(rows)) == 28
     assert sorted(opened) == sorted(paths)
+
+
+@pytest.mark.parametrize(("shape", "n"), [((48, 128), 16_384), ((128, 251), 3_133), ((10_000, 20_000), 1)])
+def test_a_window_is_of_a_hundred_megabytes_whatever_the_pictures_are(shape, n, paths):
+    assert Reader(replace(surveyed(paths), shapes=InputShapes(*shape)))._window == n
 
 
 def test_a_set_that_fits_a_window_is_opened_once_for_all_epochs(paths):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from db.folder import FolderStore
 from db.states import Kind, State
-from orchestrator.judged import intervals, judged
+from orchestrator.judged import ablation, intervals, judged_by_group
 from tasks import judgement
+from tasks.dataset import leaky
 from tasks.report.facts import JobReport
 from tasks.report.models import model_views
 from tasks.report.pairing import GroupOutcomes
@@ -29,7 +32,7 @@ def outcomes(fold: int) -> GroupOutcomes:
 
 
 def job(store: FolderStore, fold: int, found: GroupOutcomes, variant: str | None = None) -> Any:
-    key = judgement.kept(store, found.to_parquet(), "parquet")
+    key = judgement.keep(store, found.to_parquet(), "parquet")
     return SimpleNamespace(
         kind=Kind.EVALUATE, state=State.DONE, model="cnn", fold=fold, seed=0, variant=variant,
         result={"outcomes_key": key},
@@ -39,23 +42,47 @@ def job(store: FolderStore, fold: int, found: GroupOutcomes, variant: str | None
 def test_the_intervals_are_those_of_the_page(tmp_path: Path) -> None:
     store, found = FolderStore(tmp_path), [outcomes(fold) for fold in range(3)]
     jobs = [job(store, fold, each) for fold, each in enumerate(found)]
-    shuffled = job(store, 0, outcomes(0), variant="shuffled chunks")
+    shuffled = job(store, 0, outcomes(0), variant=leaky.VARIANT)
     [view] = model_views(
         [JobReport("evaluate", "done", "cnn", fold, 0, outcomes=each) for fold, each in enumerate(found)]
     )
     assert view.interval and view.recording_interval
-    assert intervals(judged(store, [*jobs, shuffled])) == {
-        "cnn": {"accuracy_interval": view.interval, "by_recording_accuracy_interval": view.recording_interval}
+    assert intervals("cnn", judged_by_group(store, [*jobs, shuffled])) == {
+        "accuracy_interval": view.interval,
+        "by_recording_accuracy_interval": view.recording_interval,
     }
 
 
-def test_outcomes_that_are_gone_or_damaged_are_left_out(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path)
-    whole, gone, damaged = (job(store, fold, outcomes(fold)) for fold in range(3))
-    store.local(gone.result["outcomes_key"]).unlink()
-    store.local(damaged.result["outcomes_key"]).write_bytes(b"PAR1")
-    assert [each.fold for each in judged(store, [whole, gone, damaged])] == [0]
+UNKNOWN = {"accuracy_interval": None, "by_recording_accuracy_interval": None}
 
 
-def test_a_run_that_was_not_judged_has_no_intervals(tmp_path: Path) -> None:
-    assert intervals(judged(FolderStore(tmp_path), [])) == {}
+def lost(store: FolderStore, key: str) -> None:
+    store.local(key).unlink()
+
+
+def damaged(store: FolderStore, key: str) -> None:
+    store.local(key).write_bytes(b"PAR1")
+
+
+def unreadable(store: FolderStore, key: str) -> None:
+    lost(store, key)
+    store.local(key).mkdir()
+
+
+@pytest.mark.parametrize("harm", [lost, damaged, unreadable])
+def test_where_one_fold_cannot_be_read_there_is_no_interval_and_no_comparison(
+    tmp_path: Path, harm: Callable[[FolderStore, str], None]
+) -> None:
+    store, variant = FolderStore(tmp_path), "without augmentation"
+    own, changed = ([job(store, fold, outcomes(fold), name) for fold in range(3)] for name in (None, variant))
+    assert len(ablation(judged_by_group(store, [*own, *changed]))) == 1
+    harm(store, changed[1].result["outcomes_key"])
+    judged = judged_by_group(store, [*own, *changed])
+    assert intervals("cnn", judged) != UNKNOWN
+    assert ablation(judged) == []
+    harm(store, own[2].result["outcomes_key"])
+    assert intervals("cnn", judged_by_group(store, [*own, *changed])) == UNKNOWN
+
+
+def test_a_model_that_was_not_judged_has_no_interval(tmp_path: Path) -> None:
+    assert intervals("cnn", judged_by_group(FolderStore(tmp_path), [])) == UNKNOWN

@@ -73,6 +73,22 @@ def test_scores_are_means_over_folds_with_the_sample_deviation() -> None:
     assert found["cnn"]["by_recording_accuracy_sd"] == 0.0
 
 
+def test_a_score_is_said_with_its_interval_where_one_is_known() -> None:
+    score = {
+        "accuracy": 0.625, "accuracy_sd": 0.125, "by_recording_accuracy": 0.75, "macro_f1": 0.5,
+        "by_recording_accuracy_interval": (0.5, 0.875),
+    }  # fmt: skip
+    found = {
+        "run": 1, "state": "done", "recordings": {"total": 5, "done": 5}, "jobs": [], "leak_meter": {}, "ablation": [],
+        "scores": {"cnn": score, "mlp": {**score, "by_recording_accuracy_interval": None}}, "quarantined": [],
+        "failed": [], "report": None, "faults": NO_FAULTS,
+    }  # fmt: skip
+    assert result_lines(found, Settings().advised)[1:] == [
+        "cnn: accuracy 62.5 % ± 12.5 by chunk, 75.0 % (95 %: 50.0 to 87.5) by recording, macro F1 0.500",
+        "mlp: accuracy 62.5 % ± 12.5 by chunk, 75.0 % by recording, macro F1 0.500",
+    ]
+
+
 def test_a_result_names_what_was_not_used_and_how_many_more_there_are() -> None:
     quarantined = [{"recording": f"{n}.ogg", "reason": "silent: x"} for n in range(25)]
     found = {

@@ -81,6 +81,14 @@ def test_exact_copies_are_found_out():
     assert likeness(copies=check).is_copying(n_asked=100)
 
 
+def test_copies_of_what_stands_behind_the_examples_looked_at_are_found_out():
+    train, later, held_out = (Embedded(drawn(60), np.zeros(60, int), np.zeros(60, int)) for _ in range(3))
+    found = judged_likeness(("a",), later, train, held_out, iter([train.vectors, later.vectors]))
+    assert found.is_copying()
+    assert (found.n_train, found.copies.n_learnt_from) == (60, 120)
+    assert not judged_likeness(("a",), later, train, held_out, [train.vectors]).is_copying()
+
+
 @pytest.mark.parametrize("n_held_out", [10, 15, 28, 80, 200])
 def test_a_perfect_generator_is_seldom_accused_however_few_recordings_were_held_out(n_held_out):
     def seen(n):
@@ -118,7 +126,9 @@ def test_a_copy_check_needs_all_three_sides(sides, train):
 def test_nearest_distances_are_those_of_every_pair_looked_at_one_by_one():
     points, among = drawn(1100, 3), drawn(40, 3)
     expected = [min(np.linalg.norm(point - other) for other in among) for point in points]
-    np.testing.assert_allclose(nearest_distances(points, iter((among[:7], among[7:]))), expected, atol=1e-9)
+    found, n_others = nearest_distances(points, iter((among[:7], among[:0], among[7:])))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert n_others == 40
 
 
 def test_the_mean_distance_of_a_pair_leaves_out_each_vectors_distance_to_itself():
