@@ -18,7 +18,7 @@ from tasks.report.pictures import REAL, SYNTHETIC, PicturePairs
 from tests.unit.report.examples import LABELS, jobs_of, report_of
 
 LIKENESS = Likeness(
-    LABELS, frechet=8.0, real_frechet=2.0, copies=CopyCheck(1.1, 0.01), diversity=(0.9, 1.0, 0.8), agreement=0.75,
+    LABELS, frechet=8.0, real_frechet=2.0, copies=CopyCheck(1.1, 0.01, n_learnt_from=7_000), diversity=(0.9, 1.0, 0.8), agreement=0.75,
     n_synthetic=50, n_train=50, n_held_out=20,
 )  # fmt: skip
 
@@ -96,6 +96,7 @@ def test_a_collapsed_class_and_copies_are_warned_of():
     assert "Collapsed: synthetic examples of <bdi>robin</bdi> differ" in section(
         judged(replace(LIKENESS, diversity=(0.9, 0.2, None)))
     )
+    assert "No sign of it among 7,000 training examples" in section(judged(LIKENESS))
     assert "Copies:" not in section(judged(replace(LIKENESS, copies=CopyCheck(0.9, 0.12, 0.06, p=0.2))))
     assert "Copies: in a training, more than 5 %" in section(
         judged(replace(LIKENESS, copies=CopyCheck(0.1, 0.8, p=1e-6)))
