@@ -18,7 +18,8 @@ from tasks.report.pictures import REAL, SYNTHETIC, PicturePairs
 from tests.unit.report.examples import LABELS, jobs_of, report_of
 
 LIKENESS = Likeness(
-    LABELS, frechet=8.0, real_frechet=2.0, copies=CopyCheck(1.1, 0.01, n_learnt_from=7_000), diversity=(0.9, 1.0, 0.8), agreement=0.75,
+    LABELS, frechet=8.0, real_frechet=2.0, copies=CopyCheck(1.1, 0.01, n_learnt_from=7_000),
+    diversity=(0.9, 1.0, 0.8), agreement=0.75,
     n_synthetic=50, n_train=50, n_held_out=20,
 )  # fmt: skip
 
