@@ -6,8 +6,9 @@ import re
 from dataclasses import asdict
 from pathlib import Path
 
+from tasks.audio.preset import load_preset
 from tasks.model.spec import TrainingSettings
-from tasks.model.stream import WINDOW_EXAMPLES
+from tasks.model.stream import WINDOW_BYTES
 from tasks.model.zoo import MODELS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
@@ -36,4 +37,6 @@ def shown(value):
 
 
 def test_the_page_tells_the_size_of_a_window():
-    assert f"a window at a time, {WINDOW_EXAMPLES:,} examples" in PAGE
+    reference, broad = (load_preset(name) for name in ("birdclef2021", "broadband"))
+    n, n_broad = (WINDOW_BYTES // (preset.mel.n_mels * preset.n_frames) for preset in (reference, broad))
+    assert f"{WINDOW_BYTES // 1_000_000} MB of pictures: {n:,} of `birdclef2021`, {n_broad:,} of `broadband`" in PAGE
