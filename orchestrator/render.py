@@ -135,6 +135,12 @@ def result_lines(found: dict[str, Any], advised: Callable[[str], str], limit: in
     shown = ", ".join(f"{n:,} {state}" for state, n in counts.items() if n and state != "total")
     lines = [f"run {found['run']}: {found['state']}; {counted(counts['total'], 'recording')}: {shown}"]
     lines += [_score_line(model, score) for model, score in found["scores"].items()]
+    unread = [
+        model for model, score in found["scores"].items() if score.get("by_recording_accuracy_interval", 0) is None
+    ]
+    lines += [
+        f"no interval for {model}: what its judging left cannot be read; see: {advised('doctor')}" for model in unread
+    ]
     lines += [_leak_line(model, score, found["scores"].get(model)) for model, score in found["leak_meter"].items()]
     lines += map(_effect_line, found["ablation"])
     lines += _failures(found["jobs"])
@@ -160,10 +166,15 @@ def _list(title: str, entries: list[dict[str, str]], limit: int, rest: str) -> l
 
 def _failures(jobs: list[dict[str, Any]]) -> list[str]:
     return [
-        " ".join(filter(None, (job["kind"], job["model"], job["variant"], job["state"]))) + f": {job['reason']}"
+        " ".join(filter(None, (job["kind"], job["model"], job["variant"], _fold(job), job["state"])))
+        + f": {job['reason']}"
         for job in jobs
         if job["state"] in ("failed", "cancelled")
     ]
+
+
+def _fold(job: dict[str, Any]) -> str:
+    return f"fold {job['fold']}" if job["fold"] is not None else ""
 
 
 def _survived(faults: dict[str, int]) -> list[str]:
@@ -175,7 +186,7 @@ def _survived(faults: dict[str, int]) -> list[str]:
 def _leak_line(model: str, claimed: dict[str, Any], honest: dict[str, Any] | None) -> str:
     instead = f"; honestly {100 * (honest['accuracy'] or 0):.1f} %" if honest else ""
     share = f"{100 * (claimed['accuracy'] or 0):.1f} %"
-    return f"leak meter, {model}: shuffled chunks would claim {share} by chunk{instead}"
+    return f"leak meter, {model}: shuffled chunks would claim {share} by chunk{instead}{_of_some(honest or {})}"
 
 
 def _effect_line(effect: dict[str, Any]) -> str:
@@ -185,7 +196,7 @@ def _effect_line(effect: dict[str, Any]) -> str:
     verdict = "" if effect["is_significant"] else "; may be chance"
     return (
         f"{effect['model']}, {effect['factor']}: {with_it:.1f} % with and {without:.1f} % without by recording, worth "
-        f"{difference:+.1f} points ({low:+.1f} to {high:+.1f}, p = {effect['p']:.2g}){verdict}"
+        f"{difference:+.1f} points ({low:+.1f} to {high:+.1f}, p = {effect['p']:.2g}){verdict}{_of_some(effect)}"
     )
 
 
@@ -200,8 +211,14 @@ def _score_line(model: str, score: dict[str, Any]) -> str:
     return (
         f"{model}: accuracy {100 * (score['accuracy'] or 0):.1f} %{spread} by chunk, "
         f"{100 * (score['by_recording_accuracy'] or 0):.1f} %{_bounds(score)} by recording, "
-        f"macro F1 {score['macro_f1'] or 0:.3f}"
+        f"macro F1 {score['macro_f1'] or 0:.3f}{_of_some(score)}"
     )
+
+
+def _of_some(score: dict[str, Any]) -> str:
+    """Where not all of the trainings have been judged: how many."""
+    n, n_planned = score.get("trainings", 0), score.get("trainings_planned", 0)
+    return f"; over {n} of {n_planned} trainings" if n < n_planned else ""
 
 
 def _bounds(score: dict[str, Any]) -> str:

@@ -106,7 +106,7 @@ def summary(database: Database, store: Store, run: int) -> dict[str, Any]:
             for model, score in scores([job for job in seen.jobs if job.variant is None]).items()
         },
         "leak_meter": scores([job for job in seen.jobs if job.variant == leaky.VARIANT]),
-        "ablation": ablation(judged),
+        "ablation": [{**effect, "trainings_planned": _n_planned(seen, effect["model"])} for effect in ablation(judged)],
         "faults": asdict(figures.faults(database, run)),
         "artifacts": status.n_artifacts(database, run),
         "report": report_address(store, seen),
@@ -144,23 +144,28 @@ def _numbered(fold: int | None) -> int | None:
 def scores(jobs: Sequence[JobStatus]) -> dict[str, dict[str, float | None]]:
     """Means over folds and seeds, by model; beside each, as `accuracy_sd`, the sample standard deviation over them.
 
-    Of a single job there is no deviation: None.
-
+    Of a single job there is no deviation: None.  `trainings` of `trainings_planned` have been judged.
     A generator has no accuracy: its entry holds its own measures.
     """
     by_model: dict[str, list[JobStatus]] = {}
     for job in jobs:
-        if job.kind == Kind.EVALUATE and job.state == State.DONE and job.model:
+        if job.kind == Kind.EVALUATE and job.model:
             by_model.setdefault(job.model, []).append(job)
-    return {model: _score(model, judged) for model, judged in by_model.items()}
+    judged = {model: [job for job in planned if job.state == State.DONE] for model, planned in by_model.items()}
+    return {model: _score(model, done, len(by_model[model])) for model, done in judged.items() if done}
 
 
-def _score(model: str, judged: list[JobStatus]) -> dict[str, float | None]:
+def _n_planned(seen: Snapshot, model: str) -> int:
+    return sum((job.kind, job.model, job.variant) == (Kind.EVALUATE, model, None) for job in seen.jobs)
+
+
+def _score(model: str, judged: list[JobStatus], n_planned: int) -> dict[str, float | None]:
     names = GENERATOR_FIGURES if is_generator(model) else _FIGURES
     values = {name: [job.result[name] for job in judged] for name in names}
     means: dict[str, float | None] = {name: fmean(each) for name, each in values.items()}
     deviations = {f"{name}_sd": stdev(each) if len(each) > 1 else None for name, each in values.items()}
-    return means if is_generator(model) else {**means, **deviations}
+    trainings = {"trainings": len(judged), "trainings_planned": n_planned}
+    return means if is_generator(model) else {**means, **deviations, **trainings}
 
 
 def exit_code(database: Database, run: int) -> int:

@@ -48,7 +48,7 @@ class Effect:
         return {
             "model": self.model, "factor": self.factor, "with": self.with_it, "without": self.without_it,
             "difference": self.comparison.difference, "low": low, "high": high, "p": self.comparison.p,
-            "is_significant": self.is_significant,
+            "is_significant": self.is_significant, "trainings": self.n_trainings,
         }  # fmt: skip
 
 

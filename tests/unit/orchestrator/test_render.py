@@ -71,6 +71,14 @@ def test_scores_are_means_over_folds_with_the_sample_deviation() -> None:
     assert found["mlp"]["accuracy_sd"] is None
     assert abs((found["cnn"]["macro_f1_sd"] or 0) - 0.05 * 2**0.5) < 1e-12
     assert found["cnn"]["by_recording_accuracy_sd"] == 0.0
+    assert found["cnn"]["trainings"] == found["cnn"]["trainings_planned"] == 2
+
+
+def test_a_mean_over_some_of_the_trainings_says_of_how_many() -> None:
+    lost = JobStatus(**{**judged("cnn", 2, 0.9).__dict__, "state": State.FAILED})
+    found = scores((judged("cnn", 1, 0.5), lost, lost))
+    assert (found["cnn"]["accuracy"], found["cnn"]["trainings"], found["cnn"]["trainings_planned"]) == (0.5, 1, 3)
+    assert scores((lost,)) == {}
 
 
 def test_a_score_is_said_with_its_interval_where_one_is_known() -> None:
@@ -80,12 +88,16 @@ def test_a_score_is_said_with_its_interval_where_one_is_known() -> None:
     }  # fmt: skip
     found = {
         "run": 1, "state": "done", "recordings": {"total": 5, "done": 5}, "jobs": [], "leak_meter": {}, "ablation": [],
-        "scores": {"cnn": score, "mlp": {**score, "by_recording_accuracy_interval": None}}, "quarantined": [],
+        "scores": {
+            "cnn": {**score, "trainings": 3, "trainings_planned": 3},
+            "mlp": {**score, "by_recording_accuracy_interval": None, "trainings": 1, "trainings_planned": 3},
+        }, "quarantined": [],
         "failed": [], "report": None, "faults": NO_FAULTS,
     }  # fmt: skip
     assert result_lines(found, Settings().advised)[1:] == [
         "cnn: accuracy 62.5 % ± 12.5 by chunk, 75.0 % (95 %: 50.0 to 87.5) by recording, macro F1 0.500",
-        "mlp: accuracy 62.5 % ± 12.5 by chunk, 75.0 % by recording, macro F1 0.500",
+        "mlp: accuracy 62.5 % ± 12.5 by chunk, 75.0 % by recording, macro F1 0.500; over 1 of 3 trainings",
+        "no interval for mlp: what its judging left cannot be read; see: orchestrator doctor",
     ]
 
 
@@ -121,11 +133,14 @@ def test_what_a_part_was_worth_is_said_in_points_with_its_interval() -> None:
     }  # fmt: skip
     found = {
         "run": 1, "state": "done", "recordings": {"total": 5, "done": 5}, "scores": {}, "jobs": [], "leak_meter": {},
-        "ablation": [effect, {**effect, "is_significant": False}], "quarantined": [], "failed": [], "report": None,
+        "ablation": [
+            {**effect, "trainings": 5, "trainings_planned": 5},
+            {**effect, "is_significant": False, "trainings": 2, "trainings_planned": 5},
+        ], "quarantined": [], "failed": [], "report": None,
         "faults": NO_FAULTS,
     }  # fmt: skip
     line = "cnn, denoising: 50.0 % with and 75.0 % without by recording, worth -25.0 points (-41.0 to -9.0, p = 0.004)"
-    assert result_lines(found, Settings().advised)[1:] == [line, f"{line}; may be chance"]
+    assert result_lines(found, Settings().advised)[1:] == [line, f"{line}; may be chance; over 2 of 5 trainings"]
 
 
 def test_the_leak_meter_is_no_score_and_says_so() -> None:

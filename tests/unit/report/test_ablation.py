@@ -46,7 +46,7 @@ def test_the_test_and_the_interval_are_those_of_the_pair():
     assert effect.as_dict() == {
         "model": "cnn", "factor": "denoising", "with": effect.with_it, "without": effect.without_it,
         "difference": pytest.approx(effect.with_it - effect.without_it), "low": low, "high": high,
-        "p": effect.comparison.p, "is_significant": False,
+        "p": effect.comparison.p, "is_significant": False, "trainings": 1,
     }  # fmt: skip
 
 
