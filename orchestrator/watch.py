@@ -93,7 +93,7 @@ def snapshot(database: Database, run: int) -> Snapshot:
 def summary(database: Database, store: Store, run: int) -> dict[str, Any]:
     """The one object that `--json` prints."""
     seen = snapshot(database, run)
-    judged = judged_by_group(store, seen.jobs)
+    judged, own = judged_by_group(store, seen.jobs), scores([job for job in seen.jobs if job.variant is None])
     return {
         "run": run,
         "state": seen.run.state,
@@ -103,10 +103,12 @@ def summary(database: Database, store: Store, run: int) -> dict[str, Any]:
         "jobs": [_job(database, job) for job in seen.jobs],
         "scores": {
             model: score if is_generator(model) else {**score, **intervals(model, judged)}
-            for model, score in scores([job for job in seen.jobs if job.variant is None]).items()
+            for model, score in own.items()
         },
         "leak_meter": scores([job for job in seen.jobs if job.variant == leaky.VARIANT]),
-        "ablation": [{**effect, "trainings_planned": _n_planned(seen, effect["model"])} for effect in ablation(judged)],
+        "ablation": [
+            {**effect, "trainings_planned": own[effect["model"]]["trainings_planned"]} for effect in ablation(judged)
+        ],
         "faults": asdict(figures.faults(database, run)),
         "artifacts": status.n_artifacts(database, run),
         "report": report_address(store, seen),
@@ -153,10 +155,6 @@ def scores(jobs: Sequence[JobStatus]) -> dict[str, dict[str, float | None]]:
             by_model.setdefault(job.model, []).append(job)
     judged = {model: [job for job in planned if job.state == State.DONE] for model, planned in by_model.items()}
     return {model: _score(model, done, len(by_model[model])) for model, done in judged.items() if done}
-
-
-def _n_planned(seen: Snapshot, model: str) -> int:
-    return sum((job.kind, job.model, job.variant) == (Kind.EVALUATE, model, None) for job in seen.jobs)
 
 
 def _score(model: str, judged: list[JobStatus], n_planned: int) -> dict[str, float | None]:

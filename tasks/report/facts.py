@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.report.likeness import Likeness
 from tasks.report.pairing import GroupOutcomes
-from tasks.report.pictures import PicturePairs
 from tasks.report.scores import Evaluation
+
+if TYPE_CHECKING:  # a second of SciPy, which a command that only tells scores need not wait for
+    from tasks.report.likeness import Likeness
+    from tasks.report.pictures import PicturePairs
 
 Plain = str | int | float | bool | None
 
