@@ -54,15 +54,19 @@ def ablation(jobs: Sequence[JobReport]) -> list[dict[str, Any]]:
     return [effect.as_dict() for effect in effects(jobs)]
 
 
-def intervals(model: str, jobs: Sequence[JobReport]) -> dict[str, Interval | None]:
-    """The 95 % bounds of a model's two accuracies over folds and seeds, by group; None where nobody knows."""
+def intervals(model: str, jobs: Sequence[JobReport]) -> dict[str, Interval | int | None]:
+    """The 95 % bounds of a model's two accuracies over folds and seeds, by group, and how many groups that are.
+
+    None where nobody knows.
+    """
     own = [job for job in jobs if job.model == model and job.variant is None]
     if not own:
-        return {"accuracy_interval": None, "by_recording_accuracy_interval": None}
+        return {"accuracy_interval": None, "by_recording_accuracy_interval": None, "groups": None}
     from tasks.report.pooled import chunk_interval, pooled_outcomes, recording_interval  # noqa: PLC0415
 
     folds = pooled_outcomes(model, own).values()
     return {
         "accuracy_interval": chunk_interval(folds),
         "by_recording_accuracy_interval": recording_interval(folds),
+        "groups": sum(len(each.groups) for each in folds),
     }

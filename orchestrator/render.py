@@ -225,4 +225,4 @@ def _bounds(score: dict[str, Any]) -> str:
     if not (interval := score.get("by_recording_accuracy_interval")):
         return ""
     low, high = interval
-    return f" (95 %: {100 * low:.1f} to {100 * high:.1f})"
+    return f" (95 %: {100 * low:.1f} to {100 * high:.1f}, from {counted(score['groups'], 'group')})"

@@ -42,7 +42,9 @@ def test_the_run_ends_with_scores_and_a_page(birds: tuple[Path, dict[str, Any]])
     accuracies = ("accuracy", "by_recording_accuracy")
     ends = {name + end for name in (*accuracies, "macro_f1") for end in ("", "_sd")}
     score = found["scores"]["cnn"]
-    assert set(score) == ends | {f"{name}_interval" for name in accuracies} | {"trainings", "trainings_planned"}
+    assert set(score) == ends | {f"{name}_interval" for name in accuracies} | {
+        "groups", "trainings", "trainings_planned",
+    }  # fmt: skip
     assert score["trainings"] == score["trainings_planned"] == 1
     for name in accuracies:
         low, high = score[f"{name}_interval"]

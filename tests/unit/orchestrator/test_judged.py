@@ -50,10 +50,11 @@ def test_the_intervals_are_those_of_the_page(tmp_path: Path) -> None:
     assert intervals("cnn", judged_by_group(store, [*jobs, shuffled])) == {
         "accuracy_interval": view.interval,
         "by_recording_accuracy_interval": view.recording_interval,
+        "groups": 36,
     }
 
 
-UNKNOWN = {"accuracy_interval": None, "by_recording_accuracy_interval": None}
+UNKNOWN = {"accuracy_interval": None, "by_recording_accuracy_interval": None, "groups": None}
 
 
 def lost(store: FolderStore, key: str) -> None:

@@ -84,7 +84,7 @@ def test_a_mean_over_some_of_the_trainings_says_of_how_many() -> None:
 def test_a_score_is_said_with_its_interval_where_one_is_known() -> None:
     score = {
         "accuracy": 0.625, "accuracy_sd": 0.125, "by_recording_accuracy": 0.75, "macro_f1": 0.5,
-        "by_recording_accuracy_interval": (0.5, 0.875),
+        "by_recording_accuracy_interval": (0.5, 0.875), "groups": 2,
     }  # fmt: skip
     found = {
         "run": 1, "state": "done", "recordings": {"total": 5, "done": 5}, "jobs": [], "leak_meter": {}, "ablation": [],
@@ -95,7 +95,7 @@ def test_a_score_is_said_with_its_interval_where_one_is_known() -> None:
         "failed": [], "report": None, "faults": NO_FAULTS,
     }  # fmt: skip
     assert result_lines(found, Settings().advised)[1:] == [
-        "cnn: accuracy 62.5 % ± 12.5 by chunk, 75.0 % (95 %: 50.0 to 87.5) by recording, macro F1 0.500",
+        "cnn: accuracy 62.5 % ± 12.5 by chunk, 75.0 % (95 %: 50.0 to 87.5, from 2 groups) by recording, macro F1 0.500",
         "mlp: accuracy 62.5 % ± 12.5 by chunk, 75.0 % by recording, macro F1 0.500; over 1 of 3 trainings",
         "no interval for mlp: what its judging left cannot be read; see: orchestrator doctor",
     ]
