@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shlex
 import tempfile
@@ -12,6 +11,8 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from domain.digests import content_digest
 
 
 class Settings(BaseSettings):
@@ -119,7 +120,7 @@ class Settings(BaseSettings):
         base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
         if len(os.fsencode(base)) > 60:
             base = Path("/tmp")  # noqa: S108  # the folder below is ours alone, mode 700, checked before use
-        key = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:12]
+        key = content_digest(os.fsencode(self.home))[:12]
         return base / f"chorus-{os.getuid()}-{key}"
 
     @property

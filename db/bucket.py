@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from db.cache import Cache
 from db.keys import TooLarge, parts
 from db.objects import Objects
+from domain.digests import digest_of, pieces_digest
 
 
 class BucketStore:
@@ -57,7 +57,7 @@ class BucketStore:
 
             def lend(key: str) -> Path:
                 found = self._objects.head(_checked(key))
-                name = hashlib.sha256(f"{self.shown}/{key}|{found.version}".encode()).hexdigest()[:32]
+                name = digest_of([self.shown, key, found.version])[:32]
                 suffix = PurePosixPath(key).suffix
                 return lent.file(name + suffix, lambda path: self._objects.download(found, path))
 
@@ -69,10 +69,7 @@ class BucketStore:
 
     def digest(self, key: str) -> str:
         """SHA-256 of the key's bytes, in hex. Raises FileNotFoundError."""
-        digest = hashlib.sha256()
-        for part in self._objects.parts(self._objects.head(_checked(key))):
-            digest.update(part)
-        return digest.hexdigest()
+        return pieces_digest(self._objects.parts(self._objects.head(_checked(key))))
 
     def abandoned(self, older_s: float) -> list[Path]:  # noqa: ARG002  # as a folder's
         """None: what was never finished is no object, and the bucket's own rules sweep its parts."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from sqlalchemy.engine import Connection
 from db.moves import count, insert
 from db.states import UNTRIED, State
 from db.tables import Item, Recording
+from domain.digests import number_of
 
 
 @dataclass(frozen=True)
@@ -68,4 +68,4 @@ def _add_spans(connection: Connection, first: Any, n_spans: int, state: State) -
 
 def _order_key(first: int, span: int) -> int:
     """A place in the packed order that follows from the first span's."""
-    return int.from_bytes(hashlib.sha256(f"{first}|{span}".encode()).digest()[:8], "big", signed=True)
+    return number_of([first, span])

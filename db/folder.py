@@ -7,7 +7,6 @@ take a string out again (python/cpython issue 113993).
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import secrets
@@ -17,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from db.keys import TooLarge, parts
+from domain.digests import file_digest
 
 UNFINISHED = ".unfinished"
 """Folder of files being written, in the store itself so that a rename stays on one disk; a crash leaves some there."""
@@ -101,7 +101,7 @@ class FolderStore:
     def digest(self, key: str) -> str:
         """SHA-256 of the key's bytes, in hex. Raises FileNotFoundError."""
         with self.local(key).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            return file_digest(file)
 
     def abandoned(self, older_s: float) -> list[Path]:
         """Files whose writer ended before they were whole, not touched for so long."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -15,8 +14,10 @@ from sqlalchemy.orm import aliased
 from db.bulk import insert_rows, new_ids
 from db.moves import insert
 from db.session import Database, now_s
-from db.states import MAX_LOSSES, MAX_OWN_DEATHS, OF_THE_PLACE, UNTRIED, RunState, State
+from db.states import MAX_LOSSES, MAX_OWN_DEATHS, OF_THE_PLACE, UNTRIED, Kind, RunState, State
 from db.tables import IS_ITS_STRIP, Artifact, BadRow, Dataset, Item, Job, Need, Pipeline, Recording, Run, Tally
+from domain import revisions
+from domain.digests import content_digest
 
 BATCH = 10_000
 """Rows a transaction writes: at a thousand SQLite spends twice the time on its indexes and log."""
@@ -47,7 +48,7 @@ class RecordingRow(NamedTuple):
     def facts_digest(self) -> str:
         """Another label, fold, content, place or time makes another row."""
         facts: tuple[Any, ...] = self[:_N_ALWAYS] if self[_N_ALWAYS:] == _NOTHING_KNOWN else tuple(self)
-        return hashlib.sha256(repr(facts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        return content_digest(repr(facts).encode("utf-8", "surrogatepass"))[:32]
 
 
 _N_ALWAYS = RecordingRow._fields.index("latitude")
@@ -125,6 +126,20 @@ def known_files(database: Database, dataset: int, uris: Sequence[str]) -> dict[s
             row.uri: KnownFile(row.size_bytes, row.mtime_ns, row.digest, row.n_frames, row.rate_hz)
             for row in connection.execute(query)
         }
+
+
+def packs_anew(database: Database, run: int) -> bool:
+    """Whether shards of the run's dataset were packed by an older revision, and none by the current one."""
+    revision = sa.func.coalesce(Job.result["revision"].as_integer(), 0)
+    dataset = sa.select(Run.dataset_id).where(Run.id == run).scalar_subquery()
+    query = (
+        sa.select(sa.func.max(revision))
+        .join(Run, Run.id == Job.run_id)
+        .where(Run.dataset_id == dataset, Job.kind == Kind.PACK, Job.state == State.DONE)
+    )
+    with database.read() as connection:
+        newest = connection.execute(query).scalar_one()
+    return newest is not None and newest != revisions.SHARDS
 
 
 def has_read_files(database: Database, dataset: int) -> bool:

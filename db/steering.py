@@ -10,8 +10,9 @@ from sqlalchemy.engine import Connection
 from db.among import is_one_of
 from db.moves import Worked, move_all
 from db.session import Database, now_s
-from db.states import CLAIMABLE, RUN_FINAL, RunState, State
+from db.states import CLAIMABLE, RUN_FINAL, Kind, RunState, State
 from db.tables import Item, Job, Need, Run
+from domain import revisions
 
 _RETRIED = (State.QUARANTINED, State.FAILED, State.CANCELLED)
 
@@ -60,7 +61,27 @@ def retry(database: Database, run: int) -> int:
         n_items = _wait_again(connection, Item, run, _RETRIED)
         if n_items:
             return n_items + _wait_again(connection, Job, run, State)
-        return _wait_again(connection, Job, run, State, is_one_of(Job.id, _with_all_that_need_them(connection, run)))
+        failed = set(connection.scalars(sa.select(Job.id).where(Job.run_id == run, Job.state.in_(_RETRIED))))
+        return _wait_again(connection, Job, run, State, is_one_of(Job.id, _with_all_that_need_them(connection, failed)))
+
+
+def pack_anew(database: Database, run: int) -> int:
+    """Makes parts that an older revision packed wait again, with all jobs that need them; returns how many parts.
+
+    Nothing changes in a run that is not active. Names of older shards may be those of other labels.
+    """
+    revision = sa.func.coalesce(Job.result["revision"].as_integer(), 0)
+    is_active = sa.select(Run.id).where(Run.id == run, Run.state == RunState.ACTIVE).exists()
+    is_outdated = (Job.run_id == run, Job.kind == Kind.PACK, Job.state == State.DONE, revision != revisions.SHARDS)
+    query = sa.select(Job.id).where(*is_outdated, is_active)
+    with database.read() as connection:
+        if connection.execute(query.limit(1)).first() is None:
+            return 0
+    with database.write() as connection:
+        packs = set(connection.scalars(query))
+        again = _with_all_that_need_them(connection, packs)
+        _wait_again(connection, Job, run, (State.DONE, State.RUNNING), is_one_of(Job.id, again))
+    return len(packs)
 
 
 def _has_ended_badly(connection: Connection, run: int) -> bool:
@@ -69,8 +90,8 @@ def _has_ended_badly(connection: Connection, run: int) -> bool:
     return bool(connection.execute(sa.select(sa.or_(*of_run))).scalar_one())
 
 
-def _with_all_that_need_them(connection: Connection, run: int) -> set[int]:
-    again = set(connection.scalars(sa.select(Job.id).where(Job.run_id == run, Job.state.in_(_RETRIED))))
+def _with_all_that_need_them(connection: Connection, jobs: set[int]) -> set[int]:
+    again = set(jobs)
     while True:
         needing = set(connection.scalars(sa.select(Need.job_id).where(is_one_of(Need.needs_id, again)))) - again
         if not needing:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from db import feeding
+from db import feeding, steering
 from db.feeding import ActiveRun
 from db.session import Database
 from db.states import Kind
@@ -152,6 +152,7 @@ class Dispatcher:
         self._database, self._sender, self._settings, self._only_run = database, sender, settings, only_run
         self._reconciled_at = 0.0
         self._failures = 0
+        self._looked_at: set[int] = set()
 
     def step(self) -> float:
         """Does what there is to do now; returns the seconds to wait before the next step."""
@@ -163,6 +164,7 @@ class Dispatcher:
             if any(run.is_over for run in active):
                 feeding.close_runs(self._database)
             ours = [run for run in active if self._only_run in (None, run.id)]
+            self._pack_anew({run.id for run in ours})
             sent = self._feed_items(ours) + self._feed_jobs(ours)
         except (BrokerUnreachable, ConnectionError) as error:
             self._failures += 1
@@ -174,6 +176,14 @@ class Dispatcher:
     def show_progress(self) -> None:
         """For the health check: it goes round, whatever it finds."""
         progress_file.touch(self._settings.progress_file)
+
+    def _pack_anew(self, active: set[int]) -> None:
+        """Looks once, when a run becomes active, for parts that an older version packed."""
+        for run in active - self._looked_at:
+            if n := steering.pack_anew(self._database, run):
+                parts = "1 part was" if n == 1 else f"{n} parts were"
+                _LOG.warning("run %d: %s packed by an older version and will be packed and trained again", run, parts)
+        self._looked_at = active
 
     def _feed_items(self, active: Sequence[ActiveRun]) -> int:
         runs = [run.id for run in active if run.n_waiting]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+from domain.digests import Digest, number_of
 
 WORK_S_A_SECOND = 0.0012
 """Estimated seconds of one core a second of audio takes."""
@@ -73,10 +74,10 @@ class PlannedItem(NamedTuple):
 
 def split_digest(method: str, seed: int, placed: Iterable[Placed]) -> str:
     """What names a split: how it was made, and where every recording stands."""
-    digest = hashlib.sha256(f"{method}|{seed}".encode())
+    named = Digest([method, seed])
     for recording in placed:
-        digest.update(f"\n{recording.identity}|{recording.label}|{recording.fold}|{recording.side}".encode())
-    return digest.hexdigest()
+        named.add([recording.identity, recording.label, recording.fold, recording.side])
+    return named.hex()
 
 
 def items(placed: Iterable[Placed], split: str, copies: int, span_s: float) -> Iterator[PlannedItem]:
@@ -95,5 +96,4 @@ def items(placed: Iterable[Placed], split: str, copies: int, span_s: float) -> I
 
 def _order_key(split: str, recording: Placed, span: int, copy: int) -> int:
     """A place in the packed order that follows from the split and the recording, not from who came first."""
-    named = f"{split}|{recording.order}|{span}|{copy}".encode()
-    return int.from_bytes(hashlib.sha256(named).digest()[:8], "big", signed=True)
+    return number_of([split, recording.order, span, copy])

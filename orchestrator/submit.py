@@ -33,6 +33,10 @@ from tasks.dataset.manifest import Recording
 from tasks.dataset.roll import Roll
 from tasks.dataset.split import Assignment
 
+_PACKED_ANEW = (
+    "shards that an older version packed are not used again, because two of them could have one name; "
+    "they are packed and trained once more, and strips are kept"
+)
 _PACKAGES = (
     "dawn-chorus", "numpy", "scipy", "librosa", "soundfile", "soxr", "noisereduce", "audiomentations", "pillow",
     "pyarrow", "scikit-learn", "keras", "tensorflow", "tensorflow-cpu", "celery", "sqlalchemy",
@@ -117,8 +121,9 @@ def _write(
         split=_split_facts(split, request, assignment, len(groups.names)),
         facts=_facts(layout, found, n_items) | {"not_done": list(cuts.wanted.notes)},
     )  # fmt: skip
+    packed_anew = [_PACKED_ANEW] if planning.packs_anew(database, run) else []
     lines = (f"{layout.name} at {layout.root}", *layout.notes, *found.summary.lines(), f"split: {assignment.method}",
-             *assignment.notes, *cuts.wanted.notes)  # fmt: skip
+             *assignment.notes, *cuts.wanted.notes, *packed_anew)  # fmt: skip
     return Planned(run, len(roll), n_items, lines)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import TypeVar
 
 from db.store import Store
+from domain.digests import content_digest
 from tasks.failures import Damaged
 
 _T = TypeVar("_T")
@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 
 def keep(store: Store, data: bytes, kind: str) -> str:
     """Writes the file; returns its key. kind: what its name ends in, without a dot."""
-    key = f"evaluations/{hashlib.sha256(data).hexdigest()[:32]}.{kind}"
+    key = f"evaluations/{content_digest(data)[:32]}.{kind}"
     store.put(key, data)
     return key
 
@@ -26,6 +26,6 @@ def read(store: Store, key: str, understood: Callable[[bytes], _T]) -> _T:
         data = store.get(key)
     except FileNotFoundError as error:
         raise Damaged(f"{key} is gone from the store") from error
-    if not hashlib.sha256(data).hexdigest().startswith(PurePosixPath(key).stem):
+    if not content_digest(data).startswith(PurePosixPath(key).stem):
         raise Damaged(f"{key} is not what was written")
     return understood(data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
@@ -14,6 +13,8 @@ from celery import shared_task
 
 from db.reading import RunFacts, StripRow, run_facts, strips
 from db.store import Store, TooLarge
+from domain import revisions
+from domain.digests import Digest, content_digest, digest_of
 from tasks.audio.preset import Preset
 from tasks.audio.strip import Strip, decode_strip
 from tasks.dataset import leaky
@@ -29,8 +30,6 @@ _GROWN, _GROWN_BYTES = 2, 1 << 16
 """A strip that another kind of processor made again may have some bytes more than the ledger says, never so many."""
 _LARGEST_INDEX_BYTES = 1 << 28
 _INDEX_FIELDS = {"key", "shards", "sha256", "n_examples", "label_counts"}
-REVISION = 3
-"""Raised when shards of the same strips, or their index, would come out differently."""
 
 
 @shared_task(name="pack", base=Stage, bind=True)
@@ -47,7 +46,7 @@ def shards_in_store(work: Work) -> dict[str, Any]:
     """Writes the part's shards, unless another run has; returns their index.
 
     The index: `key`, `shards` (keys in the store) and their `sha256`, `n_examples`, `label_counts` (of those that are
-    no augmented copies, by the numbers of the run's labels), `index_sha256` (of the file it stands in).
+    no augmented copies, by the numbers of the run's labels), `index_sha256` (of the file it stands in), `revision`.
     """
     run = run_facts(work.database, work.claim.run, work.claim.pipeline_id)
     assert run is not None  # noqa: S101  # a job's row refers to its run's
@@ -63,32 +62,29 @@ def shards_in_store(work: Work) -> dict[str, Any]:
     if not index or not _is_whole(work, index):
         rows = _unchanged(strips(*part), name.text, _named(run, shuffled))
         index = _write(work.store, key, run, _examples(work, run, shuffled, rows))
-    return {**index, "index_sha256": hashlib.sha256(_sealed(index)).hexdigest()}
+    return {**index, "index_sha256": content_digest(_sealed(index)), "revision": revisions.SHARDS}
 
 
 @dataclass(frozen=True)
 class _PartName:
     """What a part's shards are called by: all that their bytes follow from."""
 
-    digest: Any  # hashlib's
+    digest: Digest
 
     def told(self, rows: Iterable[StripRow]) -> Iterator[StripRow]:
         """The rows again; the name has heard of each that was taken."""
         for row in rows:
-            fields = (row.digest, row.span, row.copy, row.label, row.group, row.recording, row.metadata)
-            self.digest.update(f"\n{'|'.join(map(str, fields))}".encode())
+            self.digest.add([row.digest, row.span, row.copy, row.label, row.group, row.recording, row.metadata])
             yield row
 
     @property
     def text(self) -> str:
-        return str(self.digest.hexdigest()[:32])
+        return self.digest.hex()[:32]
 
 
 def _named(run: RunFacts, shuffled: int | None) -> _PartName:
-    name = hashlib.sha256(f"{REVISION}|{run.pipeline_digest}|{'|'.join(run.labels)}".encode())
-    if shuffled is not None:
-        name.update(f"\nchunks of side {shuffled} of {run.split['digest']}".encode())
-    return _PartName(name)
+    part = None if shuffled is None else [shuffled, run.split["digest"]]
+    return _PartName(Digest([revisions.SHARDS, run.pipeline_digest, run.labels, part]))
 
 
 def _unchanged(rows: Iterable[StripRow], known_as: str, name: _PartName) -> Iterator[StripRow]:
@@ -111,8 +107,7 @@ def _index(store: Store, key: str) -> dict[str, Any] | None:
 
 def _sealed(index: dict[str, Any]) -> bytes:
     """The index's file, with a digest of its words: counts are believed without a look into the shards."""
-    digest = hashlib.sha256(json.dumps(index).encode()).hexdigest()
-    return json.dumps({"sha256": digest, "index": index}, indent=1).encode()
+    return json.dumps({"sha256": digest_of(index), "index": index}, indent=1).encode()
 
 
 def _write(store: Store, key: str, run: RunFacts, examples: Iterator[Example]) -> dict[str, Any]:
@@ -126,7 +121,7 @@ def _write(store: Store, key: str, run: RunFacts, examples: Iterator[Example]) -
     names, digests = [], []
     for at, data in enumerate(shards(counted(), run.split["digest"], run.pipeline_digest)):
         names.append(f"{key}/{at:05d}.parquet")
-        digests.append(hashlib.sha256(data).hexdigest())
+        digests.append(content_digest(data))
         store.put(names[-1], data)
     originals = {str(label): n for (label, is_copy), n in sorted(by_copy.items()) if not is_copy}
     index = {

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from celery import shared_task
 
 from db.discovery import FoundFile
 from db.ledger import ItemClaim, StripFacts
+from domain.digests import content_digest
 from tasks.audio.chunk import n_spans
 from tasks.audio.preset import Preset
 from tasks.audio.recording import probe
@@ -40,7 +40,7 @@ def strip_file(claim: ItemClaim, sources: Sources) -> StripFile:
         digest = found.digest if found else claim.digest
         strip = make_strip(recording.place, digest, claim.span, claim.copy, preset)
     data = encode(strip)
-    sha256 = hashlib.sha256(data).hexdigest()
+    sha256 = content_digest(data)
     key = strip_key(preset.digest, digest, claim.span, claim.copy, sha256)
     return StripFile(StripFacts(key, len(data), sha256, len(strip.spectrograms), found), data)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import shlex
 from collections import Counter, defaultdict
@@ -21,6 +20,7 @@ from db.session import Database
 from db.states import Kind, State
 from db.status import JobStatus
 from db.store import Store
+from domain.digests import content_digest
 from tasks import judgement
 from tasks.audio.preset import Preset
 from tasks.audio.strip import decode_strip
@@ -70,7 +70,7 @@ def report_in_store(work: Work) -> dict[str, Any]:
     from tasks.report.page import page  # noqa: PLC0415  # two seconds of drawing libraries that most workers never need
 
     content = page(report_data(work.database, work.store, work.claim.run)).encode()
-    key = f"reports/{hashlib.sha256(content).hexdigest()[:16]}/run-{work.claim.run}.html"
+    key = f"reports/{content_digest(content)[:16]}/run-{work.claim.run}.html"
     work.store.put(key, content)
     return {"key": key}
 

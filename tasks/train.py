@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import tempfile
 import time
@@ -18,6 +16,7 @@ from celery import shared_task
 from db.keys import checkpoint_of
 from db.reading import JobResult, RunFacts, needed_results, own_result, run_facts
 from db.states import Kind
+from domain.digests import content_digest, digest_of
 from settings import Settings
 from tasks.dataset.shard import shards
 from tasks.dataset.split import Side
@@ -72,7 +71,7 @@ def model_in_store(work: Work) -> dict[str, Any]:
 
     result = _trainer(spec.model)(spec, on_epoch, time.perf_counter, _checkpoints(work, checkpoint), work.held.went_on)
     bundle = _bundle(result, _bundle_facts(work, run, spec, result))
-    digest = hashlib.sha256(bundle).hexdigest()
+    digest = content_digest(bundle)
     key = f"{name}-{digest[:16]}.keras"  # other libraries, or another processor, make another file of it
     work.require_claim()
     work.store.put(key, bundle)
@@ -116,7 +115,7 @@ def _painted(
     keys, digests = [], []
     for data in shards(made, run.split["digest"], run.pipeline_digest):
         work.require_claim()
-        digests.append(hashlib.sha256(data).hexdigest())
+        digests.append(content_digest(data))
         keys.append(f"shards/{digests[-1][:32]}/synthetic.parquet")
         work.store.put(keys[-1], data)
     return {"synthetic_shards": keys, "synthetic_sha256": digests}
@@ -187,8 +186,7 @@ def _model_name(run: RunFacts, spec: TrainingSpec, packs: list[JobResult], synth
     }  # fmt: skip
     if synthetic:
         made_from["synthetic"] = synthetic
-    digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:32]
-    return f"models/{digest}/{spec.model}"
+    return f"models/{digest_of(made_from)[:32]}/{spec.model}"
 
 
 def _bundle(result: Trained, facts: BundleFacts) -> bytes:

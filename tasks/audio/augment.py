@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import random
 import threading
 import warnings
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from domain.digests import augmentation_seed
 from tasks.audio.parameters import AugmentSettings
 from tasks.audio.preset import Preset
 
@@ -32,9 +32,8 @@ def augmented(chunk: Samples, seed: tuple[str, int, int], preset: Preset) -> Sam
     """
     if not chunk.any():
         return chunk.copy()
-    text = "/".join([preset.digest, *map(str, seed)])
     change = changes(preset.augment, preset.chunk.duration_s)
-    with _seeded(int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")), warnings.catch_warnings():
+    with _seeded(augmentation_seed(preset.digest, *seed)), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         changed = change(samples=chunk.copy(), sample_rate=preset.decode.rate_hz)
     return np.ascontiguousarray(changed, np.float32)

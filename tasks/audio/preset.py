@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
@@ -13,6 +12,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Self
 
+from domain.digests import digest_of
 from tasks.audio.parameters import (
     AugmentSettings,
     ChunkSettings,
@@ -96,8 +96,7 @@ class Preset:
     def digest(self) -> str:
         """64 hexadecimal digits over every value and REVISION; the name is only what people call it."""
         values = {key: value for key, value in self.as_dict().items() if key != "name"}
-        text = json.dumps({"revision": REVISION, **values}, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return digest_of({"revision": REVISION, **values})
 
     def as_dict(self) -> dict[str, Any]:
         """Tables of plain numbers and words, ready for JSON."""

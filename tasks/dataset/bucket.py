@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 import weakref
@@ -11,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from domain.digests import content_digest
 from tasks.audio.source import Remote
 
 LONG_BYTES = 32 << 20
@@ -154,5 +154,4 @@ class Bucket:
 
 
 def _stamp(found: Object) -> Stamp:
-    digest = hashlib.sha256(found.version.encode()).digest()
-    return Stamp(found.size_bytes, int.from_bytes(digest[:8], "big") >> 1)
+    return Stamp(found.size_bytes, int(content_digest(found.version.encode())[:16], 16) >> 1)

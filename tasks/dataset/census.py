@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tasks.dataset.groups import Coded, Ints, Names, drawn
+from domain.digests import uniform
+from tasks.dataset.groups import Coded, Ints, Names
 
 Folds = npt.NDArray[np.int16]
 Sides = npt.NDArray[np.int8]
@@ -103,7 +104,7 @@ class Cohort:
 
 
 def _drawn_order(names: Names, seed: int) -> Ints:
-    draws = np.fromiter((drawn(seed, name) for name in names), dtype=np.float64, count=len(names))
+    draws = np.fromiter((uniform(seed, name) for name in names), dtype=np.float64, count=len(names))
     order = np.argsort(draws, kind="stable")
     if (np.diff(draws[order]) == 0).any():  # one in 20,000 at a million groups; their names decide, not their rows
         return np.array(sorted(range(len(names)), key=lambda i: (draws[i], names[i])), dtype=np.int64)

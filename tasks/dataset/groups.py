@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
@@ -15,18 +14,6 @@ Words = npt.NDArray[np.uint64]
 
 NAMELESS = -1
 """The number of what has no name."""
-
-
-def drawn(seed: int, *parts: str) -> float:
-    """A number in [0, 1) that follows from the seed and the parts alone, on every machine.
-
-    Parts stay apart: ("ab", "c") and ("a", "bc") draw different numbers.
-
-    >>> drawn(1, "wren") == drawn(1, "wren"), drawn(1, "wren") == drawn(2, "wren")
-    (True, False)
-    """
-    digest = hashlib.sha256(ascii((seed, *parts)).encode("ascii")).digest()
-    return (int.from_bytes(digest[:8], "big") >> 11) / (1 << 53)
 
 
 class Names(Protocol):

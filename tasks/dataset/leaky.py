@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+from domain.digests import number_of
 
 VARIANT = "shuffled chunks"
 """What jobs of this split are called, among a model's other variants."""
@@ -18,5 +18,4 @@ def side(split_digest: str, recording_digest: str, chunk: int) -> int:
     >>> [round(sides.count(each) / 10_000, 2) for each in (0, 1, 2)]
     [0.64, 0.16, 0.2]
     """
-    drawn = hashlib.sha256(f"{split_digest}|{recording_digest}|{chunk}".encode()).digest()
-    return _OF_TWENTY_FIVE[int.from_bytes(drawn[:8], "big") % len(_OF_TWENTY_FIVE)]
+    return _OF_TWENTY_FIVE[number_of([split_digest, recording_digest, chunk]) % len(_OF_TWENTY_FIVE)]

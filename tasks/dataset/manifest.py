@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from domain.digests import pieces_digest
 from tasks.audio.source import Place, Remote, pieces
 from tasks.dataset.bucket import Bucket, Stamp
 from tasks.dataset.layouts.layout import BadRow, Row
@@ -189,10 +189,7 @@ def _without_reading(row: Row, stamp: Stamp, known: Known | None) -> Recording |
 
 def file_digest(place: Place) -> str:
     """The SHA-256 of a recording's bytes in hex, read in blocks of 1 MiB. Raises OSError."""
-    digest = hashlib.sha256()
-    for piece in pieces(place):
-        digest.update(piece)
-    return digest.hexdigest()
+    return pieces_digest(pieces(place))
 
 
 def _length(found: Facts | Exception) -> tuple[int, int]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from domain.digests import content_digest, short_digest
 from tasks.dataset.groups import NAMELESS, Coded, Ints, Words
 from tasks.dataset.holdout import Side
 from tasks.dataset.manifest import Recording
@@ -38,7 +38,7 @@ class Roll:
         """Notes a recording as the ledger's row of that id; n_spans: one for each preset."""
         row = recording.row
         identity = identity_of(recording)
-        named = hashlib.blake2b(row.uri.encode(), digest_size=8, key=identity).digest()
+        named = short_digest(row.uri, identity)
         self.ids.append(row_id)
         self.orders.append(int.from_bytes(named, "big"))
         for column, n in zip(self.n_spans, n_spans, strict=True):
@@ -85,7 +85,7 @@ def identity_of(recording: Recording) -> bytes:
     """16 bytes that exact copies have in common; a recording taken on trust is one of a kind until it is read."""
     if recording.digest:
         return bytes.fromhex(recording.digest[: 2 * _IDENTITY_BYTES])
-    return hashlib.sha256(b"on trust " + recording.row.uri.encode()).digest()[:_IDENTITY_BYTES]
+    return bytes.fromhex(content_digest(b"on trust " + recording.row.uri.encode())[: 2 * _IDENTITY_BYTES])
 
 
 class _Column:

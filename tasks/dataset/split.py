@@ -8,11 +8,11 @@ import numpy as np
 
 from tasks.dataset.census import Cohort, Folds, Sides
 from tasks.dataset.folds import completed_folds, drawn_folds, fold_notes, fold_sides
-from tasks.dataset.groups import Coded, Ints, drawn, groups, joined_groups
+from tasks.dataset.groups import Coded, Ints, groups, joined_groups
 from tasks.dataset.holdout import Side, SplitError, drawn_sides, official_sides, presence_notes
 from tasks.dataset.plural import counted
 
-__all__ = ["Assignment", "Coded", "Side", "SplitError", "SplitSpec", "assign", "drawn", "groups", "joined_groups"]
+__all__ = ["Assignment", "Coded", "Side", "SplitError", "SplitSpec", "assign", "groups", "joined_groups"]
 
 
 @dataclass(frozen=True)

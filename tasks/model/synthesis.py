@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from domain.digests import content_digest
 from tasks.dataset.shard import Example
 from tasks.model.feed import one_hot
 from tasks.model.gan import NOISE
@@ -61,7 +61,7 @@ def _example(picture: Pixels, label: int, number: int, n_features: int) -> Examp
         features=np.full(n_features, np.nan, np.float32),
         label=label,
         recording=f"synthetic {number}",
-        digest=hashlib.sha256(picture.tobytes()).hexdigest(),
+        digest=content_digest(picture.tobytes()),
         group="synthetic",
         chunk=0,
         copy=0,

@@ -5,7 +5,6 @@ Colours are written as tokens that become CSS variables, so one drawing serves l
 
 from __future__ import annotations
 
-import hashlib
 import html
 import io
 import re
@@ -16,6 +15,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from domain.digests import content_digest
 
 INK = "#010101"
 MUTED = "#010102"
@@ -117,7 +118,7 @@ def inline(svg: str, alt: str, kind: str = "plot") -> str:
 
 def _with_own_ids(svg: str) -> str:
     # matplotlib numbers its groups alike in every figure, and a page holds many figures
-    prefix = "f" + hashlib.sha256(svg.encode()).hexdigest()[:10]
+    prefix = "f" + content_digest(svg.encode())[:10]
     referenced = set(re.findall(r"(?:href=\"#|url\(#)([\w-]+)", svg))
 
     def renamed(match: re.Match[str]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("orchestrator", "workers", "tasks", "db", "benchmarks")
+PACKAGES = ("orchestrator", "workers", "tasks", "db", "domain", "benchmarks")
 
 
 def modules_with_examples() -> list[str]:

@@ -14,7 +14,7 @@ import pytest
 from tests import services
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("orchestrator", "workers", "tasks", "db")
+PACKAGES = ("orchestrator", "workers", "tasks", "db", "domain")
 VERBS = {"preprocess", "pack", "train", "evaluate", "render"}
 BESIDE_THE_VERBS = {
     "__init__",

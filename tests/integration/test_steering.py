@@ -6,11 +6,13 @@ import tracemalloc
 
 import pytest
 
-from db import feeding, status, steering
+from db import feeding, planning, status, steering
 from db.ledger import Outcome
+from db.planning import JobRow
 from db.session import Database
 from db.states import RunState, State
-from tests.ledger_rows import done, small_run
+from domain import revisions
+from tests.ledger_rows import SmallRun, another_run, done, small_run
 
 
 def test_a_person_moves_any_number_of_items_in_the_same_memory(database: Database) -> None:
@@ -36,3 +38,57 @@ def test_only_a_run_with_something_to_try_again_becomes_active_by_it(
     assert feeding.close_runs(database) == [small.run]
     assert steering.retry(database, small.run) == n_again
     assert status.run_lines(database)[0].state == (RunState.ACTIVE if n_again else RunState.DONE)
+
+
+PACK_AND_MORE = (
+    JobRow("pack", fold=-1, side=0),
+    JobRow("pack", fold=-1, side=2),
+    JobRow("train", "cnn", 0, -1, needs=(0,)),
+    JobRow("train", "mlp", 0, -1, needs=(0,)),
+    JobRow("evaluate", "cnn", 0, -1, needs=(1, 2)),
+)
+
+
+def end_jobs(small: SmallRun, revision: dict[str, int]) -> None:
+    """Every job but the evaluation is done; packs were made by that revision."""
+    for job in status.jobs(small.database, small.run)[:4]:
+        claim = small.ledger().claim_job(small.run, job.id, job.kind)
+        assert claim is not None
+        left = revision if job.kind == "pack" else {"key": "models/a"}
+        assert small.ledger().settle_job(claim, State.DONE, result=left)
+
+
+def job_states(small: SmallRun) -> list[str]:
+    return [job.state for job in status.jobs(small.database, small.run)]
+
+
+@pytest.mark.parametrize("revision", [{}, {"revision": revisions.SHARDS - 1}])
+def test_parts_of_an_older_revision_are_packed_anew_with_all_that_was_made_of_them(
+    revision: dict[str, int], database: Database
+) -> None:
+    small = small_run(database, 1, PACK_AND_MORE)
+    end_jobs(small, revision)
+    assert job_states(small) == [State.DONE] * 4 + [State.WAITING]
+    steering.pause(database, small.run)
+    assert steering.pack_anew(database, small.run) == 0
+    steering.resume(database, small.run)
+    assert steering.pack_anew(database, small.run) == 2
+    assert job_states(small) == [State.WAITING] * 5
+    assert steering.pack_anew(database, small.run) == 0
+
+
+def test_parts_of_this_revision_stay(database: Database) -> None:
+    small = small_run(database, 1, PACK_AND_MORE)
+    end_jobs(small, {"revision": revisions.SHARDS})
+    assert steering.pack_anew(database, small.run) == 0
+    assert job_states(small) == [State.DONE] * 4 + [State.WAITING]
+
+
+def test_a_plan_says_once_that_older_shards_are_not_used(database: Database) -> None:
+    old = small_run(database, 1, PACK_AND_MORE)
+    assert not planning.packs_anew(database, old.run)
+    end_jobs(old, {})
+    later = another_run(database, 1, PACK_AND_MORE)
+    assert planning.packs_anew(database, later.run)
+    end_jobs(later, {"revision": revisions.SHARDS})
+    assert not planning.packs_anew(database, another_run(database, 1).run)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+
+from domain.digests import short_digest
 
 Numbers = npt.NDArray[np.uint64]
 
@@ -28,7 +29,7 @@ class Seen:
         >>> seen.are_new(["a", "b", "a"]), seen.are_new(["c", "b"])
         ([True, True, False], [True, False])
         """
-        numbers = np.frombuffer(b"".join(map(_digest, texts)), np.uint64)
+        numbers = np.frombuffer(b"".join(map(short_digest, texts)), np.uint64)
         distinct, first = np.unique(numbers, return_index=True)
         is_new = ~self._holds(distinct)
         self._keep(distinct[is_new])
@@ -52,7 +53,3 @@ class Seen:
             merged = np.concatenate((longer, shorter))
             merged.sort(kind="stable")  # two sorted runs: one merge
             self._runs[-2:] = [merged]
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode(), digest_size=8).digest()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tasks.dataset.groups import Coded, contradictions, drawn, groups, joined_groups
+from domain.digests import uniform
+from tasks.dataset.groups import Coded, contradictions, groups, joined_groups
 
 
 def named(number: int) -> str:
@@ -72,10 +73,10 @@ def test_columns_of_unlike_length_are_refused():
 
 
 def test_draws_are_even_and_their_parts_stay_apart():
-    draws = [drawn(3, "group", str(i)) for i in range(4000)]
+    draws = [uniform(3, "group", str(i)) for i in range(4000)]
     assert all(0 <= draw < 1 for draw in draws)
     tenths = [sum(i / 10 <= draw < (i + 1) / 10 for draw in draws) for i in range(10)]
     assert all(abs(n - 400) < 100 for n in tenths)  # five standard deviations
-    assert drawn(3, "ab", "c") != drawn(3, "a", "bc")
-    assert drawn(3, "ab") != drawn(4, "ab")
-    assert drawn(3, "caf\udce9") != drawn(3, "caf\u00e9")
+    assert uniform(3, "ab", "c") != uniform(3, "a", "bc")
+    assert uniform(3, "ab") != uniform(4, "ab")
+    assert uniform(3, "caf\udce9") != uniform(3, "caf\u00e9")

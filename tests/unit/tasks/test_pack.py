@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +12,7 @@ import pytest
 
 from db.folder import FolderStore
 from db.reading import StripRow
+from domain.digests import Digest
 from tasks import pack
 from tasks.audio.strip import Strip, encode
 from tasks.failures import Damaged, MachineFault
@@ -53,10 +53,10 @@ def test_a_strip_of_something_else_is_not_packed(other: dict[str, Any]) -> None:
 
 def test_strips_that_leave_the_ledger_while_they_are_packed_end_the_packing() -> None:
     rows = [row(10), replace(row(10), span=1)]
-    name = pack._PartName(hashlib.sha256())
+    name = pack._PartName(Digest())
     assert list(name.told(rows)) == rows
-    assert list(pack._unchanged(rows, name.text, pack._PartName(hashlib.sha256()))) == rows
-    fewer = pack._unchanged(rows[:1], name.text, pack._PartName(hashlib.sha256()))
+    assert list(pack._unchanged(rows, name.text, pack._PartName(Digest()))) == rows
+    fewer = pack._unchanged(rows[:1], name.text, pack._PartName(Digest()))
     assert next(fewer) == rows[0]
     with pytest.raises(MachineFault, match="taken out"):
         next(fewer)

@@ -1,0 +1,1 @@
+"""Values that every package speaks of; the standard library alone."""
