@@ -19,11 +19,11 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["tasks", "zipfile"]):
+    from domain.errors import ChorusError, Unusable
     from tasks.audio.preset import load_preset
     from tasks.audio.strip import StripError, decode_strip, encode, make_strip, warm
-    from tasks.dataset.shard import ShardError, read_shard
-    from tasks.failures import ChorusError, Unusable
-    from tasks.model import archive
+    from tasks.dataset.shards.shard import ShardError, read_shard
+    from tasks.model.bundle import archive
 
 from tests.hostile import shard_bytes, strip_bytes
 from tests.recordings import write_tone

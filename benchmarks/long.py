@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from db.session import Database
+from db.engine import Database
 
 RATE_HZ = 48_000
 SPAN_S, NOISE_S = 75, 10

@@ -16,12 +16,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from db import planning, schema
-from db.session import Database
-from orchestrator.dispatch import Dispatcher, Sender
-from orchestrator.local import Stack
-from orchestrator.run import DispatcherThread
-from orchestrator.watch import snapshot
+from db.engine import Database
+from db.ledger import planning
+from db.schema import upgrade
+from orchestrator.execution.dispatcher import Dispatcher, Sender
+from orchestrator.execution.run import DispatcherThread
+from orchestrator.execution.stack import Stack
+from orchestrator.monitoring.watch import snapshot
 from settings import Settings
 from workers.roles import CPU, command, environment
 
@@ -40,7 +41,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         settings = Settings(home=Path(home), concurrency=arguments.children, database_url=arguments.database_url)
         database = Database(settings.database)
-        schema.upgrade(database)
+        upgrade.upgrade(database)
         run = made_up_run(database, arguments.items)
         print(json.dumps(measured(settings, database, run, arguments.items)))
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from db.folder import FolderStore
-from db.ledger import ItemClaim, StripFacts
+from db.ledger.claims import ItemClaim, StripFacts
+from db.store.folder import FolderStore
 from tasks import preprocess
-from tasks.sources import Sources
-from tasks.stage import StripFile
+from tasks.runtime.sources import Sources
+from tasks.runtime.task import StripFile
 from workers.app import app
 
 __all__ = ["app"]

@@ -28,21 +28,21 @@ import joblib
 from threadpoolctl import threadpool_limits
 
 from benchmarks.pure import one, plain
-from db import schema
-from db.feeding import take_batches
-from db.folder import FolderStore
-from db.ledger import ItemClaim, Ledger, Outcome
-from db.session import Database
-from db.states import State
-from orchestrator import plan
-from orchestrator.dispatch import LARGEST_MESSAGE_S
-from orchestrator.submit import submit
+from db.engine import Database
+from db.ledger.claims import ItemClaim, Ledger, Outcome
+from db.ledger.feeding import take_batches
+from db.schema import upgrade
+from db.store.folder import FolderStore
+from domain.errors import Unusable
+from domain.states import State
+from orchestrator.execution.dispatcher import LARGEST_MESSAGE_S
+from orchestrator.planning import plan
+from orchestrator.planning.submit import submit
 from tasks.audio.strip import warm
 from tasks.dataset.layouts import Row, open_layout
 from tasks.dataset.manifest import file_digest
-from tasks.failures import Unusable
 from tasks.preprocess import strip_file
-from tasks.sources import Sources
+from tasks.runtime.sources import Sources
 
 ROOT = Path(__file__).resolve().parents[1]
 Rival = Callable[[Path, Path, int], dict[str, float]]
@@ -159,7 +159,7 @@ def split(dataset: Path) -> dict[str, float]:
 
     with tempfile.TemporaryDirectory() as folder, threadpool_limits(1):
         database, store = Database(f"sqlite:///{folder}/ledger.sqlite"), TimedStore(Path(folder) / "store")
-        schema.upgrade(database)
+        upgrade.upgrade(database)
         warm()
         request = plan.Request(until="preprocess")
         planned = timed("planning with hashing", lambda: submit(database, dataset, request, lambda _: None))

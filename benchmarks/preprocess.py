@@ -37,6 +37,7 @@ import scipy.fft
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
+from domain.errors import Unusable
 from tasks.audio.augment import augmented, changes
 from tasks.audio.chunk import chunks, n_spans
 from tasks.audio.denoise import denoise
@@ -46,7 +47,6 @@ from tasks.audio.preset import Preset, load_preset
 from tasks.audio.recording import decode, probe
 from tasks.audio.spectrogram import log_mel
 from tasks.audio.strip import Strip, encode
-from tasks.failures import Unusable
 from workers.roles import CPU, KEPT_MEMORY
 
 REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "bench" / "reference_pipeline.py"

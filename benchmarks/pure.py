@@ -8,12 +8,12 @@ import runpy
 from pathlib import Path
 from typing import Any
 
-from db.folder import FolderStore
+from db.store.folder import FolderStore
+from domain.errors import Unusable
 from tasks.audio.chunk import n_spans
 from tasks.audio.preset import load_preset
 from tasks.audio.recording import probe
 from tasks.audio.strip import encode, make_strip
-from tasks.failures import Unusable
 from tasks.preprocess import strip_key
 
 REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "bench" / "reference_pipeline.py"

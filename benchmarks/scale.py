@@ -25,13 +25,14 @@ from pathlib import Path
 
 import redis
 
-from db import schema, status
-from db.session import Database
-from orchestrator import plan
-from orchestrator.dispatch import Dispatcher, Sender
-from orchestrator.local import Stack
-from orchestrator.submit import submit
-from orchestrator.watch import snapshot
+from db.engine import Database
+from db.queries import status
+from db.schema import upgrade
+from orchestrator.execution.dispatcher import Dispatcher, Sender
+from orchestrator.execution.stack import Stack
+from orchestrator.monitoring.watch import snapshot
+from orchestrator.planning import plan
+from orchestrator.planning.submit import submit
 from settings import Settings
 
 SPECIES, AUTHORS = 397, 20_000
@@ -83,7 +84,7 @@ def measured(size: int, url: str) -> dict[str, float]:
         table = made_up(Path(folder) / "data", size)
         settings = Settings(home=Path(folder) / "home", database_url=url)
         database = Database(settings.database)
-        schema.upgrade(database)
+        upgrade.upgrade(database)
         request = plan.Request(until="preprocess", trust_csv=True)
         begun_s = time.process_time()
         plan_s = seconds(lambda: submit(database, table, request, lambda _: None))

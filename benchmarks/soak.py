@@ -33,11 +33,11 @@ import sqlalchemy as sa
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.growth import Growth, Meter
-from db import status
-from db.figures import faults
-from db.tables import Item
-from orchestrator import plan
-from orchestrator.watch import snapshot
+from db.queries import status
+from db.queries.run_counts import faults
+from db.schema.tables import Item
+from orchestrator.monitoring.watch import snapshot
+from orchestrator.planning import plan
 from tests import services
 from tests.chaos.machines import Broker, Machines, machines, submitted
 from tests.recordings import write_samples

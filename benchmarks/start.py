@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from db.session import Database
+from db.engine import Database
 
 ORCHESTRATOR = Path(sys.executable).with_name("orchestrator")
 

@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.pipeline import run_ours
-from db.objects import Objects
+from db.store.objects import Objects
 from tests import buckets, services
 
 

@@ -27,14 +27,14 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from tasks.dataset.footer import MAX_EXAMPLES
-from tasks.dataset.shard import Example, read_shard, shards
-from tasks.model.feed import Feed, one_hot
+from tasks.dataset.shards.footer import MAX_EXAMPLES
+from tasks.dataset.shards.shard import Example, read_shard, shards
 from tasks.model.inputs import Scaling
-from tasks.model.machine import peak_rss_bytes, prepare_devices
 from tasks.model.spec import TrainingSettings, TrainingSpec
-from tasks.model.stream import surveyed
-from tasks.model.training import train
+from tasks.model.training.classifier import train
+from tasks.model.training.feed import Feed, one_hot
+from tasks.model.training.machine import peak_rss_bytes, prepare_devices
+from tasks.model.training.stream import surveyed
 from tasks.model.zoo import entry
 
 LABELS = tuple("abcdefghij")

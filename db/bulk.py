@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from db.tables import Table
+from db.schema.tables import Table
 
 _LARGE_CACHE = "PRAGMA cache_size=-16000"
 """In KiB, from then on, for a connection that writes many rows; all others make do with SQLite's default of 2 MB."""

@@ -3,7 +3,7 @@
 A name made of several values must tell them apart: ("a", "x|g") and ("a|x", "g") are different. `encoded` is the one
 encoding for that. Three names keep an older encoding, because changing it would change every strip, every split or
 every row of an existing ledger, and because each of them is unambiguous too: `augmentation_seed`, `uniform` and
-`facts_digest` of `db.planning`, which passes `repr` of a tuple to `content_digest`.
+`facts_digest` of `db.ledger.planning`, which passes `repr` of a tuple to `content_digest`.
 """
 
 from __future__ import annotations

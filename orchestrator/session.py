@@ -9,13 +9,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from db.schema import require_current, upgrade
-from db.session import Database
-from db.store import Store, open_store
-from orchestrator.local import HomeUnusable
-from orchestrator.patience import awaited
+from db.engine import Database
+from db.schema.upgrade import require_current, upgrade
+from db.store.interface import Store, open_store
+from domain.errors import ChorusError, MachineFault
+from orchestrator.execution.stack import HomeUnusable
+from orchestrator.execution.waiting import awaited
 from settings import Settings
-from tasks.failures import ChorusError, MachineFault
 
 
 class SettingsUnusable(ChorusError):

@@ -9,25 +9,25 @@ from typing import Any, TypeVar
 
 from celery import shared_task
 
-from db.reading import JobResult, needed_results, run_facts
-from db.states import Kind
-from tasks import judgement
-from tasks.dataset.split import Side
-from tasks.failures import Impossible
+from db.queries.job_inputs import JobResult, needed_results, run_facts
+from domain.errors import Impossible
+from domain.states import Kind
+from tasks.dataset.split.assignment import Side
 from tasks.model.variants import WITH_SYNTHETIC
 from tasks.model.zoo import entry
-from tasks.report.calibration import expected_error
-from tasks.report.likeness import Embedded, judged_likeness
-from tasks.report.metrics import Evaluation, Judge
-from tasks.report.pictures import PicturePairs
-from tasks.stage import Stage, Work, local
+from tasks.report.plots.pictures import PicturePairs
+from tasks.report.scoring.calibration import expected_error
+from tasks.report.scoring.classification import Evaluation, Judge
+from tasks.report.scoring.likeness import Embedded, judged_likeness
+from tasks.runtime import evaluations
+from tasks.runtime.task import LedgerTask, Work, local
 
 _T = TypeVar("_T")
 _HOLDOUT = -1
 
 
-@shared_task(name="evaluate", base=Stage, bind=True, acks_late=False)
-def evaluate(self: Stage, message: dict[str, Any]) -> None:
+@shared_task(name="evaluate", base=LedgerTask, bind=True, acks_late=False)
+def evaluate(self: LedgerTask, message: dict[str, Any]) -> None:
     """A trained model's predictions on the test side, judged by chunk and by recording.
 
     Of a generator: its synthetic examples beside real ones, as the classifier sees them that it names as its judge.
@@ -47,9 +47,9 @@ def evaluation_in_store(work: Work) -> dict[str, Any]:
 
     Raises Impossible when the test side holds no usable recording.
     """
-    from tasks.model.bundle import read_bundle  # noqa: PLC0415  # TensorFlow, which a worker's parent never loads
-    from tasks.model.machine import device, prepare_devices  # noqa: PLC0415
+    from tasks.model.bundle.bundle import read_bundle  # noqa: PLC0415  # TensorFlow, which a worker's parent never loads
     from tasks.model.prediction import predictions  # noqa: PLC0415
+    from tasks.model.training.machine import device, prepare_devices  # noqa: PLC0415
 
     run = run_facts(work.database, work.claim.run, work.claim.pipeline_id)
     assert run is not None  # noqa: S101  # a job's row refers to its run's
@@ -65,8 +65,8 @@ def evaluation_in_store(work: Work) -> dict[str, Any]:
         judge.add(predicted.probabilities, predicted.truth, predicted.recordings, predicted.groups)
     counts = {int(label): n for label, n in trained.result["label_counts"].items()}
     evaluation = judge.evaluation(counts)
-    key = judgement.keep(work.store, json.dumps(evaluation.as_dict(), sort_keys=True).encode(), "json")
-    outcomes_key = judgement.keep(work.store, judge.outcomes().to_parquet(), "parquet")
+    key = evaluations.keep(work.store, json.dumps(evaluation.as_dict(), sort_keys=True).encode(), "json")
+    outcomes_key = evaluations.keep(work.store, judge.outcomes().to_parquet(), "parquet")
     figures = _figures(evaluation)
     work.ledger.write_metrics(work.claim, 0, figures)
     return {"key": key, "outcomes_key": outcomes_key, "device": device(), **figures}
@@ -88,9 +88,9 @@ def likeness_in_store(work: Work) -> dict[str, Any]:
 
     Raises Impossible when a side it is compared with holds no usable recording.
     """
-    from tasks.model.bundle import read_bundle  # noqa: PLC0415  # TensorFlow, which a worker's parent never loads
+    from tasks.model.bundle.bundle import read_bundle  # noqa: PLC0415  # TensorFlow, which a worker's parent never loads
     from tasks.model.embedding import seen_by, vectors_of  # noqa: PLC0415
-    from tasks.model.machine import device, prepare_devices  # noqa: PLC0415
+    from tasks.model.training.machine import device, prepare_devices  # noqa: PLC0415
 
     run = run_facts(work.database, work.claim.run, work.claim.pipeline_id)
     assert run is not None  # noqa: S101  # a job's row refers to its run's
@@ -106,8 +106,8 @@ def likeness_in_store(work: Work) -> dict[str, Any]:
     pictures = PicturePairs.of(sides[0].pictures, sides[0].labels, sides[1].pictures, sides[1].labels)
     figures = {**likeness.figures(), **found.accuracies}
     keys_of = {
-        "key": judgement.keep(work.store, json.dumps(likeness.as_dict(), sort_keys=True).encode(), "json"),
-        "pictures_key": judgement.keep(work.store, pictures.to_npz(), "npz"),
+        "key": evaluations.keep(work.store, json.dumps(likeness.as_dict(), sort_keys=True).encode(), "json"),
+        "pictures_key": evaluations.keep(work.store, pictures.to_npz(), "npz"),
     }
     work.ledger.write_metrics(work.claim, 0, figures)
     return {**keys_of, "device": device(), **figures}

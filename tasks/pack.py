@@ -11,17 +11,17 @@ from typing import Any
 
 from celery import shared_task
 
-from db.reading import RunFacts, StripRow, run_facts, strips
-from db.store import Store, TooLarge
+from db.queries.job_inputs import RunFacts, StripRow, run_facts, strips
+from db.store.interface import Store, TooLarge
 from domain import revisions
 from domain.digests import Digest, content_digest, digest_of
+from domain.errors import Damaged, MachineFault
 from tasks.audio.preset import Preset
 from tasks.audio.strip import Strip, decode_strip
-from tasks.dataset import leaky
-from tasks.dataset.metadata import as_numbers
-from tasks.dataset.shard import Example, shards
-from tasks.failures import Damaged, MachineFault
-from tasks.stage import Stage, Work, patiently
+from tasks.dataset.shards.metadata import as_numbers
+from tasks.dataset.shards.shard import Example, shards
+from tasks.dataset.split import leaky
+from tasks.runtime.task import LedgerTask, Work, patiently
 
 _STRIPS_AHEAD = 16
 _READS_WITHIN_S = 10.0
@@ -32,8 +32,8 @@ _LARGEST_INDEX_BYTES = 1 << 28
 _INDEX_FIELDS = {"key", "shards", "sha256", "n_examples", "label_counts"}
 
 
-@shared_task(name="pack", base=Stage, bind=True)
-def pack(self: Stage, message: dict[str, Any]) -> None:
+@shared_task(name="pack", base=LedgerTask, bind=True)
+def pack(self: LedgerTask, message: dict[str, Any]) -> None:
     """Strips of one split or fold to Parquet shards.
 
     Reads: the strips of one part of the run, in the order drawn from the split's digest. Writes: its shards, then

@@ -6,20 +6,20 @@ from typing import Any
 
 from celery import shared_task
 
-from db.discovery import FoundFile
-from db.ledger import ItemClaim, StripFacts
+from db.ledger.claims import ItemClaim, StripFacts
+from db.ledger.discovery import FoundFile
 from domain.digests import content_digest
 from tasks.audio.chunk import n_spans
 from tasks.audio.preset import Preset
 from tasks.audio.recording import probe
 from tasks.audio.strip import encode, make_strip
 from tasks.dataset.manifest import file_digest
-from tasks.sources import Opened, Sources
-from tasks.stage import Stage, StripFile
+from tasks.runtime.sources import Opened, Sources
+from tasks.runtime.task import LedgerTask, StripFile
 
 
-@shared_task(name="preprocess", base=Stage, bind=True)
-def preprocess(self: Stage, message: dict[str, Any]) -> None:
+@shared_task(name="preprocess", base=LedgerTask, bind=True)
+def preprocess(self: LedgerTask, message: dict[str, Any]) -> None:
     """Recordings to strips.
 
     Reads: the items named in the message. Writes: one strip a span, then its item row.

@@ -13,21 +13,20 @@ from typing import Any
 
 from celery import shared_task
 
-from db import figures, status
-from db.reading import RunFacts as PlannedRun
-from db.reading import presets, run_facts
-from db.session import Database
-from db.states import Kind, State
-from db.status import JobStatus
-from db.store import Store
+from db.engine import Database
+from db.queries import run_counts, status
+from db.queries.job_inputs import RunFacts as PlannedRun
+from db.queries.job_inputs import presets, run_facts
+from db.queries.status import JobStatus
+from db.store.interface import Store
 from domain.digests import content_digest
-from tasks import judgement
+from domain.errors import Damaged
+from domain.states import Kind, State
 from tasks.audio.preset import Preset
 from tasks.audio.strip import decode_strip
-from tasks.dataset.split import Side
-from tasks.failures import Damaged
+from tasks.dataset.split.assignment import Side
 from tasks.model.zoo import entry
-from tasks.report.facts import (
+from tasks.report.data import (
     ClassFacts,
     DatasetFacts,
     GalleryStrip,
@@ -38,12 +37,13 @@ from tasks.report.facts import (
     SideFacts,
     SplitFacts,
 )
-from tasks.report.likeness import Likeness
-from tasks.report.mistakes import surest_mistakes
-from tasks.report.pairing import GroupOutcomes
-from tasks.report.pictures import PicturePairs
-from tasks.report.scores import Evaluation
-from tasks.stage import Stage, Work
+from tasks.report.plots.pictures import PicturePairs
+from tasks.report.scoring.likeness import Likeness
+from tasks.report.scoring.mistakes import surest_mistakes
+from tasks.report.scoring.pairing import GroupOutcomes
+from tasks.report.scoring.scores import Evaluation
+from tasks.runtime import evaluations
+from tasks.runtime.task import LedgerTask, Work
 
 _GALLERY_LABELS = 30
 _GALLERY_CHUNKS = 3
@@ -52,8 +52,8 @@ _PICTURED = 6
 _LISTED = 1000
 
 
-@shared_task(name="render", base=Stage, bind=True)
-def render(self: Stage, message: dict[str, Any]) -> None:
+@shared_task(name="render", base=LedgerTask, bind=True)
+def render(self: LedgerTask, message: dict[str, Any]) -> None:
     """A run, whatever became of its jobs, to one HTML file.
 
     Reads: the run's rows, evaluations and a few strips. Writes: the page, then the job row.
@@ -67,7 +67,7 @@ def report_in_store(work: Work) -> dict[str, Any]:
 
     Two ledgers on one store both have a run 1, so the key begins with the page's own digest.
     """
-    from tasks.report.page import page  # noqa: PLC0415  # two seconds of drawing libraries that most workers never need
+    from tasks.report.html.page import page  # noqa: PLC0415  # two seconds of drawing libraries that most workers never need
 
     content = page(report_data(work.database, work.store, work.claim.run)).encode()
     key = f"reports/{content_digest(content)[:16]}/run-{work.claim.run}.html"
@@ -97,14 +97,14 @@ def report_data(database: Database, store: Store, run: int) -> ReportData:
 
 
 def _run(database: Database, planned: PlannedRun, jobs: list[JobStatus]) -> RunFacts:
-    work = figures.work(database, planned.id)
+    work = run_counts.work(database, planned.id)
     ended_at = max((job.finished_at for job in jobs if job.finished_at), default=None)
     seconds: dict[str, float] = defaultdict(float, {"preprocess (all children)": work.seconds})
     for job in jobs:
         if job.started_at and job.finished_at:
             seconds[job.kind] += job.finished_at - job.started_at
     made = {"items": work.n_items, "strips made in this run": work.n_made, "attempts": work.attempts}
-    met = figures.faults(database, planned.id).named()
+    met = run_counts.faults(database, planned.id).named()
     return RunFacts(
         id=str(planned.id),
         state="done" if all(job.state == State.DONE for job in jobs) else "ended with failures",
@@ -119,7 +119,7 @@ def _run(database: Database, planned: PlannedRun, jobs: list[JobStatus]) -> RunF
         counts=made,
         faults=met,
         stage_s=dict(seconds),
-        rates=tuple(figures.rates(database, planned.id)),
+        rates=tuple(run_counts.rates(database, planned.id)),
         rate_unit="recordings",
     )
 
@@ -166,7 +166,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
 def _dataset(database: Database, planned: PlannedRun, jobs: list[JobStatus]) -> DatasetFacts:
     summary = planned.facts["summary"]
     chunks = _chunks_by_label(planned, jobs)
-    of_label = figures.recordings_by_label(database, planned.id)
+    of_label = run_counts.recordings_by_label(database, planned.id)
     return DatasetFacts(
         name=PurePath(planned.dataset).name,
         source=planned.dataset,
@@ -197,9 +197,9 @@ def _part(fold: int | None, side: int | None) -> str:
 
 
 def _split(database: Database, planned: PlannedRun) -> SplitFacts:
-    split, torn = planned.split, figures.torn(database, planned.id)
+    split, torn = planned.split, run_counts.torn(database, planned.id)
     by_part: dict[str, list[int]] = {}
-    for part in figures.sides(database, planned.id):
+    for part in run_counts.sides(database, planned.id):
         total = by_part.setdefault(_part(part.fold, part.side), [0, 0, 0])
         for at, n in enumerate((part.n_groups, part.n_recordings, part.n_chunks)):
             total[at] += n
@@ -220,7 +220,7 @@ def _on_places(database: Database, planned: PlannedRun) -> Iterator[str]:
     features = planned.options.get("features", "audio")
     if features == "audio":
         return
-    placed, familiar = figures.familiar_places(database, planned.id)
+    placed, familiar = run_counts.familiar_places(database, planned.id)
     yield (
         f"Models that read features were told where and when (--features {features}). Of the {placed:,} recordings to "
         f"be judged on whose place is known, {familiar:,} were made at exactly a place that is also learnt from, and "
@@ -229,14 +229,14 @@ def _on_places(database: Database, planned: PlannedRun) -> Iterator[str]:
     )
 
 
-def _checked(torn: figures.Torn) -> Iterator[str]:
+def _checked(torn: run_counts.Torn) -> Iterator[str]:
     if not torn.n_groups:
         yield "Every group stands on one side, and in one fold; checked in the ledger when this page was made."
     if not torn.n_recordings:
         yield "No recording, nor an exact copy of one, stands on two sides; checked by the digests of the files."
 
 
-def _leaks(torn: figures.Torn) -> Iterator[str]:
+def _leaks(torn: run_counts.Torn) -> Iterator[str]:
     if torn.n_groups:
         yield f"{torn.n_groups} groups stand on two sides or in two folds: the data's own columns put them there."
     if torn.n_recordings:
@@ -258,12 +258,12 @@ def _judged(store: Store, job: JobStatus) -> dict[str, Any]:
         return {}
     keys = job.result
     if entry(str(job.model)).is_generator:
-        likeness = judgement.read(store, keys["key"], lambda data: Likeness.from_dict(json.loads(data)))
-        return {"likeness": likeness, "pictures": judgement.read(store, keys["pictures_key"], PicturePairs.from_npz)}
+        likeness = evaluations.read(store, keys["key"], lambda data: Likeness.from_dict(json.loads(data)))
+        return {"likeness": likeness, "pictures": evaluations.read(store, keys["pictures_key"], PicturePairs.from_npz)}
     outcomes_key = keys.get("outcomes_key")
     return {
-        "evaluation": judgement.read(store, keys["key"], lambda data: Evaluation.from_dict(json.loads(data))),
-        "outcomes": judgement.read(store, outcomes_key, GroupOutcomes.from_parquet) if outcomes_key else None,
+        "evaluation": evaluations.read(store, keys["key"], lambda data: Evaluation.from_dict(json.loads(data))),
+        "outcomes": evaluations.read(store, outcomes_key, GroupOutcomes.from_parquet) if outcomes_key else None,
     }
 
 
@@ -285,7 +285,7 @@ def _history(database: Database, job: JobStatus) -> tuple[dict[str, float], ...]
 
 def _gallery(database: Database, store: Store, planned: PlannedRun) -> Iterator[GalleryStrip]:
     for label in planned.labels[:_GALLERY_LABELS]:
-        for recording, key in figures.strips_of(database, planned.id, label, limit=1):
+        for recording, key in run_counts.strips_of(database, planned.id, label, limit=1):
             yield from _strip(store, planned, (label, recording), key)
 
 
@@ -308,6 +308,6 @@ def _mistakes(
         assert model is not None and looked_at is not None  # noqa: S101  # an evaluation is of a model of this run
         wrong = surest_mistakes(model, [report for _, report in jobs])[:_PICTURED]
         truths = {mistake.recording: mistake.truth for mistake in wrong}
-        for recording, key in figures.first_strips(database, run, looked_at.pipeline_id, list(truths)).items():
+        for recording, key in run_counts.first_strips(database, run, looked_at.pipeline_id, list(truths)).items():
             for strip in _strip(store, looked_at, (truths[recording], recording), key):
                 yield (model, recording), strip

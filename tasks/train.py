@@ -13,27 +13,27 @@ from typing import TYPE_CHECKING, Any
 
 from celery import shared_task
 
-from db.keys import checkpoint_of
-from db.reading import JobResult, RunFacts, needed_results, own_result, run_facts
-from db.states import Kind
+from db.queries.job_inputs import JobResult, RunFacts, needed_results, own_result, run_facts
+from db.store.keys import checkpoint_of
 from domain.digests import content_digest, digest_of
+from domain.states import Kind
 from settings import Settings
-from tasks.dataset.shard import shards
-from tasks.dataset.split import Side
+from tasks.dataset.shards.shard import shards
+from tasks.dataset.split.assignment import Side
 from tasks.model import variants
 from tasks.model.inputs import feature_names
 from tasks.model.spec import TrainingSettings, TrainingSpec
 from tasks.model.zoo import entry
-from tasks.stage import Stage, Work, local
+from tasks.runtime.task import LedgerTask, Work, local
 
 if TYPE_CHECKING:
-    from tasks.model.bundle import BundleFacts
-    from tasks.model.checkpoint import Checkpoints
-    from tasks.model.training import Trained
+    from tasks.model.bundle.bundle import BundleFacts
+    from tasks.model.training.checkpoint import Checkpoints
+    from tasks.model.training.classifier import Trained
 
 
-@shared_task(name="train", base=Stage, bind=True, acks_late=False)
-def train(self: Stage, message: dict[str, Any]) -> None:
+@shared_task(name="train", base=LedgerTask, bind=True, acks_late=False)
+def train(self: LedgerTask, message: dict[str, Any]) -> None:
     """Shards of the training side to one model.
 
     Reads: the shards of the pack jobs it needs, and the `synthetic_shards` that a training it needs has left: keys of
@@ -51,7 +51,7 @@ def model_in_store(work: Work) -> dict[str, Any]:
 
     A training that was done before, from the same shards, is not done again.
     """
-    from tasks.model.machine import prepare_devices  # noqa: PLC0415  # TensorFlow, which a worker's parent never loads
+    from tasks.model.training.machine import prepare_devices  # noqa: PLC0415  # TensorFlow, which a worker's parent never loads
 
     run = run_facts(work.database, work.claim.run, work.claim.pipeline_id)
     assert run is not None  # noqa: S101  # a job's row refers to its run's
@@ -99,17 +99,17 @@ def _left_before(work: Work, name: str) -> dict[str, Any] | None:
 
 
 def _trainer(model: str) -> Callable[..., Trained]:
-    from tasks.model import adversarial, training  # noqa: PLC0415
+    from tasks.model.training import adversarial, classifier  # noqa: PLC0415
 
-    return adversarial.train if entry(model).is_generator else training.train
+    return adversarial.train if entry(model).is_generator else classifier.train
 
 
 def _painted(
     work: Work, run: RunFacts, spec: TrainingSpec, generator: Any, counts: Counter[int]
 ) -> dict[str, list[str]]:
     """Writes as many synthetic examples as real ones were learnt from; the keys of their shards, and their digests."""
-    from tasks.model.stream import surveyed  # noqa: PLC0415
     from tasks.model.synthesis import synthetic_examples  # noqa: PLC0415
+    from tasks.model.training.stream import surveyed  # noqa: PLC0415
 
     made = synthetic_examples(generator, counts, surveyed(spec.train_shards).shapes, spec.settings.seed)
     keys, digests = [], []
@@ -123,7 +123,7 @@ def _painted(
 
 def _checkpoints(work: Work, key: str) -> Checkpoints:
     """The training's progress in the store, under the name of the model to be: whoever trains it next goes on."""
-    from tasks.model.checkpoint import Checkpoints  # noqa: PLC0415
+    from tasks.model.training.checkpoint import Checkpoints  # noqa: PLC0415
 
     def save(data: bytes) -> None:
         work.require_claim()
@@ -190,7 +190,7 @@ def _model_name(run: RunFacts, spec: TrainingSpec, packs: list[JobResult], synth
 
 
 def _bundle(result: Trained, facts: BundleFacts) -> bytes:
-    from tasks.model.bundle import write_bundle  # noqa: PLC0415
+    from tasks.model.bundle.bundle import write_bundle  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory(prefix="chorus-") as folder:
         path = Path(folder) / f"{facts.model}.keras"  # Keras chooses its format by the ending
@@ -199,8 +199,8 @@ def _bundle(result: Trained, facts: BundleFacts) -> bytes:
 
 
 def _bundle_facts(work: Work, run: RunFacts, spec: TrainingSpec, result: Trained) -> BundleFacts:
-    from tasks.model.bundle import BundleFacts  # noqa: PLC0415
-    from tasks.model.libraries import library_versions  # noqa: PLC0415
+    from tasks.model.bundle.bundle import BundleFacts  # noqa: PLC0415
+    from tasks.model.bundle.libraries import library_versions  # noqa: PLC0415
 
     return BundleFacts(
         model=spec.model, labels=run.labels, preset=run.preset, pipeline_digest=run.pipeline_digest,

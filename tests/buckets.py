@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from db.objects import Objects, StoreUnreachable
+from db.store.objects import Objects, StoreUnreachable
 from tests import services
 
 KEY, SECRET = "chorus-tests", "of-tests-alone"

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from db.session import Database
-from tasks.audio.compile_lock import compiling_alone
+from db.engine import Database
+from tasks.audio.fast.compile_lock import compiling_alone
 from tests import buckets, services
 
 _NUMBERS = count(1)

@@ -8,7 +8,7 @@ import numpy as np
 
 from tasks.audio.preset import load_preset
 from tasks.audio.strip import encode, make_strip
-from tasks.dataset.shard import Example, shards
+from tasks.dataset.shards.shard import Example, shards
 from tests.recordings import write_tone
 
 

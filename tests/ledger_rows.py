@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from db import feeding, planning
-from db.ledger import ItemClaim, Ledger, Outcome, StripFacts
-from db.planning import ItemRow, JobRow, RecordingRow
-from db.schema import upgrade
-from db.session import Database
-from db.states import State
+from db.engine import Database
+from db.ledger import feeding, planning
+from db.ledger.claims import ItemClaim, Ledger, Outcome, StripFacts
+from db.ledger.planning import ItemRow, JobRow, RecordingRow
+from db.schema.upgrade import upgrade
+from domain.states import State
 
 
 @dataclass(frozen=True)

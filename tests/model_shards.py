@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.dataset.shard import Example, shards
+from tasks.dataset.shards.shard import Example, shards
 
 PIPELINE = "a" * 64
 N_MELS, N_FRAMES, N_FEATURES = 48, 128, 15

@@ -26,11 +26,11 @@ from celery.signals import (
 )
 from celery.worker import state
 
-from db import feeding
-from db.presence import deregister, register
-from db.session import Database
+from db.engine import Database
+from db.ledger import feeding
+from db.ledger.presence import deregister, register
 from settings import Settings
-from tasks import progress_file
+from tasks.runtime import liveness
 from workers import limits
 from workers.roles import ROLES, device, warnings
 
@@ -38,8 +38,8 @@ _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)  # loaded once, here: between fork and exec no library may be
 # What the verbs need, loaded where it costs least: a cpu worker's children share their parent's, while TensorFlow
 # survives no fork and is loaded in the gpu worker's fresh child, before its job comes.
-_BEFORE_FORK = {"cpu": ("tasks.audio.strip", "tasks.dataset.shard")}
-_IN_CHILD = {"gpu": ("tasks.model.training", "tasks.model.prediction")}
+_BEFORE_FORK = {"cpu": ("tasks.audio.strip", "tasks.dataset.shards.shard")}
+_IN_CHILD = {"gpu": ("tasks.model.training.classifier", "tasks.model.prediction")}
 
 
 @cache
@@ -79,7 +79,7 @@ def _warn(**_: Any) -> None:
 @task_prerun.connect
 @task_postrun.connect
 def _note_progress(**_: Any) -> None:
-    progress_file.touch(_settings().progress_file)
+    liveness.touch(_settings().progress_file)
 
 
 @worker_ready.connect

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from settings import Settings
-from tasks.model.kept_memory import LARGEST_KEPT_BYTES
+from tasks.model.training.kept_memory import LARGEST_KEPT_BYTES
 from workers.hardware import has_gpu, preprocessings_at_once, trainings_at_once
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from domain.errors import Impossible
 from orchestrator.demo.rows import N_RECORDISTS, Planned, Row, planned, row_of
-from tasks.failures import Impossible
 
 if TYPE_CHECKING:
     from orchestrator.demo.sound import Studio

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from random import Random
 
-from tasks.failures import Impossible
+from domain.errors import Impossible
 
 KIND_OF_GENUS = {
     "Fistulo": "whistle",

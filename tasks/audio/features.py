@@ -44,7 +44,7 @@ def features(chunk: Floats, preset: Preset) -> Floats:
     and without a floor the shape of that would be described.
     Source: librosa.feature with n_fft and hop of the preset; means and standard deviations over frames.
     """
-    from tasks.audio import kernels  # noqa: PLC0415  # numba takes half a second
+    from tasks.audio.fast import kernels  # noqa: PLC0415  # numba takes half a second
 
     settings = preset.features
     re, im = centred_spectra(chunk, settings.n_fft, settings.hop_samples)
@@ -84,7 +84,7 @@ def zero_crossing_rate(chunk: Floats, threshold: float, n_fft: int, hop_samples:
 
     Samples within ±threshold of zero count as positive. The frames are those of the spectrum.
     """
-    from tasks.audio import kernels  # noqa: PLC0415  # numba takes half a second
+    from tasks.audio.fast import kernels  # noqa: PLC0415  # numba takes half a second
 
     is_negative = chunk < -np.float32(threshold)
     counts = np.empty(1 + len(chunk) // hop_samples, np.int64)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
+from domain.errors import Empty, Inconsistent, Silent, TooShort
 from tasks.audio.chunk import n_chunks
 from tasks.audio.preset import Preset
 from tasks.audio.recording import Passage
-from tasks.failures import Empty, Inconsistent, Silent, TooShort
 
 
 def check_passage(passage: Passage, name: str, span: int, preset: Preset) -> None:

@@ -116,7 +116,7 @@ def _forwards(block: Block, gate: _Gate, re: Samples, im: Samples) -> Samples:
 
     (batch + 1, bin): the averages between are computed again, which takes less time than to store and to load them.
     """
-    from tasks.audio import kernels  # noqa: PLC0415  # numba takes half a second
+    from tasks.audio.fast import kernels  # noqa: PLC0415  # numba takes half a second
 
     hop, n_bins = gate.hop_samples, re.shape[1]
     starts = range(0, len(re), gate.batch_frames)
@@ -149,7 +149,7 @@ def _mix_backwards(block: Block, gate: _Gate, arrays: tuple[Samples, Samples, Sa
     arrays: spectra and states of `_forwards`.  The masks at hand are zeros before the first frame, those of a batch,
     and of as many frames after it as smoothing reaches twice.
     """
-    from tasks.audio import kernels  # noqa: PLC0415  # numba takes half a second
+    from tasks.audio.fast import kernels  # noqa: PLC0415  # numba takes half a second
 
     re, im, states = arrays
     decay, reach = np.float32(gate.decay), len(gate.over_frames) - 1

@@ -6,7 +6,7 @@ import math
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, TypeVar
 
-from tasks.failures import Impossible
+from domain.errors import Impossible
 
 
 class PresetError(Impossible):

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from domain.errors import Damaged
 from tasks.audio.preset import MOST_STRIP_PIXELS
-from tasks.failures import Damaged
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MOST_TEXT_BYTES = 1 << 22

@@ -20,11 +20,11 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
+from domain.errors import Empty, Inconsistent, Unreadable, UnsupportedFormat, Unusable
 from tasks.audio import headers
 from tasks.audio.chunk import n_samples
 from tasks.audio.preset import Preset
 from tasks.audio.source import Place, Source, opened
-from tasks.failures import Empty, Inconsistent, Unreadable, UnsupportedFormat, Unusable
 
 Samples = npt.NDArray[np.float32]
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tasks.failures import Missing, Unreadable
+from domain.errors import Missing, Unreadable
 
 BLOCK_BYTES = 1 << 20
 """Read from afar at once: long enough that waiting for an answer is little beside reading it."""

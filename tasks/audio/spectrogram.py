@@ -20,7 +20,7 @@ def log_mel(chunk: Floats, preset: Preset) -> Grey:
     Cells more than `mel.top_db` below the loudest count as that far below it.
     Source: librosa.feature.melspectrogram and librosa.power_to_db(ref=np.max), stretched to 0..255.
     """
-    from tasks.audio import kernels  # noqa: PLC0415  # numba takes half a second
+    from tasks.audio.fast import kernels  # noqa: PLC0415  # numba takes half a second
 
     mel = preset.mel
     re, im = centred_spectra(chunk, mel.n_fft, mel.hop_samples)

@@ -31,7 +31,7 @@ def fill_spectra(samples: Floats, hop_samples: int, re: Floats, im: Floats) -> N
     """
     n_fft = 2 * (re.shape[1] - 1)
     if n_fft == N_FFT:
-        from tasks.audio import fft  # noqa: PLC0415  # numba takes half a second
+        from tasks.audio.fast import fft  # noqa: PLC0415  # numba takes half a second
 
         fft.spectra(samples, hann(n_fft), hop_samples, re, im)
         return
@@ -46,7 +46,7 @@ def add_frames(re: Floats, im: Floats, mask: Floats, out: Floats) -> None:
     """Adds to `out` windowed frames, a quarter apart, whose spectra are (re + 1j * im) * mask, (frame, bin) each."""
     n_fft = 2 * (re.shape[1] - 1)
     if n_fft == N_FFT:
-        from tasks.audio import fft  # noqa: PLC0415  # numba takes half a second
+        from tasks.audio.fast import fft  # noqa: PLC0415  # numba takes half a second
 
         fft.overlap_added(re, im, mask, hann(n_fft), out)
         return

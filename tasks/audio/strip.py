@@ -20,8 +20,8 @@ from PIL import Image
 
 from tasks.audio.augment import augmented
 from tasks.audio.chunk import chunks
-from tasks.audio.compile_lock import compiling_alone
 from tasks.audio.denoise import denoise
+from tasks.audio.fast.compile_lock import compiling_alone
 from tasks.audio.features import FEATURES, features
 from tasks.audio.gate import check_passage
 from tasks.audio.png import StripError, checked_png, grey_png

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from domain.digests import pieces_digest
+from domain.errors import MachineFault, Unusable
+from domain.plural import counted
 from tasks.audio.source import Place, Remote, pieces
 from tasks.dataset.bucket import Bucket, Stamp
 from tasks.dataset.layouts.layout import BadRow, Row
-from tasks.dataset.metadata import UNKNOWN
-from tasks.dataset.plural import counted
-from tasks.failures import MachineFault, Unusable
+from tasks.dataset.shards.metadata import UNKNOWN
 
 _KNOWN_AT_ONCE = 1000
 

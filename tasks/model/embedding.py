@@ -11,9 +11,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.dataset.shard import Shard, read_shard
-from tasks.failures import Impossible
-from tasks.model.bundle import Bundle
+from domain.errors import Impossible
+from tasks.dataset.shards.shard import Shard, read_shard
+from tasks.model.bundle.bundle import Bundle
 from tasks.model.inputs import Floats, Pixels, RawBatch, as_keras_takes, prepared
 
 MOST_EXAMPLES = 5_000

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.failures import Impossible
+from domain.errors import Impossible
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.dataset.shard import Shard, read_shard, shard_facts
-from tasks.failures import Impossible
-from tasks.model.bundle import Bundle
+from domain.errors import Impossible
+from tasks.dataset.shards.shard import Shard, read_shard, shard_facts
+from tasks.model.bundle.bundle import Bundle
 from tasks.model.inputs import RawBatch, as_keras_takes, encoded, prepared
 
 

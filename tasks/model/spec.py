@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tasks.failures import Impossible
+from domain.errors import Impossible
 from tasks.model.inputs import FEATURE_SETS
 
 
@@ -24,7 +24,8 @@ class TrainingSettings:
     schedule: "plateau", as above, or "cosine", down to nearly 0 over exactly `epochs`.
     hold_out: set the validation side apart to stop by; otherwise learn from it too, for exactly `epochs`.
     weight_decay: of AdamW, in shares of a weight an update at learning rate 1.
-    shift, stretch, mel_shift, band_gain, time_mask, mel_mask, mixup: see `tasks.model.augmentation`; 0 leaves out.
+    shift, stretch, mel_shift, band_gain, time_mask, mel_mask, mixup: see `tasks.model.training.augmentation`;
+    0 leaves out.
     features: what a network that reads features is given: "audio", "metadata" or "both".
     """
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from domain.digests import content_digest
-from tasks.dataset.shard import Example
-from tasks.model.feed import one_hot
-from tasks.model.gan import NOISE
+from tasks.dataset.shards.shard import Example
 from tasks.model.inputs import InputShapes, Pixels
+from tasks.model.networks.gan import NOISE
+from tasks.model.training.feed import one_hot
 
 MOST_A_CLASS = 1_000
 """However many real examples a class has: more add time, and no variety."""
@@ -28,7 +28,8 @@ def synthetic_examples(
 ) -> Iterator[Example]:
     """As many examples of each class as it has real ones, up to 1,000, classes mixed; the same for the same seed.
 
-    generator: a keras.Model as `tasks.model.gan.generator` makes it.  label_counts: real training examples by label.
+    generator: a keras.Model as `tasks.model.networks.gan.generator` makes it.
+    label_counts: real training examples by label.
     Nobody knows the features of a sound that was never heard: they are NaN, which no network that reads features
     learns from. A batch of 64 is in memory at a time.
     """

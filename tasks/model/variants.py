@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from domain.errors import Impossible
 from tasks.audio.preset import LONGEST_NAME, Preset
-from tasks.failures import Impossible
 from tasks.model.spec import AUGMENTING
 from tasks.model.zoo import MODELS, ModelEntry
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-from tasks.failures import Impossible
+from domain.errors import Impossible
 from tasks.model.inputs import InputShapes
 
 Builder = Callable[[InputShapes, int], Any]

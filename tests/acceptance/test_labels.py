@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from db.reading import results, run_facts, strips
+from db.queries.job_inputs import results, run_facts, strips
 from orchestrator.session import Session, opened
 from settings import Settings
-from tasks.dataset.shard import read_shard
+from tasks.dataset.shards.shard import read_shard
 from tests.acceptance.command import orchestrator
 from tests.recordings import write_tone
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from db.schema import upgrade
-from db.session import Database
+from db.engine import Database
+from db.schema.upgrade import upgrade
 from tests.acceptance.command import Answer, orchestrator
 from tests.recordings import write_class_folders, write_tone
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from db import status
-from db.session import Database
-from db.states import FINAL, RunState, State
-from db.tables import ATTEMPTS, Artifact, Item, Job, Tally
-from orchestrator import plan
+from db.engine import Database
+from db.queries import status
+from db.schema.tables import ATTEMPTS, Artifact, Item, Job, Tally
+from domain.states import FINAL, RunState, State
+from orchestrator.monitoring.watch import Snapshot
+from orchestrator.planning import plan
 from orchestrator.session import Session
-from orchestrator.watch import Snapshot
-from tasks.dataset.shard import read_shard
+from tasks.dataset.shards.shard import read_shard
 from tests.integration.way import carried_out, files, home
 from tests.recordings import write_class_folders
 

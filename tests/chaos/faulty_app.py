@@ -21,9 +21,9 @@ from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
-from db.ledger import ItemClaim
+from db.ledger.claims import ItemClaim
 from tasks import preprocess
-from tasks.stage import StripFile, engine
+from tasks.runtime.task import StripFile, engine
 from workers.app import app
 
 __all__ = ["app"]

@@ -18,14 +18,14 @@ from pathlib import Path
 
 from redis import Redis
 
-from db.session import DatabaseUnusable
-from db.states import State
-from orchestrator import plan
-from orchestrator.dispatch import Dispatcher, Doorbell, Sender
-from orchestrator.run import DispatcherThread
+from db.engine import DatabaseUnusable
+from domain.states import State
+from orchestrator.execution.dispatcher import Dispatcher, Doorbell, Sender
+from orchestrator.execution.run import DispatcherThread
+from orchestrator.monitoring.watch import Snapshot, snapshot
+from orchestrator.planning import plan
+from orchestrator.planning.submit import submit
 from orchestrator.session import Session, opened
-from orchestrator.submit import submit
-from orchestrator.watch import Snapshot, snapshot
 from settings import Settings
 from tests import services
 from tests.chaos.calm import N_RECORDINGS, PACK

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from db.states import RunState
-from orchestrator.doctor import findings
-from orchestrator.run import retried
+from domain.states import RunState
+from orchestrator.execution.run import retried
+from orchestrator.monitoring.doctor import findings
 from tests.chaos.calm import Calm, assert_same
 from tests.chaos.machines import Machines, begun, machines
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from db.tables import Item
+from db.schema.tables import Item
 from tests import services
 from tests.acceptance.command import orchestrator, until
 from tests.chaos.calm import Calm, assert_same

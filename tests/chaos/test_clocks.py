@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from db.schema import upgrade
-from db.session import Database
-from db.tables import Item
+from db.engine import Database
+from db.schema.tables import Item
+from db.schema.upgrade import upgrade
 from tests import services
 from tests.chaos.calm import Calm, assert_same
 from tests.chaos.machines import machines, submitted

@@ -11,8 +11,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from db.schema import upgrade
-from db.session import Database
+from db.engine import Database
+from db.schema.upgrade import upgrade
 from tests import services
 from tests.chaos.calm import Calm, assert_same
 from tests.chaos.machines import at_milestones, begun, machines, soon, submitted

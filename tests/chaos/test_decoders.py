@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from db import status
-from db.states import MAX_LOSSES, MAX_OWN_DEATHS, RunState, State
-from orchestrator import plan
+from db.queries import status
+from domain.states import MAX_LOSSES, MAX_OWN_DEATHS, RunState, State
+from orchestrator.planning import plan
 from tests.acceptance.command import until
 from tests.chaos.calm import assert_each_attempt_has_an_end, assert_rows_are_true
 from tests.chaos.machines import Machines, begun, machines

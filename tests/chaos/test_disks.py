@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from db.schema import upgrade
-from db.session import Database
+from db.engine import Database
+from db.schema.upgrade import upgrade
 from tests.chaos.calm import Calm, assert_same
 from tests.chaos.machines import Broker, at_milestones, begun, machines, small_disk, soon
 

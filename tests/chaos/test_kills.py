@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from db.states import RunState
-from db.status import run_lines
-from db.tables import Item, Recording
-from orchestrator.watch import Snapshot
+from db.queries.status import run_lines
+from db.schema.tables import Item, Recording
+from domain.states import RunState
+from orchestrator.monitoring.watch import Snapshot
 from tests.acceptance.command import until
 from tests.chaos.calm import Calm, assert_same
 from tests.chaos.machines import Machines, children_of, drawn, machines, submitted

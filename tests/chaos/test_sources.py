@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from db import status
-from db.states import State
+from db.queries import status
+from domain.states import State
 from tests.chaos.calm import Calm, assert_each_attempt_has_an_end, assert_rows_are_true, dataset, packed
 from tests.chaos.machines import machines, submitted
 from tests.integration.way import files

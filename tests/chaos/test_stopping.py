@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from db import steering
-from db.states import RunState, State
-from db.tables import Item
-from orchestrator.watch import Snapshot, snapshot
+from db.ledger import control
+from db.schema.tables import Item
+from domain.states import RunState, State
+from orchestrator.monitoring.watch import Snapshot, snapshot
 from tests.acceptance.command import until
 from tests.chaos.calm import Calm, assert_same
 from tests.chaos.machines import Machines, begun, machines
@@ -58,13 +58,13 @@ def test_ten_seconds_after_a_run_is_called_off_nothing_new_begins(
     with machines(tmp_path, redis_url) as cluster:
         run = begun(cluster, undisturbed.data, CHAOS="slow=0.5")
         at_work(cluster, run)
-        assert steering.cancel(cluster.session.database, run)
+        assert control.cancel(cluster.session.database, run)
         until(lambda: snapshot(cluster.session.database, run).items[State.RUNNING] == 0, within_s=10)
         began = attempts(cluster)
         time.sleep(3)
         assert attempts(cluster) == began
         assert snapshot(cluster.session.database, run).run.state == RunState.CANCELLED
-        assert steering.resume(cluster.session.database, run)
+        assert control.resume(cluster.session.database, run)
         # The attempts that were under way when the run was called off are nobody's fault, and counted as none.
         assert_same(cluster.session, cluster.until_over(run), undisturbed, n_forgotten=1)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from db.states import MAX_FAULTS, RunState, State
-from db.tables import Item, Job
-from orchestrator.run import retried
-from orchestrator.watch import Snapshot
+from db.schema.tables import Item, Job
+from domain.states import MAX_FAULTS, RunState, State
+from orchestrator.execution.run import retried
+from orchestrator.monitoring.watch import Snapshot
 from tests.chaos.calm import Calm, assert_same, strips_in
 from tests.chaos.machines import Machines, begun, machines
 from tests.integration.way import files

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from db import steering
-from db.states import Kind, RunState, State
-from db.status import JobStatus
-from db.tables import Metric
-from orchestrator import plan
-from orchestrator.watch import Snapshot, snapshot
+from db.ledger import control
+from db.queries.status import JobStatus
+from db.schema.tables import Metric
+from domain.states import Kind, RunState, State
+from orchestrator.monitoring.watch import Snapshot, snapshot
+from orchestrator.planning import plan
 from tests.acceptance.command import until
 from tests.chaos.calm import assert_each_attempt_has_an_end, assert_rows_are_true, strips_in
 from tests.chaos.machines import Machines, machines, submitted
@@ -161,7 +161,7 @@ def test_a_training_that_is_called_off_ends_within_ten_seconds(
             return training_of(snapshot(cluster.session.database, run))
 
         until(lambda: training().epoch >= 2, within_s=120)
-        assert steering.cancel(cluster.session.database, run)
+        assert control.cancel(cluster.session.database, run)
         until(lambda: training().state == State.CANCELLED, within_s=10)
         assert cluster.processes["g"].poll() is None
         assert [key for key in files(cluster.session, "models") if key.endswith(".keras")] == []

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from db.states import State
+from domain.states import State
 from tests import services
 
 ROOT = Path(__file__).resolve().parents[2]

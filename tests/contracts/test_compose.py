@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from orchestrator.cli import app as command_line
+from orchestrator.cli.main import app as command_line
 from settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]

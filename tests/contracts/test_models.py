@@ -9,15 +9,15 @@ import keras
 import numpy as np
 import pytest
 
-from tasks.failures import Impossible
-from tasks.model import adversarial
-from tasks.model.bundle import BundleFacts, read_bundle, write_bundle
+from domain.errors import Impossible
+from tasks.model.bundle.bundle import BundleFacts, read_bundle, write_bundle
+from tasks.model.bundle.libraries import library_versions
 from tasks.model.inputs import INPUTS, InputShapes
-from tasks.model.libraries import library_versions
 from tasks.model.prediction import predictions
 from tasks.model.spec import TrainingSettings, TrainingSpec
 from tasks.model.synthesis import synthetic_examples
-from tasks.model.training import train
+from tasks.model.training import adversarial
+from tasks.model.training.classifier import train
 from tasks.model.zoo import MODELS, built, entry, is_generator
 from tests.model_shards import PIPELINE, examples, written
 

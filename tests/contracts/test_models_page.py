@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tasks.audio.preset import load_preset
 from tasks.model.spec import TrainingSettings
-from tasks.model.stream import WINDOW_BYTES
+from tasks.model.training.stream import WINDOW_BYTES
 from tasks.model.zoo import MODELS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import typer
 
-from orchestrator.cli import app
-from orchestrator.speak import FAILED, INTERRUPTED, OK, OUT_OF_REACH, SOME_QUARANTINED, USAGE
+from orchestrator.cli.main import app
+from orchestrator.cli.output import FAILED, INTERRUPTED, OK, OUT_OF_REACH, SOME_QUARANTINED, USAGE
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()

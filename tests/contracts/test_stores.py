@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from db.objects import PART_BYTES
-from db.store import Store, TooLarge, open_store
+from db.store.interface import Store, TooLarge, open_store
+from db.store.objects import PART_BYTES
 
 pytestmark = pytest.mark.integration
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tasks import messages
+from tasks.runtime import messages
 
 messages.VERSION += 1
 

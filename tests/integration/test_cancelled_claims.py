@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 
-from db import feeding, status, steering
-from db.ledger import ItemClaim, Outcome
-from db.planning import JobRow
-from db.session import Database
-from db.states import RunState, State
-from db.tables import Run
+from db.engine import Database
+from db.ledger import control, feeding
+from db.ledger.claims import ItemClaim, Outcome
+from db.ledger.planning import JobRow
+from db.queries import status
+from db.schema.tables import Run
+from domain.states import RunState, State
 from tests.ledger_rows import SmallRun, counted_states, expired, item_states, small_run
 
 Lose = Callable[[SmallRun, ItemClaim], object]
@@ -34,11 +35,11 @@ LOST: dict[str, Lose] = {
 def test_an_item_of_a_cancelled_run_does_not_wait_for_ever(lose: Lose, database: Database) -> None:
     small = small_run(database, 1)
     [claim] = small.ledger().claim_items(small.run, small.items)
-    steering.cancel(database, small.run)
+    control.cancel(database, small.run)
     lose(small, claim)
     assert item_states(small) == [State.CANCELLED]
     assert status.item_counts(database, small.run) == counted_states(small)
-    steering.resume(database, small.run)
+    control.resume(database, small.run)
     assert item_states(small) == [State.WAITING]
 
 
@@ -47,8 +48,8 @@ def test_an_item_given_up_and_resumed_in_between_has_met_no_fault(database: Data
     ledger = small.ledger()
     for _ in range(10):
         [claim] = ledger.claim_items(small.run, small.items)
-        steering.cancel(database, small.run)
-        steering.resume(database, small.run)
+        control.cancel(database, small.run)
+        control.resume(database, small.run)
         ledger.settle_items([Outcome(claim, State.CANCELLED, "the run was cancelled")])
     assert item_states(small) == [State.WAITING]
 
@@ -69,7 +70,7 @@ def test_a_job_given_up_while_its_run_is_being_resumed_waits_again(database: Dat
     [job] = status.jobs(database, small.run)
     claim = small.ledger().claim_job(small.run, job.id, "pack")
     assert claim is not None
-    steering.cancel(database, small.run)
+    control.cancel(database, small.run)
     ledger = small.ledger()
     while_steered(small, RunState.ACTIVE, lambda: ledger.settle_job(claim, State.CANCELLED, "the run was cancelled"))
     [job] = status.jobs(database, small.run)
@@ -91,7 +92,7 @@ def test_a_job_given_up_and_resumed_in_between_has_met_no_fault(database: Databa
     for _ in range(10):
         claim = ledger.claim_job(small.run, job.id, "pack")
         assert claim is not None
-        steering.cancel(database, small.run)
-        steering.resume(database, small.run)
+        control.cancel(database, small.run)
+        control.resume(database, small.run)
         ledger.settle_job(claim, State.CANCELLED, "the run was cancelled")
     assert status.jobs(database, small.run)[0].state == State.WAITING

@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from db.folder import FolderStore
-from db.ledger import ItemClaim
-from db.objects import Object, Objects, StoreUnreachable
-from orchestrator.gather import looked_at
-from orchestrator.request import UsageError, dataset_at
+from db.ledger.claims import ItemClaim
+from db.store.folder import FolderStore
+from db.store.objects import Object, Objects, StoreUnreachable
+from domain.errors import MachineFault
+from orchestrator.planning.gather import looked_at
+from orchestrator.planning.request import UsageError, dataset_at
 from settings import Settings
 from tasks.audio.preset import load_preset
 from tasks.dataset import bucket
 from tasks.dataset.bucket import Bucket
 from tasks.dataset.layouts import BadRow, LayoutError, Row, open_layout
 from tasks.dataset.manifest import Known, Recording, file_digest
-from tasks.failures import MachineFault
 from tasks.preprocess import strip_file
-from tasks.sources import Sources
+from tasks.runtime.sources import Sources
 from tests.buckets import Server
 from tests.recordings import write_class_folders, write_silence, write_tone
 

@@ -14,18 +14,19 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from db import checking, feeding, steering
-from db.folder import FolderStore
-from db.keys import checkpoint_of
-from db.planning import JobRow
-from db.states import Kind, RunState, State
-from db.tables import Job, Run
-from orchestrator import doctor
-from orchestrator.dispatch import Doorbell, Sender
-from orchestrator.doctor import findings
-from orchestrator.local import Stack
+from db.ledger import control, feeding
+from db.ledger.planning import JobRow
+from db.queries import integrity
+from db.schema.tables import Job, Run
+from db.store.folder import FolderStore
+from db.store.keys import checkpoint_of
+from domain.errors import MachineFault
+from domain.states import Kind, RunState, State
+from orchestrator.execution.dispatcher import Doorbell, Sender
+from orchestrator.execution.stack import Stack
+from orchestrator.monitoring import doctor
+from orchestrator.monitoring.doctor import findings
 from orchestrator.session import Session, fetched
-from tasks.failures import MachineFault
 from tests.integration.way import home
 from tests.ledger_rows import SmallRun, another_run, done
 
@@ -44,7 +45,7 @@ def session(tmp_path: Path) -> Iterator[Session]:
 def paused(session: Session) -> SmallRun:
     """A run that somebody paused, with a training that is not done; nothing else is wrong."""
     run = another_run(session.database, 1, [JobRow(Kind.TRAIN, model="cnn", seed=1)])
-    steering.pause(session.database, run.run)
+    control.pause(session.database, run.run)
     return run
 
 
@@ -97,14 +98,14 @@ def test_a_file_that_is_written_again_while_strays_are_removed_stays(
     session: Session, paused: SmallRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stray = put_old(session, "strips/ab/cd.png")
-    unknown_keys = checking.unknown_keys
+    unknown_keys = integrity.unknown_keys
 
     def found_then_written(*asked: Any) -> list[str]:
         found = list(unknown_keys(*asked))
         stray.touch()
         return found
 
-    monkeypatch.setattr(checking, "unknown_keys", found_then_written)
+    monkeypatch.setattr(integrity, "unknown_keys", found_then_written)
     said(session, repair=True)
     assert stray.exists()
 
@@ -161,16 +162,16 @@ def test_what_cannot_be_read_is_not_made_again(session: Session, strips: list[st
     store = Failing(session.settings.store)
     store.unreadable = strips[0]
     assert "made again: " not in said(replace(session, store=store), repair=True)
-    assert len(list(checking.kept_strips(session.database))) == 3
+    assert len(list(integrity.kept_strips(session.database))) == 3
 
 
 @pytest.mark.parametrize(("ahead_s", "words"), [(3600.0, "3600 s ahead of"), (-90.0, "90 s behind")])
 def test_clocks_that_differ_are_named(
     session: Session, monkeypatch: pytest.MonkeyPatch, ahead_s: float, words: str
 ) -> None:
-    monkeypatch.setattr(checking, "clock_s", lambda _: time.time() + ahead_s)
+    monkeypatch.setattr(integrity, "clock_s", lambda _: time.time() + ahead_s)
     assert f"the database's clock is {words} this machine's" in said(session)
-    monkeypatch.setattr(checking, "clock_s", lambda _: time.time() + 4.0)
+    monkeypatch.setattr(integrity, "clock_s", lambda _: time.time() + 4.0)
     assert said(session) == ""
 
 
@@ -204,7 +205,7 @@ def test_a_report_is_shown_only_where_it_is(session: Session) -> None:
 
 
 def test_claims_that_ran_out_are_counted(session: Session, paused: SmallRun) -> None:
-    steering.resume(session.database, paused.run)
+    control.resume(session.database, paused.run)
     paused.ledger(lease_s=0.01).claim_items(paused.run, paused.items)
     time.sleep(0.1)
     assert "1 claim ran out; a dispatcher puts each back within seconds" in said(session)
@@ -213,7 +214,7 @@ def test_claims_that_ran_out_are_counted(session: Session, paused: SmallRun) -> 
 
 
 def test_a_run_that_nobody_works_on_is_named_with_what_to_do(session: Session, paused: SmallRun) -> None:
-    steering.resume(session.database, paused.run)
+    control.resume(session.database, paused.run)
     found = said(session)
     assert found.startswith(f"nobody works on run {paused.run}; go on with: orchestrator resume {paused.run}")
     with Stack(session.settings, session.database):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from db.states import Kind, RunState, State
-from orchestrator.watch import GENERATOR_FIGURES, summary
-from tasks.dataset.shard import shard_facts
+from domain.states import Kind, RunState, State
+from orchestrator.monitoring.watch import GENERATOR_FIGURES, summary
+from tasks.dataset.shards.shard import shard_facts
 from tasks.model.variants import WITH_SYNTHETIC
 from tests.integration import way
 

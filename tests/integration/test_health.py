@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.dispatch import Doorbell, Sender
-from orchestrator.health import STUCK_AFTER_S, Stuck, require_progress
-from orchestrator.request import UsageError
+from orchestrator.execution.dispatcher import Doorbell, Sender
+from orchestrator.monitoring.health import STUCK_AFTER_S, Stuck, require_progress
+from orchestrator.planning.request import UsageError
 from settings import Settings
-from tasks import progress_file
+from tasks.runtime import liveness
 
 pytestmark = pytest.mark.integration
 
@@ -74,7 +74,7 @@ def test_a_database_out_of_reach_is_not_the_workers_illness(redis_url: str, tmp_
 def test_work_that_makes_no_step_is_stuck_though_its_process_lives_and_nothing_waits(settings: Settings) -> None:
     went_on(settings, ago_s=1)
     assert settings.progress_file is not None
-    progress_file.complain(settings.progress_file, "no step of train for more than 900 s")
+    liveness.complain(settings.progress_file, "no step of train for more than 900 s")
     with pytest.raises(Stuck, match="no step of train"):
         require_progress(settings, "gpu")
     an_hour_ago_s = time.time() - 3600

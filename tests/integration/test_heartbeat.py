@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from db.planning import JobRow
-from db.presence import present, register
-from db.session import Database
-from db.status import jobs
-from orchestrator.health import STUCK_AFTER_S
-from tasks import heartbeat, progress_file
-from tasks.heartbeat import Heartbeat
+from db.engine import Database
+from db.ledger.planning import JobRow
+from db.ledger.presence import present, register
+from db.queries.status import jobs
+from orchestrator.monitoring.health import STUCK_AFTER_S
+from tasks.runtime import heartbeat, liveness
+from tasks.runtime.heartbeat import Heartbeat
 from tests.ledger_rows import small_run
 
 pytestmark = pytest.mark.integration
@@ -48,14 +48,14 @@ def test_work_without_a_step_stops_being_shown_as_progress_and_is_complained_of(
 ) -> None:
     progress = tmp_path / "progress"
     with held:
-        await_that(lambda: progress_file.complaint(progress, STUCK_AFTER_S) is not None)
+        await_that(lambda: liveness.complaint(progress, STUCK_AFTER_S) is not None)
         last = progress.stat().st_mtime_ns
         time.sleep(0.5)
         assert progress.stat().st_mtime_ns == last, "beating alone is no progress"
         assert held.still_held(), "the process lives, and so the claim is its own"
         held.went_on()
         await_that(lambda: progress.stat().st_mtime_ns > last)
-    assert progress_file.complaint(progress, STUCK_AFTER_S) == "no step of train for more than 0.6 s"
+    assert liveness.complaint(progress, STUCK_AFTER_S) == "no step of train for more than 0.6 s"
 
 
 def test_a_step_is_seen_in_the_ledger_too(held: Heartbeat, sqlite_url: str) -> None:

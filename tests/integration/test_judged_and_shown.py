@@ -9,27 +9,27 @@ from typing import Any
 
 import pytest
 
-from db import status
-from db.folder import FolderStore
-from db.ledger import JobClaim, Ledger
-from db.planning import JobRow
-from db.schema import upgrade
-from db.session import Database
-from db.states import Kind, State
-from orchestrator.plan import Request
-from orchestrator.submit import submit
-from orchestrator.watch import summary
+from db.engine import Database
+from db.ledger.claims import JobClaim, Ledger
+from db.ledger.planning import JobRow
+from db.queries import status
+from db.schema.upgrade import upgrade
+from db.store.folder import FolderStore
+from domain.states import Kind, State
+from orchestrator.monitoring.watch import summary
+from orchestrator.planning.plan import Request
+from orchestrator.planning.submit import submit
 from tasks import train
 from tasks.evaluate import evaluation_in_store
-from tasks.heartbeat import Heartbeat
-from tasks.model.bundle import BundleFacts, read_bundle, write_bundle
+from tasks.model.bundle.bundle import BundleFacts, read_bundle, write_bundle
 from tasks.model.inputs import InputShapes, Scaling
-from tasks.model.machine import device
 from tasks.model.spec import TrainingSettings
+from tasks.model.training.machine import device
 from tasks.model.variants import ADDED, VariantError
 from tasks.model.zoo import entry
 from tasks.render import report_data, report_in_store
-from tasks.stage import Work
+from tasks.runtime.heartbeat import Heartbeat
+from tasks.runtime.task import Work
 from tasks.train import model_in_store
 from tests.ledger_rows import small_run
 from tests.model_shards import PIPELINE, examples, written
@@ -170,7 +170,7 @@ def test_a_training_repeated_with_other_libraries_leaves_the_first_model_as_it_w
     rows = [JobRow("pack", fold=-1, side=0), JobRow("train", "cnn", 0, -1, needs=(0,))]
     shard, models = packed(store, tmp_path, "real", 0), []
     for version in ("1", "1", "2"):
-        monkeypatch.setattr("tasks.model.libraries.library_versions", lambda version=version: {"keras": version})
+        monkeypatch.setattr("tasks.model.bundle.libraries.library_versions", lambda version=version: {"keras": version})
         run = small_run(database, jobs=rows, training={"epochs": 1}).run
         settled(database, run, Kind.PACK, key="shards/real", shards=[shard], label_counts={"0": 8, "1": 8})
         models.append(trained(database, store, run, "cnn", None))

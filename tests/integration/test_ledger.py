@@ -9,15 +9,16 @@ from dataclasses import replace
 
 import pytest
 
-from db import feeding, planning, status, steering
-from db.ledger import Outcome
-from db.planning import JobRow
-from db.reading import needed_results, results
-from db.session import Database
-from db.states import MAX_FAULTS, MAX_LOSSES, MAX_OWN_DEATHS, RunState, State
-from db.tables import Item
-from orchestrator.dispatch import Dispatcher, Doorbell, Sender
-from orchestrator.watch import snapshot
+from db.engine import Database
+from db.ledger import control, feeding, planning
+from db.ledger.claims import Outcome
+from db.ledger.planning import JobRow
+from db.queries import status
+from db.queries.job_inputs import needed_results, results
+from db.schema.tables import Item
+from domain.states import MAX_FAULTS, MAX_LOSSES, MAX_OWN_DEATHS, RunState, State
+from orchestrator.execution.dispatcher import Dispatcher, Doorbell, Sender
+from orchestrator.monitoring.watch import snapshot
 from settings import Settings
 from tests.ledger_rows import another_run, counted_states, done, item_states, recording, small_run
 
@@ -137,7 +138,7 @@ def test_the_tally_always_equals_the_rows(database: Database) -> None:
     ledger.settle_items([done(one), Outcome(two, State.QUARANTINED, "silent"), Outcome(three, State.WAITING, "fault")])
     ledger.claim_items(small.run, small.items[3:5])
     feeding.release(small.database, "w1")
-    for steer in (steering.cancel, steering.resume, steering.cancel, steering.retry):
+    for steer in (control.cancel, control.resume, control.cancel, control.retry):
         assert steer(small.database, small.run)
         assert status.item_counts(small.database, small.run) == counted_states(small)
     assert status.recording_counts(small.database, small.run)["total"] == 6
@@ -247,21 +248,21 @@ def test_a_failed_job_calls_off_those_that_need_it_but_not_the_report(database: 
 
 def test_nothing_of_a_paused_run_is_sent_or_claimed_until_it_is_resumed(database: Database) -> None:
     small = small_run(database)
-    steering.pause(small.database, small.run)
+    control.pause(small.database, small.run)
     assert feeding.take_batches(small.database, small.run, 5, 10.0) == []
     assert small.ledger().claim_items(small.run, small.items) == []
-    assert steering.resume(small.database, small.run)
+    assert control.resume(small.database, small.run)
     assert len(small.ledger().claim_items(small.run, small.items)) == 4
 
 
 def test_a_cancelled_run_loses_its_claims_and_can_be_resumed(database: Database) -> None:
     small = small_run(database, 2)
     claims = small.ledger().claim_items(small.run, small.items[:1])
-    assert steering.cancel(small.database, small.run)
-    assert not steering.cancel(small.database, small.run)
+    assert control.cancel(small.database, small.run)
+    assert not control.cancel(small.database, small.run)
     assert small.ledger().renew(claims) == frozenset()
     assert item_states(small) == [State.RUNNING, State.CANCELLED]
-    assert steering.resume(small.database, small.run)
+    assert control.resume(small.database, small.run)
     assert item_states(small) == [State.RUNNING, State.WAITING]
 
 
@@ -271,7 +272,7 @@ def test_retry_puts_back_what_did_not_succeed_and_forgets_its_past(database: Dat
     good, bad = ledger.claim_items(small.run, small.items)
     ledger.settle_items([done(good), Outcome(bad, State.QUARANTINED, "empty: 0 samples")])
     feeding.close_runs(small.database)
-    assert steering.retry(small.database, small.run) == 1
+    assert control.retry(small.database, small.run) == 1
     assert item_states(small) == [State.DONE, State.WAITING]
     assert snapshot(small.database, small.run).run.state == RunState.ACTIVE
 
@@ -333,9 +334,9 @@ def test_a_variant_goes_with_its_job_from_the_plan_to_the_claim_and_to_whoever_n
 def test_a_run_still_being_planned_is_neither_cancelled_nor_resumed_nor_retried(database: Database) -> None:
     small = small_run(database, 1)
     planned = planning.begin_run(small.database, 1, 1, {"models": []})
-    assert not steering.cancel(small.database, planned)
-    assert not steering.resume(small.database, planned)
-    assert steering.retry(small.database, planned) == 0
+    assert not control.cancel(small.database, planned)
+    assert not control.resume(small.database, planned)
+    assert control.retry(small.database, planned) == 0
     assert snapshot(small.database, planned).run.state == RunState.PLANNING
 
 
@@ -344,7 +345,7 @@ def test_nothing_of_a_run_at_work_is_tried_again(database: Database) -> None:
     ledger = small.ledger()
     bad, _ = ledger.claim_items(small.run, small.items)
     ledger.settle_items([Outcome(bad, State.QUARANTINED, "empty: 0 samples")])
-    assert steering.retry(small.database, small.run) == 0
+    assert control.retry(small.database, small.run) == 0
     assert item_states(small) == [State.QUARANTINED, State.RUNNING]
 
 
@@ -355,8 +356,8 @@ def test_whoever_holds_a_job_that_is_tried_again_writes_nothing(database: Databa
     [pack] = feeding.take_jobs(small.database)
     claim = ledger.claim_job(small.run, pack.job, pack.kind)
     assert claim is not None
-    steering.cancel(small.database, small.run)
-    assert steering.retry(small.database, small.run) == 1  # the training; packing is still held and nobody's fault
+    control.cancel(small.database, small.run)
+    assert control.retry(small.database, small.run) == 1  # the training; packing is still held and nobody's fault
     assert ledger.settle_job(claim, State.DONE, result={"key": "k"})
     assert [job.kind for job in feeding.take_jobs(small.database)] == ["train"]
 
@@ -385,8 +386,8 @@ def test_a_job_given_up_for_a_cancelled_run_waits_when_the_run_was_resumed_meanw
     [ready] = feeding.take_jobs(small.database)
     claim = ledger.claim_job(small.run, ready.job, ready.kind)
     assert claim is not None
-    steering.cancel(small.database, small.run)
-    steering.resume(small.database, small.run)
+    control.cancel(small.database, small.run)
+    control.resume(small.database, small.run)
     ledger.settle_job(claim, State.CANCELLED, "the run was cancelled")
     assert snapshot(small.database, small.run).jobs[0].state == State.WAITING
 

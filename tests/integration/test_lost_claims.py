@@ -7,14 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from db import checking, feeding, figures, status, steering
-from db.checking import clock_s
-from db.ledger import Outcome
-from db.planning import JobRow
-from db.session import Database
-from db.states import MAX_LOSSES, State
-from db.tables import Item
-from tasks.heartbeat import Heartbeat
+from db.engine import Database
+from db.ledger import control, feeding
+from db.ledger.claims import Outcome
+from db.ledger.planning import JobRow
+from db.queries import integrity, run_counts, status
+from db.queries.integrity import clock_s
+from db.schema.tables import Item
+from domain.states import MAX_LOSSES, State
+from tasks.runtime.heartbeat import Heartbeat
 from tests.ledger_rows import another_run, counted_states, done, item_states, small_run
 from tests.ledger_rows import expired as expire
 
@@ -44,7 +45,7 @@ def test_messages_that_were_lost_are_put_back_so_many_at_a_time_and_those_of_pau
     small, other, paused = small_run(database), another_run(database, 2), another_run(database, 2)
     for run in (small, other, paused):
         feeding.take_batches(database, run.run, 10, 100.0)
-    steering.pause(database, paused.run)
+    control.pause(database, paused.run)
     assert feeding.put_back_stale(database, Item, -1.0) == 5
     assert item_states(small) == [*[State.WAITING] * 3, State.SENT]
     assert [feeding.put_back_stale(database, Item, -1.0) for _ in range(2)] == [1, 0]
@@ -101,7 +102,7 @@ def test_who_wakes_after_its_lease_asks_before_it_goes_on(database: Database) ->
 
 def test_a_run_counts_the_faults_it_met(database: Database) -> None:
     small = small_run(database)
-    assert figures.faults(small.database, small.run).named() == {}
+    assert run_counts.faults(small.database, small.run).named() == {}
     first, second, third = small.ledger("w1").claim_items(small.run, small.items[:3])
     small.ledger("w1").settle_items([
         Outcome(first, State.WAITING, "OSError: disk full"),
@@ -110,7 +111,7 @@ def test_a_run_counts_the_faults_it_met(database: Database) -> None:
     small.ledger("w1").bury_items([third.id], is_own=True, reason="signal 11 (SIGSEGV)")
     small.ledger("w1").claim_items(small.run, small.items[3:])
     feeding.release(small.database, "w1")
-    assert figures.faults(small.database, small.run).named() == {
+    assert run_counts.faults(small.database, small.run).named() == {
         "attempts ended by a fault of the machine": 1,
         "claims lost with their worker": 1,
         "processes ended by a recording": 1,
@@ -119,9 +120,9 @@ def test_a_run_counts_the_faults_it_met(database: Database) -> None:
     small.ledger("w1").claim_items(small.run, small.items[3:])
     expire(small)
     feeding.take_batches(small.database, small.run, 10, 100.0)
-    steering.cancel(small.database, small.run)
-    steering.retry(small.database, small.run)
-    assert figures.faults(small.database, small.run).named() == {
+    control.cancel(small.database, small.run)
+    control.retry(small.database, small.run)
+    assert run_counts.faults(small.database, small.run).named() == {
         "attempts ended by a fault of the machine": 1,
         "claims lost with their worker": 2,
         "of these noticed when their lease ran out": 1,
@@ -144,7 +145,7 @@ def test_a_training_that_was_killed_three_times_says_so_though_it_finished_an_ep
     claim = ledger.claim_job(small.run, job.id, "train")
     assert claim is not None
     ledger.settle_job(claim, State.WAITING, "OSError: no store")
-    assert figures.faults(small.database, small.run).named() == {
+    assert run_counts.faults(small.database, small.run).named() == {
         "attempts ended by a fault of the machine": 1,
         "claims lost with their worker": 3,
     }
@@ -158,7 +159,7 @@ def test_whoever_was_given_up_has_an_end_in_time_so_that_its_run_has_a_pace(data
     small.ledger().settle_items([done(claim) for claim in small.ledger().claim_items(small.run, small.items[1:])])
     with database.write() as connection:
         connection.exec_driver_sql(f"UPDATE item SET started_at = started_at - 600 WHERE id = {small.items[0]}")
-    rates = figures.rates(small.database, small.run)
+    rates = run_counts.rates(small.database, small.run)
     width_s = rates[1][0] - rates[0][0]
     assert sum(rate for _, rate in rates) * width_s > 0.99
 
@@ -181,7 +182,7 @@ def test_a_run_counts_what_was_lost_with_a_whole_stack_but_not_what_nobody_had_c
     feeding.take_batches(small.database, small.run, 10, 60.0)
     small.ledger().claim_items(small.run, small.items[:2])
     feeding.begin_again(small.database)
-    assert figures.faults(small.database, small.run).named() == {"claims lost with their worker": 2}
+    assert run_counts.faults(small.database, small.run).named() == {"claims lost with their worker": 2}
 
 
 def test_a_strip_taken_out_while_another_run_counts_on_it_is_made_again(database: Database) -> None:
@@ -190,8 +191,8 @@ def test_a_strip_taken_out_while_another_run_counts_on_it_is_made_again(database
     first.ledger().settle_items([done(claim) for claim in first.ledger().claim_items(first.run, first.items)])
     claims = second.ledger().claim_items(second.run, second.items)
     assert [claim.is_made for claim in claims] == [True, True]
-    checking.forget_strips(database, [next(checking.kept_strips(database)).id])
-    assert checking.lacking(database) == [first.run]
+    integrity.forget_strips(database, [next(integrity.kept_strips(database)).id])
+    assert integrity.lacking(database) == [first.run]
     second.ledger().settle_items([Outcome(claim, State.DONE) for claim in claims])
     assert item_states(first) == [State.FAILED, State.DONE]
     assert item_states(second) == [State.WAITING, State.DONE]

@@ -6,14 +6,15 @@ import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from db import figures, planning
-from db.planning import ItemRow, RecordingRow
-from db.reading import strips
-from db.session import Database
-from db.states import Kind, RunState, State
-from orchestrator import plan
-from orchestrator.watch import summary
-from tasks.model.bundle import read_bundle
+from db.engine import Database
+from db.ledger import planning
+from db.ledger.planning import ItemRow, RecordingRow
+from db.queries import run_counts
+from db.queries.job_inputs import strips
+from domain.states import Kind, RunState, State
+from orchestrator.monitoring.watch import summary
+from orchestrator.planning import plan
+from tasks.model.bundle.bundle import read_bundle
 from tasks.model.inputs import METADATA_INPUTS
 from tests.integration.way import carried_out, dataset, home
 from tests.ledger_rows import done, item_ids, recording, small_run
@@ -41,7 +42,7 @@ def test_networks_are_given_place_and_month_and_their_bundles_say_so(tmp_path: P
             assert bundle.facts.features[15:] == METADATA_INPUTS
         page = Path(summary(session.database, session.store, seen.run.id)["report"]).read_text()
         assert "--features both" in page
-        assert figures.familiar_places(session.database, seen.run.id)[1] > 0
+        assert run_counts.familiar_places(session.database, seen.run.id)[1] > 0
 
 
 def test_a_model_that_cannot_be_trained_is_told_in_the_report_and_the_other_is_trained_and_judged(
@@ -79,12 +80,12 @@ def placed_run(database: Database, places: Sequence[tuple[float | None, int, int
 
 def test_places_that_are_learnt_from_and_judged_on_are_counted(database: Database) -> None:
     run = placed_run(database, [(1.0, -1, 0), (2.0, -1, 1), (1.0, -1, 2), (2.0, -1, 2), (3.0, -1, 2), (None, -1, 2)])
-    assert figures.familiar_places(database, run) == (3, 2)
+    assert run_counts.familiar_places(database, run) == (3, 2)
 
 
 def test_in_folds_every_recording_is_judged_on_once(database: Database) -> None:
     run = placed_run(database, [(1.0, 0, 0), (1.0, 1, 0), (2.0, 0, 0), (2.0, 0, 1), (None, 1, 0)])
-    assert figures.familiar_places(database, run) == (4, 2)
+    assert run_counts.familiar_places(database, run) == (4, 2)
 
 
 def digest_before_the_ledger_knew_places(row: RecordingRow) -> str:

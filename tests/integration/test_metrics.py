@@ -14,17 +14,17 @@ import pytest
 import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 
-from db import feeding, steering
-from db.gauges import Gauges, Measured
-from db.ledger import Outcome
-from db.planning import JobRow
-from db.presence import register
-from db.schema import upgrade
-from db.session import Database
-from db.states import FINAL, Kind, State
-from db.tables import Item
-from orchestrator import metrics
-from orchestrator.metrics import Exporter, MetricsUnusable
+from db.engine import Database
+from db.ledger import control, feeding
+from db.ledger.claims import Outcome
+from db.ledger.planning import JobRow
+from db.ledger.presence import register
+from db.queries.metrics import Gauges, Measured
+from db.schema.tables import Item
+from db.schema.upgrade import upgrade
+from domain.states import FINAL, Kind, State
+from orchestrator.monitoring import prometheus
+from orchestrator.monitoring.prometheus import Exporter, MetricsUnusable
 from settings import Settings
 from tests import services
 from tests.ledger_rows import done, small_run
@@ -121,7 +121,7 @@ def test_what_a_paused_run_has_not_done_is_open_to_nobody(database: Database) ->
     measured = Gauges(database).measured()
     assert (measured.open["preprocess", "waiting"], measured.open["pack", "waiting"]) == (3, 1)
     assert measured.oldest_waiting_s["preprocess"] > 0
-    steering.pause(database, small.run)
+    control.pause(database, small.run)
     measured = Gauges(database).measured()
     assert set(measured.open.values()) == {0}
     assert measured.oldest_waiting_s["preprocess"] == 0
@@ -151,7 +151,7 @@ def test_what_is_tried_again_does_not_make_a_counter_fall(sqlite_url: str, redis
     ledger.settle_items([Outcome(claim, State.QUARANTINED, "missing: x") for claim in claims])
     with exporter(sqlite_url, redis_url, tmp_path) as running:
         assert feeding.close_runs(database) == [small.run]
-        assert steering.retry(database, small.run) == 2
+        assert control.retry(database, small.run) == 2
         running.measure()
         values = scraped(running)[1]
         assert one(values, "chorus_items_finished_total", kind="preprocess", state="quarantined") == 2
@@ -238,7 +238,7 @@ def test_one_slow_answer_of_the_database_does_not_make_the_figures_stale(
         return measured(gauges)
 
     monkeypatch.setattr(Gauges, "measured", slow_at_first)
-    monkeypatch.setattr(metrics, "_MEASURED_EVERY_S", 0.1)
+    monkeypatch.setattr(prometheus, "_MEASURED_EVERY_S", 0.1)
     with exporter(sqlite_url, redis_url, tmp_path):
         time.sleep(5.0)  # the workers are asked meanwhile, which takes a second
     assert len(began_s) > 4, "twenty seconds' rest after one slow second"
@@ -257,7 +257,7 @@ def test_a_database_that_is_always_slow_is_measured_a_twentieth_of_the_time(
         return measured(gauges)
 
     monkeypatch.setattr(Gauges, "measured", slow)
-    monkeypatch.setattr(metrics, "_MEASURED_EVERY_S", 0.1)
+    monkeypatch.setattr(prometheus, "_MEASURED_EVERY_S", 0.1)
     with exporter(sqlite_url, redis_url, tmp_path):
         time.sleep(6.0)
     assert n_measured <= 3, "the thread's first, the one asked for, and one more before it is known"
@@ -269,4 +269,4 @@ def test_an_address_that_is_taken_is_said_in_a_sentence(sqlite_url: str, redis_u
         settings = Settings(home=tmp_path, database_url=sqlite_url, broker_url=redis_url, metrics_port=running.port)
         with pytest.raises(MetricsUnusable, match=f"127.0.0.1:{running.port}"), Exporter(settings):
             pass
-    assert metrics.MetricsUnusable.exit_code == 4
+    assert prometheus.MetricsUnusable.exit_code == 4

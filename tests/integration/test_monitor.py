@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from orchestrator import plan
-from orchestrator.dispatch import Dispatcher, Sender
-from orchestrator.local import Stack
-from orchestrator.run import DispatcherThread
-from orchestrator.submit import submit
-from orchestrator.watch import snapshot
+from orchestrator.execution.dispatcher import Dispatcher, Sender
+from orchestrator.execution.run import DispatcherThread
+from orchestrator.execution.stack import Stack
+from orchestrator.monitoring.watch import snapshot
+from orchestrator.planning import plan
+from orchestrator.planning.submit import submit
 from tests import services
 from tests.integration.way import home
 from tests.recordings import write_class_folders

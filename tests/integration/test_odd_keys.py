@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from db.objects import Objects, OddKey
+from db.store.objects import Objects, OddKey
 from tasks.dataset.bucket import Bucket
 from tasks.dataset.layouts import BadRow, open_layout
 from tasks.dataset.layouts.files import Files

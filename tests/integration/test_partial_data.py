@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from db import feeding, status, steering
-from db.folder import FolderStore
-from db.ledger import Outcome
-from db.moves import lock, move
-from db.planning import JobRow
-from db.session import Database
-from db.states import MAX_FAULTS, RunState, State
-from db.tables import Item
-from orchestrator.render import result_lines
-from orchestrator.watch import summary
+from db.engine import Database
+from db.ledger import control, feeding
+from db.ledger.claims import Outcome
+from db.ledger.planning import JobRow
+from db.ledger.transitions import lock, move
+from db.queries import status
+from db.schema.tables import Item
+from db.store.folder import FolderStore
+from domain.states import MAX_FAULTS, RunState, State
+from orchestrator.cli.terminal import result_lines
+from orchestrator.monitoring.watch import summary
 from settings import Settings
 from tests.ledger_rows import SmallRun, done, item_states, small_run
 
@@ -58,7 +59,7 @@ def test_nothing_is_packed_or_trained_while_items_failed_and_a_retry_makes_all_o
     assert feeding.close_runs(database) == [small.run]
     assert summary(database, FolderStore(tmp_path), small.run)["state"] == RunState.FAILED
 
-    assert steering.retry(database, small.run) == 6
+    assert control.retry(database, small.run) == 6
     ledger.settle_items([done(claim) for claim in ledger.claim_items(small.run, small.items)])
     assert feeding.cancel_hopeless(database) == 0
     assert [ready.kind for ready in feeding.take_jobs(database)] == ["pack"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from db import feeding, planning
-from db.checking import stuck
-from db.ledger import Outcome
-from db.session import Database, now_s
-from db.states import MAX_LOSSES, MAX_OWN_DEATHS, RunState, State
-from db.tables import Run
-from tasks.failures import Changed, Empty, Missing, Outside, Unusable, verdict
+from db.engine import Database, now_s
+from db.ledger import feeding, planning
+from db.ledger.claims import Outcome
+from db.queries.integrity import stuck
+from db.schema.tables import Run
+from domain.errors import Changed, Empty, Missing, Outside, Unusable, verdict
+from domain.states import MAX_LOSSES, MAX_OWN_DEATHS, RunState, State
 from tests.ledger_rows import SmallRun, another_run, expired, item_states, small_run
 
 _DAY_S = 86_400.0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tasks.report.page import JobReport, page
+from tasks.report.html.page import JobReport, page
 from tests.unit.report.examples import LABELS, jobs_of, report_of
 
 pytestmark = pytest.mark.integration

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from db import status
-from db.objects import Objects
-from db.states import RunState, State
-from orchestrator import plan
-from orchestrator.doctor import findings
-from orchestrator.request import dataset_at
+from db.queries import status
+from db.store.objects import Objects
+from domain.errors import MachineFault
+from domain.states import RunState, State
+from orchestrator.monitoring.doctor import findings
+from orchestrator.monitoring.watch import Snapshot, summary
+from orchestrator.planning import plan
+from orchestrator.planning.request import dataset_at
 from orchestrator.session import Session, fetched
-from orchestrator.watch import Snapshot, summary
 from settings import Settings
-from tasks.failures import MachineFault
 from tests import buckets, services
 from tests.integration.way import TONES, Way, carried_out, files, home
 from tests.recordings import write_class_folders

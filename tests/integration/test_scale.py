@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from db.session import Database, DatabaseUnusable
+from db.engine import Database, DatabaseUnusable
 
 ROOT = Path(__file__).resolve().parents[2]
 

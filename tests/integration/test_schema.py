@@ -7,12 +7,12 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from db import status
-from db.planning import JobRow
-from db.schema import _config, require_current, upgrade
-from db.session import Database, DatabaseUnusable
-from db.tables import Table
-from tasks.dataset import leaky
+from db.engine import Database, DatabaseUnusable
+from db.ledger.planning import JobRow
+from db.queries import status
+from db.schema.tables import Table
+from db.schema.upgrade import _config, require_current, upgrade
+from tasks.dataset.split import leaky
 from tests.ledger_rows import small_run
 
 

@@ -8,8 +8,8 @@ import time
 import pytest
 import sqlalchemy as sa
 
-from db import session
-from db.session import Database, DatabaseUnusable
+from db import engine
+from db.engine import Database, DatabaseUnusable
 
 pytestmark = pytest.mark.integration
 _ME = sa.select(sa.func.pg_backend_pid())
@@ -26,7 +26,7 @@ def cut_off(url: str, database: Database) -> None:
 def test_a_connection_that_rested_and_has_ended_meanwhile_is_made_anew(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "_TRUSTED_S", 0.05)
+    monkeypatch.setattr(engine, "_TRUSTED_S", 0.05)
     database = Database(postgres_url)
     cut_off(postgres_url, database)
     time.sleep(0.1)
@@ -37,7 +37,7 @@ def test_a_connection_that_rested_and_has_ended_meanwhile_is_made_anew(
 def test_one_that_was_used_just_now_and_has_ended_is_said_to_be_gone_once(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "_TRUSTED_S", math.inf)
+    monkeypatch.setattr(engine, "_TRUSTED_S", math.inf)
     database = Database(postgres_url)
     cut_off(postgres_url, database)
     with pytest.raises(DatabaseUnusable):

@@ -6,20 +6,21 @@ import tracemalloc
 
 import pytest
 
-from db import feeding, planning, status, steering
-from db.ledger import Outcome
-from db.planning import JobRow
-from db.session import Database
-from db.states import RunState, State
+from db.engine import Database
+from db.ledger import control, feeding, planning
+from db.ledger.claims import Outcome
+from db.ledger.planning import JobRow
+from db.queries import status
 from domain import revisions
+from domain.states import RunState, State
 from tests.ledger_rows import SmallRun, another_run, done, small_run
 
 
 def test_a_person_moves_any_number_of_items_in_the_same_memory(database: Database) -> None:
     small = small_run(database, 20_000)
-    steering.pause(small.database, small.run)
+    control.pause(small.database, small.run)
     tracemalloc.start()
-    for steer, state in ((steering.cancel, State.CANCELLED), (steering.resume, State.WAITING)):
+    for steer, state in ((control.cancel, State.CANCELLED), (control.resume, State.WAITING)):
         assert steer(small.database, small.run)
         assert status.item_counts(small.database, small.run)[state] == 20_000
     peak_bytes = tracemalloc.get_traced_memory()[1]
@@ -36,7 +37,7 @@ def test_only_a_run_with_something_to_try_again_becomes_active_by_it(
     end = done(last) if ended is State.DONE else Outcome(last, ended)
     small.ledger().settle_items([done(first), done(second), end])
     assert feeding.close_runs(database) == [small.run]
-    assert steering.retry(database, small.run) == n_again
+    assert control.retry(database, small.run) == n_again
     assert status.run_lines(database)[0].state == (RunState.ACTIVE if n_again else RunState.DONE)
 
 
@@ -69,18 +70,18 @@ def test_parts_of_an_older_revision_are_packed_anew_with_all_that_was_made_of_th
     small = small_run(database, 1, PACK_AND_MORE)
     end_jobs(small, revision)
     assert job_states(small) == [State.DONE] * 4 + [State.WAITING]
-    steering.pause(database, small.run)
-    assert steering.pack_anew(database, small.run) == 0
-    steering.resume(database, small.run)
-    assert steering.pack_anew(database, small.run) == 2
+    control.pause(database, small.run)
+    assert control.pack_anew(database, small.run) == 0
+    control.resume(database, small.run)
+    assert control.pack_anew(database, small.run) == 2
     assert job_states(small) == [State.WAITING] * 5
-    assert steering.pack_anew(database, small.run) == 0
+    assert control.pack_anew(database, small.run) == 0
 
 
 def test_parts_of_this_revision_stay(database: Database) -> None:
     small = small_run(database, 1, PACK_AND_MORE)
     end_jobs(small, {"revision": revisions.SHARDS})
-    assert steering.pack_anew(database, small.run) == 0
+    assert control.pack_anew(database, small.run) == 0
     assert job_states(small) == [State.DONE] * 4 + [State.WAITING]
 
 

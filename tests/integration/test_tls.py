@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from db.schema import upgrade
-from db.session import Database, DatabaseUnusable
-from db.states import RunState
-from orchestrator import plan
-from orchestrator.dispatch import BrokerUnreachable, Sender
+from db.engine import Database, DatabaseUnusable
+from db.schema.upgrade import upgrade
+from domain.states import RunState
+from orchestrator.execution.dispatcher import BrokerUnreachable, Sender
+from orchestrator.planning import plan
 from settings import Settings
 from tests import services
 from tests.integration.way import carried_out, dataset, home

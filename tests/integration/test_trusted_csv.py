@@ -7,16 +7,17 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from db import figures, planning, status, steering
-from db.discovery import FoundFile
-from db.ledger import ItemClaim, Outcome, StripFacts
-from db.planning import ItemRow
-from db.schema import upgrade
-from db.session import Database
-from db.states import State
-from db.tables import Item, Recording
-from orchestrator import plan
-from orchestrator.submit import submit
+from db.engine import Database
+from db.ledger import control, planning
+from db.ledger.claims import ItemClaim, Outcome, StripFacts
+from db.ledger.discovery import FoundFile
+from db.ledger.planning import ItemRow
+from db.queries import run_counts, status
+from db.schema.tables import Item, Recording
+from db.schema.upgrade import upgrade
+from domain.states import State
+from orchestrator.planning import plan
+from orchestrator.planning.submit import submit
 from tests.integration.way import carried_out, dataset, files, home
 from tests.ledger_rows import SmallRun, counted_states, item_ids, item_states, recording
 
@@ -80,13 +81,13 @@ def test_a_long_recordings_further_spans_join_the_run_once(database: Database) -
 def test_further_spans_of_a_run_that_was_called_off_are_called_off(database: Database) -> None:
     small = on_trust(database, [0])
     [claim] = small.ledger().claim_items(small.run, small.items)
-    steering.cancel(database, small.run)
+    control.cancel(database, small.run)
     small.ledger().settle_items([made(claim, n_spans=3)])
     assert sorted(item_states(SmallRun(database, small.run, tuple(item_ids(database, small.run))))) == [
         State.CANCELLED, State.CANCELLED, State.DONE,
     ]  # fmt: skip
     assert status.item_counts(database, small.run) == counted_states(small)
-    assert steering.resume(database, small.run)
+    assert control.resume(database, small.run)
 
 
 def test_two_workers_that_read_different_bytes_cannot_both_be_right(database: Database) -> None:
@@ -101,9 +102,9 @@ def test_two_workers_that_read_different_bytes_cannot_both_be_right(database: Da
 def test_a_copy_found_on_two_sides_is_a_leak_and_unread_files_are_none(database: Database) -> None:
     small = on_trust(database, [0, 2, 0, 2])
     claims = small.ledger().claim_items(small.run, small.items[:2])
-    assert figures.torn(database, small.run).n_recordings == 0
+    assert run_counts.torn(database, small.run).n_recordings == 0
     small.ledger().settle_items([made(claim, "c" * 64) for claim in claims])
-    assert figures.torn(database, small.run).n_recordings == 1
+    assert run_counts.torn(database, small.run).n_recordings == 1
 
 
 def test_an_unread_recording_that_was_unusable_blames_no_other(database: Database) -> None:

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from db.session import Database
-from db.turn import Turn
+from db.engine import Database
+from db.ledger.leader import Turn
 
 pytestmark = pytest.mark.integration
 
 HOLDER = (
-    "import sys, time; from db.session import Database; from db.turn import Turn\n"
+    "import sys, time; from db.engine import Database; from db.ledger.leader import Turn\n"
     "turn = Turn(Database(sys.argv[1])); print(turn.is_ours(), flush=True); time.sleep(600)\n"
 )
 

@@ -9,20 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from db import status
-from db.schema import upgrade
-from db.session import Database
-from db.states import Kind, RunState, State
-from orchestrator import plan
-from orchestrator.dispatch import Doorbell, Sender
-from orchestrator.doctor import findings
-from orchestrator.run import retried
+from db.engine import Database
+from db.queries import status
+from db.schema.upgrade import upgrade
+from domain.states import Kind, RunState, State
+from orchestrator.execution.dispatcher import Doorbell, Sender
+from orchestrator.execution.run import retried
+from orchestrator.monitoring.doctor import findings
+from orchestrator.monitoring.watch import Snapshot, summary
+from orchestrator.planning import plan
 from orchestrator.session import Session
-from orchestrator.watch import Snapshot, summary
-from tasks.dataset import leaky
-from tasks.dataset.shard import read_shard
-from tasks.dataset.split import Side
-from tasks.model.bundle import read_bundle
+from tasks.dataset.shards.shard import read_shard
+from tasks.dataset.split import leaky
+from tasks.dataset.split.assignment import Side
+from tasks.model.bundle.bundle import read_bundle
 from tests.integration.way import QUICK, TONES, Way, carried_on, carried_out, dataset, files, home
 from tests.recordings import write_class_folders
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from db import feeding, figures, status
-from db.planning import JobRow
-from db.session import Database
-from db.states import MAX_LOSSES, State
+from db.engine import Database
+from db.ledger import feeding
+from db.ledger.planning import JobRow
+from db.queries import run_counts, status
+from domain.states import MAX_LOSSES, State
 from tests.ledger_rows import done, item_states, small_run
 from tests.ledger_rows import expired as expire
 
@@ -21,7 +22,7 @@ def test_a_child_that_dies_late_takes_no_claim_of_its_neighbour_along(database: 
     claims = neighbour.claim_items(small.run, small.items[2:3])
     small.ledger("w1", process=1).bury_items(small.items, is_own=True, reason="still at work after 900 s")
     assert item_states(small) == [State.WAITING, State.WAITING, State.RUNNING, State.WAITING]
-    assert figures.faults(small.database, small.run).deaths == 0
+    assert run_counts.faults(small.database, small.run).deaths == 0
     assert neighbour.settle_items([done(claim) for claim in claims]) == 1
 
 
@@ -62,4 +63,4 @@ def test_a_worker_that_was_asked_to_end_counts_against_nothing(database: Databas
         assert ledger.claim_job(small.run, ready.job, ready.kind) is not None
         assert feeding.release(database, "w1", is_orderly=True) == 1
     assert status.item_counts(database, small.run)[State.DONE] == 2
-    assert figures.faults(database, small.run).named() == {}
+    assert run_counts.faults(database, small.run).named() == {}

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from db.states import Kind, State
-from db.status import at_work
-from orchestrator import dispatch, plan
-from orchestrator.dispatch import Dispatcher, Doorbell, Sender
-from orchestrator.local import Stack
-from orchestrator.run import DispatcherThread
+from db.queries.status import at_work
+from domain.states import Kind, State
+from orchestrator.execution.dispatcher import LOST_AFTER_S, Dispatcher, Doorbell, Sender
+from orchestrator.execution.run import DispatcherThread
+from orchestrator.execution.stack import Stack
+from orchestrator.monitoring.watch import snapshot
+from orchestrator.planning import plan
+from orchestrator.planning.submit import submit
 from orchestrator.session import Session
-from orchestrator.submit import submit
-from orchestrator.watch import snapshot
-from tasks.messages import VERSION
+from tasks.runtime.messages import VERSION
 from tests.chaos.machines import children_of
 from tests.integration.way import dataset, home
 from workers.limits import OPEN_FILES
@@ -69,7 +69,7 @@ class NextSender(Sender):
 
 
 def test_a_message_of_another_version_is_put_back_until_a_worker_comes_that_knows_it(tmp_path, tones, monkeypatch):
-    monkeypatch.setitem(dispatch.LOST_AFTER_S, "cpu", 1000.0)  # nothing is sent again: what is put back is what comes
+    monkeypatch.setitem(LOST_AFTER_S, "cpu", 1000.0)  # nothing is sent again: what is put back is what comes
     with home(tmp_path / "home", concurrency=1) as session, Stack(session.settings, session.database):
         run = submit(session.database, tones, plan.Request(until="preprocess"), lambda _: None).run
         dispatcher = Dispatcher(session.database, NextSender(session.settings), session.settings)

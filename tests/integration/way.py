@@ -11,13 +11,13 @@ from pathlib import Path
 
 import redis
 
-from orchestrator import plan
-from orchestrator.dispatch import Dispatcher, Sender
-from orchestrator.local import Stack
-from orchestrator.run import DispatcherThread
+from orchestrator.execution.dispatcher import Dispatcher, Sender
+from orchestrator.execution.run import DispatcherThread
+from orchestrator.execution.stack import Stack
+from orchestrator.monitoring.watch import Snapshot, snapshot
+from orchestrator.planning import plan
+from orchestrator.planning.submit import submit
 from orchestrator.session import Session, opened
-from orchestrator.submit import submit
-from orchestrator.watch import Snapshot, snapshot
 from settings import Settings
 from tests.recordings import write_class_folders
 from workers.roles import CPU, GPU

@@ -12,11 +12,11 @@ from typing import Any
 import keras
 import pytest
 
-from tasks.model import archive
-from tasks.model.archive import BundleError
-from tasks.model.bundle import BundleFacts, read_bundle, write_bundle
+from tasks.model.bundle import archive
+from tasks.model.bundle.archive import BundleError
+from tasks.model.bundle.bundle import BundleFacts, read_bundle, write_bundle
+from tasks.model.bundle.libraries import library_versions
 from tasks.model.inputs import InputShapes, Scaling
-from tasks.model.libraries import library_versions
 from tasks.model.spec import TrainingSettings
 from tasks.model.zoo import entry
 from tests.fuzzing import changed, fuzzed

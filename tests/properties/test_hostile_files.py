@@ -18,14 +18,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from domain.errors import Unusable
 from tasks.audio.parameters import PresetError
 from tasks.audio.preset import Preset, load_preset
 from tasks.audio.strip import StripError, decode_strip, make_strip, warm
-from tasks.dataset.shard import ShardError, read_shard
-from tasks.failures import Unusable
-from tasks.messages import JobMessage, MalformedMessage, PreprocessMessage, UnknownMessage
-from tasks.model import archive
-from tasks.model.archive import BundleError
+from tasks.dataset.shards.shard import ShardError, read_shard
+from tasks.model.bundle import archive
+from tasks.model.bundle.archive import BundleError
+from tasks.runtime.messages import JobMessage, MalformedMessage, PreprocessMessage, UnknownMessage
 from tests.fuzzing import fuzzed
 from tests.hostile import shard_bytes, strip_bytes
 from tests.memory import peak_memory

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
-from db import feeding, status, steering
-from db.ledger import JobClaim, Ledger
-from db.planning import JobRow
-from db.schema import upgrade
-from db.session import Database
-from db.states import CLAIMABLE, FINAL, Kind, RunState, State
-from db.tables import Job
+from db.engine import Database
+from db.ledger import control, feeding
+from db.ledger.claims import JobClaim, Ledger
+from db.ledger.planning import JobRow
+from db.queries import status
+from db.schema.tables import Job
+from db.schema.upgrade import upgrade
+from domain.states import CLAIMABLE, FINAL, Kind, RunState, State
 from tests.ledger_rows import SmallRun, another_run, done
 
 JOBS = (
@@ -156,19 +157,19 @@ class Interleaving(RuleBasedStateMachine):
         with self._database.write() as connection:
             connection.execute(sa.update(Job).where(Job.run_id == self.small.run).values(retry_at=None))
 
-    @rule(steer=st.sampled_from([steering.pause, steering.cancel]))
+    @rule(steer=st.sampled_from([control.pause, control.cancel]))
     def stop(self, steer: Callable[[Database, int], object]) -> None:
         steer(self._database, self.small.run)
 
     @rule()
     def resume(self) -> None:
-        steering.resume(self._database, self.small.run)
+        control.resume(self._database, self.small.run)
 
     @rule()
     def retry(self) -> None:
         """What is done again has no effect any more, and whoever holds it finds another fence."""
         was_active = self._run_state() == RunState.ACTIVE
-        n = steering.retry(self._database, self.small.run)
+        n = control.retry(self._database, self.small.run)
         assert not (n and was_active)
         if n:
             rows = self._rows()

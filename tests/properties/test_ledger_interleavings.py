@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
-from db import feeding, figures, status, steering
-from db.ledger import ItemClaim, Ledger, Outcome
-from db.schema import upgrade
-from db.session import Database
-from db.states import CLAIMABLE, FINAL, RunState, State
-from db.tables import Item, Run
+from db.engine import Database
+from db.ledger import control, feeding
+from db.ledger.claims import ItemClaim, Ledger, Outcome
+from db.queries import run_counts, status
+from db.schema.tables import Item, Run
+from db.schema.upgrade import upgrade
+from domain.states import CLAIMABLE, FINAL, RunState, State
 from tests.ledger_rows import SmallRun, another_run, counted_states, done
 
 N_ITEMS = 4
@@ -142,18 +143,18 @@ class Interleaving(RuleBasedStateMachine):
         with self._database.write() as connection:
             connection.execute(sa.update(Item).where(Item.run_id == self.small.run).values(retry_at=None))
 
-    @rule(steer=st.sampled_from([steering.pause, steering.cancel]))
+    @rule(steer=st.sampled_from([control.pause, control.cancel]))
     def call_off(self, steer: object) -> None:
         steer(self._database, self.small.run)  # type: ignore[operator]
 
     @rule()
     def resume(self) -> None:
-        steering.resume(self._database, self.small.run)
+        control.resume(self._database, self.small.run)
 
     @rule()
     def retry(self) -> None:
         before = self._rows()
-        n = steering.retry(self._database, self.small.run)
+        n = control.retry(self._database, self.small.run)
         assert n <= sum(state in FINAL and state != State.DONE for state, _ in before.values())
 
     @rule()
@@ -186,7 +187,7 @@ class Interleaving(RuleBasedStateMachine):
 
     @invariant()
     def every_fault_is_counted_and_none_forgotten(self) -> None:
-        found = asdict(figures.faults(self._database, self.small.run))
+        found = asdict(run_counts.faults(self._database, self.small.run))
         assert {name: found[name] for name in FAULTS} == {name: self.met[name] for name in FAULTS}
 
     @invariant()

@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.feeding import MAX_ITEMS_A_MESSAGE, batched
+from db.ledger.feeding import MAX_ITEMS_A_MESSAGE, batched
 
 LARGEST_S = 1.0
 works = st.lists(st.tuples(st.floats(0.0, 3.0), st.booleans()), max_size=400)

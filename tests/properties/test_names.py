@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from db.planning import RecordingRow
-from db.reading import StripRow
+from db.ledger.planning import RecordingRow
+from db.queries.job_inputs import StripRow
 from domain.digests import Digest, digest_of, encoded, short_digest, uniform
-from orchestrator.plan import Placed, split_digest
+from orchestrator.planning.plan import Placed, split_digest
 from tasks import pack
 from tasks.audio.preset import load_preset
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import accuracy_score, classification_report, confusion_matrix, f1_score
 
-from tasks.report.metrics import Evaluation, Judge, classification_table
+from tasks.report.scoring.classification import Evaluation, Judge, classification_table
 
 # how long a case takes says nothing here, and a busy machine would fail it
 unhurried = settings(deadline=None, max_examples=60)

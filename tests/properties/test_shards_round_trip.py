@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tasks.dataset.shard import Example, Shard, ShardError, read_shard, shard_facts, shards
+from tasks.dataset.shards.shard import Example, Shard, ShardError, read_shard, shard_facts, shards
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 counts = st.integers(0, 2**31 - 1)

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tasks.dataset.split import Assignment, Coded, Side, SplitError, SplitSpec, assign, groups
+from tasks.dataset.split.assignment import Assignment, Coded, Side, SplitError, SplitSpec, assign, groups
 
 
 @dataclass(frozen=True)

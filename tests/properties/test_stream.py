@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.dataset.shard import Example, read_shard, shards
+from tasks.dataset.shards.shard import Example, read_shard, shards
 from tasks.model.inputs import InputShapes
-from tasks.model.stream import Reader, ShardSet
+from tasks.model.training.stream import Reader, ShardSet
 
 
 def shard_of(number: int, size: int) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 from tasks.dataset.layouts.layout import NOBODY_KNOWS
-from tasks.dataset.metadata import UNKNOWN, Metadata
+from tasks.dataset.shards.metadata import UNKNOWN, Metadata
 
 _NUMBER = re.compile(r"[+-]?\d{1,9}(?:[.,]\d*)?(?:e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
 _YEAR_FIRST = re.compile(r"(?:0000|1[89]\d\d|20\d\d)([-/.]?)(\d{2})(?:\1(\d{2}))?(?:[T ]+(\S.*))?", re.ASCII)

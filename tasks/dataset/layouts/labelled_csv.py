@@ -14,7 +14,7 @@ from tasks.dataset.layouts.files import Files, is_junk_name
 from tasks.dataset.layouts.layout import BadRow, BadRowError, LayoutError, Row, label_of, printable
 from tasks.dataset.layouts.seen import Seen
 from tasks.dataset.layouts.table import Table, open_table
-from tasks.dataset.metadata import UNKNOWN
+from tasks.dataset.shards.metadata import UNKNOWN
 
 # A csv in a folder of this name describes the folder above it, as in ESC-50 and UrbanSound8K.
 METADATA_FOLDERS = ("meta", "metadata")

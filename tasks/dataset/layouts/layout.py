@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from domain.errors import ChorusError, Impossible
 from tasks.dataset.bucket import Bucket
-from tasks.dataset.metadata import UNKNOWN, Metadata
-from tasks.failures import ChorusError, Impossible
+from tasks.dataset.shards.metadata import UNKNOWN, Metadata
 
 # BirdNET's folders for "no event here". They are labels like any other: a network learns them as a class.
 NON_EVENTS = frozenset({"noise", "background", "other", "silence"})

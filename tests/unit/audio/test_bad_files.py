@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from domain.errors import Empty, Inconsistent, TooShort, Unreadable, UnsupportedFormat, Unusable
 from tasks.audio.preset import Preset
 from tasks.audio.recording import probe
 from tasks.audio.strip import decode_strip, encode, make_strip, warm
-from tasks.failures import Empty, Inconsistent, TooShort, Unreadable, UnsupportedFormat, Unusable
 from tests.memory import peak_memory
 from tests.shared_data import shared_data, shared_folder
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks.audio import compile_lock
+from tasks.audio.fast import compile_lock
 
 _HOLD = """
 import time
-from tasks.audio.compile_lock import compiling_alone
+from tasks.audio.fast.compile_lock import compiling_alone
 with compiling_alone():
     print("inside", flush=True)
     time.sleep(60)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from domain.errors import Empty, Inconsistent, Silent, TooShort
 from tasks.audio.gate import check_passage
 from tasks.audio.preset import Preset
 from tasks.audio.recording import Passage
-from tasks.failures import Empty, Inconsistent, Silent, TooShort
 from tests.unit.audio.signals import noise
 
 

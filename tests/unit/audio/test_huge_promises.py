@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from domain.errors import Unusable
 from tasks.audio.preset import Preset
 from tasks.audio.strip import make_strip
-from tasks.failures import Unusable
 
 MOST = b"\xff" * 7 + b"\x7f"  # 2^63 - 1, low byte first
 

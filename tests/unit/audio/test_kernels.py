@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tasks.audio import kernels
-from tasks.audio.compiled import compiled
+from tasks.audio.fast import kernels
+from tasks.audio.fast.compiled import compiled
 from tasks.audio.features import plain_facts
 from tasks.audio.gating import triangle
 from tasks.audio.preset import Preset

@@ -15,10 +15,10 @@ import pytest
 import soundfile
 import soxr
 
+from domain.errors import Inconsistent
 from tasks.audio.chunk import n_spans
 from tasks.audio.preset import Preset
 from tasks.audio.recording import decode, probe
-from tasks.failures import Inconsistent
 from tests.unit.audio.signals import noise, song
 
 RATE_HZ, DAY_S, SPAN_S = 48_000, 24 * 3600, 75

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import tasks.audio.preset as preset_module
+from domain.errors import Impossible
 from tasks.audio.preset import Preset, PresetError, load_preset, preset_names
-from tasks.failures import Impossible
 
 
 def test_the_default_preset_is_the_published_one(preset: Preset) -> None:

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from domain.errors import Empty, Inconsistent, Missing, Unreadable, UnsupportedFormat
 from tasks.audio import recording
 from tasks.audio.preset import Preset
 from tasks.audio.recording import Facts, decode, probe
-from tasks.failures import Empty, Inconsistent, Missing, Unreadable, UnsupportedFormat
 from tests.unit.audio.signals import librosa_loaded, noise, song, write
 
 FORMATS = [

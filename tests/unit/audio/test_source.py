@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from domain.errors import Inconsistent, Unusable
 from tasks.audio import source
 from tasks.audio.preset import load_preset
 from tasks.audio.recording import decode, probe
 from tasks.audio.source import Remote
 from tasks.dataset.manifest import file_digest
-from tasks.failures import Inconsistent, Unusable
 
 PRESET = load_preset("birdclef2021")
 FORMATS = ["wav", "flac", "ogg", "mp3", "aiff"]

@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tasks.audio import fft, kernels
+from domain.errors import Damaged, Silent
 from tasks.audio.chunk import chunks
 from tasks.audio.denoise import denoise
+from tasks.audio.fast import fft, kernels
 from tasks.audio.features import features
 from tasks.audio.preset import Preset
 from tasks.audio.recording import decode
 from tasks.audio.spectrogram import log_mel
 from tasks.audio.strip import Strip, StripError, decode_strip, encode, make_strip, warm
-from tasks.failures import Damaged, Silent
 from tests.unit.audio.signals import song, write
 
 DIGEST = "d" * 64

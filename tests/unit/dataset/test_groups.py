@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from domain.digests import uniform
-from tasks.dataset.groups import Coded, contradictions, groups, joined_groups
+from tasks.dataset.split.groups import Coded, contradictions, groups, joined_groups
 
 
 def named(number: int) -> str:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from domain.errors import MachineFault, Unreadable
 from tasks.dataset.layouts import BadRow, Row
 from tasks.dataset.manifest import Known, Probe, Recording, Summary, recordings, trusted
-from tasks.dataset.metadata import UNKNOWN, Metadata
-from tasks.failures import MachineFault, Unreadable
+from tasks.dataset.shards.metadata import UNKNOWN, Metadata
 
 
 @dataclass(frozen=True)

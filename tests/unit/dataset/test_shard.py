@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.dataset.shard import Example, ShardError, ShardFacts, read_shard, shard_facts, shards
+from tasks.dataset.shards.shard import Example, ShardError, ShardFacts, read_shard, shard_facts, shards
 from tests.memory import peak_memory
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tasks.dataset.index import Roll
 from tasks.dataset.layouts import Row, open_layout
 from tasks.dataset.manifest import Recording
-from tasks.dataset.roll import Roll
-from tasks.dataset.split import Assignment, Coded, Side, SplitError, SplitSpec, assign, groups
+from tasks.dataset.split.assignment import Assignment, Coded, Side, SplitError, SplitSpec, assign, groups
 from tests.shared_data import shared_data
 
 HOLDOUT = SplitSpec(n_folds=None, seed=7)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.dataset.thrift import read_struct
+from tasks.dataset.shards.thrift import read_struct
 
 
 def footer(compression: str) -> tuple[dict[int, object], pq.FileMetaData]:

@@ -7,10 +7,10 @@ from collections.abc import Collection
 
 import sqlalchemy as sa
 
-from db.among import is_one_of
-from db.session import Database
-from db.states import CLAIMABLE
-from db.tables import Item, Table
+from db.engine import Database
+from db.id_lists import is_one_of
+from db.schema.tables import Item, Table
+from domain.states import CLAIMABLE
 
 NUMBERS = sa.table("numbers", sa.column("n", sa.BigInteger))
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from db.cache import Cache
+from db.store.cache import Cache
 
 
 def fetching(content: bytes, seen: list[str] | None = None) -> Callable[[Path], None]:
@@ -70,7 +70,7 @@ def test_a_fetch_that_fails_leaves_no_file(tmp_path: Path) -> None:
 
 def test_what_a_killed_process_held_is_given_up_by_the_next_one(tmp_path: Path) -> None:
     code = (
-        "import pathlib, sys, time; from db.cache import Cache\n"
+        "import pathlib, sys, time; from db.store.cache import Cache\n"
         "with Cache(pathlib.Path(sys.argv[1]), 0).lending() as lent:\n"
         "    lent.file('a', lambda path: path.write_bytes(b'x')); print('held', flush=True); time.sleep(60)\n"
     )

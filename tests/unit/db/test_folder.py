@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from db.folder import FolderStore
-from db.store import TooLarge
+from db.store.folder import FolderStore
+from db.store.interface import TooLarge
 
 
 def test_what_is_put_is_got_and_the_same_key_may_be_put_again(tmp_path: Path) -> None:

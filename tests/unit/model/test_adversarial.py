@@ -9,11 +9,12 @@ import keras
 import numpy as np
 import pytest
 
-from tasks.failures import Impossible
-from tasks.model import adversarial, gan
-from tasks.model.checkpoint import Checkpoints
+from domain.errors import Impossible
 from tasks.model.inputs import InputShapes
+from tasks.model.networks import gan
 from tasks.model.spec import TrainingSettings, TrainingSpec
+from tasks.model.training import adversarial
+from tasks.model.training.checkpoint import Checkpoints
 from tests.model_shards import example, examples, written
 
 SETTINGS = TrainingSettings(epochs=3, batch=8, learning_rate=1e-3, schedule="cosine", seed=1)

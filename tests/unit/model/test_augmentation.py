@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.model.augmentation import Target, augmented, equalised, masked, mixed, shifted, transposed
 from tasks.model.inputs import RawBatch
 from tasks.model.spec import TrainingSettings
+from tasks.model.training.augmentation import Target, augmented, equalised, masked, mixed, shifted, transposed
 
 N_MELS, N_FRAMES = 8, 20
 

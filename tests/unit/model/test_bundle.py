@@ -12,12 +12,12 @@ import keras
 import numpy as np
 import pytest
 
-from tasks.failures import Damaged
-from tasks.model import archive
-from tasks.model.bundle import BundleError, BundleFacts, read_bundle, write_bundle
-from tasks.model.capacity import require_fitting
+from domain.errors import Damaged
+from tasks.model.bundle import archive
+from tasks.model.bundle.bundle import BundleError, BundleFacts, read_bundle, write_bundle
+from tasks.model.bundle.capacity import require_fitting
+from tasks.model.bundle.libraries import library_versions
 from tasks.model.inputs import InputShapes, Scaling
-from tasks.model.libraries import library_versions
 from tasks.model.spec import TrainingSettings
 from tasks.model.zoo import MODELS, entry
 from tests.memory import peak_memory

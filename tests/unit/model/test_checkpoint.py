@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.model.checkpoint import Checkpoints, Progress, packed, unpacked
 from tasks.model.spec import TrainingSettings, TrainingSpec
-from tasks.model.training import train
+from tasks.model.training.checkpoint import Checkpoints, Progress, packed, unpacked
+from tasks.model.training.classifier import train
 from tests.model_shards import examples, written
 
 
@@ -100,7 +100,7 @@ def test_it_comes_back_as_it_was():
 
 def test_of_other_libraries_it_is_none(monkeypatch):
     kept = packed(PROGRESS)
-    monkeypatch.setattr("tasks.model.checkpoint.library_versions", lambda: {"tensorflow": "2.0.0"})
+    monkeypatch.setattr("tasks.model.training.checkpoint.library_versions", lambda: {"tensorflow": "2.0.0"})
     assert unpacked(kept) is None
     assert unpacked(packed(PROGRESS)) is not None
 
@@ -140,7 +140,7 @@ def test_one_of_another_network_is_begun_again(tmp_path):
 def test_one_of_a_machine_that_computes_in_16_bits_is_begun_again_where_32_are_computed_in(tmp_path, monkeypatch):
     spec, kept = spec_of(tmp_path, "mlp", replace(SETTINGS, epochs=2)), Kept(1)
     with monkeypatch.context() as gpu, pytest.raises(Killed):
-        gpu.setattr("tasks.model.training.is_half_precision_fast", lambda: True)
+        gpu.setattr("tasks.model.training.classifier.is_half_precision_fast", lambda: True)
         ended(spec, kept.checkpoints)
     kept.left = 99
     assert ended(spec, kept.checkpoints).history == ended(spec).history

@@ -10,19 +10,19 @@ import sys
 import numpy as np
 import pytest
 
-from tasks.model.feed import Feed
 from tasks.model.inputs import Scaling
 from tasks.model.spec import TrainingSettings
-from tasks.model.stream import surveyed
+from tasks.model.training.feed import Feed
+from tasks.model.training.stream import surveyed
 from tests.model_shards import examples, written
 
 PASS_AND_ALLOCATE = """
 import ctypes, sys
 from pathlib import Path
 import numpy as np
-from tasks.model.feed import Feed
+from tasks.model.training.feed import Feed
 from tasks.model.inputs import Scaling
-from tasks.model.stream import surveyed
+from tasks.model.training.stream import surveyed
 Info = type("Info", (ctypes.Structure,), {"_fields_": [(name, ctypes.c_size_t) for name in "abcdefghij"]})
 libc = ctypes.CDLL(None)
 libc.mallinfo2.restype, libc.malloc.restype = Info, ctypes.c_void_p

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import StandardScaler
 
-from tasks.failures import Impossible
+from domain.errors import Impossible
 from tasks.model.inputs import (
     RawBatch,
     Scaling,

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tasks.failures import MachineFault
-from tasks.model.machine import device, is_half_precision_fast, peak_rss_bytes, prepare_devices
+from domain.errors import MachineFault
+from tasks.model.training.machine import device, is_half_precision_fast, peak_rss_bytes, prepare_devices
 from tests.model_shards import examples, written
 
 TRAIN_ON_SO_MANY_CORES = """
 import hashlib, os, sys, time
 from pathlib import Path
 os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[1])])
-from tasks.model.machine import prepare_devices
+from tasks.model.training.machine import prepare_devices
 from tasks.model.spec import TrainingSettings, TrainingSpec
-from tasks.model.training import train
+from tasks.model.training.classifier import train
 prepare_devices(require_gpu=False)
 spec = TrainingSpec("cnn", ("a", "b"), (Path(sys.argv[2]),), (), TrainingSettings(epochs=2, batch=8, seed=1))
 weights = train(spec, lambda epoch, figures: None, time.perf_counter).model.get_weights()

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from tasks.failures import Impossible
-from tasks.model.bundle import Bundle, BundleFacts
+from domain.errors import Impossible
+from tasks.model.bundle.bundle import Bundle, BundleFacts
 from tasks.model.inputs import InputShapes, Scaling
 from tasks.model.prediction import predictions
 from tasks.model.spec import TrainingSettings

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tasks.dataset.shard import ShardError, read_shard
-from tasks.failures import Damaged
+from domain.errors import Damaged
+from tasks.dataset.shards.shard import ShardError, read_shard
 from tasks.model.inputs import InputShapes
-from tasks.model.stream import Reader, batches, surveyed
+from tasks.model.training.stream import Reader, batches, surveyed
 from tests.model_shards import examples, written
 
 

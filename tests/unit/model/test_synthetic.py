@@ -10,17 +10,17 @@ import keras
 import numpy as np
 import pytest
 
-from tasks.dataset.shard import ShardError, read_shard, shard_facts, shards
-from tasks.failures import Impossible
+from domain.errors import Impossible
+from tasks.dataset.shards.shard import ShardError, read_shard, shard_facts, shards
 from tasks.model import synthesis
-from tasks.model.bundle import Bundle, BundleFacts
+from tasks.model.bundle.bundle import Bundle, BundleFacts
 from tasks.model.embedding import seen_by, vectors_of
-from tasks.model.gan import NOISE
 from tasks.model.inputs import InputShapes, Scaling
+from tasks.model.networks.gan import NOISE
 from tasks.model.prediction import predictions
 from tasks.model.spec import TrainingSettings, TrainingSpec
 from tasks.model.synthesis import grey_levels, synthetic_examples
-from tasks.model.training import train
+from tasks.model.training.classifier import train
 from tests.model_shards import PIPELINE, example, examples, written
 
 SETTINGS = TrainingSettings(epochs=1, batch=8)

@@ -13,16 +13,16 @@ import keras
 import numpy as np
 import pytest
 
-from tasks.dataset.shard import ShardError
-from tasks.failures import Impossible
-from tasks.model import feed
-from tasks.model.blocks import class_probabilities, input_of
-from tasks.model.bundle import Bundle, BundleFacts
-from tasks.model.checkpoint import Checkpoints
+from domain.errors import Impossible
+from tasks.dataset.shards.shard import ShardError
+from tasks.model.bundle.bundle import Bundle, BundleFacts
+from tasks.model.networks.blocks import class_probabilities, input_of
 from tasks.model.prediction import predictions
 from tasks.model.spec import TrainingSettings, TrainingSpec
-from tasks.model.stream import Reader
-from tasks.model.training import train
+from tasks.model.training import feed
+from tasks.model.training.checkpoint import Checkpoints
+from tasks.model.training.classifier import train
+from tasks.model.training.stream import Reader
 from tasks.model.zoo import MODELS, ModelEntry, UnknownModel
 from tests.model_shards import PIPELINE, example, examples, written
 
@@ -31,7 +31,7 @@ TRAIN_IN_ITS_OWN_PROCESS = """
 import hashlib, sys, time
 from pathlib import Path
 from tasks.model.spec import TrainingSettings, TrainingSpec
-from tasks.model.training import train
+from tasks.model.training.classifier import train
 spec = TrainingSpec("cnn", ("a", "b"), (Path(sys.argv[1]),), (Path(sys.argv[2]),), TrainingSettings(3, 8, seed=1))
 weights = train(spec, lambda epoch, figures: None, time.perf_counter).model.get_weights()
 print(hashlib.sha256(b"".join(weight.tobytes() for weight in weights)).hexdigest())
@@ -110,7 +110,7 @@ def test_a_network_of_two_inputs_is_trained_and_asked_like_any_other(spec, tmp_p
 
 
 def test_a_network_that_learnt_in_16_bits_is_kept_in_32_and_goes_on_after_an_interruption(spec, monkeypatch):
-    monkeypatch.setattr("tasks.model.training.is_half_precision_fast", lambda: True)
+    monkeypatch.setattr("tasks.model.training.classifier.is_half_precision_fast", lambda: True)
     kept = []
     outcome = train(spec, silent, time.perf_counter, Checkpoints(lambda: None, kept.append))
     assert outcome.history[-1]["loss"] < outcome.history[0]["loss"]

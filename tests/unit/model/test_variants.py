@@ -11,8 +11,8 @@ from dataclasses import replace
 import pytest
 
 from tasks.audio.preset import Preset, load_preset
-from tasks.model import augmentation
 from tasks.model.spec import AUGMENTING, TrainingSettings
+from tasks.model.training import augmentation
 from tasks.model.variants import (
     FACTORS,
     VariantError,

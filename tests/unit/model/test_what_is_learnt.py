@@ -12,17 +12,17 @@ import keras
 import numpy as np
 import pytest
 
-from db.states import Kind
+from domain.states import Kind
 from tasks import evaluate, train
-from tasks.dataset.split import Side
-from tasks.model.blocks import class_probabilities, input_of
-from tasks.model.feed import Feed, balanced_weights
+from tasks.dataset.split.assignment import Side
 from tasks.model.inputs import Scaling
-from tasks.model.sides import surveyed_sides
+from tasks.model.networks.blocks import class_probabilities, input_of
 from tasks.model.spec import TrainingSettings, TrainingSpec
-from tasks.model.stream import surveyed
-from tasks.model.training import _feeds, _Fit
-from tasks.model.training import train as trained
+from tasks.model.training.classifier import _feeds, _Fit
+from tasks.model.training.classifier import train as trained
+from tasks.model.training.feed import Feed, balanced_weights
+from tasks.model.training.stream import surveyed
+from tasks.model.training.training_sets import surveyed_sides
 from tasks.model.variants import WITH_SYNTHETIC
 from tasks.model.zoo import MODELS, ModelEntry
 from tests.model_shards import examples, written

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tasks.failures import Fail, verdict
+from domain.errors import Fail, verdict
 from tasks.model.inputs import INPUTS
 from tasks.model.zoo import MODELS, UnknownModel, entry
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from db.session import DatabaseUnusable
-from orchestrator import patience
-from orchestrator.dispatch import BrokerUnreachable
-from orchestrator.patience import awaited
+from db.engine import DatabaseUnusable
+from orchestrator.execution import waiting
+from orchestrator.execution.dispatcher import BrokerUnreachable
+from orchestrator.execution.waiting import awaited
 
 
 class Service:
@@ -24,7 +24,7 @@ class Service:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "_PAUSE_S", 0.01)
+    monkeypatch.setattr(waiting, "_PAUSE_S", 0.01)
 
 
 @pytest.mark.parametrize("error", [DatabaseUnusable("no database"), BrokerUnreachable("no broker")])

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from domain.errors import Impossible
 from orchestrator.demo import DemoFacts, make_dataset
 from orchestrator.demo.rows import MOST_SPECIES, N_RECORDISTS, planned
-from tasks.failures import Impossible
 
 SPECIES, EACH = 4, 2
 UNUSABLE = {"empty", "text", "truncated", "silent", "too-short", "unlabelled", "missing", "outside"}

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from db.planning import JobRow
-from db.session import Database
-from db.states import State
-from orchestrator.dispatch import BrokerUnreachable, Dispatcher, Doorbell, Sender
+from db.engine import Database
+from db.ledger.planning import JobRow
+from domain.states import State
+from orchestrator.execution.dispatcher import BrokerUnreachable, Dispatcher, Doorbell, Sender
 from settings import Settings
 from tests.ledger_rows import done, item_states, small_run
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.graph import Candidate
-from orchestrator.plan import Request
-from orchestrator.request import wanted
+from orchestrator.planning.graph import Candidate
+from orchestrator.planning.plan import Request
+from orchestrator.planning.request import wanted
 from tasks.model.variants import WITH_SYNTHETIC, VariantError
 
 FED = Candidate("cnn", 0, WITH_SYNTHETIC, "gan")

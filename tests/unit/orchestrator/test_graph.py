@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from orchestrator.graph import Candidate, jobs
-from orchestrator.plan import HOLDOUT, Request
-from tasks.dataset import leaky
+from orchestrator.planning.graph import Candidate, jobs
+from orchestrator.planning.plan import HOLDOUT, Request
+from tasks.dataset.split import leaky
 
 HOLDOUT_PARTS = [(-1, 0), (-1, 1), (-1, 2)]
 FOLD_PARTS = [(fold, side) for fold in (1, 2, 3) for side in (0, 1)]

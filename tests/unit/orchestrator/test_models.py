@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from orchestrator.models import lines, listed
-from tasks.failures import MachineFault
+from domain.errors import MachineFault
+from orchestrator.monitoring.catalogue import lines, listed
 from tasks.model.zoo import MODELS
 
 
@@ -52,7 +52,7 @@ def test_the_text_shows_layers_only_where_asked(models):
 
 
 def test_the_command_prints_one_json_object():
-    program = "from orchestrator.cli import main; main()"
+    program = "from orchestrator.cli.main import main; main()"
     command = [sys.executable, "-c", program, "models", "mlp", "--classes", "5", "--json"]
     told = subprocess.run(command, capture_output=True, text=True, check=True)
     found = json.loads(told.stdout)
@@ -62,7 +62,7 @@ def test_the_command_prints_one_json_object():
 
 
 def test_keras_that_takes_too_long_is_one_sentence(monkeypatch):
-    monkeypatch.setattr("orchestrator.models._LONGEST_S", 0.01)
+    monkeypatch.setattr("orchestrator.monitoring.catalogue._LONGEST_S", 0.01)
     with pytest.raises(MachineFault, match=r"Keras took more than 0\.01 s"):
         listed(3, ["mlp"])
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from orchestrator.plan import Placed, items, split_digest
+from orchestrator.planning.plan import Placed, items, split_digest
 
 
 def placed(number: int, side: int = 0, fold: int = -1, n_spans: int = 1, duration_s: float = 10.0) -> Placed:

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import probing
-from orchestrator.gather import know_nothing, looked_at
-from orchestrator.probing import Probes
+from domain.errors import MachineFault, Unreadable, Unusable
+from orchestrator.planning import probing
+from orchestrator.planning.gather import know_nothing, looked_at
+from orchestrator.planning.probing import Probes
 from tasks.audio.recording import probe
 from tasks.audio.source import Remote
 from tasks.dataset.layouts import open_layout
 from tasks.dataset.manifest import Recording
-from tasks.failures import MachineFault, Unreadable, Unusable
 from tests.recordings import write_class_folders, write_tone
 
 # A child whose libsndfile is as bad as the recording's name says.

@@ -4,11 +4,11 @@ import io
 
 from rich.console import Console
 
-from db.reading import RunFacts
-from db.states import RunState, State
-from db.status import JobStatus
-from orchestrator.render import ProgressView, Rate, result_lines
-from orchestrator.watch import Snapshot, scores
+from db.queries.job_inputs import RunFacts
+from db.queries.status import JobStatus
+from domain.states import RunState, State
+from orchestrator.cli.terminal import ProgressView, Rate, result_lines
+from orchestrator.monitoring.watch import Snapshot, scores
 from settings import Settings
 
 NO_FAULTS = {"retries": 0, "losses": 0, "expiries": 0, "deaths": 0, "quarantined": 0, "failed": 0}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.plan import Request
-from orchestrator.request import UsageError, ablated, model_names, seed_numbers, wanted
+from orchestrator.planning.plan import Request
+from orchestrator.planning.request import UsageError, ablated, model_names, seed_numbers, wanted
 from tasks.model.variants import VariantError
 
 

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from tasks.report.metrics import Evaluation, Judge
-from tasks.report.page import (
+from tasks.report.html.page import (
     ClassFacts,
     DatasetFacts,
     GalleryStrip,
@@ -14,6 +13,7 @@ from tasks.report.page import (
     SideFacts,
     SplitFacts,
 )
+from tasks.report.scoring.classification import Evaluation, Judge
 
 LABELS = ("blackcap", "robin", "wren")
 HISTORY = tuple(

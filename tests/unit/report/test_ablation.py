@@ -8,12 +8,12 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from tasks.dataset import leaky
-from tasks.report.ablation import effects
-from tasks.report.facts import JobReport, RunFacts
-from tasks.report.figures_effect import effect_figure, reach_of
-from tasks.report.page import page
-from tasks.report.pairing import Comparison, GroupOutcomes, compared
+from tasks.dataset.split import leaky
+from tasks.report.data import JobReport, RunFacts
+from tasks.report.html.page import page
+from tasks.report.plots.effect import effect_figure, reach_of
+from tasks.report.scoring.ablation import effects
+from tasks.report.scoring.pairing import Comparison, GroupOutcomes, compared
 from tests.unit.report.examples import jobs_of, report_of
 
 

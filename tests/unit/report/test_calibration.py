@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tasks.report.calibration import Calibration, expected_error, pooled_bins
-from tasks.report.figures import calibration_curve
+from tasks.report.plots.curves import calibration_curve
+from tasks.report.scoring.calibration import Calibration, expected_error, pooled_bins
 
 
 def added(confidence, right, batch=1000):

@@ -5,9 +5,9 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from tasks.report.drawing import shortened
-from tasks.report.figures import best_epoch, class_bars, learning_curve, rate_timeline, side_bars
-from tasks.report.figures_confusion import confusion_figure
+from tasks.report.plots.confusion import confusion_figure
+from tasks.report.plots.curves import best_epoch, class_bars, learning_curve, rate_timeline, side_bars
+from tasks.report.plots.drawing import shortened
 from tests.unit.report.examples import HISTORY
 
 LOSSES_OF_A_GENERATOR = ({"loss": 1.0}, {"loss": -2.0}, {"loss": -0.5})

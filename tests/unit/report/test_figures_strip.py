@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tasks.report.facts import GalleryStrip
-from tasks.report.figures_strip import height_of, picture_uri, strip_figure
+from tasks.report.data import GalleryStrip
+from tasks.report.plots.spectrograms import height_of, picture_uri, strip_figure
 
 
 def pixels(uri: str) -> np.ndarray:

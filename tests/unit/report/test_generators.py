@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from tasks.model.variants import WITH_SYNTHETIC
-from tasks.report.ablation import effects
-from tasks.report.facts import JobReport
-from tasks.report.generators import generator_views
-from tasks.report.likeness import CopyCheck, Likeness
-from tasks.report.page import page
-from tasks.report.pairing import GroupOutcomes
-from tasks.report.pictures import REAL, SYNTHETIC, PicturePairs
+from tasks.report.data import JobReport
+from tasks.report.html.generators import generator_views
+from tasks.report.html.page import page
+from tasks.report.plots.pictures import REAL, SYNTHETIC, PicturePairs
+from tasks.report.scoring.ablation import effects
+from tasks.report.scoring.likeness import CopyCheck, Likeness
+from tasks.report.scoring.pairing import GroupOutcomes
 from tests.unit.report.examples import LABELS, jobs_of, report_of
 
 LIKENESS = Likeness(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tasks.report.interval import effective_n, wilson_interval
+from tasks.report.scoring.interval import effective_n, wilson_interval
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tasks.dataset import leaky
-from tasks.report.models import leaks, model_views
-from tasks.report.page import page
+from tasks.dataset.split import leaky
+from tasks.report.html.models import leaks, model_views
+from tasks.report.html.page import page
 from tests.unit.report.examples import jobs_of, report_of
 
 

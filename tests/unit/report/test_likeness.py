@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from tasks.failures import Impossible
-from tasks.report.likeness import (
+from domain.errors import Impossible
+from tasks.report.scoring.likeness import (
     CopyCheck,
     Embedded,
     Likeness,

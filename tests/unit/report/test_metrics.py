@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from tasks.failures import Impossible
-from tasks.report.metrics import (
+from domain.errors import Impossible
+from tasks.report.scoring.classification import (
     Evaluation,
     Judge,
     Mistake,

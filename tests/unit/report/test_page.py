@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tasks.report.page import JobReport, NotUsed, page
+from tasks.report.html.page import JobReport, NotUsed, page
 from tests.unit.report.examples import LABELS, jobs_of, report_of
 
 HOSTILE = '<script>alert("1")</script>&amp;\'"><img src=x onerror=alert(1)> $\\frac{1}{2}$ {{ 7 * 7 }}'

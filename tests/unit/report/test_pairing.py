@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm, permutation_test, ttest_rel
 
-from tasks.report.facts import JobReport
-from tasks.report.metrics import Judge
-from tasks.report.models import model_views
-from tasks.report.pairing import GroupOutcomes, compared, holm, paired_interval, sign_flip_p
+from tasks.report.data import JobReport
+from tasks.report.html.models import model_views
+from tasks.report.scoring.classification import Judge
+from tasks.report.scoring.pairing import GroupOutcomes, compared, holm, paired_interval, sign_flip_p
 
 LABELS = ("robin", "wren")
 

@@ -5,10 +5,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tasks.report.facts import JobReport, SideFacts
-from tasks.report.models import model_views
-from tasks.report.page import page
-from tasks.report.wording import trainings
+from tasks.report.data import JobReport, SideFacts
+from tasks.report.html.models import model_views
+from tasks.report.html.page import page
+from tasks.report.html.wording import trainings
 from tests.unit.report.examples import LABELS, jobs_of, report_of
 
 SHARES = {0: (0.6, 0.7, 0.8), 1: (0.5, 0.55, 0.6)}  # seed -> one a fold; mean 62.5 %, sample deviation 10.8 %

@@ -2,10 +2,12 @@ import doctest
 
 import pytest
 
-from tasks.report import drawing, figures, interval, models, wording
+from tasks.report.html import models, wording
+from tasks.report.plots import curves, drawing
+from tasks.report.scoring import interval
 
 
-@pytest.mark.parametrize("module", [drawing, figures, interval, models, wording])
+@pytest.mark.parametrize("module", [drawing, curves, interval, models, wording])
 def test_the_examples_in_the_docstrings_are_true(module):
     result = doctest.testmod(module)
     assert result.attempted > 0

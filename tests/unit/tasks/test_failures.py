@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from db.session import DatabaseUnusable
-from tasks.failures import (
+from db.engine import DatabaseUnusable
+from domain.errors import (
     ChorusError,
     Damaged,
     Empty,

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from db import feeding
-from tasks.messages import MAX_ITEMS, VERSION, JobMessage, MalformedMessage, PreprocessMessage, UnknownMessage
+from db.ledger import feeding
+from tasks.runtime.messages import MAX_ITEMS, VERSION, JobMessage, MalformedMessage, PreprocessMessage, UnknownMessage
 
 
 def test_a_message_survives_its_json_form() -> None:

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from db.folder import FolderStore
-from db.reading import StripRow
+from db.queries.job_inputs import StripRow
+from db.store.folder import FolderStore
 from domain.digests import Digest
+from domain.errors import Damaged, MachineFault
 from tasks import pack
 from tasks.audio.strip import Strip, encode
-from tasks.failures import Damaged, MachineFault
 
 
 def row(size_bytes: int) -> StripRow:

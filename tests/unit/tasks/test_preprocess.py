@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from db.folder import FolderStore
-from db.ledger import ItemClaim
+from db.ledger.claims import ItemClaim
+from db.store.folder import FolderStore
+from domain.errors import Changed, MachineFault, Missing, Outside, Unreadable
 from tasks import preprocess
 from tasks.audio import recording
 from tasks.audio.preset import load_preset
 from tasks.audio.strip import Strip, decode_strip
-from tasks.failures import Changed, MachineFault, Missing, Outside, Unreadable
 from tasks.preprocess import strip_file
-from tasks.sources import Sources
+from tasks.runtime.sources import Sources
 from tests.recordings import write_tone
 
 

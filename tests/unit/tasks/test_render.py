@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import typer.main
 
-from db.folder import FolderStore
-from db.states import Kind, State
-from orchestrator import cli
-from orchestrator.plan import Request
+from db.store.folder import FolderStore
+from domain.errors import Damaged
+from domain.states import Kind, State
+from orchestrator.cli import main
+from orchestrator.planning.plan import Request
 from tasks import render
-from tasks.failures import Damaged
 from tasks.render import command
 from tests.unit.report.examples import LABELS, evaluation_of, judge_of
 
@@ -27,9 +27,9 @@ def typed(line: str) -> tuple[str, dict[str, Any]]:
     """The dataset and the options of the run that the command line makes of this line."""
     program, verb, *words = shlex.split(line)
     assert (program, verb) == ("orchestrator", "run")
-    group: Any = typer.main.get_command(cli.app)
+    group: Any = typer.main.get_command(main.app)
     given = group.commands["run"].make_context("run", words).params
-    request = cli._requested(
+    request = main._requested(
         given["models"], given["preset"], given["folds"], (given["seed"], given["seeds"]), given["split_seed"],
         given["epochs"], given["until"], trust_csv=given["trust_csv"], leak_meter=given["leak_meter"],
         device=given["device"], ablate=given["ablate"], features=given["features"],

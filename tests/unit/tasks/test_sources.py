@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import pytest
 
-from db.ledger import ItemClaim
-from db.objects import ObjectChanged, StoreUnreachable
-from tasks import sources
+from db.ledger.claims import ItemClaim
+from db.store.objects import ObjectChanged, StoreUnreachable
+from domain.errors import Changed, MachineFault, Missing
 from tasks.dataset import bucket
 from tasks.dataset.bucket import Bucket
-from tasks.failures import Changed, MachineFault, Missing
-from tasks.sources import Sources
+from tasks.runtime import sources
+from tasks.runtime.sources import Sources
 
 ROOT = "s3://birds/data"
 

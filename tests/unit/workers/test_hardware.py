@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.join import NoGpu, require_gpu_where_wanted
+from orchestrator.execution.serve import NoGpu, require_gpu_where_wanted
 from settings import Settings
 from workers import hardware, roles
 from workers.hardware import (
@@ -92,6 +92,6 @@ def test_a_gpu_worker_that_sees_no_gpu_says_so_and_how_many_models_it_trains(mon
 def test_without_a_gpu_what_needs_one_is_refused(
     monkeypatch: pytest.MonkeyPatch, device: str, *, requires: bool, refuses: bool
 ) -> None:
-    monkeypatch.setattr("orchestrator.join.sees_gpu", lambda settings: False)
+    monkeypatch.setattr("orchestrator.execution.serve.sees_gpu", lambda settings: False)
     with pytest.raises(NoGpu, match="no GPU") if refuses else nullcontext():
         require_gpu_where_wanted(Settings(require_gpu=requires), device)

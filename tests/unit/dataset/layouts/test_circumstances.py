@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.dataset.layouts.circumstances import MetadataColumns, metadata_of
-from tasks.dataset.metadata import UNKNOWN, Metadata, as_numbers
+from tasks.dataset.shards.metadata import UNKNOWN, Metadata, as_numbers
 
 AT = MetadataColumns(latitude=0, longitude=1, date=2, month=3, time=4, hour=5)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tasks.dataset.layouts import BadRow, LayoutError, Row, open_layout
-from tasks.dataset.metadata import UNKNOWN, Metadata
+from tasks.dataset.shards.metadata import UNKNOWN, Metadata
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Writes to the ledger: transitions, claims, feeding, planning, control, workers, the leader lock."""

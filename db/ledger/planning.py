@@ -1,0 +1,305 @@
+"""The planner's side of the ledger: a dataset's recordings, a run, its items and jobs; written as a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Any, NamedTuple, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.orm import aliased
+
+from db.bulk import insert_rows, new_ids
+from db.engine import Database, now_s
+from db.ledger.transitions import insert
+from db.schema.tables import IS_ITS_STRIP, Artifact, BadRow, Dataset, Item, Job, Need, Pipeline, Recording, Run, Tally
+from domain import revisions
+from domain.digests import content_digest
+from domain.states import MAX_LOSSES, MAX_OWN_DEATHS, OF_THE_PLACE, UNTRIED, Kind, RunState, State
+
+BATCH = 10_000
+"""Rows a transaction writes: at a thousand SQLite spends twice the time on its indexes and log."""
+_Row = TypeVar("_Row")
+
+
+class RecordingRow(NamedTuple):
+    """One recording as the planner found it; digest "" where it was taken on trust."""
+
+    uri: str
+    label: str
+    author: str | None
+    group_name: str | None
+    official_fold: int | None
+    official_split: str | None
+    size_bytes: int
+    mtime_ns: int
+    digest: str
+    n_frames: int
+    rate_hz: int
+    is_on_trust: bool
+    latitude: float | None = None
+    longitude: float | None = None
+    month: int | None = None
+    hour: float | None = None
+
+    @property
+    def facts_digest(self) -> str:
+        """Another label, fold, content, place or time makes another row."""
+        facts: tuple[Any, ...] = self[:_N_ALWAYS] if self[_N_ALWAYS:] == _NOTHING_KNOWN else tuple(self)
+        return content_digest(repr(facts).encode("utf-8", "surrogatepass"))[:32]
+
+
+_N_ALWAYS = RecordingRow._fields.index("latitude")
+"""A recording of which neither place nor time is known keeps the digest that it had before the ledger knew of them."""
+_NOTHING_KNOWN = (None,) * len(RecordingRow._fields[_N_ALWAYS:])
+
+
+class ItemRow(NamedTuple):
+    """One span to preprocess, and where its examples go."""
+
+    recording_id: int
+    span: int
+    copy: int
+    fold: int
+    side: int
+    group_name: str
+    order_key: int
+    work_s: float
+
+
+@dataclass(frozen=True)
+class JobRow:
+    """One job; `needs` are positions in the same list; pipeline_id None is the run's own."""
+
+    kind: str
+    model: str | None = None
+    seed: int | None = None
+    fold: int | None = None
+    side: int | None = None
+    needs: tuple[int, ...] = ()
+    even_failed: bool = False
+    pipeline_id: int | None = None
+    variant: str | None = None
+
+
+@dataclass(frozen=True)
+class KnownFile:
+    """What the ledger remembers of a file: the same size and time of change spare hashing it again."""
+
+    size_bytes: int
+    mtime_ns: int
+    digest: str
+    n_frames: int
+    rate_hz: int
+
+
+def keep_dataset(database: Database, root: str, layout: str) -> int:
+    """The dataset's id; written at its first plan."""
+    with database.write() as connection:
+        statement = insert(connection, Dataset).values(root=root, layout=layout)
+        connection.execute(statement.on_conflict_do_update(index_elements=["root"], set_={"layout": layout}))
+        return int(connection.execute(sa.select(Dataset.id).where(Dataset.root == root)).scalar_one())
+
+
+def find_dataset(database: Database, root: str) -> int | None:
+    """The dataset's id, or None where it was never planned."""
+    with database.read() as connection:
+        return connection.execute(sa.select(Dataset.id).where(Dataset.root == root)).scalar_one_or_none()
+
+
+def known_files(database: Database, dataset: int, uris: Sequence[str]) -> dict[str, KnownFile]:
+    """The newest rows of these files, by URI."""
+    columns = (
+        Recording.uri,
+        Recording.size_bytes,
+        Recording.mtime_ns,
+        Recording.digest,
+        Recording.n_frames,
+        Recording.rate_hz,
+    )
+    is_read = (Recording.dataset_id == dataset, Recording.uri.in_(uris), Recording.digest != "")
+    query = sa.select(*columns).where(*is_read).order_by(Recording.id)
+    with database.read() as connection:
+        return {
+            row.uri: KnownFile(row.size_bytes, row.mtime_ns, row.digest, row.n_frames, row.rate_hz)
+            for row in connection.execute(query)
+        }
+
+
+def packs_anew(database: Database, run: int) -> bool:
+    """Whether shards of the run's dataset were packed by an older revision, and none by the current one."""
+    revision = sa.func.coalesce(Job.result["revision"].as_integer(), 0)
+    dataset = sa.select(Run.dataset_id).where(Run.id == run).scalar_subquery()
+    query = (
+        sa.select(sa.func.max(revision))
+        .join(Run, Run.id == Job.run_id)
+        .where(Run.dataset_id == dataset, Job.kind == Kind.PACK, Job.state == State.DONE)
+    )
+    with database.read() as connection:
+        newest = connection.execute(query).scalar_one()
+    return newest is not None and newest != revisions.SHARDS
+
+
+def has_read_files(database: Database, dataset: int) -> bool:
+    """Whether any file of the dataset was ever read, so that asking for known files is worth it."""
+    query = sa.select(Recording.id).where(Recording.dataset_id == dataset, Recording.digest != "").limit(1)
+    with database.read() as connection:
+        return connection.execute(query).first() is not None
+
+
+def keep_recordings(database: Database, dataset: int, recordings: Iterable[RecordingRow]) -> Iterator[int]:
+    """Their ids, in their order; rows that are there already stay as they are."""
+    for batch in _batches(recordings):
+        with database.write() as connection:
+            yield from _keep_recordings(connection, dataset, batch)
+
+
+def _keep_recordings(connection: Connection, dataset: int, batch: Sequence[RecordingRow]) -> list[int]:
+    connection.execute(sa.select(Dataset.id).where(Dataset.id == dataset).with_for_update())  # one planner at a time
+    keys = [(row.uri, row.facts_digest) for row in batch]
+    ids = _ids_of(connection, dataset, [row.uri for row in batch])
+    new = {key: row for key, row in zip(keys, batch, strict=True) if key not in ids}
+    ids.update(zip(new, new_ids(connection, Recording, len(new)), strict=True))
+    names = ("id", "dataset_id", "facts_digest", *RecordingRow._fields)
+    insert_rows(connection, Recording, names, [(ids[key], dataset, key[1], *row) for key, row in new.items()])
+    return [ids[key] for key in keys]
+
+
+def _ids_of(connection: Connection, dataset: int, uris: Sequence[str]) -> dict[tuple[str, str], int]:
+    if connection.execute(sa.select(Recording.id).where(Recording.dataset_id == dataset).limit(1)).first() is None:
+        return {}
+    query = sa.select(Recording.uri, Recording.facts_digest, Recording.id)
+    found = connection.execute(query.where(Recording.dataset_id == dataset, Recording.uri.in_(uris)))
+    return {(uri, facts): row_id for uri, facts, row_id in found}
+
+
+def keep_pipeline(database: Database, digest: str, name: str, parameters: dict[str, Any]) -> int:
+    """The pipeline's id; written when it is first used."""
+    with database.write() as connection:
+        values = {"digest": digest, "name": name, "parameters": parameters}
+        connection.execute(insert(connection, Pipeline).values(**values).on_conflict_do_nothing())
+        return int(connection.execute(sa.select(Pipeline.id).where(Pipeline.digest == digest)).scalar_one())
+
+
+def begin_run(database: Database, dataset: int, pipeline: int, options: dict[str, Any]) -> int:
+    """A run that is still being planned: nothing of it is sent."""
+    with database.write() as connection:
+        statement = sa.insert(Run).values(
+            dataset_id=dataset, pipeline_id=pipeline, state=RunState.PLANNING, options=options, labels=[], split={},
+            facts={}, created_at=now_s(),
+        )  # fmt: skip
+        return int(connection.execute(statement.returning(Run.id)).scalar_one())
+
+
+def add_bad_rows(database: Database, run: int, rows: Iterable[dict[str, Any]]) -> None:
+    """Rows of the dataset that name no usable recording: line, uri, reason, is_duplicate."""
+    for batch in _batches(rows):
+        with database.write() as connection:
+            connection.execute(sa.insert(BadRow), [{"run_id": run, **row} for row in batch])
+
+
+def add_items(database: Database, run: int, pipeline: int, items: Iterable[ItemRow]) -> int:
+    """The run's items, waiting; those whose strip exists are done, those known to be unusable quarantined.
+
+    Returns their number.
+    """
+    names = ("run_id", "pipeline_id", "state", *UNTRIED, *ItemRow._fields)
+    begun = (run, pipeline, State.WAITING.value, *UNTRIED.values())
+    n_items = 0
+    for batch in _batches(items):
+        with database.write() as connection:
+            insert_rows(connection, Item, names, [begun + item for item in batch])
+        n_items += len(batch)
+    with database.write() as connection:
+        _find_done(connection, run, pipeline)
+        _find_quarantined(connection, run)
+    return n_items
+
+
+def _find_done(connection: Connection, run: int, pipeline: int) -> None:
+    any_strip = sa.select(Artifact.id).where(Artifact.pipeline_id == pipeline).limit(1)
+    if connection.execute(any_strip).first() is None:
+        return
+    is_made = (
+        sa.select(Artifact.id)
+        .join(Recording, Recording.digest == Artifact.recording_digest)
+        .where(Recording.id == Item.recording_id, IS_ITS_STRIP)
+        .correlate(Item)
+        .exists()
+    )
+    connection.execute(sa.update(Item).where(Item.run_id == run, is_made).values(state=State.DONE, finished_at=now_s()))
+
+
+def _find_quarantined(connection: Connection, run: int) -> None:
+    """What a worker read in the recording's bytes holds for every run.
+
+    Where the file was, and what became of processes that had it in hands, does not: that may be otherwise next time.
+    """
+    any_before = sa.select(Item.id).where(Item.state == State.QUARANTINED, Item.run_id != run).limit(1)
+    if connection.execute(any_before).first() is None:
+        return
+    before, there, here = aliased(Item), aliased(Recording), aliased(Recording)
+    earlier = (
+        sa.select(sa.func.min(before.reason))
+        .select_from(before)
+        .join(there, there.id == before.recording_id)
+        .join(here, here.digest == there.digest)
+        .where(
+            here.id == Item.recording_id, here.digest != "", before.span == Item.span,
+            before.pipeline_id == Item.pipeline_id, before.state == State.QUARANTINED, before.run_id != run,
+            before.own_deaths < MAX_OWN_DEATHS, before.losses < MAX_LOSSES,
+            *(~before.reason.startswith(reason) for reason in OF_THE_PLACE),
+        )
+        .correlate(Item)
+        .scalar_subquery()
+    )  # fmt: skip
+    connection.execute(
+        sa.update(Item)
+        .where(Item.run_id == run, Item.state == State.WAITING, earlier.is_not(None))
+        .values(state=State.QUARANTINED, reason=earlier, finished_at=now_s())
+    )
+
+
+def activate_run(database: Database, run: int, jobs: Sequence[JobRow], **values: Any) -> None:
+    """Adds the jobs, counts the items once, and lets the dispatcher have the run; all of it or nothing."""
+    with database.write() as connection:
+        ids = [_add_job(connection, run, job) for job in jobs]
+        needs = chain.from_iterable(
+            ({"job_id": ids[at], "needs_id": ids[needed], "even_failed": job.even_failed} for needed in job.needs)
+            for at, job in enumerate(jobs)
+        )
+        if rows := list(needs):
+            connection.execute(sa.insert(Need), rows)
+        counts = connection.execute(
+            sa.select(Item.state, sa.func.count()).where(Item.run_id == run).group_by(Item.state)
+        ).all()
+        tally = [{"run_id": run, "state": state, "slot": 0, "n": n} for state, n in counts]
+        connection.execute(sa.insert(Tally), tally)
+        is_planned = (Run.id == run, Run.state == RunState.PLANNING)
+        connection.execute(sa.update(Run).where(*is_planned).values(state=RunState.ACTIVE, **values))
+
+
+def _add_job(connection: Connection, run: int, job: JobRow) -> int:
+    values = {name: getattr(job, name) for name in ("kind", "model", "seed", "fold", "side", "pipeline_id", "variant")}
+    statement = sa.insert(Job).values(run_id=run, state=State.WAITING, result={}, **values).returning(Job.id)
+    return int(connection.execute(statement).scalar_one())
+
+
+def discard_run(database: Database, run: int) -> bool:
+    """A plan that could not be finished leaves nothing behind; one that was finished after all stays: False."""
+    is_planned = (Run.id == run, Run.state == RunState.PLANNING)
+    with database.write() as connection:
+        if connection.execute(sa.select(Run.id).where(*is_planned).with_for_update()).first() is None:
+            return False
+        for table in (Item, BadRow, Job, Tally):
+            connection.execute(sa.delete(table).where(table.run_id == run))
+        connection.execute(sa.delete(Run).where(Run.id == run))
+    return True
+
+
+def _batches(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
+    stream = iter(rows)
+    while batch := list(islice(stream, BATCH)):
+        yield batch

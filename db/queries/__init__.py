@@ -1,0 +1,1 @@
+"""Reads of the ledger: runs, inputs of jobs, counts, metrics, integrity."""

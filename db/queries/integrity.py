@@ -1,0 +1,212 @@
+"""What the ledger says is in the store, for those who compare; and the way back for what is not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from db.engine import Database, now_s
+from db.id_lists import is_one_of
+from db.ledger.transitions import lock, move
+from db.schema.tables import Artifact, Item, Job, Recording, Run
+from db.store.keys import checkpointed_model
+from domain.states import RUN_FINAL, Kind, RunState, State
+
+PAGE = 5000
+_FILE_LOST = "its file is gone from the store or damaged"
+_STRIP_LOST = "its strip is gone from the store or damaged"
+
+
+@dataclass(frozen=True)
+class KeptStrip:
+    """A strip the ledger believes in."""
+
+    id: int
+    key: str
+    size_bytes: int
+    sha256: str
+
+
+def kept_strips(database: Database) -> Iterator[KeptStrip]:
+    """Every strip, a page at a time."""
+    last = 0
+    while True:
+        query = sa.select(Artifact.id, Artifact.key, Artifact.size_bytes, Artifact.sha256)
+        with database.read() as connection:
+            page = connection.execute(query.where(Artifact.id > last).order_by(Artifact.id).limit(PAGE)).all()
+        yield from (KeptStrip(*row) for row in page)
+        if len(page) < PAGE:
+            return
+        last = page[-1].id
+
+
+@dataclass(frozen=True)
+class KeptFile:
+    """A file that a finished job left; `sha256` may be only its beginning, as the name holds it, or empty."""
+
+    job: int
+    run: int
+    key: str
+    sha256: str
+
+
+def kept_files(database: Database) -> Iterator[KeptFile]:
+    """Everything that finished jobs left in the store."""
+    return _left_by(database, Job.state == State.DONE)
+
+
+def _left_by(database: Database, *where: sa.ColumnElement[bool]) -> Iterator[KeptFile]:
+    columns = (Job.id, Job.run_id, Job.result)
+    with database.read() as connection:
+        left = connection.execute(sa.select(*columns).where(*where).order_by(Job.id)).all()
+    for job, run, result in left:
+        if "shards" in result:
+            pairs = zip(result["shards"], result["sha256"], strict=True)
+            yield from (KeptFile(job, run, key, digest) for key, digest in pairs)
+            if "index_sha256" in result:
+                yield KeptFile(job, run, f"{result['key']}/index.json", result["index_sha256"])
+        elif "key" in result:
+            yield KeptFile(job, run, result["key"], result.get("sha256", "") or _named_digest(result["key"]))
+        for further in ("outcomes_key", "pictures_key"):
+            if further in result:
+                yield KeptFile(job, run, result[further], _named_digest(result[further]))
+        painted = zip(result.get("synthetic_shards", ()), result.get("synthetic_sha256", ()), strict=True)
+        yield from (KeptFile(job, run, key, digest) for key, digest in painted)
+
+
+def _named_digest(key: str) -> str:
+    """The digest of its content that a key begins with, below its kind: of evaluations and reports."""
+    kind, _, rest = key.partition("/")
+    return re.split(r"[/.]", rest)[0] if kind in ("evaluations", "reports") else ""
+
+
+def unknown_keys(database: Database, keys: Iterable[str]) -> Iterator[str]:
+    """Those of the keys that no row of this ledger names, nor stands beside one that is named.
+
+    Checkpoints of models that are still to be trained are left out, however old: a run may be paused for weeks,
+    and one that failed or was called off goes on from them too. So is what a job left that is to be done again: where
+    that would come out the same, it is taken as it is.
+    """
+    named = {file.key for file in _left_by(database)}
+    untrained = _untrained_models(database)
+    folders = {key.rpartition("/")[0] for key in named if key.startswith("shards/")}  # an index is no row's
+    pending = iter(keys)
+    while page := list(islice(pending, PAGE)):
+        with database.read() as connection:
+            strips = set(connection.scalars(sa.select(Artifact.key).where(Artifact.key.in_(page))))
+        yield from (
+            key
+            for key in page
+            if key not in named
+            and key not in strips
+            and key.rpartition("/")[0] not in folders
+            and checkpointed_model(key) not in untrained
+        )
+
+
+def _untrained_models(database: Database) -> set[str]:
+    """Names of the models of which a training is not done."""
+    query = sa.select(Job.model).where(Job.kind == Kind.TRAIN, Job.state != State.DONE).distinct()
+    with database.read() as connection:
+        return {model for model in connection.scalars(query) if model}
+
+
+@dataclass(frozen=True)
+class PlannedWith:
+    """The versions a run that is not over was planned with."""
+
+    run: int
+    versions: dict[str, str]
+
+
+def planned_with(database: Database) -> list[PlannedWith]:
+    """Runs that are active or paused, and the versions of that time."""
+    query = sa.select(Run.id, Run.facts).where(Run.state.in_((RunState.ACTIVE, RunState.PAUSED))).order_by(Run.id)
+    with database.read() as connection:
+        return [PlannedWith(run, facts.get("versions", {})) for run, facts in connection.execute(query)]
+
+
+def clock_s(database: Database) -> float:
+    """Seconds since 1970, by the database's clock."""
+    with database.read() as connection:
+        return float(connection.execute(sa.select(now_s())).scalar_one())
+
+
+def fail_jobs(database: Database, jobs: Sequence[int]) -> None:
+    """Marks finished jobs whose file is gone as failed, so that `retry` does them again."""
+    with database.write() as connection:
+        rows = lock(connection, Job, is_one_of(Job.id, jobs), Job.state == State.DONE, waits=True)
+        move(connection, Job, rows, State.FAILED, reason=_FILE_LOST)
+        _fail_runs(connection, {row.run for row in rows})
+
+
+def _fail_runs(connection: Connection, runs: set[int]) -> None:
+    is_over = (is_one_of(Run.id, runs), Run.state.in_(RUN_FINAL))
+    connection.execute(sa.update(Run).where(*is_over).values(state=RunState.FAILED))
+
+
+def forget_strips(database: Database, strips: Sequence[int]) -> None:
+    """Takes strips out of the ledger and marks the items that count on them as failed.
+
+    `retry` has them made again, and packed again.
+    """
+    with database.write() as connection:
+        runs: set[int] = set()
+        for strip in strips:
+            # Before its items are looked for: who settles one of them waits for this, or is waited for.
+            taken = sa.delete(Artifact).where(Artifact.id == strip)
+            names = (Artifact.recording_digest, Artifact.span, Artifact.copy, Artifact.pipeline_id)
+            for digest, span, copy, pipeline in connection.execute(taken.returning(*names)).all():
+                of_its_bytes = sa.select(Recording.id).where(Recording.digest == digest)
+                same = (Item.span == span, Item.copy == copy, Item.pipeline_id == pipeline)
+                is_done = (Item.recording_id.in_(of_its_bytes), *same, Item.state == State.DONE)
+                rows = lock(connection, Item, *is_done, waits=True)
+                move(connection, Item, rows, State.FAILED, reason=_STRIP_LOST, finished_at=now_s())
+                runs |= {row.run for row in rows}
+        _fail_runs(connection, runs)
+
+
+def lacking(database: Database) -> list[int]:
+    """Runs of which something was marked as lost and has not been made again."""
+    lost = (
+        sa.select(table.id).where(table.run_id == Run.id, table.state == State.FAILED, table.reason == reason).exists()
+        for table, reason in ((Item, _STRIP_LOST), (Job, _FILE_LOST))
+    )
+    with database.read() as connection:
+        return list(connection.scalars(sa.select(Run.id).where(sa.or_(*lost)).order_by(Run.id)))
+
+
+@dataclass(frozen=True)
+class Stuck:
+    """Work that somebody should look at."""
+
+    n_expired: int
+    planning_runs: tuple[int, ...]
+    active_runs: tuple[int, ...]
+
+
+def stuck(database: Database, planned_within_s: float) -> Stuck:
+    """Claims whose lease ran out, plans that were never finished, and runs that somebody should be working on.
+
+    planned_within_s: a plan that began less than so many seconds ago may yet be finished.
+    """
+    with database.read() as connection:
+        expired = sum(
+            connection.execute(
+                sa.select(sa.func.count())
+                .select_from(table)
+                .where(table.state == State.RUNNING, table.lease_until < now_s())
+            ).scalar_one()
+            for table in (Item, Job)
+        )
+        is_dead_plan = (Run.state == RunState.PLANNING, Run.created_at < now_s() - planned_within_s)
+        planning, active = (
+            tuple(connection.scalars(sa.select(Run.id).where(*those).order_by(Run.id)))
+            for those in (is_dead_plan, (Run.state == RunState.ACTIVE,))
+        )
+    return Stuck(int(expired), planning, active)

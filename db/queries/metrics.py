@@ -1,0 +1,151 @@
+"""What a monitor is told of the whole ledger, from what is kept: no question here reads rows item by item.
+
+Quarantines by reason are the exception. They are read run by run, and only of runs whose tally of them has changed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from db.engine import Database, now_s
+from db.id_lists import is_one_of
+from db.ledger.presence import Present, present
+from db.schema.tables import ATTEMPTS, EXPIRIES, Item, Job, Metric, Run, Tally
+from domain.states import CLAIMABLE, FINAL, OPEN, Kind, RunState, State
+
+_MOST_REASONS = 20
+PREPROCESS = "preprocess"
+"""The kind of an item; a job's is one of `Kind`."""
+_KINDS = (PREPROCESS, *Kind)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The ledger at one moment."""
+
+    items: dict[str, int]
+    open: dict[tuple[str, str], int]
+    """Of active runs alone: by kind (`preprocess`, or a job's) and state, what has not ended."""
+    finished: dict[tuple[str, str], int]
+    """By kind and final state; each of them, for a counter that begins with its first event does not count it."""
+    attempts: int
+    lease_expiries: int
+    quarantined: dict[str, int]
+    oldest_waiting_s: dict[str, float]
+    """By kind, of active runs: since the oldest one that nobody has claimed yet was sent or, of items, could be."""
+    epochs: dict[tuple[int, str], int]
+    """By job and model, of trainings that are under way."""
+    workers: tuple[Present, ...]
+
+
+@dataclass
+class Gauges:
+    """Measures a ledger again and again; remembers what need not be read twice."""
+
+    database: Database
+    _reasons: dict[int, tuple[int, Counter[str]]] = field(default_factory=dict)
+
+    def measured(self) -> Measured:
+        """The ledger now. Raises DatabaseUnusable."""
+        workers = tuple(present(self.database))
+        with self.database.read() as connection:
+            tally, active = _tally(connection), _active(connection)
+            by_state: Counter[str] = Counter()
+            for (_, state), n in tally.items():
+                by_state[state] += n
+            return Measured(
+                items={str(state): by_state[state] for state in State},
+                open=_open(connection, tally, active),
+                finished=_finished(connection, by_state),
+                attempts=by_state[ATTEMPTS],
+                lease_expiries=by_state[EXPIRIES],
+                quarantined=self._quarantined(connection, tally),
+                oldest_waiting_s=_oldest_waiting(connection, tally, active),
+                epochs=_epochs(connection),
+                workers=workers,
+            )
+
+    def _quarantined(self, connection: Connection, tally: dict[tuple[int, str], int]) -> dict[str, int]:
+        counted = {run: n for (run, state), n in tally.items() if state == State.QUARANTINED and n}
+        self._reasons = {run: self._reasons[run] for run in counted if run in self._reasons}
+        for run, n in counted.items():
+            if self._reasons.get(run, (0, None))[0] != n:
+                self._reasons[run] = n, _reasons(connection, run)
+        total = sum((reasons for _, reasons in self._reasons.values()), Counter[str]())
+        shown = dict(total.most_common(_MOST_REASONS))
+        rest = total.total() - sum(shown.values())
+        return {**shown, **({"other": rest} if rest else {})}
+
+
+def _tally(connection: Connection) -> dict[tuple[int, str], int]:
+    query = sa.select(Tally.run_id, Tally.state, sa.func.sum(Tally.n)).group_by(Tally.run_id, Tally.state)
+    return {(run, state): int(n) for run, state, n in connection.execute(query)}
+
+
+def _active(connection: Connection) -> dict[int, float]:
+    """Active runs, and for how many seconds each has been there."""
+    query = sa.select(Run.id, now_s() - Run.created_at).where(Run.state == RunState.ACTIVE)
+    return {run: max(0.0, age_s) for run, age_s in connection.execute(query)}
+
+
+def _open(
+    connection: Connection, tally: dict[tuple[int, str], int], active: dict[int, float]
+) -> dict[tuple[str, str], int]:
+    counted = Counter({(str(kind), str(state)): 0 for kind in _KINDS for state in OPEN})
+    for (run, state), n in tally.items():
+        if run in active and state in OPEN:
+            counted[PREPROCESS, state] += n
+    query = sa.select(Job.kind, Job.state, sa.func.count()).where(is_one_of(Job.run_id, active), Job.state.in_(OPEN))
+    for kind, state, n in connection.execute(query.group_by(Job.kind, Job.state)):
+        counted[kind, state] = int(n)
+    return dict(counted)
+
+
+def _finished(connection: Connection, items: Counter[str]) -> dict[tuple[str, str], int]:
+    query = sa.select(Job.kind, Job.state, sa.func.count()).where(Job.state.in_(FINAL)).group_by(Job.kind, Job.state)
+    jobs = {(kind, state): int(n) for kind, state, n in connection.execute(query)}
+    none = {(str(kind), str(state)): 0 for kind in Kind for state in FINAL}
+    return {**{(PREPROCESS, str(state)): items[state] for state in FINAL}, **none, **jobs}
+
+
+def _reasons(connection: Connection, run: int) -> Counter[str]:
+    """The short name of each reason, which stands before its colon."""
+    if connection.dialect.name == "sqlite":
+        short = sa.func.substr(Item.reason, 1, sa.func.instr(Item.reason.op("||")(":"), ":") - 1)
+    else:
+        short = sa.func.split_part(Item.reason, ":", 1)
+    is_lost = (Item.run_id == run, Item.state == State.QUARANTINED)
+    rows = connection.execute(sa.select(short, sa.func.count()).where(*is_lost).group_by(short))
+    return Counter({str(reason or "unknown"): int(n) for reason, n in rows})
+
+
+def _oldest_waiting(
+    connection: Connection, tally: dict[tuple[int, str], int], active: dict[int, float]
+) -> dict[str, float]:
+    """Read by the index of run and state: no more than the feeder's window is ever sent.
+
+    What is not even sent could have been since its run was there; of jobs nobody knows that without their needs.
+    """
+    waiting = {state: [run for run in active if tally.get((run, state))] for state in CLAIMABLE}
+    is_sent = (is_one_of(Item.run_id, waiting[State.SENT]), Item.state == State.SENT)
+    sent_s = connection.execute(sa.select(now_s() - sa.func.min(Item.sent_at)).where(*is_sent)).scalar_one()
+    jobs = sa.select(Job.kind, now_s() - sa.func.min(Job.sent_at)).where(Job.state == State.SENT).group_by(Job.kind)
+    rows = connection.execute(jobs.where(is_one_of(Job.run_id, active)))
+    found = {str(kind): max(0.0, age_s) for kind, age_s in rows}
+    return {**found, PREPROCESS: max([0.0, sent_s or 0.0, *(active[run] for run in waiting[State.WAITING])])}
+
+
+def _epochs(connection: Connection) -> dict[tuple[int, str], int]:
+    """Epochs finished of each training under way."""
+    last = sa.func.coalesce(sa.func.max(Metric.epoch), 0)
+    query = (
+        sa.select(Job.id, Job.model, last)
+        .outerjoin(Metric, Metric.job_id == Job.id)
+        .where(Job.state == State.RUNNING, Job.kind == Kind.TRAIN)
+        .group_by(Job.id, Job.model)
+    )
+    return {(job, model or ""): int(epoch) for job, model, epoch in connection.execute(query)}

@@ -1,0 +1,1 @@
+"""The tables, their migrations, and bringing a database up to date."""

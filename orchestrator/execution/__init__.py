@@ -1,0 +1,1 @@
+"""Carrying runs out: the dispatcher, the embedded stack, worker processes."""

@@ -1,0 +1,244 @@
+"""The only sender: a bounded feeder, and a reconciler that needs no broker's word.
+
+Messages are doorbells. What was sent and not claimed is sent again; what was claimed and not renewed waits again.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from db.engine import Database
+from db.ledger import control, feeding
+from db.ledger.feeding import ActiveRun
+from db.schema.tables import Item, Job
+from domain.errors import ChorusError
+from domain.states import Kind
+from settings import Settings
+from tasks.runtime import liveness
+from tasks.runtime.messages import JobMessage, PreprocessMessage
+from workers.roles import QUEUE_OF_TASK
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+_LOG = logging.getLogger("chorus")
+LARGEST_MESSAGE_S = 1.0
+"""Seconds of one core a message holds at most: its overhead is lost in it, and it is soon repeated."""
+LOST_AFTER_S = {"cpu": 5.0, "gpu": 40.0}
+"""A message not claimed for so long, while its queue is empty, is lost; a gpu job's process first has to start."""
+STALE_AFTER_S = 900.0
+"""The same where the queue is never empty."""
+_FREE_PART = 1 / 4
+"""The part of the window that must be free before it is filled up: many messages at once cost less than one by one.
+
+Workers never wait for it as long as they take at most three windows a second."""
+_JOBS_AHEAD = {"cpu": None, "gpu": 1}
+"""Jobs that wait in a queue's broker at most: a model is judged, and a fold finished, before others are begun."""
+_RECONCILE_EVERY_S = 2.0
+_BUSY_PAUSE_S, _IDLE_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.25, 10.0
+_MOST_DOUBLINGS = 10
+"""Of the pause, which is the longest one long before; a broker may be away for days."""
+
+
+class BrokerUnreachable(ChorusError):
+    """The broker does not answer, or takes no more messages."""
+
+    exit_code = 4
+
+
+@dataclass(frozen=True)
+class Doorbell:
+    """A message: ids for the worker, and a sentence for people who watch the monitor."""
+
+    ids: dict[str, Any]
+    spoken: str
+
+
+def _items_bell(batch: feeding.Batch) -> Doorbell:
+    others = f" and {len(batch.items) - 1} more" if len(batch.items) > 1 else ""
+    return Doorbell(PreprocessMessage(batch.run, batch.items).to_dict(), f"run {batch.run}: {batch.first}{others}")
+
+
+def _job_bell(job: feeding.ReadyJob) -> Doorbell:
+    what = f": {job.what}" if job.what else ""
+    return Doorbell(JobMessage(job.run, job.job).to_dict(), f"run {job.run}, job {job.job}{what}")
+
+
+class Sender:
+    """Puts messages into queues by task name, and looks at how full they are.
+
+    Every method raises BrokerUnreachable when the broker does not answer. For one thread: see `_connection`.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        from workers.app import make_app  # noqa: PLC0415  # Celery is a third of a second; commands that only read skip it
+
+        self._settings = settings
+        self._app: Celery = make_app(settings.model_copy(update={"role": ""}))
+        # Kept, for a new one costs ten times the question; closed after an error, which would cut off another thread's
+        # question. For questions alone: on a connection that Celery listens to, an answer may be that of its own BRPOP.
+        self._connection = self._app.connection_for_write()
+
+    def require_broker(self) -> None:
+        """Returns when the broker answers."""
+        self._asked(lambda client: client.ping())
+
+    def queued(self, queue: str) -> int:
+        """Messages that no worker has taken yet."""
+        return int(self._asked(lambda client: client.llen(queue)))
+
+    def clock_s(self) -> float:
+        """Seconds since 1970, by the broker's clock."""
+        seconds, microseconds = self._asked(lambda client: client.time())
+        return float(seconds) + float(microseconds) / 1e6
+
+    def send(self, task: str, queue: str, messages: Sequence[Doorbell]) -> int:
+        """Sends the messages one after the other; returns how many the broker took before it stopped answering."""
+        sent = 0
+        try:
+            with self._app.producer_pool.acquire(block=True, timeout=5) as producer:
+                for message in messages:
+                    self._app.send_task(
+                        task, args=[message.ids], queue=queue, producer=producer, retry=False,
+                        argsrepr=message.spoken, kwargsrepr="",
+                    )  # fmt: skip
+                    sent += 1
+        except _BROKER_ERRORS() as error:
+            _LOG.warning("broker %s: %s", self._shown, error)
+        return sent
+
+    def workers(self) -> dict[str, list[str]]:
+        """Names of the workers that answer within a second, with their queues."""
+        self.require_broker()
+        try:
+            answers = self._app.control.inspect(timeout=1.0).active_queues() or {}
+        except _BROKER_ERRORS() as error:
+            raise BrokerUnreachable(f"broker {self._shown} does not answer: {error}") from error
+        return {name: [queue["name"] for queue in queues] for name, queues in sorted(answers.items())}
+
+    def _asked(self, question: Callable[[Any], Any]) -> Any:
+        try:
+            channel: Any = self._connection.default_channel  # Redis' own has a client
+            return question(channel.client)
+        except _BROKER_ERRORS() as error:
+            self._connection.collect()
+            raise BrokerUnreachable(f"broker {self._shown} does not answer: {error}") from error
+
+    @property
+    def _shown(self) -> str:
+        from kombu.utils.url import maybe_sanitize_url  # noqa: PLC0415
+
+        return str(maybe_sanitize_url(self._settings.broker))
+
+
+def _BROKER_ERRORS() -> tuple[type[BaseException], ...]:  # noqa: N802  # a constant whose imports are slow
+    from kombu.exceptions import OperationalError  # noqa: PLC0415
+    from redis.exceptions import RedisError  # noqa: PLC0415
+
+    return (OperationalError, RedisError, OSError)
+
+
+class Dispatcher:
+    """Feeds active runs and heals what was interrupted, a step at a time; several at once do no harm.
+
+    only_run: feed just this one (None: all that are active).
+    """
+
+    def __init__(self, database: Database, sender: Sender, settings: Settings, only_run: int | None = None) -> None:
+        self._database, self._sender, self._settings, self._only_run = database, sender, settings, only_run
+        self._reconciled_at = 0.0
+        self._failures = 0
+        self._looked_at: set[int] = set()
+
+    def step(self) -> float:
+        """Does what there is to do now; returns the seconds to wait before the next step."""
+        try:
+            if time.monotonic() - self._reconciled_at > _RECONCILE_EVERY_S:
+                self._reconcile()
+                self._reconciled_at = time.monotonic()
+            active = feeding.active_runs(self._database)
+            if any(run.is_over for run in active):
+                feeding.close_runs(self._database)
+            ours = [run for run in active if self._only_run in (None, run.id)]
+            self._pack_anew({run.id for run in ours})
+            sent = self._feed_items(ours) + self._feed_jobs(ours)
+        except (BrokerUnreachable, ConnectionError) as error:
+            self._failures += 1
+            _LOG.warning("%s", error)
+            return float(min(_IDLE_PAUSE_S * 2 ** min(self._failures, _MOST_DOUBLINGS), _LONGEST_PAUSE_S))
+        self._failures = 0
+        return _BUSY_PAUSE_S if sent else _IDLE_PAUSE_S
+
+    def show_progress(self) -> None:
+        """For the health check: it goes round, whatever it finds."""
+        liveness.touch(self._settings.progress_file)
+
+    def _pack_anew(self, active: set[int]) -> None:
+        """Looks once, when a run becomes active, for parts that an older version packed."""
+        for run in active - self._looked_at:
+            if n := control.pack_anew(self._database, run):
+                parts = "1 part was" if n == 1 else f"{n} parts were"
+                _LOG.warning("run %d: %s packed by an older version and will be packed and trained again", run, parts)
+        self._looked_at = active
+
+    def _feed_items(self, active: Sequence[ActiveRun]) -> int:
+        runs = [run.id for run in active if run.n_waiting]
+        window = self._settings.window_messages
+        free = window - self._sender.queued("cpu") if runs else 0
+        if free < window * _FREE_PART:
+            return 0
+        sent = 0
+        for run in runs:
+            share = -(-free // len(runs))  # every active run has its share of the window
+            batches = feeding.take_batches(self._database, run, share, LARGEST_MESSAGE_S)
+            taken = self._sender.send("preprocess", "cpu", list(map(_items_bell, batches)))
+            feeding.put_back_unsent(self._database, Item, [item for batch in batches[taken:] for item in batch.items])
+            _require_taken(taken, len(batches))
+            sent += taken
+        return sent
+
+    def _feed_jobs(self, active: Sequence[ActiveRun]) -> int:
+        if not any(run.has_job_to_try for run in active):
+            return 0
+        feeding.cancel_hopeless(self._database)
+        return sum(self._feed_jobs_of(queue) for queue in _JOBS_AHEAD)
+
+    def _feed_jobs_of(self, queue: str) -> int:
+        ahead = _JOBS_AHEAD[queue]
+        free = None if ahead is None else ahead - self._sender.queued(queue)
+        if free is not None and free <= 0:
+            return 0
+        kinds = [kind for kind in Kind if QUEUE_OF_TASK[kind] == queue]
+        ready = feeding.take_jobs(self._database, self._only_run, kinds, free)
+        for at, job in enumerate(ready):
+            if not self._sender.send(job.kind, QUEUE_OF_TASK[job.kind], [_job_bell(job)]):
+                feeding.put_back_unsent(self._database, Job, [left.job for left in ready[at:]])
+                _require_taken(at, len(ready))
+        return len(ready)
+
+    def _reconcile(self) -> None:
+        feeding.put_back_expired(self._database)
+        for queue, lost_after_s in LOST_AFTER_S.items():
+            older_s = lost_after_s if self._sender.queued(queue) == 0 else STALE_AFTER_S
+            tasks = [task for task, served in QUEUE_OF_TASK.items() if served == queue]
+            feeding.put_back_stale(self._database, Job, older_s, tasks)
+            if "preprocess" in tasks:
+                feeding.put_back_stale(self._database, Item, older_s)
+
+
+def _require_taken(taken: int, offered: int) -> None:
+    """Raises BrokerUnreachable for a broker that answers and takes no more: to offer all again at once helps nobody."""
+    if taken < offered:
+        raise BrokerUnreachable(f"the broker took {taken} of {offered} messages; the others wait")
+
+
+def dispatch_forever(dispatcher: Dispatcher, is_over: Callable[[], bool], sleep: Callable[[float], object]) -> None:
+    """Steps until `is_over`; `sleep` may return early."""
+    while not is_over():
+        pause_s = dispatcher.step()
+        dispatcher.show_progress()
+        sleep(pause_s)

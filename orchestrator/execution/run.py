@@ -1,0 +1,182 @@
+"""Carries a run out on this machine, or follows one that others carry out."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+
+from db.ledger import control
+from db.ledger.leader import Turn
+from domain.errors import ChorusError
+from domain.states import CLAIMABLE, Kind, RunState, State
+from orchestrator.cli.terminal import ProgressView
+from orchestrator.execution.dispatcher import Dispatcher, Sender, dispatch_forever
+from orchestrator.execution.stack import Stack
+from orchestrator.execution.waiting import Patience, awaited
+from orchestrator.monitoring.watch import Snapshot, snapshot
+from orchestrator.session import Session
+from tasks.runtime import liveness
+from workers.roles import CPU, GPU
+
+_LOOK_EVERY_S = 0.25
+_TURN_EVERY_S = 1.0
+
+
+class DispatcherThread:
+    """The dispatcher beside the progress view: a slow broker never freezes the terminal."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._over = threading.Event()
+        self._failed: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, args=(dispatcher,), name="dispatcher", daemon=True)
+
+    def _run(self, dispatcher: Dispatcher) -> None:
+        try:
+            dispatch_forever(dispatcher, self._over.is_set, self._over.wait)
+        except BaseException as error:  # handed to the main thread, which says it
+            self._failed = error
+
+    def __enter__(self) -> DispatcherThread:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(timeout=10)
+
+    def require_alive(self) -> None:
+        """Raises what ended the dispatcher."""
+        if self._failed is not None:
+            raise self._failed
+
+
+def run_here(session: Session, begin: Callable[[], int], progress: ProgressView, flower_port: int | None = None) -> int:
+    """Carries out, with an embedded stack, the run that `begin` plans or takes up; returns its number when it is over.
+
+    The home is taken before anything is planned in it. Ctrl-C pauses the run.
+    """
+    with Stack(session.settings, session.database, is_watched=flower_port is not None) as stack:
+        stack.start_worker(CPU)  # it starts while the run is planned
+        run = begin()
+        sender = Sender(session.settings)
+        sender.require_broker()
+        if flower_port is not None:
+            progress.say(f"monitor: {stack.start_flower(flower_port)}")
+        dispatcher = Dispatcher(session.database, sender, session.settings, only_run=run)
+        try:
+            with progress, DispatcherThread(dispatcher) as thread:
+                _until_over(session, run, progress, stack, thread)
+        except KeyboardInterrupt:
+            control.pause(session.database, run)
+            advised = session.settings.advised(f"resume {run}")
+            progress.say(f"stopping; what is finished is kept. Go on with: {advised}")
+            raise
+    return run
+
+
+def _until_over(session: Session, run: int, view: ProgressView, stack: Stack, thread: DispatcherThread) -> None:
+    patience = Patience(view.say)
+    while True:
+        with patience.a_while():
+            seen = snapshot(session.database, run)
+            view.show(seen)
+            if seen.is_over:
+                return
+            if _is_gpu_work_near(seen):
+                for warning in stack.start_worker(GPU):
+                    view.say(warning)
+            for news in stack.watch():
+                view.say(news)
+        thread.require_alive()
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _is_gpu_work_near(seen: Snapshot) -> bool:
+    is_gpu_job_open = any(
+        job.kind in (Kind.TRAIN, Kind.EVALUATE) and job.state in (*CLAIMABLE, State.RUNNING) for job in seen.jobs
+    )
+    return is_gpu_job_open and seen.n_open == 0
+
+
+def follow(session: Session, run: int, view: ProgressView) -> None:
+    """Shows the run until it is over; others do the work, and Ctrl-C ends only the showing."""
+    patience = Patience(view.say)
+    while True:
+        with patience.a_while():
+            seen = snapshot(session.database, run)
+            view.show(seen)
+            if seen.is_over:
+                return
+        time.sleep(_LOOK_EVERY_S)
+
+
+def dispatch_here(session: Session, say: ProgressView) -> None:
+    """Feeds all runs until interrupted; with an embedded broker this process owns it."""
+    with contextlib.ExitStack() as parts:
+        stack = None
+        if session.settings.is_broker_embedded:
+            stack = parts.enter_context(Stack(session.settings, session.database, takes_submissions=True))
+        if session.settings.metrics_port:
+            from orchestrator.monitoring.prometheus import Exporter  # noqa: PLC0415  # only who is asked for figures pays for it
+
+            parts.enter_context(Exporter(session.settings))
+            say.say(f"metrics: http://{session.settings.metrics_address}:{session.settings.metrics_port}/metrics")
+        _dispatch_all(session, say, stack)
+
+
+def _dispatch_all(session: Session, say: ProgressView, stack: Stack | None) -> None:
+    awaited(Sender(session.settings).require_broker, session.settings.wait_s, session.settings.progress_file)
+    patience = Patience(say.say)
+    with Turn(session.database) as turn:
+        while True:
+            _await_turn(session, say, turn)
+            say.say(f"dispatching for {session.database.shown}; Ctrl-C stops")
+            sender = Sender(session.settings)  # a turn's own: the last turn's thread may not have ended yet
+            with DispatcherThread(Dispatcher(session.database, sender, session.settings)) as thread:
+                while turn.is_ours():
+                    thread.require_alive()
+                    with patience.a_while():
+                        for news in stack.watch() if stack else ():
+                            say.say(news)
+                    time.sleep(_TURN_EVERY_S)
+            say.say("the turn is lost: the database does not answer")
+
+
+def _await_turn(session: Session, say: ProgressView, turn: Turn) -> None:
+    is_said = False
+    while not turn.is_ours():
+        if not is_said:
+            say.say("standing by: another dispatcher is at work, or the database does not answer")
+            is_said = True
+        liveness.touch(session.settings.progress_file)
+        time.sleep(_TURN_EVERY_S)
+
+
+class RunIsOver(ChorusError):
+    """A run that has ended cannot go on."""
+
+    exit_code = 2
+
+
+def resumed(session: Session, run: int) -> int:
+    """Lets the run go on. Raises UnknownRun, or RunIsOver when there is nothing to go on with."""
+    state = snapshot(session.database, run).run.state
+    if control.resume(session.database, run):
+        return run
+    if state == RunState.PLANNING:
+        raise RunIsOver(f"run {run} was never planned to its end; submit its dataset again")
+    advised = session.settings.advised(f"retry {run}")
+    raise RunIsOver(f"run {run} is {state}; `{advised}` tries again what did not succeed")
+
+
+def retried(session: Session, run: int) -> int:
+    """Lets what did not succeed be tried again. Raises UnknownRun, or RunIsOver when there is nothing to try."""
+    seen = snapshot(session.database, run)
+    n = control.retry(session.database, run)
+    if n == 0 and not seen.is_over:
+        raise RunIsOver(f"run {run} is {seen.run.state}; cancel it, or let it end, before anything is tried again")
+    if n == 0:
+        raise RunIsOver(f"run {run} is {seen.run.state}, and nothing of it was quarantined, failed or cancelled")
+    return run

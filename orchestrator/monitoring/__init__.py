@@ -1,0 +1,1 @@
+"""Looking at runs: progress, scores, workers, health, integrity."""

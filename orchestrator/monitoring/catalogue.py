@@ -1,0 +1,56 @@
+"""What models there are: a child process asks Keras, this one never loads it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from domain.errors import MachineFault
+
+_ROOT = Path(__file__).resolve().parents[2]
+_LONGEST_S = 120
+
+
+def listed(n_classes: int, names: Sequence[str]) -> list[dict[str, Any]]:
+    """These models as networks for so many classes; see `tasks.model.listing`.
+
+    Raises MachineFault where Keras cannot be loaded, with the last line it said, or takes two minutes.
+    """
+    command = [sys.executable, "-m", "tasks.model.listing", str(n_classes), *names]
+    try:
+        told = subprocess.run(  # noqa: S603  # this interpreter and this package
+            command, capture_output=True, text=True, check=False, cwd=_ROOT, timeout=_LONGEST_S
+        )
+    except subprocess.TimeoutExpired as error:
+        raise MachineFault(f"the models cannot be listed: Keras took more than {_LONGEST_S} s; try again") from error
+    if told.returncode:
+        last = told.stderr.strip().rpartition("\n")[2]
+        raise MachineFault(f"the models cannot be listed: {last}; `pip install` the train requirements")
+    found: list[dict[str, Any]] = json.loads(told.stdout)
+    return found
+
+
+def lines(models: Sequence[dict[str, Any]], *, with_layers: bool) -> Iterator[str]:
+    """The models as text: a line each, and their layer tables where asked for."""
+    width = max(len(model["name"]) for model in models)
+    for model in models:
+        inputs = ", ".join(f"{name} {_shape(shape)}" for name, shape in model["inputs"].items())
+        yield f"{model['name']:<{width}}  {model['sentence']}"
+        reads = "paints pictures from" if model["kind"] == "generator" else "reads"
+        yield f"{'':<{width}}  {reads} {inputs} of the preset {model['preset']}"
+        yield f"{'':<{width}}  {model['parameters']:,} parameters, {model['trainable_parameters']:,} trained"
+        if with_layers:
+            yield ""
+            yield from (
+                f"  {layer['name']:<22} {layer['type']:<24} {_shape(layer['output']):<16} {layer['parameters']:>9,}"
+                for layer in model["layers"]
+            )
+            yield ""
+
+
+def _shape(sizes: Sequence[int]) -> str:
+    return " x ".join(str(size) for size in sizes)

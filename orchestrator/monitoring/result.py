@@ -1,0 +1,29 @@
+"""Evaluations of a run, read back from the store."""
+
+from __future__ import annotations
+
+import json
+
+from db.queries.job_inputs import JobResult, results, run_facts
+from domain.states import Kind
+from orchestrator.session import Session
+from tasks.model.zoo import is_generator
+from tasks.report.scoring.classification import Evaluation, classification_table
+
+
+def classification_tables(session: Session, run: int) -> str:
+    """The per-class table of every judged model, in scikit-learn's layout; by chunk."""
+    facts = run_facts(session.database, run)
+    tables = []
+    for job in results(session.database, run):
+        if _is_classified(job) and facts is not None:
+            evaluation = Evaluation.from_dict(json.loads(session.store.get(job.result["key"])))
+            fold = f", fold {job.fold}" if job.fold is not None and job.fold >= 0 else ""
+            table = classification_table(evaluation.by_chunk, facts.labels)
+            tables.append(f"{job.model}{fold}, seed {job.seed}, by chunk\n\n{table}")
+    return "\n\n".join(tables)
+
+
+def _is_classified(job: JobResult) -> bool:
+    is_own = job.kind == Kind.EVALUATE and job.variant is None
+    return is_own and not is_generator(str(job.model))

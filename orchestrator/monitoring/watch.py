@@ -1,0 +1,178 @@
+"""Ledger -> what a person or a program wants to know about a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from statistics import fmean, stdev
+from typing import Any
+
+from db.engine import Database
+from db.queries import run_counts, status
+from db.queries.job_inputs import RunFacts, run_facts
+from db.queries.status import JobStatus, NotUsed
+from db.store.interface import Store
+from domain.errors import Impossible
+from domain.states import OPEN, RUN_FINAL, Kind, RunState, State
+from orchestrator.monitoring.run_scores import ablation, intervals, judged_by_group
+from tasks.dataset.split import leaky
+from tasks.model.zoo import is_generator
+
+_SIDES = ("train", "valid", "test")
+_COST = ("images_per_s", "epoch_s", "peak_rss_bytes")
+_FIGURES = ("accuracy", "macro_f1", "by_recording_accuracy")
+GENERATOR_FIGURES = (
+    "frechet", "real_frechet", "copy_ratio", "copy_share", "diversity", "agreement", "n_synthetic",
+    "accuracy_without", "accuracy_with",
+)  # fmt: skip
+
+
+class UnknownRun(Impossible):
+    """There is no such run."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Step:
+    """Progress of one kind of work."""
+
+    name: str
+    done: int
+    total: int
+    doing: str = ""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A run as it stands."""
+
+    run: RunFacts
+    items: dict[str, int]
+    jobs: tuple[JobStatus, ...]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing will happen any more by itself."""
+        return self.run.state in (*RUN_FINAL, RunState.PAUSED)
+
+    @property
+    def n_open(self) -> int:
+        """Items that are not final."""
+        return sum(self.items[state] for state in OPEN)
+
+    def steps(self) -> list[Step]:
+        """Progress by kind of work, in the order of the way."""
+        total = sum(self.items.values())
+        steps = [Step("preprocess", total - self.n_open, total)]
+        for kind in Kind:
+            of_kind = [job for job in self.jobs if job.kind == kind]
+            if of_kind:
+                done = sum(status.is_final(job.state) for job in of_kind)
+                running = [job for job in of_kind if job.state == State.RUNNING]
+                steps.append(Step(str(kind), done, len(of_kind), ", ".join(map(_doing, running))))
+        return steps
+
+
+def _doing(job: JobStatus) -> str:
+    part = f"fold {job.fold}" if _numbered(job.fold) is not None else ""
+    side = _SIDES[job.side] if job.side is not None else ""
+    epoch = f"epoch {job.epoch}" if job.epoch else ""
+    return " ".join(filter(None, (job.model, job.variant, part, side, epoch)))
+
+
+def snapshot(database: Database, run: int) -> Snapshot:
+    """The run as it stands. Raises UnknownRun."""
+    facts = run_facts(database, run)
+    if facts is None:
+        raise UnknownRun(f"there is no run {run}; `orchestrator runs` lists those there are")
+    return Snapshot(facts, status.item_counts(database, run), tuple(status.jobs(database, run)))
+
+
+def summary(database: Database, store: Store, run: int) -> dict[str, Any]:
+    """The one object that `--json` prints."""
+    seen = snapshot(database, run)
+    judged, own = judged_by_group(store, seen.jobs), scores([job for job in seen.jobs if job.variant is None])
+    return {
+        "run": run,
+        "state": seen.run.state,
+        "recordings": status.recording_counts(database, run),
+        "quarantined": _listed(status.quarantined(database, run)),
+        "failed": _listed(status.failed(database, run)),
+        "jobs": [_job(database, job) for job in seen.jobs],
+        "scores": {
+            model: score if is_generator(model) else {**score, **intervals(model, judged)}
+            for model, score in own.items()
+        },
+        "leak_meter": scores([job for job in seen.jobs if job.variant == leaky.VARIANT]),
+        "ablation": [
+            {**effect, "trainings_planned": own[effect["model"]]["trainings_planned"]} for effect in ablation(judged)
+        ],
+        "faults": asdict(run_counts.faults(database, run)),
+        "artifacts": status.n_artifacts(database, run),
+        "report": report_address(store, seen),
+        "started_at": _iso(seen.run.created_at),
+        "finished_at": _iso(seen.run.finished_at),
+        "bad_rows": [{"line": r.line, "recording": r.uri, "reason": r.reason} for r in status.bad_rows(database, run)],
+    }
+
+
+def report_address(store: Store, seen: Snapshot) -> str | None:
+    """Where the run's report stands; None while there is none."""
+    rendered = (job for job in seen.jobs if job.kind == Kind.RENDER and job.state == State.DONE)
+    key = next((job.result["key"] for job in rendered), None)
+    return store.address(key) if key else None
+
+
+def _listed(recordings: Sequence[NotUsed]) -> list[dict[str, str]]:
+    return [{"recording": each.recording, "reason": each.reason} for each in recordings]
+
+
+def _job(database: Database, job: JobStatus) -> dict[str, Any]:
+    shown = (0, job.result.get("best_epoch", job.epoch))
+    last = {name: value for epoch, name, value in status.metrics(database, job.id) if epoch in shown}
+    return {
+        "kind": job.kind, "model": job.model, "variant": job.variant, "fold": _numbered(job.fold), "seed": job.seed,
+        "state": job.state, "device": job.device, "metrics": last, "reason": job.reason,
+        "cost": {name: job.result[name] for name in _COST if name in job.result},
+    }  # fmt: skip
+
+
+def _numbered(fold: int | None) -> int | None:
+    return None if fold is None or fold < 0 else fold
+
+
+def scores(jobs: Sequence[JobStatus]) -> dict[str, dict[str, float | None]]:
+    """Means over folds and seeds, by model; beside each, as `accuracy_sd`, the sample standard deviation over them.
+
+    Of a single job there is no deviation: None.  `trainings` of `trainings_planned` have been judged.
+    A generator has no accuracy: its entry holds its own measures.
+    """
+    by_model: dict[str, list[JobStatus]] = {}
+    for job in jobs:
+        if job.kind == Kind.EVALUATE and job.model:
+            by_model.setdefault(job.model, []).append(job)
+    judged = {model: [job for job in planned if job.state == State.DONE] for model, planned in by_model.items()}
+    return {model: _score(model, done, len(by_model[model])) for model, done in judged.items() if done}
+
+
+def _score(model: str, judged: list[JobStatus], n_planned: int) -> dict[str, float | None]:
+    names = GENERATOR_FIGURES if is_generator(model) else _FIGURES
+    values = {name: [job.result[name] for job in judged] for name in names}
+    means: dict[str, float | None] = {name: fmean(each) for name, each in values.items()}
+    deviations = {f"{name}_sd": stdev(each) if len(each) > 1 else None for name, each in values.items()}
+    trainings = {"trainings": len(judged), "trainings_planned": n_planned}
+    return means if is_generator(model) else {**means, **deviations, **trainings}
+
+
+def exit_code(database: Database, run: int) -> int:
+    """0 all well, 1 failed or cancelled, 3 finished with recordings quarantined, 130 paused."""
+    state = snapshot(database, run).run.state
+    if state == RunState.DONE:
+        return 3 if status.recording_counts(database, run)[State.QUARANTINED] else 0
+    return 130 if state == RunState.PAUSED else 1
+
+
+def _iso(time_s: float | None) -> str | None:
+    return datetime.fromtimestamp(time_s, UTC).isoformat(timespec="seconds") if time_s is not None else None

@@ -1,0 +1,99 @@
+"""Who is there to do the work: workers, what they do now, and what nobody is there for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from db.ledger.presence import Present, present
+from db.queries.status import JobStatus, at_work, item_counts, jobs
+from domain.states import CLAIMABLE
+from orchestrator.cli.terminal import duration
+from orchestrator.execution.dispatcher import BrokerUnreachable, Sender
+from orchestrator.execution.serve import is_run_at_work
+from orchestrator.session import Session
+from workers.roles import QUEUE_OF_TASK
+
+
+@dataclass(frozen=True)
+class WorkerLine:
+    """One worker. progress_age_s: since it last went on with work; None where it never registered and holds none."""
+
+    worker: str
+    host: str
+    role: str
+    queues: list[str]
+    doing: list[str]
+    device: str
+    progress_age_s: float | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`; the age to tenths of a second."""
+        age_s = None if self.progress_age_s is None else round(self.progress_age_s, 1)
+        return {**asdict(self), "progress_age_s": age_s}
+
+    def line(self) -> str:
+        """For people."""
+        age_s = self.progress_age_s
+        last = "" if age_s is None else f"last progress {duration(age_s)} ago"
+        doing = "; ".join(self.doing) or "idle"
+        queues = ", ".join(self.queues) or "no queue: it does not answer"
+        return "  ".join(filter(None, (self.worker, self.host, self.role, queues, self.device, doing, last)))
+
+
+def workers(session: Session) -> list[WorkerLine]:
+    """Those that answer within a second, and those that hold work and do not. Raises BrokerUnreachable."""
+    answering = Sender(session.settings).workers()
+    doing = at_work(session.database)
+    known = {worker.name: worker for worker in present(session.database)}
+    names = sorted({*answering, *(worker.name for worker in known.values() if worker.holds_work)})
+    return [
+        _line(name, answering.get(name, []), [f"{w.what} of run {w.run}" for w in doing if w.worker == name], known)
+        for name in names
+    ]
+
+
+def _line(name: str, queues: list[str], doing: list[str], known: dict[str, Present]) -> WorkerLine:
+    of = known.get(name)
+    host, role = (of.host, of.role) if of else (name.rpartition("@")[2], name.partition("-")[0])
+    return WorkerLine(name, host, role, queues, doing, of.device if of else "", of.progressed_age_s if of else None)
+
+
+def unserved(session: Session, run: int) -> list[str]:
+    """A sentence for each queue that the run needs and nobody serves; none where the broker cannot be asked.
+
+    A `run` starts workers of its own when their turn comes, so nothing is missing beside it.
+    """
+    if is_run_at_work(session.settings):
+        return []
+    needed = needed_queues(item_counts(session.database, run), jobs(session.database, run))
+    if not needed:
+        return []
+    try:
+        served = {queue for queues in Sender(session.settings).workers().values() for queue in queues}
+    except BrokerUnreachable:
+        return []
+    return [sentence(run, queue, needed[queue]) for queue in needed if queue not in served]
+
+
+def needed_queues(items: dict[str, int], run_jobs: Sequence[JobStatus]) -> dict[str, list[str]]:
+    """Queues that open work waits for, each with the tasks that are open, in the order of the way."""
+    tasks = ["preprocess"] if any(items[state] for state in CLAIMABLE) else []
+    tasks += [job.kind for job in run_jobs if job.state in CLAIMABLE]
+    needed: dict[str, list[str]] = {}
+    for task in dict.fromkeys(tasks):
+        needed.setdefault(QUEUE_OF_TASK[task], []).append(task)
+    return needed
+
+
+def sentence(run: int, queue: str, tasks: list[str]) -> str:
+    """What is missing, and what to do.
+
+    >>> sentence(3, "gpu", ["train", "evaluate"])
+    'run 3 waits: no worker serves the queue gpu (train, evaluate); start one with: orchestrator worker gpu'
+    """
+    return (
+        f"run {run} waits: no worker serves the queue {queue} ({', '.join(tasks)}); "
+        f"start one with: orchestrator worker {queue}"
+    )

@@ -1,0 +1,1 @@
+"""From a path and options to a run in the ledger."""

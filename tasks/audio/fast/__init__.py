@@ -1,0 +1,1 @@
+"""Compiled loops: the FFT and the kernels of denoising and features."""

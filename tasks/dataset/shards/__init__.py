@@ -1,0 +1,1 @@
+"""Shards: examples in Parquet files."""

@@ -1,0 +1,266 @@
+"""Shards: Parquet files of up to 4,096 examples, the same bytes for the same examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tasks.dataset.shards.footer import (
+    MAX_EXAMPLES,
+    ShardError,
+    ShardFacts,
+    facts_of,
+    require_plain,
+    schema_of,
+    with_facts,
+)
+from tasks.dataset.shards.metadata import METADATA, UNKNOWN, as_numbers
+
+__all__ = ["Example", "Shard", "ShardError", "ShardFacts", "read_shard", "shard_facts", "shards"]
+
+_TEXTS = ["recording", "digest", "group"]
+_MOST_BYTES = MAX_EXAMPLES * 48 * 128
+"""Of the pictures of a shard, unless one alone has more."""
+_LONGEST_TEXT_BYTES = 1 << 14  # no layout gives a longer path or name
+
+Pictures = npt.NDArray[np.uint8]
+Features = npt.NDArray[np.float32]
+Int32s = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Example:
+    """One chunk ready to learn from.
+
+    spectrogram: (mel, frame) uint8.  features: (15,) float32.  label: number in the run's list of classes, >= 0.
+    recording: uri.  digest: SHA-256 of the recording in hex.  chunk, copy: counted from 0, copy 0 is the recording
+    itself.  synthetic: made by a generator, not by a bird; nobody knows its features, which are not numbers (NaN).
+    metadata: (4,) float32, see `tasks.dataset.shards.metadata`.
+    """
+
+    spectrogram: Pictures
+    features: Features
+    label: int
+    recording: str
+    digest: str
+    group: str
+    chunk: int
+    copy: int
+    synthetic: bool = False
+    metadata: Features = field(default_factory=lambda: as_numbers(UNKNOWN))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Shard:
+    """The examples of one shard as columns, in the shard's order.
+
+    spectrograms: (n, mel, frame) uint8, read-only, over the shard's own memory.  features: (n, 15) float32.
+    labels, chunks, copies: (n,) int32.  synthetic: (n,) bool.  metadata: (n, 4) float32, in the order of METADATA, NaN
+    where nobody knows; all of it in a shard of the version before.
+    """
+
+    facts: ShardFacts
+    spectrograms: Pictures
+    features: Features
+    labels: Int32s
+    recordings: list[str]
+    digests: list[str]
+    groups: list[str]
+    chunks: Int32s
+    copies: Int32s
+    synthetic: npt.NDArray[np.bool_]
+    metadata: Features
+
+
+def shards(
+    examples: Iterable[Example], order_digest: str, pipeline_digest: str, size: int = MAX_EXAMPLES
+) -> Iterator[bytes]:
+    """The examples in Parquet files of `size`, fewer where their pictures are large, the last one shorter, in order.
+
+    One shard is in memory at a time (four times its bytes, 100 MB at most: 4,096 examples of 48 by 128, or 783 of 128
+    by 251, make a full one). Equal examples,
+    digests and library versions give equal bytes. Pictures are stored plain: on real ones zstd saves a tenth and
+    makes reading two and a half times slower. Pages carry checksums.
+    Raises ShardError for examples of unlike shapes or with a negative label, for real and synthetic ones in one shard,
+    and for a size that is not 1 to 4,096.
+    """
+    if not 1 <= size <= MAX_EXAMPLES:
+        raise ShardError(f"shard size {size} is not between 1 and {MAX_EXAMPLES}")
+    examples = iter(examples)
+    if (first := next(examples, None)) is None:
+        return
+    size = min(size, max(1, _MOST_BYTES // max(1, first.spectrogram.size)))
+    examples = chain([first], examples)
+    while batch := list(islice(examples, size)):
+        yield _written(batch, order_digest, pipeline_digest)
+
+
+def read_shard(source: Path | bytes) -> Shard:
+    """The examples of a shard, checked against its checksums and its own facts.
+
+    Raises ShardError for anything that is not a whole shard of this version; OSError when the file cannot be opened.
+    """
+    with _opened(source) as handle:
+        try:
+            return _read(handle)
+        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+            _refuse_disk_errors(error)
+            raise ShardError(f"{_name(source)} is damaged: {error}") from error
+
+
+def shard_facts(source: Path | bytes) -> ShardFacts:
+    """What a shard's footer tells: counts, digests and shape; no example is read.
+
+    Raises ShardError for anything that is not a shard of this version; OSError when the file cannot be opened.
+    """
+    with _opened(source) as handle:
+        try:
+            return facts_of(pq.ParquetFile(handle))
+        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+            _refuse_disk_errors(error)
+            raise ShardError(f"{_name(source)} is no shard or cut short: {error}") from error
+
+
+def _refuse_disk_errors(error: Exception) -> None:
+    """Raises the error where the disk gave it, which numbers it; Arrow's own about bad bytes have no number."""
+    if isinstance(error, OSError) and error.errno is not None:
+        raise error
+
+
+def _written(batch: Sequence[Example], order_digest: str, pipeline_digest: str) -> bytes:
+    spectrograms = _stacked([example.spectrogram for example in batch], np.uint8, n_axes=2)
+    features = _stacked([example.features for example in batch], np.float32, n_axes=1)
+    metadata = _stacked([example.metadata for example in batch], np.float32, n_axes=1)
+    if metadata.shape[1] != len(METADATA):
+        raise ShardError(f"metadata of {metadata.shape[1]} numbers where {', '.join(METADATA)} are expected")
+    labels = np.array([example.label for example in batch], dtype=np.int32)
+    if labels.min() < 0:
+        raise ShardError(f"{batch[int(labels.argmin())].recording} has the label {labels.min()}; labels count from 0")
+    _, n_mel, n_frames = spectrograms.shape
+    facts = ShardFacts(
+        len(batch), _counted(labels), pipeline_digest, order_digest, (n_mel, n_frames), features.shape[1],
+        is_synthetic=_are_synthetic(batch),
+    )  # fmt: skip
+    schema = schema_of(facts.shape, facts.n_features)
+    columns = [
+        pa.FixedSizeBinaryArray.from_buffers(schema.field(0).type, len(batch), [None, pa.py_buffer(spectrograms)]),
+        pa.FixedSizeListArray.from_arrays(pa.array(features.ravel()), type=schema.field(1).type),
+        pa.array(labels),
+        *(pa.array([getattr(e, name) for e in batch], schema.field(name).type) for name in schema.names[3:-1]),
+        pa.FixedSizeListArray.from_arrays(pa.array(metadata.ravel()), type=schema.field("metadata").type),
+    ]
+    return _parquet(pa.Table.from_arrays(columns, schema=with_facts(schema, facts)))
+
+
+def _are_synthetic(batch: Sequence[Example]) -> bool:
+    kinds = {example.synthetic for example in batch}
+    if len(kinds) > 1:
+        raise ShardError("real and synthetic examples cannot stand in one shard; write them into shards of their own")
+    return kinds.pop()
+
+
+def _counted(labels: Int32s) -> dict[int, int]:
+    return {int(label): int(n) for label, n in zip(*np.unique(labels, return_counts=True), strict=True)}
+
+
+def _stacked(arrays: Sequence[npt.NDArray[Any]], dtype: type[np.generic], n_axes: int) -> npt.NDArray[Any]:
+    unlike = {(array.shape, array.dtype) for array in arrays} - {(arrays[0].shape, np.dtype(dtype))}
+    if unlike:
+        shape, found = unlike.pop()
+        raise ShardError(f"an array of {shape} {found} where {arrays[0].shape} {np.dtype(dtype)} is expected")
+    if arrays[0].ndim != n_axes or not arrays[0].size:
+        raise ShardError(f"an array of shape {arrays[0].shape} where one of {n_axes} filled axes is expected")
+    return np.stack(arrays)
+
+
+def _parquet(table: pa.Table) -> bytes:
+    """Parquet bytes with every option fixed that a newer library might choose otherwise."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        sink,
+        row_group_size=MAX_EXAMPLES,
+        version="2.6",
+        data_page_version="1.0",
+        compression="none",
+        use_dictionary=_TEXTS,
+        write_statistics=False,
+        write_page_checksum=True,
+        store_schema=True,
+    )
+    return bytes(sink.getvalue())
+
+
+def _opened(source: Path | bytes) -> pa.NativeFile:
+    return pa.BufferReader(source) if isinstance(source, bytes) else pa.OSFile(str(source))
+
+
+def _name(source: Path | bytes) -> str:
+    return "the shard" if isinstance(source, bytes) else str(source)
+
+
+def _read(handle: pa.NativeFile) -> Shard:
+    facts = facts_of(pq.ParquetFile(handle))
+    handle.seek(0)
+    # Each text is held once, however often it is named: a long one, named by all, would not fit into any memory.
+    parquet = pq.ParquetFile(handle, page_checksum_verification=True, read_dictionary=_TEXTS)
+    require_plain(handle, facts)
+    table = parquet.read(use_threads=False)
+    if any(column.null_count for column in table.columns):
+        raise ShardError("a shard has no empty cells, this file has")
+    n, (n_mel, n_frames) = facts.n_examples, facts.shape
+    shard = Shard(
+        facts=facts,
+        spectrograms=_pictures(table["spectrogram"], n_mel * n_frames).reshape(n, n_mel, n_frames),
+        features=np.asarray(_one(table["features"]).flatten(), dtype=np.float32).reshape(n, facts.n_features),
+        labels=_one(table["label"]).to_numpy(),
+        recordings=_texts(table["recording"]),
+        digests=_texts(table["digest"]),
+        groups=_texts(table["group"]),
+        chunks=_one(table["chunk"]).to_numpy(),
+        copies=_one(table["copy"]).to_numpy(),
+        synthetic=_one(table["synthetic"]).to_numpy(zero_copy_only=False),
+        metadata=_metadata(table, n),
+    )
+    if _counted(shard.labels) != facts.label_counts:
+        raise ShardError("the labels in the shard are not those its footer counts")
+    if (shard.synthetic != facts.is_synthetic).any():
+        raise ShardError("some of the shard's examples are synthetic and others are not, or its footer says otherwise")
+    return shard
+
+
+def _metadata(table: pa.Table, n: int) -> Features:
+    if "metadata" not in table.column_names:
+        return np.full((n, len(METADATA)), np.nan, np.float32)
+    return np.asarray(_one(table["metadata"]).flatten(), dtype=np.float32).reshape(n, len(METADATA))
+
+
+def _texts(column: pa.ChunkedArray) -> list[str]:
+    """The column's texts; equal ones are one object. Raises ShardError for one that is too long."""
+    held = _one(column)
+    held.validate(full=True)
+    longest = pc.max(pc.binary_length(held.dictionary)).as_py() or 0
+    if longest > _LONGEST_TEXT_BYTES:
+        raise ShardError(f"a text of {longest} bytes where {_LONGEST_TEXT_BYTES} are allowed; pack it again")
+    texts = held.dictionary.to_pylist()
+    return [texts[at] for at in held.indices.to_pylist()]
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _pictures(column: pa.ChunkedArray, width: int) -> Pictures:
+    array = _one(column)
+    pixels = np.frombuffer(array.buffers()[1], dtype=np.uint8, count=len(array) * width, offset=array.offset * width)
+    pixels.setflags(write=False)
+    return pixels

@@ -1,0 +1,1 @@
+"""Splits: which recording goes to which subset and fold, by group."""

@@ -1,0 +1,1 @@
+"""The page: from values to one HTML file."""

@@ -1,0 +1,1 @@
+"""Scores: from probabilities to metrics, intervals and comparisons."""

@@ -1,0 +1,95 @@
+"""What each part is worth: every model with it and without it, judged on the same recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tasks.model.variants import FACTORS, factor_of, is_with
+from tasks.report.data import JobReport
+from tasks.report.scoring.pairing import Comparison, GroupOutcomes, compared, mean_outcomes
+
+_SIGNIFICANT = 0.05
+
+_Place = tuple[int | None, int | None]  # fold and seed
+_Outcomes = dict[_Place, GroupOutcomes]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What one part is worth to one model.
+
+    with_it, without_it: accuracies by recording, 0..1, over all folds and seeds judged in both ways.
+    comparison: of the first with the second, by group.  is_own: whether the model as it is has the part.
+    """
+
+    model: str
+    factor: str
+    with_it: float
+    without_it: float
+    comparison: Comparison
+    is_own: bool
+    n_trainings: int
+
+    @property
+    def part(self) -> str:
+        """The factor as people say it."""
+        return FACTORS[self.factor]
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether chance alone would hardly make such a difference: p below 0.05, and nothing outside the interval."""
+        low, high = self.comparison.interval
+        return self.comparison.p < _SIGNIFICANT and not low <= 0 <= high
+
+    def as_dict(self) -> dict[str, object]:
+        """The JSON form."""
+        low, high = self.comparison.interval
+        return {
+            "model": self.model, "factor": self.factor, "with": self.with_it, "without": self.without_it,
+            "difference": self.comparison.difference, "low": low, "high": high, "p": self.comparison.p,
+            "is_significant": self.is_significant, "trainings": self.n_trainings,
+        }  # fmt: skip
+
+
+def effects(jobs: Iterable[JobReport]) -> tuple[Effect, ...]:
+    """One effect for each model and factor that were judged with and without, in the order of the jobs."""
+    judged: dict[tuple[str, str | None], _Outcomes] = {}
+    for job in jobs:
+        if job.outcomes is not None:
+            judged.setdefault((job.model, job.variant), {})[job.fold, job.seed] = job.outcomes
+    return tuple(
+        _effect(model, str(variant), judged[model, None], changed)
+        for (model, variant), changed in judged.items()
+        if variant and factor_of(variant) and judged.get((model, None), {}).keys() & changed.keys()
+    )
+
+
+def _effect(model: str, variant: str, own: _Outcomes, changed: _Outcomes) -> Effect:
+    places = sorted(own.keys() & changed.keys(), key=str)
+    with_it, without_it = (changed, own) if is_with(variant) else (own, changed)
+    ours, theirs = (_over_seeds(outcomes, places) for outcomes in (with_it, without_it))
+    comparison = compared(ours, theirs)
+    assert comparison is not None  # noqa: S101  # the same test sides, none of them empty
+    return Effect(
+        model=model,
+        factor=str(factor_of(variant)),
+        with_it=_accuracy(ours),
+        without_it=_accuracy(theirs),
+        comparison=comparison,
+        is_own=not is_with(variant),
+        n_trainings=len(places),
+    )
+
+
+def _over_seeds(outcomes: _Outcomes, places: Sequence[_Place]) -> dict[int | None, GroupOutcomes]:
+    """Of each fold, the mean over its seeds: a group answers once, however often it was asked."""
+    by_fold: dict[int | None, list[GroupOutcomes]] = {}
+    for fold, seed in places:
+        by_fold.setdefault(fold, []).append(outcomes[fold, seed])
+    return {fold: mean_outcomes(seeds) for fold, seeds in by_fold.items()}
+
+
+def _accuracy(folds: Mapping[int | None, GroupOutcomes]) -> float:
+    n, right = (sum(float(getattr(each, name).sum()) for each in folds.values()) for name in ("recordings", "correct"))
+    return right / n
