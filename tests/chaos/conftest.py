@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import services
+from tests import servers
 from tests.chaos.calm import Calm, calm
 
 
@@ -20,5 +20,5 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Calm:
 @pytest.fixture
 def broker_folder() -> Iterator[Path]:
     """An empty folder for a broker that the test starts, and starts again, itself."""
-    with services.private_folder("chorus-chaos") as folder:
+    with servers.private_folder("chorus-chaos") as folder:
         yield folder

@@ -27,7 +27,7 @@ from orchestrator.planning import plan
 from orchestrator.planning.submit import submit
 from orchestrator.session import Session, opened
 from settings import Settings
-from tests import services
+from tests import servers
 from tests.chaos.calm import N_RECORDINGS, PACK
 from workers.lifecycle import die_with
 from workers.roles import ROLES, command, environment
@@ -199,14 +199,14 @@ class Broker:
 
     @property
     def url(self) -> str:
-        return services.redis_url(self.folder)
+        return servers.redis_url(self.folder)
 
     @property
     def client(self) -> Redis:
         return Redis(unix_socket_path=str(self.folder / "s"), socket_timeout=5)
 
     def start(self) -> None:
-        self.service = self._running.enter_context(services.redis(self.folder, self._binary))
+        self.service = self._running.enter_context(servers.redis(self.folder, self._binary))
 
     def kill(self) -> None:
         self.service.end(signal.SIGKILL)
@@ -254,7 +254,7 @@ def kernel_power(*words: str) -> str:
     """What a command only root may run prints; the calling test is absent where this machine forbids it."""
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
-        services.absent(f"leave to run {' '.join(words)}", f"run this as root ({done.stderr.strip()})")
+        servers.absent(f"leave to run {' '.join(words)}", f"run this as root ({done.stderr.strip()})")
     return done.stdout
 
 

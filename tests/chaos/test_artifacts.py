@@ -6,15 +6,11 @@ import os
 import time
 from pathlib import Path
 
-import pytest
-
 from domain.states import RunState
 from orchestrator.execution.run import retried
 from orchestrator.monitoring.doctor import findings
 from tests.chaos.calm import Calm, assert_same
 from tests.chaos.machines import Machines, begun, machines
-
-pytestmark = pytest.mark.chaos
 
 
 def flip_one_byte(path: Path) -> None:

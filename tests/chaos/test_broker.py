@@ -10,12 +10,10 @@ import pytest
 import sqlalchemy as sa
 
 from db.schema.tables import Item
-from tests import services
-from tests.acceptance.command import orchestrator, until
+from tests import servers
 from tests.chaos.calm import Calm, assert_same
 from tests.chaos.machines import Broker, at_milestones, machines, soon, submitted
-
-pytestmark = pytest.mark.chaos
+from tests.e2e.command import orchestrator, until
 
 FULL_FOR_S, MOST_OFFERS = 8, 6
 """With pauses of 0.5, 1, 2, 4 and 8 s there is a fifth offer after 7.5 s, with pauses of 0.25 s some twenty-five."""
@@ -26,7 +24,7 @@ FULL_FOR_S, MOST_OFFERS = 8, 6
 def test_whatever_happens_to_the_broker_changes_nothing(
     server: str, stopped_s: float, tmp_path: Path, broker_folder: Path, undisturbed: Calm
 ) -> None:
-    binary = services.debian_redis() if server == "redis-server" else None
+    binary = servers.debian_redis() if server == "redis-server" else None
     with Broker(broker_folder, binary) as broker, machines(tmp_path, broker.url, window_messages=16) as cluster:
 
         def restart() -> None:

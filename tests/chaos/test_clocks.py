@@ -12,17 +12,17 @@ import sqlalchemy as sa
 from db.engine import Database
 from db.schema.tables import Item
 from db.schema.upgrade import upgrade
-from tests import services
+from tests import servers
 from tests.chaos.calm import Calm, assert_same
 from tests.chaos.machines import machines, submitted
 
-pytestmark = [pytest.mark.chaos, pytest.mark.long]
+pytestmark = pytest.mark.long
 
 
 def another_clock(offset: str) -> dict[str, str]:
     """What gives a process another clock. Not `faketime` itself: killed, it leaves the process it has started."""
     found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
-    library = found[0] if found else services.absent("libfaketime", "apt-get install faketime")
+    library = found[0] if found else servers.absent("libfaketime", "apt-get install faketime")
     return {"LD_PRELOAD": str(library), "FAKETIME": offset}
 
 

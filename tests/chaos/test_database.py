@@ -13,19 +13,17 @@ import pytest
 
 from db.engine import Database
 from db.schema.upgrade import upgrade
-from tests import services
+from tests import servers
 from tests.chaos.calm import Calm, assert_same
 from tests.chaos.machines import at_milestones, begun, machines, soon, submitted
-
-pytestmark = pytest.mark.chaos
 
 
 def test_a_database_that_restarts_or_has_no_connection_left_is_waited_for(
     tmp_path: Path, redis_url: str, undisturbed: Calm
 ) -> None:
-    user = services.postgres_user()
-    with services.private_folder("chorus-pg", owner=user) as folder, ExitStack() as servers:
-        serving = [servers.enter_context(services.postgres(folder, user))]
+    user = servers.postgres_user()
+    with servers.private_folder("chorus-pg", owner=user) as folder, ExitStack() as started:
+        serving = [started.enter_context(servers.postgres(folder, user))]
         server = serving[0]
         server.execute('CREATE DATABASE "chaos"')
         database = Database(server.url("chaos"))
@@ -35,7 +33,7 @@ def test_a_database_that_restarts_or_has_no_connection_left_is_waited_for(
         def restart_at_once() -> None:
             serving.pop().service.end(signal.SIGQUIT)  # pg_ctl stop -m immediate
             time.sleep(2)
-            serving.append(servers.enter_context(services.postgres_again(folder, user, server.port)))
+            serving.append(started.enter_context(servers.postgres_again(folder, user, server.port)))
 
         def use_up_connections() -> None:
             held = []

@@ -9,13 +9,11 @@ import pytest
 from db.queries import status
 from domain.states import MAX_LOSSES, MAX_OWN_DEATHS, RunState, State
 from orchestrator.planning import plan
-from tests.acceptance.command import until
 from tests.chaos.calm import assert_each_attempt_has_an_end, assert_rows_are_true
 from tests.chaos.machines import Machines, begun, machines
-from tests.integration.way import carried_out, files, home
+from tests.e2e.command import until
+from tests.e2e.way import carried_out, files, home
 from tests.recordings import write_class_folders, write_tone
-
-pytestmark = pytest.mark.chaos
 
 PREPROCESS = plan.Request(until="preprocess")
 REASONS = {

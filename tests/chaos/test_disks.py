@@ -12,7 +12,7 @@ from db.schema.upgrade import upgrade
 from tests.chaos.calm import Calm, assert_same
 from tests.chaos.machines import Broker, at_milestones, begun, machines, small_disk, soon
 
-pytestmark = [pytest.mark.chaos, pytest.mark.long]
+pytestmark = pytest.mark.long
 
 FULL_FOR_S = 15
 

@@ -16,11 +16,9 @@ from db.queries.status import run_lines
 from db.schema.tables import Item, Recording
 from domain.states import RunState
 from orchestrator.monitoring.watch import Snapshot
-from tests.acceptance.command import until
 from tests.chaos.calm import Calm, assert_same
 from tests.chaos.machines import Machines, children_of, drawn, machines, submitted
-
-pytestmark = pytest.mark.chaos
+from tests.e2e.command import until
 
 APART = ("child", "child", "worker", "dispatcher", "watch")
 TOGETHER = ("child", "child", "worker", "broker", "command")

@@ -12,11 +12,11 @@ import pytest
 
 from db.engine import Database
 from db.schema.upgrade import upgrade
-from tests import services
+from tests import servers
 from tests.chaos.calm import Calm, assert_same
 from tests.chaos.machines import at_milestones, kernel_power, machines, soon, submitted
 
-pytestmark = [pytest.mark.chaos, pytest.mark.long]
+pytestmark = pytest.mark.long
 
 HERE, THERE = "10.213.7.1", "10.213.7.2"
 
@@ -72,18 +72,18 @@ def lose(name: str, share: str) -> None:
 
 @pytest.mark.parametrize("fault", ["cut for 90 s", "30 % loss"])
 def test_a_bad_network_heals_without_a_double_effect(fault: str, tmp_path: Path, undisturbed: Calm) -> None:
-    user, port = services.postgres_user(), services.free_port()
+    user, port = servers.postgres_user(), servers.free_port()
     with ExitStack() as stack:
         name = stack.enter_context(namespace())
-        broker = stack.enter_context(services.private_folder("chorus-chaos"))
-        command = [str(services.redis_binary()), "--port", str(port), "--bind", HERE, "--protected-mode", "no"]
-        stack.enter_context(services.running([*command, "--save", "", "--dir", str(broker)], broker))
-        folder = stack.enter_context(services.private_folder("chorus-pg", owner=user))
-        first = stack.enter_context(services.postgres(folder, user))
+        broker = stack.enter_context(servers.private_folder("chorus-chaos"))
+        command = [str(servers.redis_binary()), "--port", str(port), "--bind", HERE, "--protected-mode", "no"]
+        stack.enter_context(servers.running([*command, "--save", "", "--dir", str(broker)], broker))
+        folder = stack.enter_context(servers.private_folder("chorus-pg", owner=user))
+        first = stack.enter_context(servers.postgres(folder, user))
         first.service.end()
         (folder / "data" / "pg_hba.conf").write_text(f"host all all {HERE}/30 trust\nhost all all 127.0.0.1/32 trust\n")
         options = {"listen_addresses": f"127.0.0.1,{HERE}"}
-        server = stack.enter_context(services.postgres_again(folder, user, first.port, **options))
+        server = stack.enter_context(servers.postgres_again(folder, user, first.port, **options))
         server.execute('CREATE DATABASE "chaos"')
         url = server.url("chaos").replace("127.0.0.1", HERE)
         database = Database(url)

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
 from db.queries import status
 from domain.states import State
 from tests.chaos.calm import Calm, assert_each_attempt_has_an_end, assert_rows_are_true, dataset, packed
 from tests.chaos.machines import machines, submitted
-from tests.integration.way import files
+from tests.e2e.way import files
 from tests.recordings import write_tone
-
-pytestmark = pytest.mark.chaos
 
 
 def test_what_changed_or_went_since_the_plan_is_named_and_all_else_is_as_it_was(

@@ -13,11 +13,9 @@ from db.ledger import control
 from db.schema.tables import Item
 from domain.states import RunState, State
 from orchestrator.monitoring.watch import Snapshot, snapshot
-from tests.acceptance.command import until
 from tests.chaos.calm import Calm, assert_same
 from tests.chaos.machines import Machines, begun, machines
-
-pytestmark = pytest.mark.chaos
+from tests.e2e.command import until
 
 
 def at_work(cluster: Machines, run: int) -> Snapshot:

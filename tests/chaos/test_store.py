@@ -13,9 +13,7 @@ from orchestrator.execution.run import retried
 from orchestrator.monitoring.watch import Snapshot
 from tests.chaos.calm import Calm, assert_same, strips_in
 from tests.chaos.machines import Machines, begun, machines
-from tests.integration.way import files
-
-pytestmark = pytest.mark.chaos
+from tests.e2e.way import files
 
 LEASE_S = 5.0
 

@@ -17,12 +17,10 @@ from db.schema.tables import Metric
 from domain.states import Kind, RunState, State
 from orchestrator.monitoring.watch import Snapshot, snapshot
 from orchestrator.planning import plan
-from tests.acceptance.command import until
 from tests.chaos.calm import assert_each_attempt_has_an_end, assert_rows_are_true, strips_in
 from tests.chaos.machines import Machines, machines, submitted
-from tests.integration.way import carried_out, dataset, files, home
-
-pytestmark = pytest.mark.chaos
+from tests.e2e.command import until
+from tests.e2e.way import carried_out, dataset, files, home
 
 TRAIN = plan.Request(models=("mlp",), training={"epochs": 40, "early_stop_patience": 1000}, until="train")
 KINDS = ("strips", "shards", "models")

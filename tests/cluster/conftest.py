@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import services
+from tests import servers
 from tests.cluster.containers import ROOT, Stack, built, new_project, require_engine
 from tests.shared_data import shared_data
 
@@ -34,8 +34,8 @@ def images() -> tuple[str, str]:
 def stack(images: tuple[str, str], kept: Path) -> Iterator[Stack]:
     """Three cpu workers, a worker that trains on a CPU, a dispatcher and one that stands by, and Flower."""
     birds, sounds = shared_data("birds10"), shared_data("esc10")
-    with services.private_folder("chorus-cluster") as folder:
-        stack = Stack(new_project(), folder, services.free_port())
+    with servers.private_folder("chorus-cluster") as folder:
+        stack = Stack(new_project(), folder, servers.free_port())
         shutil.copytree(birds / "by_class", folder / "data" / "birds10")
         shutil.copytree(sounds, folder / "data" / "esc10")
         broken = folder / "data" / "birds10" / "Junco_hyemalis" / "broken.mp3"

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from domain.states import State
-from tests import services
+from tests import servers
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = str(Path(sys.executable).with_name("podman-compose"))
@@ -47,12 +47,12 @@ def podman(*words: str, check: bool = True) -> str:
 def require_engine() -> None:
     """Skips, or fails where CI=true, unless containers can be run here."""
     if shutil.which("podman") is None:
-        services.absent("podman", "install it, or run tools/container-host, which makes a machine an engine")
+        servers.absent("podman", "install it, or run tools/container-host, which makes a machine an engine")
     for kind, image in SERVED_BY.items():
         if subprocess.run(["podman", "image", "exists", image], check=False).returncode != 0:
             pulled = subprocess.run(["podman", "pull", "--quiet", image], capture_output=True, check=False)
             if pulled.returncode != 0:
-                services.absent(image, f"it cannot be pulled; run tools/container-host {kind} {image}")
+                servers.absent(image, f"it cannot be pulled; run tools/container-host {kind} {image}")
 
 
 def built(target: str) -> str:

@@ -11,8 +11,6 @@ import pytest
 
 from tests.cluster.containers import Stack, podman
 
-pytestmark = pytest.mark.cluster
-
 WORK = ("/data/esc10/labels.csv", "--preset", "/data/twice.toml", "--until", "pack")
 LONG_WORK = (*WORK[:2], "/data/sixfold.toml", *WORK[3:])
 """So much that containers which start in the middle of it, and compile their kernels first, have work left."""

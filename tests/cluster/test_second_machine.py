@@ -14,11 +14,9 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
-from tests import services
+from tests import servers
 from tests.cluster.containers import ROOT, Stack, new_project, podman
 from tests.recordings import write_class_folders
-
-pytestmark = pytest.mark.cluster
 
 TONES = {"low": 1000.0, "high": 5000.0}
 
@@ -32,14 +30,14 @@ def address() -> str:
 
 @pytest.fixture(scope="module")
 def ports() -> dict[str, int]:
-    return {"redis": services.free_port(), "postgres": services.free_port()}
+    return {"redis": servers.free_port(), "postgres": servers.free_port()}
 
 
 @pytest.fixture(scope="module")
 def first(images: tuple[str, str], ports: dict[str, int]) -> Iterator[Stack]:
     """Broker, database and dispatcher, published with TLS; no worker."""
-    with services.private_folder("chorus-first") as folder:
-        stack = Stack(new_project(), folder, services.free_port(), ("docker-compose.yml", "deploy/tls.yml"))
+    with servers.private_folder("chorus-first") as folder:
+        stack = Stack(new_project(), folder, servers.free_port(), ("docker-compose.yml", "deploy/tls.yml"))
         write_class_folders(folder / "data" / "tones", TONES, per_label=6, seconds=1.0)
         stack.prepare(**addresses(ports))
         certify(folder / "secrets", address())
@@ -70,8 +68,8 @@ def certify(secrets: Path, *names: str) -> None:
 @pytest.fixture(scope="module")
 def second(first: Stack, ports: dict[str, int]) -> Iterator[Stack]:
     """Another project of containers with a copy of two passwords and the authority's certificate, and one service."""
-    with services.private_folder("chorus-second") as folder:
-        stack = Stack(new_project(), folder, services.free_port(), first.described_by)
+    with servers.private_folder("chorus-second") as folder:
+        stack = Stack(new_project(), folder, servers.free_port(), first.described_by)
         shared = {"CHORUS_DATA": str(first.folder / "data"), "CHORUS_STORE": str(first.store)}
         stack.prepare(**addresses(ports), **shared)
         for name in ("redis_password", "postgres_password", "ca.crt"):

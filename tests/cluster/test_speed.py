@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests import services
+from tests import servers
 from tests.cluster.containers import Stack, podman
 
-pytestmark = [pytest.mark.cluster, pytest.mark.long]
+pytestmark = pytest.mark.long
 
 LEAST_GAIN = 1.8
 ROUNDS = 3
@@ -41,7 +41,7 @@ def recordings(stack: Stack) -> str:
 
 def test_a_second_worker_on_a_core_of_its_own_preprocesses_nearly_as_much_again(stack: Stack, recordings: str) -> None:
     if len(os.sched_getaffinity(0)) < 2:
-        services.absent("a second core", "run this on a machine that has two")
+        servers.absent("a second core", "run this on a machine that has two")
     rates: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(ROUNDS):
         for n_workers, seen in rates.items():

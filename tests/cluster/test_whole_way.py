@@ -13,8 +13,6 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.cluster.containers import Stack, podman
 
-pytestmark = pytest.mark.cluster
-
 N_RECORDINGS, BROKEN = 101, "Junco_hyemalis/broken.mp3"
 
 

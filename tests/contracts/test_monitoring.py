@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests import services
+from tests import servers
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 DASHBOARD: dict[str, Any] = json.loads((DEPLOY / "grafana" / "dashboards" / "dawn-chorus.json").read_text())
@@ -71,7 +71,7 @@ def test_no_panel_lies_on_another_and_each_says_what_it_is_for() -> None:
 )
 def test_prometheus_agrees(words: tuple[str | Path, ...]) -> None:
     if shutil.which("promtool") is None:
-        services.absent("promtool", "apt-get install prometheus")
+        servers.absent("promtool", "apt-get install prometheus")
     done = subprocess.run(["promtool", *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -11,8 +11,6 @@ import pytest
 from db.store.interface import Store, TooLarge, open_store
 from db.store.objects import PART_BYTES
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture(params=["folder", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:

@@ -7,11 +7,12 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tests import services
+from tests import servers
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("orchestrator", "workers", "tasks", "db", "domain")
@@ -34,7 +35,7 @@ def python_files() -> list[Path]:
 
 def committed_files() -> list[Path]:
     if not (ROOT / ".git").exists() or shutil.which("git") is None:
-        services.absent("git or its history", "run this in a clone")
+        servers.absent("git or its history", "run this in a clone")
     listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True)
     return [ROOT / name for name in listing.stdout.split("\0") if name and (ROOT / name).is_file()]
 
@@ -87,6 +88,11 @@ def test_the_folders_in_tasks_are_the_nouns_and_sort_in_the_order_of_the_way():
 def test_no_module_or_folder_has_a_name_that_says_nothing(path):
     words = {word for part in path.relative_to(ROOT).with_suffix("").parts for word in part.split("_")}
     assert not words & NAMES_THAT_SAY_NOTHING
+
+
+def test_no_two_modules_have_one_name():
+    names = Counter(path.stem for path in package_files() if path.name != "__init__.py")
+    assert [name for name, n in names.items() if n > 1] == []
 
 
 def test_every_folder_with_python_in_it_is_a_package():
@@ -244,13 +250,13 @@ def imported_by(module: str) -> set[str]:
 @pytest.mark.parametrize("module", LIGHT)
 def test_the_orchestrator_and_the_cpu_workers_never_load_tensorflow(module):
     if not ROOT.joinpath(*module.split(".")).with_suffix(".py").is_file():
-        services.absent(module, "docs and compose name it, so write it or take it out of LIGHT")
+        servers.absent(module, "docs and compose name it, so write it or take it out of LIGHT")
     assert not imported_by(module) & {"keras", "tensorflow"}
 
 
 def test_the_command_line_loads_nothing_heavy_before_it_knows_what_is_asked():
     if not (ROOT / "orchestrator" / "cli" / "main.py").is_file():
-        services.absent("orchestrator.cli.main", "the console script names it, so write it")
+        servers.absent("orchestrator.cli.main", "the console script names it, so write it")
     heavy = {"librosa", "matplotlib", "numba", "numpy", "pandas", "scipy", "seaborn", "sklearn"}
     assert not imported_by("orchestrator.cli.main") & heavy
 

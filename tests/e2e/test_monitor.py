@@ -19,12 +19,10 @@ from orchestrator.execution.stack import Stack
 from orchestrator.monitoring.watch import snapshot
 from orchestrator.planning import plan
 from orchestrator.planning.submit import submit
-from tests import services
-from tests.integration.way import home
+from tests import servers
+from tests.e2e.way import home
 from tests.recordings import write_class_folders
 from workers.roles import CPU
-
-pytestmark = pytest.mark.integration
 
 
 def asked(url: str, path: str, *, with_password: bool = True) -> Any:
@@ -55,7 +53,7 @@ def test_a_run_with_its_monitor(tmp_path: Path) -> None:
     tones = write_class_folders(tmp_path / "tones", {"low": 1000.0, "high": 5000.0}, per_label=3, seconds=0.5)
     with home(tmp_path / "home", concurrency=1) as session:
         with Stack(session.settings, session.database, is_watched=True) as stack:
-            url = stack.start_flower(services.free_port())
+            url = stack.start_flower(servers.free_port())
             stack.start_worker(CPU)
             awaited(url, "/api/workers?status=1", lambda found: list(found.values()) == [True])
             run = submit(session.database, tones, plan.Request(until="preprocess"), lambda _: None).run

@@ -25,8 +25,6 @@ from tasks.runtime.sources import Sources
 from tests.buckets import Server
 from tests.recordings import write_class_folders, write_silence, write_tone
 
-pytestmark = pytest.mark.integration
-
 TONES = {"Grey heron": 6000.0, "Robin, Wren": 1000.0, "späß é": 3000.0}
 
 

@@ -27,10 +27,8 @@ from orchestrator.execution.stack import Stack
 from orchestrator.monitoring import doctor
 from orchestrator.monitoring.doctor import findings
 from orchestrator.session import Session, fetched
-from tests.integration.way import home
+from tests.e2e.way import home
 from tests.ledger_rows import SmallRun, another_run, done
-
-pytestmark = pytest.mark.integration
 
 TWO_DAYS_S = 2 * 86_400.0
 

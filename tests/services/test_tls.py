@@ -17,10 +17,8 @@ from domain.states import RunState
 from orchestrator.execution.dispatcher import BrokerUnreachable, Sender
 from orchestrator.planning import plan
 from settings import Settings
-from tests import services
-from tests.integration.way import carried_out, dataset, home
-
-pytestmark = pytest.mark.integration
+from tests import servers
+from tests.e2e.way import carried_out, dataset, home
 
 PASSWORD = "correct-horse-battery"
 
@@ -42,7 +40,7 @@ def openssl(folder: Path, *words: str) -> None:
 
 def make_certificates(folder: Path) -> None:
     if shutil.which("openssl") is None:
-        services.absent("openssl", "apt-get install openssl")
+        servers.absent("openssl", "apt-get install openssl")
     for name in ("authority", "stranger"):
         request = f"req -x509 -newkey rsa:2048 -nodes -days 2 -keyout {name}.key -out {name}.pem -subj /CN={name}"
         openssl(folder, *request.split())
@@ -68,23 +66,23 @@ def make_certificates(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def encrypted() -> Iterator[Encrypted]:
-    user, port = services.postgres_user(), services.free_port()
+    user, port = servers.postgres_user(), servers.free_port()
     with ExitStack() as stack:
-        folder = stack.enter_context(services.private_folder("chorus-tls", owner=user))
+        folder = stack.enter_context(servers.private_folder("chorus-tls", owner=user))
         make_certificates(folder)
         if user:
             shutil.chown(folder / "server.key", user)
-        command = [str(services.debian_redis()), "--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no"]
+        command = [str(servers.debian_redis()), "--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no"]
         command += ["--tls-cert-file", "server.pem", "--tls-key-file", "server.key"]
         command += ["--tls-ca-cert-file", "authority.pem", "--requirepass", PASSWORD, "--save", ""]
-        stack.enter_context(services.running(command, folder))
-        first = stack.enter_context(services.postgres(folder, user))
+        stack.enter_context(servers.running(command, folder))
+        first = stack.enter_context(servers.postgres(folder, user))
         first.execute(f"ALTER ROLE chorus PASSWORD '{PASSWORD}'")
         first.execute('CREATE DATABASE "tls"')
         first.service.end()
         (folder / "data" / "pg_hba.conf").write_text("host postgres all all trust\nhostssl all all all scram-sha-256\n")
         options = {"ssl": "on", "ssl_cert_file": folder / "server.pem", "ssl_key_file": folder / "server.key"}
-        server = stack.enter_context(services.postgres_again(folder, user, first.port, **options))
+        server = stack.enter_context(servers.postgres_again(folder, user, first.port, **options))
         yield Encrypted(
             f"rediss://:{PASSWORD}@localhost:{port}/0?ssl_cert_reqs=required&ssl_ca_certs=",
             f"postgresql+psycopg://chorus:{PASSWORD}@localhost:{server.port}/tls?sslmode=verify-full&sslrootcert=",

@@ -10,8 +10,6 @@ from playwright.sync_api import Browser
 from tasks.report.html.page import JobReport, page
 from tests.unit.report.examples import LABELS, jobs_of, report_of
 
-pytestmark = pytest.mark.integration
-
 WIDTHS_PX = (400, 1280)
 LONG = "Luscinia_megarhynchos_" * 12
 

@@ -35,8 +35,6 @@ from tests.ledger_rows import small_run
 from tests.model_shards import PIPELINE, examples, written
 from tests.recordings import write_class_folders
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture
 def database(sqlite_url: str) -> Iterator[Database]:

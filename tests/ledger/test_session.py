@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from db import engine
 from db.engine import Database, DatabaseUnusable
 
-pytestmark = pytest.mark.integration
 _ME = sa.select(sa.func.pg_backend_pid())
 
 

@@ -16,7 +16,7 @@ from orchestrator.monitoring.watch import summary
 from orchestrator.planning import plan
 from tasks.model.bundle.bundle import read_bundle
 from tasks.model.inputs import METADATA_INPUTS
-from tests.integration.way import carried_out, dataset, home
+from tests.e2e.way import carried_out, dataset, home
 from tests.ledger_rows import done, item_ids, recording, small_run
 
 

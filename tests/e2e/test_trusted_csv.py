@@ -18,7 +18,7 @@ from db.schema.upgrade import upgrade
 from domain.states import State
 from orchestrator.planning import plan
 from orchestrator.planning.submit import submit
-from tests.integration.way import carried_out, dataset, files, home
+from tests.e2e.way import carried_out, dataset, files, home
 from tests.ledger_rows import SmallRun, counted_states, item_ids, item_states, recording
 
 PREPROCESS = plan.Request(until="preprocess")

@@ -5,11 +5,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-import pytest
-
-from tests.acceptance.command import orchestrator
-
-pytestmark = pytest.mark.acceptance
+from tests.e2e.command import orchestrator
 
 
 def mode(path: Path) -> int:

@@ -23,10 +23,8 @@ from tasks.dataset.shards.shard import read_shard
 from tasks.dataset.split import leaky
 from tasks.dataset.split.assignment import Side
 from tasks.model.bundle.bundle import read_bundle
-from tests.integration.way import QUICK, TONES, Way, carried_on, carried_out, dataset, files, home
+from tests.e2e.way import QUICK, TONES, Way, carried_on, carried_out, dataset, files, home
 from tests.recordings import write_class_folders
-
-pytestmark = pytest.mark.integration
 
 KINDS = ("strips", "shards", "models", "evaluations")
 

@@ -21,11 +21,9 @@ from orchestrator.planning import plan
 from orchestrator.planning.request import dataset_at
 from orchestrator.session import Session, fetched
 from settings import Settings
-from tests import buckets, services
-from tests.integration.way import TONES, Way, carried_out, files, home
+from tests import buckets, servers
+from tests.e2e.way import TONES, Way, carried_out, files, home
 from tests.recordings import write_class_folders
-
-pytestmark = pytest.mark.integration
 
 KINDS = ("strips", "shards", "models", "evaluations")
 QUICK = plan.Request(training={"epochs": 1})
@@ -127,9 +125,9 @@ def test_an_object_that_is_another_one_by_now_is_said_to_have_changed(tones: Pat
 def test_a_server_that_goes_away_and_comes_back_costs_time_and_no_recording(tmp_path: Path) -> None:
     tones = write_class_folders(tmp_path / "tones", TONES, per_label=60, seconds=3.0)
     with (
-        services.private_folder("chorus-s3") as folder,
-        ExitStack() as servers,
-        services.environ((first := servers.enter_context(buckets.seaweedfs(folder))).environment),
+        servers.private_folder("chorus-s3") as folder,
+        ExitStack() as started,
+        servers.environ((first := started.enter_context(buckets.seaweedfs(folder))).environment),
         home(tmp_path / "home", store_url="s3://birds/store") as session,
     ):
         uploaded(tones, "s3://birds/data")
@@ -140,7 +138,7 @@ def test_a_server_that_goes_away_and_comes_back_costs_time_and_no_recording(tmp_
                 first.stop()
                 times_s["away"] = time.monotonic()
             if len(times_s) == 1 and time.monotonic() - times_s["away"] > 4:
-                servers.enter_context(buckets.seaweedfs(folder, first))
+                started.enter_context(buckets.seaweedfs(folder, first))
                 times_s["back"] = time.monotonic()
 
         seen = carried_out(session, dataset_at("s3://birds/data", Settings()), plan.Request(until="preprocess"), cut)

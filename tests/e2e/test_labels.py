@@ -5,16 +5,12 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-import pytest
-
 from db.queries.job_inputs import results, run_facts, strips
 from orchestrator.session import Session, opened
 from settings import Settings
 from tasks.dataset.shards.shard import read_shard
-from tests.acceptance.command import orchestrator
+from tests.e2e.command import orchestrator
 from tests.recordings import write_tone
-
-pytestmark = pytest.mark.acceptance
 
 NAMES = (("a", "x|g"), ("a|x", "g"))
 """Label and author; joined by a bar, both pairs read the same."""

@@ -10,10 +10,8 @@ import pytest
 
 from db.engine import Database
 from db.schema.upgrade import upgrade
-from tests.acceptance.command import Answer, orchestrator
+from tests.e2e.command import Answer, orchestrator
 from tests.recordings import write_class_folders, write_tone
-
-pytestmark = pytest.mark.acceptance
 
 TONES = {"high": 6000.0, "low": 1000.0}
 

@@ -17,8 +17,6 @@ from tasks.runtime import heartbeat, liveness
 from tasks.runtime.heartbeat import Heartbeat
 from tests.ledger_rows import small_run
 
-pytestmark = pytest.mark.integration
-
 STALLED_AFTER_S = 0.6
 
 

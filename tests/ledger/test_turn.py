@@ -15,8 +15,6 @@ import sqlalchemy as sa
 from db.engine import Database
 from db.ledger.leader import Turn
 
-pytestmark = pytest.mark.integration
-
 HOLDER = (
     "import sys, time; from db.engine import Database; from db.ledger.leader import Turn\n"
     "turn = Turn(Database(sys.argv[1])); print(turn.is_ours(), flush=True); time.sleep(600)\n"

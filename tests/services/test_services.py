@@ -14,9 +14,7 @@ from kombu import Connection
 from redis import Redis
 from sqlalchemy import create_engine, text
 
-from tests import services
-
-pytestmark = pytest.mark.integration
+from tests import servers
 
 
 def test_a_message_put_into_the_broker_comes_out(redis_url):
@@ -38,16 +36,16 @@ def test_every_test_gets_an_empty_broker(redis_url, time_round):
 
 
 def test_a_killed_broker_that_is_started_again_still_has_its_messages():
-    with services.private_folder("chorus-test") as folder:
-        url = services.redis_url(folder)
-        with services.redis(folder) as first:
+    with servers.private_folder("chorus-test") as folder:
+        url = servers.redis_url(folder)
+        with servers.redis(folder) as first:
             with Connection(url) as broker:
                 queue = broker.SimpleQueue("doorbell")
                 queue.put({"run": 7})
                 queue.close()
             time.sleep(1.5)  # the append-only file is synced every second
             first.end(signal.SIGKILL)
-        with services.redis(folder), Connection(url) as broker:
+        with servers.redis(folder), Connection(url) as broker:
             queue = broker.SimpleQueue("doorbell")
             assert queue.get(timeout=5).payload == {"run": 7}
             queue.close()
@@ -82,11 +80,11 @@ def _names(server) -> set[str]:
 
 def test_services_die_with_a_test_run_that_is_killed(tmp_path):
     script = (
-        "import sys, time; from pathlib import Path; from tests import services\n"
-        "with services.redis(Path(sys.argv[1])) as server:\n"
+        "import sys, time; from pathlib import Path; from tests import servers\n"
+        "with servers.redis(Path(sys.argv[1])) as server:\n"
         "    print(server.process.pid, flush=True); time.sleep(60)\n"
     )
-    with services.private_folder("chorus-test") as folder:
+    with servers.private_folder("chorus-test") as folder:
         run = subprocess.Popen(
             [sys.executable, "-c", script, str(folder)], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
         )
@@ -117,4 +115,4 @@ def _is_running(process_id: int) -> bool:
 def test_a_missing_service_skips_on_a_laptop_and_fails_in_ci(monkeypatch, ci, outcome):
     monkeypatch.setenv("CI", ci)
     with pytest.raises(outcome, match="PostgreSQL is not here; apt-get install postgresql"):
-        services.absent("PostgreSQL", "apt-get install postgresql")
+        servers.absent("PostgreSQL", "apt-get install postgresql")

@@ -1,7 +1,7 @@
 """Real services for tests, started by the tests: each on a private socket or port, in a folder that goes with it.
 
 Plain context managers, so that chaos tests can start, kill and restart one; `conftest.py` makes fixtures of them.
-A service that is not installed skips the test on a laptop and fails it where CI=true.
+A server that is not installed skips the test on a laptop and fails it where CI=true.
 """
 
 from __future__ import annotations

@@ -14,8 +14,6 @@ from orchestrator.planning.request import UsageError
 from settings import Settings
 from tasks.runtime import liveness
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture
 def settings(redis_url: str, tmp_path: Path) -> Settings:

@@ -14,9 +14,7 @@ from tasks.dataset.bucket import Bucket
 from tasks.dataset.layouts import BadRow, open_layout
 from tasks.dataset.layouts.files import Files
 from tasks.dataset.layouts.layout import BadRowError
-from tests import services
-
-pytestmark = pytest.mark.integration
+from tests import servers
 
 ODD = ("a//x.ogg", "a/./x.ogg", "a/../x.ogg", "a/tab\tx.ogg", "a/line\nx.ogg")
 TABLE = "path,label\na/fine.ogg,wren\na/tab\tx.ogg,wren\ntab\there/x.ogg,wren\n"
@@ -54,7 +52,7 @@ def objects(keys: list[str]) -> Iterator[Objects]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Lists) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         given = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "x"}
-        with services.environ({**given, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}"}):
+        with servers.environ({**given, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}"}):
             yield Objects("s3://bucket/data", allows_plain_http=True)
         server.shutdown()
 

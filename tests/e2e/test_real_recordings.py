@@ -9,10 +9,8 @@ from typing import Any
 import pytest
 
 from tasks.audio.strip import decode_strip
-from tests.acceptance.command import orchestrator
+from tests.e2e.command import orchestrator
 from tests.shared_data import shared_data
-
-pytestmark = pytest.mark.acceptance
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.command import orchestrator, processes_of, started, until
+from tests.e2e.command import orchestrator, processes_of, started, until
 from tests.recordings import write_class_folders, write_silence
-
-pytestmark = pytest.mark.acceptance
 
 TONES = {"high": 6000.0, "low": 1000.0}
 KEYS = {

@@ -26,17 +26,15 @@ from domain.states import FINAL, Kind, State
 from orchestrator.monitoring import prometheus
 from orchestrator.monitoring.prometheus import Exporter, MetricsUnusable
 from settings import Settings
-from tests import services
+from tests import servers
 from tests.ledger_rows import done, small_run
-
-pytestmark = pytest.mark.integration
 
 Labels = frozenset[tuple[str, str]]
 
 
 @contextmanager
 def exporter(database_url: str, broker_url: str, tmp_path: Path) -> Iterator[Exporter]:
-    port = services.free_port()
+    port = servers.free_port()
     settings = Settings(home=tmp_path, database_url=database_url, broker_url=broker_url, metrics_port=port)
     with Exporter(settings) as running:
         running.measure()
@@ -201,18 +199,18 @@ def test_a_measurement_reads_no_row_of_an_item_that_is_not_at_work(sqlite_url: s
 
 
 def test_scrapes_go_on_while_the_database_and_the_broker_are_away_and_no_secret_is_shown(tmp_path: Path) -> None:
-    user = services.postgres_user()
+    user = servers.postgres_user()
     with (
-        services.private_folder("chorus-pg", owner=user) as folder,
-        services.private_folder("chorus-redis") as broker_folder,
-        services.redis(broker_folder) as broker,
-        services.postgres(folder, user) as server,
+        servers.private_folder("chorus-pg", owner=user) as folder,
+        servers.private_folder("chorus-redis") as broker_folder,
+        servers.redis(broker_folder) as broker,
+        servers.postgres(folder, user) as server,
     ):
         server.execute('CREATE DATABASE "metrics"')
         secret = server.url("metrics").replace("chorus@", "chorus:hush-hush@")
         database = Database(secret)
         small_run(database, 3)
-        with exporter(secret, services.redis_url(broker_folder), tmp_path) as running:
+        with exporter(secret, servers.redis_url(broker_folder), tmp_path) as running:
             assert one(scraped(running)[1], "chorus_items", state="waiting") == 3
             server.service.end(signal.SIGKILL)
             broker.end(signal.SIGKILL)

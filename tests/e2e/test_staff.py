@@ -6,13 +6,9 @@ import socket
 import urllib.request
 from pathlib import Path
 
-import pytest
-
-from tests import services
-from tests.acceptance.command import orchestrator, started, until
+from tests import servers
+from tests.e2e.command import orchestrator, started, until
 from tests.recordings import write_class_folders
-
-pytestmark = pytest.mark.acceptance
 
 TONES = {"high": 6000.0, "low": 1000.0}
 
@@ -20,7 +16,7 @@ TONES = {"high": 6000.0, "low": 1000.0}
 def test_a_run_without_a_gpu_worker_says_so_at_once_and_workers_say_who_and_where_they_are(
     tmp_path: Path,
 ) -> None:
-    home, port = tmp_path / "home", services.free_port()
+    home, port = tmp_path / "home", servers.free_port()
     tones = write_class_folders(tmp_path / "tones", TONES, per_label=12, seconds=0.5)
     with started("dispatcher", "--home", home, CHORUS_METRICS_PORT=str(port)) as dispatcher:
         until(lambda: orchestrator("workers", "--home", home).out == "no worker answers\n", within_s=120)

@@ -23,11 +23,9 @@ from orchestrator.planning.submit import submit
 from orchestrator.session import Session
 from tasks.runtime.messages import VERSION
 from tests.chaos.machines import children_of
-from tests.integration.way import dataset, home
+from tests.e2e.way import dataset, home
 from workers.limits import OPEN_FILES
 from workers.roles import CPU, GPU, Role, command, environment
-
-pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +74,7 @@ def test_a_message_of_another_version_is_put_back_until_a_worker_comes_that_know
         with DispatcherThread(dispatcher), worker(session, CPU):
             await_that(lambda: log_of(session).read_text().count("put back") >= 3, session)
             assert snapshot(session.database, run).items[State.DONE] == 0
-            with worker(session, CPU, "tests.integration.next_version_app"):
+            with worker(session, CPU, "tests.e2e.next_version_app"):
                 await_that(lambda: snapshot(session.database, run).is_over, session)
         assert snapshot(session.database, run).items[State.DONE] == 36
 
