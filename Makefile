@@ -1,9 +1,9 @@
-# make install, make demo, make test, make check, make secrets: everything else is `.venv/bin/orchestrator --help`
+# make install, make demo, make test, make secrets: everything else is `.venv/bin/orchestrator --help`
 PYTHON ?= python3
 LOCK   ?= dev
 BIN    := .venv/bin
 
-.PHONY: install demo test chaos cluster-speed soak fuzz check lock secrets clean
+.PHONY: install demo test test-models test-services test-e2e test-chaos test-cluster test-all chaos cluster-speed soak fuzz check lock secrets clean
 
 install: .venv/installed-$(LOCK)
 
@@ -18,8 +18,37 @@ install: .venv/installed-$(LOCK)
 demo: install
 	$(BIN)/orchestrator demo || test $$? -eq 3
 
+PYTEST = TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest
+# Two test processes. A file's tests stay in one of them, because they share what its fixtures made.
+PARALLEL = -n 2 --dist loadfile
+EXAMPLES ?= few
+FAST = tests/unit tests/contracts tests/properties tests/ledger tests/whole_run
+
+# Three minutes on two cores: no server, no root, no recordings from elsewhere.
 test: install
-	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest
+	$(PYTEST) $(FAST) -m "not services and not long" $(PARALLEL) --hypothesis-profile=$(EXAMPLES)
+
+# The networks, trained with TensorFlow.
+test-models: install
+	$(PYTEST) tests/models $(PARALLEL)
+
+# PostgreSQL, Redis and S3; a server that is not installed skips its tests.
+test-services: install
+	$(PYTEST) tests/services $(FAST) -m "services and not long" $(PARALLEL) --hypothesis-profile=$(EXAMPLES)
+
+# The command line, real worker processes, a browser, real recordings where ../shared exists.
+test-e2e: install
+	$(PYTEST) tests/e2e $(PARALLEL)
+
+# Processes killed, disks filled, broker and database cut off.
+test-chaos: install
+	$(PYTEST) tests/chaos
+
+# The containers of docker-compose.yml; needs podman.
+test-cluster: install
+	$(PYTEST) tests/cluster
+
+test-all: test test-models test-services test-e2e test-chaos test-cluster
 
 # Every fault, for as long as it takes; as root, for some need mounts, network namespaces and another clock.
 chaos: install
@@ -41,12 +70,12 @@ fuzz: install
 	for what in strips shards archives recordings; do \
 		PYTHONPATH=build/fuzz $(BIN)/python -m benchmarks.fuzz $$what --seconds $(FUZZ_S) || exit 1; done
 
+# Lint, types and import contracts.
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest tests/unit tests/properties tests/contracts -q -n auto
 
 # The lock files: universal for Python 3.11 to 3.13, with hashes and without any address.
 UV_COMPILE = uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \

@@ -36,13 +36,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
         if folder in _SUITES:
             item.add_marker(folder)
-        elif _SERVERS & set(getattr(item, "fixturenames", ())) or _is_on_postgresql(item):
+        elif _SERVERS & set(getattr(item, "fixturenames", ())) or _asks_for_a_server(item):
             item.add_marker("services")
 
 
-def _is_on_postgresql(item: pytest.Item) -> bool:
+def _asks_for_a_server(item: pytest.Item) -> bool:
+    """Whether a parameter names a kind of server: a fixture starts it by that name."""
     callspec = getattr(item, "callspec", None)
-    return callspec is not None and callspec.params.get("database_url") == "postgresql"
+    return callspec is not None and any(value in ("postgresql", "s3") for value in callspec.params.values())
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def built_in(module: str, function: str = "build") -> Builder:
     """A builder of a module in this folder, imported when first called: it, unlike this list, needs Keras."""
 
     def build(shapes: InputShapes, n_classes: int) -> Any:
-        return getattr(import_module(f"tasks.model.{module}"), function)(shapes, n_classes)
+        return getattr(import_module(f"tasks.model.networks.{module}"), function)(shapes, n_classes)
 
     return build
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.e2e import way
 
 from domain.states import Kind, RunState, State
 from orchestrator.monitoring.watch import GENERATOR_FIGURES, summary
 from tasks.dataset.shards.shard import shard_facts
 from tasks.model.variants import WITH_SYNTHETIC
+from tests.e2e import way
 
 ASKED = replace(way.QUICK, models=("gan",), training={"epochs": 1})
 

@@ -390,12 +390,3 @@ def test_a_job_given_up_for_a_cancelled_run_waits_when_the_run_was_resumed_meanw
     control.resume(small.database, small.run)
     ledger.settle_job(claim, State.CANCELLED, "the run was cancelled")
     assert snapshot(small.database, small.run).jobs[0].state == State.WAITING
-
-
-def test_a_fresh_stack_takes_up_what_a_dead_one_held_and_blames_nobody(database: Database) -> None:
-    small = small_run(database, 3)
-    for _ in range(MAX_LOSSES + 1):
-        small.ledger().claim_items(small.run, small.items[:2])
-        feeding.begin_again(small.database)
-    assert item_states(small) == [State.WAITING] * 3
-    assert status.item_counts(small.database, small.run) == counted_states(small)

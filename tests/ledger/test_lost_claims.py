@@ -196,3 +196,12 @@ def test_a_strip_taken_out_while_another_run_counts_on_it_is_made_again(database
     second.ledger().settle_items([Outcome(claim, State.DONE) for claim in claims])
     assert item_states(first) == [State.FAILED, State.DONE]
     assert item_states(second) == [State.WAITING, State.DONE]
+
+
+def test_a_fresh_stack_takes_up_what_a_dead_one_held_and_blames_nobody(database: Database) -> None:
+    small = small_run(database, 3)
+    for _ in range(MAX_LOSSES + 1):
+        small.ledger().claim_items(small.run, small.items[:2])
+        feeding.begin_again(small.database)
+    assert item_states(small) == [State.WAITING] * 3
+    assert status.item_counts(small.database, small.run) == counted_states(small)

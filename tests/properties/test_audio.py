@@ -63,7 +63,7 @@ def test_no_header_gives_more_spans_than_its_file_could_hold(n_frames: int, rate
     span=st.integers(0, 10**6),
     copy=st.integers(0, 99),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=settings().max_examples // 2, deadline=None)
 def test_a_strip_comes_back_from_its_bytes(pictures: np.ndarray, seed: int, span: int, copy: int) -> None:
     rows = np.random.default_rng(seed).standard_normal((len(pictures), 15)).astype(np.float32) * 10.0 ** (
         seed % 20 - 10
@@ -82,7 +82,7 @@ def test_a_strip_comes_back_from_its_bytes(pictures: np.ndarray, seed: int, span
     level_db=st.integers(-80, 0),
     silent=st.tuples(st.floats(0, 1), st.floats(0, 1)),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=settings().max_examples // 4, deadline=None)
 def test_any_sound_is_denoised_as_by_noisereduce(n: int, seed: int, level_db: int, silent: tuple[float, float]) -> None:
     generator = np.random.default_rng(seed)
     samples = np.clip(10 ** (level_db / 20) * generator.standard_normal(n), -1, 1).astype(np.float32)

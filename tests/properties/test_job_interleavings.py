@@ -209,7 +209,7 @@ class Interleaving(RuleBasedStateMachine):
 def test_any_interleaving_of_jobs_keeps_one_holder_and_one_effect(database: Database) -> None:
     upgrade(database)
     often = settings(
-        max_examples=40 if database.is_sqlite else 25,
+        max_examples=settings().max_examples * 2 // 5,
         stateful_step_count=40,
         deadline=None,
         print_blob=True,

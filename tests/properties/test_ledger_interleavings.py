@@ -197,9 +197,8 @@ class Interleaving(RuleBasedStateMachine):
 
 def test_any_interleaving_keeps_one_holder_one_effect_and_a_true_tally(database: Database) -> None:
     upgrade(database)
-    n_examples = 40 if database.is_sqlite else 25
     often = settings(
-        max_examples=n_examples,
+        max_examples=settings().max_examples * 2 // 5,
         stateful_step_count=40,
         deadline=None,
         print_blob=True,

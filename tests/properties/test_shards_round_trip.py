@@ -79,7 +79,7 @@ WHOLE = next(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=settings().max_examples * 4)
 @given(st.integers(0, len(WHOLE) - 1), st.integers(1, 255))
 def test_a_changed_byte_is_noticed_or_harmless(at: int, change: int):
     damaged = bytearray(WHOLE)

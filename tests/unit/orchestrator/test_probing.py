@@ -26,7 +26,7 @@ from tests.recordings import write_class_folders, write_tone
 # A child whose libsndfile is as bad as the recording's name says.
 BAD_CHILD = """
 import ctypes, itertools, os, sys
-from orchestrator import probing
+from orchestrator.planning import probing
 real = probing.probe
 def probe(place):
     name = os.path.basename(str(place))

@@ -60,7 +60,7 @@ def test_a_crash_leaves_no_core_file() -> None:
 
 ASKED_OF_A_BUCKET = """
 import datetime, os, pathlib
-from db import objects
+from db.store import objects
 objects._GIVEN_UP_AFTER = datetime.timedelta(0)
 def taken():
     return int(pathlib.Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,59 @@
+"""One run of the command line from recordings to a report, and what a second command finds of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.command import Answer, orchestrator
+from tests.recordings import write_class_folders, write_silence
+
+TONES = {"high": 6000.0, "low": 1000.0}
+MODELS = ("--models", "cnn", "--epochs", "2", "--json")
+
+
+@pytest.fixture(scope="module")
+def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of six tones, and one recording of silence."""
+    root = write_class_folders(tmp_path_factory.mktemp("data") / "tones", TONES, per_label=6, seconds=1.0)
+    write_silence(root / "low" / "night.wav", 1.0)
+    return root
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def first(tones: Path, home: Path) -> Answer:
+    """The run, carried out to its end."""
+    return orchestrator("run", tones, *MODELS, "--home", home)
+
+
+def test_a_run_ends_with_scores_a_report_and_the_silent_recording_in_quarantine(first: Answer) -> None:
+    assert first.code == 3, first.err
+    found = first.json
+    assert found["state"] == "done"
+    assert found["recordings"] == {**found["recordings"], "total": 13, "done": 12, "quarantined": 1}
+    assert [(entry["recording"], entry["reason"].partition(":")[0]) for entry in found["quarantined"]] == [
+        ("low/night.wav", "silent")
+    ]
+    assert 0 <= found["scores"]["cnn"]["accuracy"] <= 1
+    page = Path(found["report"]).read_text("utf-8")
+    assert "tones" in page
+    assert "<script" not in page
+
+
+def test_the_same_run_again_makes_no_file_again(first: Answer, tones: Path, home: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (home / "store").rglob("*") if path.is_file()}
+    again = orchestrator("run", tones, "--until", "pack", "--json", "--home", home)
+    assert again.code == 3, again.err
+    assert {path: path.stat().st_mtime_ns for path in (home / "store").rglob("*") if path.is_file()} == before
+
+
+def test_the_doctor_finds_nothing_wrong(first: Answer, home: Path) -> None:
+    answer = orchestrator("doctor", "--home", home)
+    assert answer.code == 0, answer.err
+    assert "all is well" in answer.out
