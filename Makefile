@@ -22,7 +22,7 @@ PYTEST = TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest
 # Two test processes. A file's tests stay in one of them, because they share what its fixtures made.
 PARALLEL = -n 2 --dist loadfile
 EXAMPLES ?= few
-FAST = tests/unit tests/contracts tests/properties tests/ledger tests/whole_run
+FAST = tests/whole_run tests/unit tests/contracts tests/properties tests/ledger
 
 # Three minutes on two cores: no server, no root, no recordings from elsewhere.
 test: install
