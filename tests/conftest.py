@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import shutil
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from db.engine import Database
 from tasks.audio.fast.compile_lock import compiling_alone
+from tasks.audio.preset import Preset, load_preset
 from tests import buckets, servers
+from tests.shared_data import shared_folder
 
 _NUMBERS = count(1)
 _SUITES = ("models", "services", "e2e", "chaos", "cluster")
@@ -115,3 +119,22 @@ def browser() -> Iterator[Browser]:
         )
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="session")
+def preset() -> Preset:
+    return load_preset("birdclef2021")
+
+
+@pytest.fixture(scope="session")
+def reference() -> ModuleType:
+    """The yardstick of the preset, from the shared folder; skips where that is absent."""
+    folder = shared_folder()
+    if folder is None:
+        pytest.skip("no shared reference pipeline here; set CHORUS_SHARED to run this")
+    spec = importlib.util.spec_from_file_location("reference_pipeline", folder / "bench" / "reference_pipeline.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
