@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -84,8 +87,27 @@ def test_a_killed_run_leaves_no_process_behind_and_can_be_resumed(home: Path, ma
     assert resumed.json["recordings"]["done"] == 200
 
 
+@contextmanager
+def stopped_workers(home: Path) -> Iterator[None]:
+    """The workers of a home do nothing meanwhile, so that no run ends, however fast the machine."""
+    until(lambda: bool(_workers(home)))
+    workers = _workers(home)
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for worker in workers:
+            os.kill(worker, signal.SIGCONT)
+
+
+def _workers(home: Path) -> list[int]:
+    commands = {process: Path(f"/proc/{process}/cmdline").read_bytes() for process in processes_of(home)}
+    return [process for process, command in commands.items() if b"\0celery\0" in command]
+
+
 def test_a_second_run_in_the_same_home_is_refused_while_the_first_is_at_work(home: Path, many: Path) -> None:
-    with started("run", many, "--until", "preprocess", "--home", home):
+    with started("run", many, "--until", "preprocess", "--home", home), stopped_workers(home):
         until(lambda: _n_done(home) >= 0)
         for words in (("dispatcher",), ("run", many), ("resume", "1"), ("retry", "1"), ("submit", many)):
             answer = orchestrator(*words, "--home", home)
