@@ -34,11 +34,11 @@ test-models: install
 
 # PostgreSQL, Redis and S3; a server that is not installed skips its tests.
 test-services: install
-	$(PYTEST) tests/services $(FAST) -m "services and not long" $(PARALLEL) --hypothesis-profile=$(EXAMPLES)
+	$(PYTEST) tests/services $(FAST) -m "services and not long" --hypothesis-profile=$(EXAMPLES)
 
 # The command line, real worker processes, a browser, real recordings where ../shared exists.
 test-e2e: install
-	$(PYTEST) tests/e2e $(PARALLEL)
+	$(PYTEST) tests/e2e
 
 # Processes killed, disks filled, broker and database cut off.
 test-chaos: install
