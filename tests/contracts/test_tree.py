@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -99,6 +100,22 @@ def test_no_two_modules_have_one_name():
 def test_every_folder_with_python_in_it_is_a_package():
     bare = {path.parent for path in package_files() if not (path.parent / "__init__.py").is_file()}
     assert {folder for folder in bare if not folder.is_relative_to(ROOT / "db" / "schema" / "migrations")} == set()
+
+
+def test_every_package_is_installed_typed_compiled_and_put_into_images():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    ignored = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    for packages in (
+        project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"],
+        project["tool"]["mypy"]["packages"],
+        project["tool"]["importlinter"]["root_packages"],
+        [package for package in PACKAGES if f"!{package}" in ignored],
+    ):
+        assert sorted(packages) == sorted(PACKAGES)
+    for name in ("Makefile", "Dockerfile"):
+        compiled = re.search(r"compileall -q settings\.py ([\w ]+)", (ROOT / name).read_text("utf-8"))
+        assert compiled is not None
+        assert sorted(compiled[1].split()) == sorted(PACKAGES), name
 
 
 def test_tests_have_no_packages_so_that_files_may_share_names():
