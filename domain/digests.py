@@ -1,9 +1,10 @@
 """Digests: how bytes and values become names and numbers. No other module hashes anything.
 
 A name made of several values must tell them apart: ("a", "x|g") and ("a|x", "g") are different. `encoded` is the one
-encoding for that. Three names keep an older encoding, because changing it would change every strip, every split or
-every row of an existing ledger, and because each of them is unambiguous too: `augmentation_seed`, `uniform` and
-`facts_digest` of `db.ledger.planning`, which passes `repr` of a tuple to `content_digest`.
+encoding for that. Some names keep an older encoding, because changing it would change every strip, every split or
+every row of an existing ledger, and because each of them is unambiguous too: `augmentation_seed`, `uniform`,
+`facts_digest` of `db.ledger.planning` (the `repr` of a tuple), `strip_key` of `tasks.preprocess` (digests and numbers)
+and `identity_of` of `tasks.dataset.index` (one text after a fixed prefix).
 """
 
 from __future__ import annotations

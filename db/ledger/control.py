@@ -68,7 +68,7 @@ def retry(database: Database, run: int) -> int:
 def pack_anew(database: Database, run: int) -> int:
     """Makes parts that an older revision packed wait again, with all jobs that need them; returns how many parts.
 
-    Nothing changes in a run that is not active. Names of older shards may be those of other labels.
+    Nothing changes in a run that is not active. An older shard may hold the labels of another run.
     """
     revision = sa.func.coalesce(Job.result["revision"].as_integer(), 0)
     is_active = sa.select(Run.id).where(Run.id == run, Run.state == RunState.ACTIVE).exists()
@@ -78,9 +78,11 @@ def pack_anew(database: Database, run: int) -> int:
         if connection.execute(query.limit(1)).first() is None:
             return 0
     with database.write() as connection:
+        # The run first: it must not be closed or cancelled before its jobs wait again.
+        connection.execute(sa.select(Run.id).where(Run.id == run).with_for_update())
         packs = set(connection.scalars(query))
         again = _with_all_that_need_them(connection, packs)
-        _wait_again(connection, Job, run, (State.DONE, State.RUNNING), is_one_of(Job.id, again))
+        _wait_again(connection, Job, run, (State.SENT, State.RUNNING, State.DONE), is_one_of(Job.id, again))
     return len(packs)
 
 

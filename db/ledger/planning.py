@@ -128,7 +128,7 @@ def known_files(database: Database, dataset: int, uris: Sequence[str]) -> dict[s
         }
 
 
-def packs_anew(database: Database, run: int) -> bool:
+def has_only_outdated_shards(database: Database, run: int) -> bool:
     """Whether shards of the run's dataset were packed by an older revision, and none by the current one."""
     revision = sa.func.coalesce(Job.result["revision"].as_integer(), 0)
     dataset = sa.select(Run.dataset_id).where(Run.id == run).scalar_subquery()

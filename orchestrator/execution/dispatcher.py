@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -152,19 +152,20 @@ class Dispatcher:
         self._database, self._sender, self._settings, self._only_run = database, sender, settings, only_run
         self._reconciled_at = 0.0
         self._failures = 0
-        self._looked_at: set[int] = set()
 
     def step(self) -> float:
         """Does what there is to do now; returns the seconds to wait before the next step."""
         try:
-            if time.monotonic() - self._reconciled_at > _RECONCILE_EVERY_S:
+            is_due = time.monotonic() - self._reconciled_at > _RECONCILE_EVERY_S
+            if is_due:
                 self._reconcile()
                 self._reconciled_at = time.monotonic()
             active = feeding.active_runs(self._database)
+            if self._pack_anew(run.id for run in self._ours(active) if is_due or run.is_over):
+                active = feeding.active_runs(self._database)
             if any(run.is_over for run in active):
                 feeding.close_runs(self._database)
-            ours = [run for run in active if self._only_run in (None, run.id)]
-            self._pack_anew({run.id for run in ours})
+            ours = self._ours(active)
             sent = self._feed_items(ours) + self._feed_jobs(ours)
         except (BrokerUnreachable, ConnectionError) as error:
             self._failures += 1
@@ -177,13 +178,16 @@ class Dispatcher:
         """For the health check: it goes round, whatever it finds."""
         liveness.touch(self._settings.progress_file)
 
-    def _pack_anew(self, active: set[int]) -> None:
-        """Looks once, when a run becomes active, for parts that an older version packed."""
-        for run in active - self._looked_at:
-            if n := control.pack_anew(self._database, run):
-                parts = "1 part was" if n == 1 else f"{n} parts were"
-                _LOG.warning("run %d: %s packed by an older version and will be packed and trained again", run, parts)
-        self._looked_at = active
+    def _ours(self, active: Sequence[ActiveRun]) -> list[ActiveRun]:
+        return [run for run in active if self._only_run in (None, run.id)]
+
+    def _pack_anew(self, runs: Iterable[int]) -> int:
+        """Has parts that an older version packed done again; returns their number."""
+        parts = {run: n for run in runs if (n := control.pack_anew(self._database, run))}
+        for run, n in parts.items():
+            again = "1 part" if n == 1 else f"{n} parts"
+            _LOG.warning("run %d: packing %s again and training again; an older version packed them", run, again)
+        return sum(parts.values())
 
     def _feed_items(self, active: Sequence[ActiveRun]) -> int:
         runs = [run.id for run in active if run.n_waiting]

@@ -34,8 +34,8 @@ from tasks.dataset.split.assignment import Assignment
 from tasks.dataset.split.groups import Coded
 
 _PACKED_ANEW = (
-    "shards that an older version packed are not used again, because two of them could have one name; "
-    "they are packed and trained once more, and strips are kept"
+    "shards of older versions are not used again, because two different parts could have one name; "
+    "parts are packed again and models trained again, strips are kept"
 )
 _PACKAGES = (
     "dawn-chorus", "numpy", "scipy", "librosa", "soundfile", "soxr", "noisereduce", "audiomentations", "pillow",
@@ -121,7 +121,7 @@ def _write(
         split=_split_facts(split, request, assignment, len(groups.names)),
         facts=_facts(layout, found, n_items) | {"not_done": list(cuts.wanted.notes)},
     )  # fmt: skip
-    packed_anew = [_PACKED_ANEW] if planning.packs_anew(database, run) else []
+    packed_anew = [_PACKED_ANEW] if planning.has_only_outdated_shards(database, run) else []
     lines = (f"{layout.name} at {layout.root}", *layout.notes, *found.summary.lines(), f"split: {assignment.method}",
              *assignment.notes, *cuts.wanted.notes, *packed_anew)  # fmt: skip
     return Planned(run, len(roll), n_items, lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Sequence
 
 import pytest
 
@@ -13,6 +14,8 @@ from db.ledger.planning import JobRow
 from db.queries import status
 from domain import revisions
 from domain.states import RunState, State
+from orchestrator.execution.dispatcher import Dispatcher, Doorbell, Sender
+from settings import Settings
 from tests.ledger_rows import SmallRun, another_run, done, small_run
 
 
@@ -78,6 +81,37 @@ def test_parts_of_an_older_revision_are_packed_anew_with_all_that_was_made_of_th
     assert control.pack_anew(database, small.run) == 0
 
 
+def test_a_training_that_was_sent_waits_for_parts_that_are_packed_anew(database: Database) -> None:
+    small = small_run(database, 1, PACK_AND_MORE)
+    packs, train = status.jobs(database, small.run)[:2], status.jobs(database, small.run)[2]
+    small.ledger().settle_items([done(claim) for claim in small.ledger().claim_items(small.run, small.items)])
+    for job in packs:
+        claim = small.ledger().claim_job(small.run, job.id, job.kind)
+        assert claim is not None
+        assert small.ledger().settle_job(claim, State.DONE, result={"key": "shards/older"})
+    assert train.id in [job.job for job in feeding.take_jobs(database)]
+    assert control.pack_anew(database, small.run) == 2
+    assert job_states(small) == [State.WAITING] * 5
+
+
+def test_a_resumed_run_with_nothing_left_to_do_is_packed_anew_before_it_is_closed(database: Database) -> None:
+    small = small_run(database, 1, PACK_AND_MORE[:4])
+    small.ledger().settle_items([done(claim) for claim in small.ledger().claim_items(small.run, small.items)])
+    end_jobs(small, {})
+
+    class Silent(Sender):
+        def queued(self, queue: str) -> int:
+            return 0
+
+        def send(self, task: str, queue: str, messages: Sequence[Doorbell]) -> int:
+            return len(messages)
+
+    dispatcher = Dispatcher(database, Silent(Settings()), Settings())
+    dispatcher.step()
+    assert status.run_lines(database)[0].state == RunState.ACTIVE
+    assert job_states(small) == [State.SENT] * 2 + [State.WAITING] * 2
+
+
 def test_parts_of_this_revision_stay(database: Database) -> None:
     small = small_run(database, 1, PACK_AND_MORE)
     end_jobs(small, {"revision": revisions.SHARDS})
@@ -87,9 +121,9 @@ def test_parts_of_this_revision_stay(database: Database) -> None:
 
 def test_a_plan_says_once_that_older_shards_are_not_used(database: Database) -> None:
     old = small_run(database, 1, PACK_AND_MORE)
-    assert not planning.packs_anew(database, old.run)
+    assert not planning.has_only_outdated_shards(database, old.run)
     end_jobs(old, {})
     later = another_run(database, 1, PACK_AND_MORE)
-    assert planning.packs_anew(database, later.run)
+    assert planning.has_only_outdated_shards(database, later.run)
     end_jobs(later, {"revision": revisions.SHARDS})
-    assert not planning.packs_anew(database, another_run(database, 1).run)
+    assert not planning.has_only_outdated_shards(database, another_run(database, 1).run)
