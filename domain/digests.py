@@ -21,15 +21,16 @@ _AS_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=
 
 
 def encoded(value: Value) -> bytes:
-    r"""Canonical JSON: sorted keys, no spaces, UTF-8. Different values give different bytes, equal values equal bytes.
+    r"""Canonical JSON: sorted keys, no spaces, UTF-8. Different values give different bytes.
 
-    Lists and tuples are the same; 1, 1.0, True and "1" are not. Text is taken as it is, NFC and NFD forms differ, and
-    what cannot be UTF-8 (names of files in another encoding) is kept. Never contains a line feed.
+    Keys of mappings must be text. Lists and tuples are the same; 1, 1.0, True and "1" are not, nor are 0.0 and -0.0.
+    Text is not normalised: NFC and NFD forms differ. Lone surrogates (bytes of a file name that are not UTF-8) are
+    kept. The encoding never contains a line feed.
 
     >>> encoded(["a", "x|g"]), encoded(["a|x", "g"])
     (b'["a","x|g"]', b'["a|x","g"]')
 
-    Raises TypeError for anything that JSON does not have, such as bytes or numbers of NumPy.
+    Raises TypeError for anything that JSON does not have, such as bytes, sets or arrays.
     """
     return _AS_JSON.encode(value).encode("utf-8", "surrogatepass")
 

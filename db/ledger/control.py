@@ -72,7 +72,7 @@ def pack_anew(database: Database, run: int) -> int:
     """
     revision = sa.func.coalesce(Job.result["revision"].as_integer(), 0)
     is_active = sa.select(Run.id).where(Run.id == run, Run.state == RunState.ACTIVE).exists()
-    is_outdated = (Job.run_id == run, Job.kind == Kind.PACK, Job.state == State.DONE, revision != revisions.SHARDS)
+    is_outdated = (Job.run_id == run, Job.kind == Kind.PACK, Job.state == State.DONE, revision < revisions.SHARDS)
     query = sa.select(Job.id).where(*is_outdated, is_active)
     with database.read() as connection:
         if connection.execute(query.limit(1)).first() is None:

@@ -17,9 +17,9 @@ from sqlalchemy.orm import aliased
 from db.engine import Database, now_s
 from db.id_lists import is_one_of
 from db.ledger.losses import CALLED_OFF, bury, separate
-from db.ledger.transitions import Locked, Worked, count, has_unmet_need, lock, lock_in_runs, move, move_all
+from db.ledger.transitions import Locked, Worked, count, lock, lock_in_runs, move, move_all
 from db.schema.tables import EXPIRIES, LOSSES, Item, Job, Need, Recording, Run, Tally
-from domain.states import OPEN, Kind, RunState, State
+from domain.states import FINAL, OPEN, Kind, RunState, State
 
 MAX_ITEMS_A_MESSAGE = 200
 _MOST_AT_ONCE = 2048
@@ -148,10 +148,15 @@ def take_jobs(
     Every job needs the items of its run to be final, and none of them to have failed: nothing is learnt from a part of
     the data. A report is written all the same.  kinds, limit: only jobs of these kinds, and so many of them.
     """
+    needed = aliased(Job)
+    is_met = sa.or_(needed.state == State.DONE, sa.and_(Need.even_failed, needed.state.in_(FINAL)))
+    unmet = (
+        sa.select(Need.job_id).join(needed, needed.id == Need.needs_id).where(Need.job_id == Job.id, ~is_met).exists()
+    )
     is_ready = [
         Job.state == State.WAITING,
         Job.kind.in_(kinds),
-        ~has_unmet_need(),
+        ~unmet,
         sa.or_(Job.retry_at.is_(None), Job.retry_at <= now_s()),
         sa.select(Run.id).where(Run.id == Job.run_id, Run.state == RunState.ACTIVE).exists(),
         _n_items(Job.run_id, *OPEN) == 0,

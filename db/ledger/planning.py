@@ -128,18 +128,17 @@ def known_files(database: Database, dataset: int, uris: Sequence[str]) -> dict[s
         }
 
 
-def has_only_outdated_shards(database: Database, run: int) -> bool:
-    """Whether shards of the run's dataset were packed by an older revision, and none by the current one."""
-    revision = sa.func.coalesce(Job.result["revision"].as_integer(), 0)
+def is_first_to_pack_anew(database: Database, run: int) -> bool:
+    """Whether older revisions left shards of the run's dataset, and no other run since was planned to pack them."""
     dataset = sa.select(Run.dataset_id).where(Run.id == run).scalar_subquery()
-    query = (
-        sa.select(sa.func.max(revision))
-        .join(Run, Run.id == Job.run_id)
-        .where(Run.dataset_id == dataset, Job.kind == Kind.PACK, Job.state == State.DONE)
-    )
+    packs = sa.select(Job.id).join(Run, Run.id == Job.run_id)
+    packs = packs.where(Run.dataset_id == dataset, Run.id != run, Job.kind == Kind.PACK)
+    left = sa.func.coalesce(Job.result["revision"].as_integer(), 0)
+    planned = sa.func.coalesce(Run.facts["shard_revision"].as_integer(), 0)
+    is_packed = packs.where(Job.state == State.DONE, left < revisions.SHARDS).exists()
+    is_planned = packs.where(planned >= revisions.SHARDS).exists()
     with database.read() as connection:
-        newest = connection.execute(query).scalar_one()
-    return newest is not None and newest != revisions.SHARDS
+        return bool(connection.execute(sa.select(is_packed & ~is_planned)).scalar_one())
 
 
 def has_read_files(database: Database, dataset: int) -> bool:

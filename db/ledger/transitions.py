@@ -14,12 +14,11 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from sqlalchemy.orm import aliased
 
 from db.bulk import update_rows
 from db.id_lists import is_one_of
-from db.schema.tables import Item, Job, Need, Run, Table, Tally
-from domain.states import FINAL, RunState, State
+from db.schema.tables import Item, Job, Run, Table, Tally
+from domain.states import RunState, State
 
 TALLY_SLOTS = 8
 Worked = type[Item] | type[Job]
@@ -66,15 +65,6 @@ def lock_in_runs(
     states = dict(connection.execute(runs.order_by(Run.id).with_for_update(read=True)).all())
     rows = lock(connection, table, *where, is_one_of(table.run_id, states), limit=limit, waits=waits)
     return rows, frozenset(run for run, state in states.items() if state == RunState.CANCELLED)
-
-
-def has_unmet_need() -> sa.ColumnElement[bool]:
-    """Whether the job needs another one that is not done, nor final where it is needed even if it failed."""
-    needed = aliased(Job)
-    is_met = sa.or_(needed.state == State.DONE, sa.and_(Need.even_failed, needed.state.in_(FINAL)))
-    return (
-        sa.select(Need.job_id).join(needed, needed.id == Need.needs_id).where(Need.job_id == Job.id, ~is_met).exists()
-    )
 
 
 def move(connection: Connection, table: Worked, rows: Sequence[Locked], state: State, **values: Any) -> None:

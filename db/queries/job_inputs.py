@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from db.engine import Database
 from db.schema.tables import IS_ITS_STRIP, Artifact, Dataset, Item, Job, Need, Pipeline, Recording, Run
+from domain.errors import MachineFault
 from domain.states import State
 
 PAGE = 2000
@@ -156,11 +157,19 @@ def results(database: Database, run: int) -> list[JobResult]:
 
 
 def needed_results(database: Database, job: int) -> list[JobResult]:
-    """What the jobs left that this one needs."""
+    """What the jobs left that this one needs.
+
+    Raises MachineFault while one of them is not done. Such a job was claimed through a late message, after what it
+    needs was started again; it waits until that is done.
+    """
     columns = (Job.id, Job.kind, Job.model, Job.seed, Job.fold, Job.side, Job.variant, Job.result)
-    query = sa.select(*columns).join(Need, Need.needs_id == Job.id).where(Need.job_id == job).order_by(Job.id)
+    query = sa.select(Job.state, *columns).join(Need, Need.needs_id == Job.id).where(Need.job_id == job)
     with database.read() as connection:
-        return [JobResult(*row) for row in connection.execute(query)]
+        rows = connection.execute(query.order_by(Job.id)).all()
+    for state, needed, *_ in rows:
+        if state != State.DONE:
+            raise MachineFault(f"job {needed}, which this one needs, is {state} and not yet done")
+    return [JobResult(*row[1:]) for row in rows]
 
 
 def own_result(database: Database, job: int) -> dict[str, Any]:

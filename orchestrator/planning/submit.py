@@ -13,6 +13,8 @@ from typing import Any
 
 from db.engine import Database
 from db.ledger import planning
+from domain import revisions
+from domain.states import Stage
 from orchestrator.planning import graph, plan
 from orchestrator.planning.gather import (
     Gathered,
@@ -121,7 +123,8 @@ def _write(
         split=_split_facts(split, request, assignment, len(groups.names)),
         facts=_facts(layout, found, n_items) | {"not_done": list(cuts.wanted.notes)},
     )  # fmt: skip
-    packed_anew = [_PACKED_ANEW] if planning.has_only_outdated_shards(database, run) else []
+    is_packed_anew = request.until != Stage.PREPROCESS and planning.is_first_to_pack_anew(database, run)
+    packed_anew = [_PACKED_ANEW] if is_packed_anew else []
     lines = (f"{layout.name} at {layout.root}", *layout.notes, *found.summary.lines(), f"split: {assignment.method}",
              *assignment.notes, *cuts.wanted.notes, *packed_anew)  # fmt: skip
     return Planned(run, len(roll), n_items, lines)
@@ -165,7 +168,7 @@ def _split_facts(digest: str, request: plan.Request, assignment: Assignment, n_g
 
 def _facts(layout: Layout, found: Gathered, n_items: int) -> dict[str, Any]:
     return {
-        "recordings": len(found.roll), "items": n_items,
+        "recordings": len(found.roll), "items": n_items, "shard_revision": revisions.SHARDS,
         "summary": found.summary.as_dict(), "layout_notes": list(layout.notes), "versions": versions(),
     }  # fmt: skip
 

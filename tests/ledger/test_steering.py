@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import tracemalloc
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from db.engine import Database
-from db.ledger import control, feeding, planning
+from db.ledger import control, feeding
 from db.ledger.claims import Outcome
 from db.ledger.planning import JobRow
 from db.queries import status
+from db.queries.job_inputs import needed_results
+from db.schema.tables import Job, Run
+from db.schema.upgrade import upgrade
 from domain import revisions
+from domain.errors import MachineFault
 from domain.states import RunState, State
 from orchestrator.execution.dispatcher import Dispatcher, Doorbell, Sender
+from orchestrator.planning.plan import Request
+from orchestrator.planning.submit import submit
 from settings import Settings
-from tests.ledger_rows import SmallRun, another_run, done, small_run
+from tests.ledger_rows import SmallRun, done, small_run
+from tests.recordings import write_class_folders
 
 
 def test_a_person_moves_any_number_of_items_in_the_same_memory(database: Database) -> None:
@@ -94,7 +104,9 @@ def test_a_training_that_was_sent_waits_for_parts_that_are_packed_anew(database:
     assert job_states(small) == [State.WAITING] * 5
 
 
-def test_a_resumed_run_with_nothing_left_to_do_is_packed_anew_before_it_is_closed(database: Database) -> None:
+def test_a_resumed_run_with_nothing_left_to_do_is_packed_anew_before_it_is_closed(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
     small = small_run(database, 1, PACK_AND_MORE[:4])
     small.ledger().settle_items([done(claim) for claim in small.ledger().claim_items(small.run, small.items)])
     end_jobs(small, {})
@@ -107,7 +119,9 @@ def test_a_resumed_run_with_nothing_left_to_do_is_packed_anew_before_it_is_close
             return len(messages)
 
     dispatcher = Dispatcher(database, Silent(Settings()), Settings())
-    dispatcher.step()
+    with caplog.at_level(logging.WARNING, "chorus"):
+        dispatcher.step()
+    assert f"run {small.run}: packing 2 parts again and training again; an older version packed them" in caplog.text
     assert status.run_lines(database)[0].state == RunState.ACTIVE
     assert job_states(small) == [State.SENT] * 2 + [State.WAITING] * 2
 
@@ -119,11 +133,29 @@ def test_parts_of_this_revision_stay(database: Database) -> None:
     assert job_states(small) == [State.DONE] * 4 + [State.WAITING]
 
 
-def test_a_plan_says_once_that_older_shards_are_not_used(database: Database) -> None:
-    old = small_run(database, 1, PACK_AND_MORE)
-    assert not planning.has_only_outdated_shards(database, old.run)
-    end_jobs(old, {})
-    later = another_run(database, 1, PACK_AND_MORE)
-    assert planning.has_only_outdated_shards(database, later.run)
-    end_jobs(later, {"revision": revisions.SHARDS})
-    assert not planning.has_only_outdated_shards(database, another_run(database, 1).run)
+def test_a_training_claimed_by_a_late_message_waits_for_what_it_needs(database: Database) -> None:
+    small = small_run(database, 1, PACK_AND_MORE)
+    end_jobs(small, {})
+    assert control.pack_anew(database, small.run) == 2
+    train = status.jobs(database, small.run)[2]
+    claim = small.ledger().claim_job(small.run, train.id, "train")
+    assert claim is not None
+    with pytest.raises(MachineFault, match=r"job \d+, which this one needs, is waiting and not yet done"):
+        needed_results(database, claim.id)
+
+
+def test_a_plan_says_once_that_older_shards_are_not_used(database: Database, tmp_path: Path) -> None:
+    tones = write_class_folders(tmp_path / "tones", {"high": 6000.0, "low": 1000.0}, per_label=6, seconds=0.2)
+
+    def planned(until: str = "pack") -> tuple[int, bool]:
+        made = submit(database, tones, Request(until=until), lambda _: None)
+        return made.run, any("shards of older versions" in line for line in made.lines)
+
+    upgrade(database)
+    old, said = planned()
+    assert not said
+    pack = status.jobs(database, old)[0]
+    with database.write() as connection:
+        connection.execute(sa.update(Job).where(Job.id == pack.id).values(state=State.DONE, result={"key": "shards/a"}))
+        connection.execute(sa.update(Run).where(Run.id == old).values(facts={"recordings": 12}))
+    assert [planned("preprocess")[1], planned()[1], planned()[1]] == [False, True, False]
