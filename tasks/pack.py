@@ -56,7 +56,7 @@ def shards_in_store(work: Work) -> dict[str, Any]:
     part = (work.database, run.id, run.pipeline_id, None if is_leaky else (fold, side))
     shuffled = side if is_leaky else None
     name = _named(run, shuffled)
-    deque(name.told(strips(*part)), maxlen=0)
+    deque(name.noted(strips(*part)), maxlen=0)
     key = f"shards/{name.text}"
     index = _index(work.store, key)
     if not index or not _is_whole(work, index):
@@ -71,8 +71,8 @@ class _PartName:
 
     digest: Digest
 
-    def told(self, rows: Iterable[StripRow]) -> Iterator[StripRow]:
-        """The rows again; the name has heard of each that was taken."""
+    def noted(self, rows: Iterable[StripRow]) -> Iterator[StripRow]:
+        """Yields the rows and adds each to the name."""
         for row in rows:
             self.digest.add([row.digest, row.span, row.copy, row.label, row.group, row.recording, row.metadata])
             yield row
@@ -89,7 +89,7 @@ def _named(run: RunFacts, shuffled: int | None) -> _PartName:
 
 def _unchanged(rows: Iterable[StripRow], known_as: str, name: _PartName) -> Iterator[StripRow]:
     """The rows; raises MachineFault behind the last of them where they are not those the part is named by."""
-    yield from name.told(rows)
+    yield from name.noted(rows)
     if name.text != known_as:
         raise MachineFault("strips were taken out of the ledger, or came to it, while they were packed")
 

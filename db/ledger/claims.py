@@ -20,7 +20,7 @@ from db.bulk import insert_missing
 from db.engine import Database, now_s
 from db.id_lists import is_one_of
 from db.ledger.discovery import FoundFile, keep_found
-from db.ledger.losses import CALLED_OFF, bury, separate
+from db.ledger.losses import CALLED_OFF, record_losses, separate
 from db.ledger.presence import note_progress
 from db.ledger.transitions import Locked, Worked, count, insert, lock, lock_in_runs, move, move_each
 from db.schema.tables import (
@@ -240,7 +240,7 @@ class Ledger:
             if _own_job(connection, claim):
                 connection.execute(sa.delete(Metric).where(Metric.job_id == claim.id))
 
-    def bury_items(self, ids: Sequence[int], *, is_own: bool, reason: str) -> None:
+    def record_item_crash(self, ids: Sequence[int], *, is_own: bool, reason: str) -> None:
         """The process that held these items died.
 
         A death of its own making, while one item was alone in the process, counts towards three; an unexplained
@@ -248,15 +248,15 @@ class Ledger:
         """
         with self.database.write() as connection:
             rows, cancelled = lock_in_runs(connection, Item, is_one_of(Item.id, ids), *self._is_ours(Item), waits=True)
-            bury(connection, Item, rows, cancelled, is_own=is_own and len(rows) == 1, reason=reason)
+            record_losses(connection, Item, rows, cancelled, is_own=is_own and len(rows) == 1, reason=reason)
             if len(rows) > 1:
                 separate(connection, rows)
 
-    def bury_job(self, job: int, *, is_own: bool, reason: str) -> None:
+    def record_job_crash(self, job: int, *, is_own: bool, reason: str) -> None:
         """The process that held this job died."""
         with self.database.write() as connection:
             rows, cancelled = lock_in_runs(connection, Job, Job.id == job, *self._is_ours(Job), waits=True)
-            bury(connection, Job, rows, cancelled, is_own=is_own, reason=reason)
+            record_losses(connection, Job, rows, cancelled, is_own=is_own, reason=reason)
 
     def _is_ours(self, table: Worked) -> tuple[sa.ColumnElement[bool], ...]:
         """Claimed by this very process: what another child of the worker has taken since is none of its own."""

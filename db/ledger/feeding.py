@@ -16,7 +16,7 @@ from sqlalchemy.orm import aliased
 
 from db.engine import Database, now_s
 from db.id_lists import is_one_of
-from db.ledger.losses import CALLED_OFF, bury, separate
+from db.ledger.losses import CALLED_OFF, record_losses, separate
 from db.ledger.transitions import Locked, Worked, count, lock, lock_in_runs, move, move_all
 from db.schema.tables import EXPIRIES, LOSSES, Item, Job, Need, Recording, Run, Tally
 from domain.states import FINAL, OPEN, Kind, RunState, State
@@ -248,7 +248,7 @@ def put_back_expired(database: Database) -> int:
             continue
         with database.write() as connection:
             rows, cancelled = lock_in_runs(connection, table, *is_expired, limit=5000)
-            bury(connection, table, rows, cancelled, is_own=False, reason=reason)
+            record_losses(connection, table, rows, cancelled, is_own=False, reason=reason)
             if table is Item:
                 separate(connection, rows)
             count(connection, Counter((row.run, EXPIRIES) for row in rows))
@@ -270,7 +270,7 @@ def release(database: Database, worker: str, *, is_orderly: bool = False) -> int
             if is_orderly:
                 _put_back(connection, table, rows, cancelled, reason=_ENDED)
             else:
-                bury(connection, table, rows, cancelled, is_own=False, reason=_ENDED)
+                record_losses(connection, table, rows, cancelled, is_own=False, reason=_ENDED)
             if table is Item and not is_orderly:
                 separate(connection, rows)
             total += len(rows)

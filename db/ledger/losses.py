@@ -18,7 +18,7 @@ from domain.states import MAX_LOSSES, MAX_OWN_DEATHS, State
 CALLED_OFF = "the run was cancelled"
 
 
-def bury(
+def record_losses(
     connection: Connection,
     table: Worked,
     rows: Sequence[Locked],
@@ -32,7 +32,7 @@ def bury(
     end = State.QUARANTINED if table is Item else State.FAILED
     targets = []
     for row in rows:
-        state, values = _buried(row, reason, end, is_blamed=is_own)
+        state, values = _after_loss(row, reason, end, is_blamed=is_own)
         if state == State.WAITING and row.run in cancelled:
             state, values = State.CANCELLED, {**values, "reason": CALLED_OFF}
         targets.append((row, state, {**values, "finished_at": None if state == State.WAITING else now}))
@@ -45,7 +45,7 @@ def separate(connection: Connection, rows: Sequence[Locked]) -> None:
     connection.execute(sa.update(Item).where(is_one_of(Item.id, [row.id for row in rows])).values(is_alone=True))
 
 
-def _buried(row: Locked, reason: str, end: State, *, is_blamed: bool) -> tuple[State, dict[str, Any]]:
+def _after_loss(row: Locked, reason: str, end: State, *, is_blamed: bool) -> tuple[State, dict[str, Any]]:
     own_deaths, losses = row.own_deaths + is_blamed, row.losses + (not is_blamed)
     values = {"own_deaths": own_deaths, "losses": losses}
     if own_deaths >= MAX_OWN_DEATHS:

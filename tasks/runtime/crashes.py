@@ -55,25 +55,25 @@ class StageRequest(Request):
         """Notes a dead child in the ledger, then lets Celery do its part."""
         error = getattr(exc_info.exception, "exc", exc_info.exception)
         if isinstance(error, WorkerLostError) and not worker_state.should_terminate:  # then we end it ourselves
-            self._bury(str(error), is_own=_signal_in(str(error)) in _OWN_SIGNALS)
+            self._record(str(error), is_own=_signal_in(str(error)) in _OWN_SIGNALS)
         return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
 
     def on_timeout(self, soft: bool, timeout: float) -> Any:  # noqa: FBT001
         """Notes a child that was ended because its time was over."""
         if not soft:
-            self._bury(f"still at work after {timeout:g} s", is_own=True)
+            self._record(f"still at work after {timeout:g} s", is_own=True)
         return super().on_timeout(soft, timeout)
 
-    def _bury(self, reason: str, *, is_own: bool) -> None:
+    def _record(self, reason: str, *, is_own: bool) -> None:
         settings = Settings()
         database = Database(settings.database, keeps_connections=False)  # the next fork must not inherit one
         ledger = Ledger(database, self.hostname, settings.lease_s, int(self.worker_pid or 0))
         try:
             message = self.args[0]
             if self.name == "preprocess":
-                ledger.bury_items(PreprocessMessage.from_dict(message).items, is_own=is_own, reason=reason)
+                ledger.record_item_crash(PreprocessMessage.from_dict(message).items, is_own=is_own, reason=reason)
             else:
-                ledger.bury_job(JobMessage.from_dict(message).job, is_own=is_own, reason=reason)
+                ledger.record_job_crash(JobMessage.from_dict(message).job, is_own=is_own, reason=reason)
         except Exception:  # the lease will tell; Celery's own part must be done whatever happens here
             _LOG.exception("the death of %s could not be noted", self.name)
 

@@ -22,7 +22,9 @@ Lose = Callable[[SmallRun, ItemClaim], object]
 
 LOST: dict[str, Lose] = {
     "its lease runs out": lambda small, _: expired(small),
-    "its child dies": lambda small, claim: small.ledger().bury_items([claim.id], is_own=True, reason="signal 11"),
+    "its child dies": lambda small, claim: small.ledger().record_item_crash(
+        [claim.id], is_own=True, reason="signal 11"
+    ),
     "its worker is killed": lambda small, _: feeding.release(small.database, "w1"),
     "its worker is asked to end": lambda small, _: feeding.release(small.database, "w1", is_orderly=True),
     "its stack is started anew": lambda small, _: feeding.begin_again(small.database),

@@ -93,7 +93,7 @@ def test_three_deaths_of_its_own_making_quarantine_an_item(database: Database) -
     for attempt in range(MAX_OWN_DEATHS):
         assert item_states(small) == [State.WAITING], attempt
         small.ledger().claim_items(small.run, small.items)
-        small.ledger().bury_items(small.items, is_own=True, reason="signal 11 (SIGSEGV)")
+        small.ledger().record_item_crash(small.items, is_own=True, reason="signal 11 (SIGSEGV)")
     assert item_states(small) == [State.QUARANTINED]
     [entry] = status.quarantined(small.database, small.run)
     assert "SIGSEGV" in entry.reason
@@ -102,7 +102,7 @@ def test_three_deaths_of_its_own_making_quarantine_an_item(database: Database) -
 def test_batch_mates_of_a_killer_are_not_blamed_and_come_again_alone(database: Database) -> None:
     small = small_run(database, 3)
     small.ledger().claim_items(small.run, small.items)
-    small.ledger().bury_items(small.items, is_own=True, reason="signal 11 (SIGSEGV)")
+    small.ledger().record_item_crash(small.items, is_own=True, reason="signal 11 (SIGSEGV)")
     assert item_states(small) == [State.WAITING] * 3
     batches = feeding.take_batches(small.database, small.run, 10, 60.0)
     assert [batch.items for batch in batches] == [(item,) for item in small.items]
@@ -112,10 +112,10 @@ def test_unexplained_kills_blame_nobody_until_the_tenth(database: Database) -> N
     small = small_run(database, 1)
     for _ in range(MAX_LOSSES - 1):
         small.ledger().claim_items(small.run, small.items)
-        small.ledger().bury_items(small.items, is_own=False, reason="signal 9 (SIGKILL)")
+        small.ledger().record_item_crash(small.items, is_own=False, reason="signal 9 (SIGKILL)")
     assert item_states(small) == [State.WAITING]
     small.ledger().claim_items(small.run, small.items)
-    small.ledger().bury_items(small.items, is_own=False, reason="signal 9 (SIGKILL)")
+    small.ledger().record_item_crash(small.items, is_own=False, reason="signal 9 (SIGKILL)")
     assert item_states(small) == [State.QUARANTINED]
 
 
@@ -374,7 +374,7 @@ def test_only_a_training_that_goes_forward_starts_its_counts_again(database: Dat
         ledger.write_metrics(claim, 1, {"loss": 1.0})  # of an epoch that an earlier attempt had done
         if is_step:
             ledger.note_step_forward(claim)
-        ledger.bury_job(ready.job, is_own=True, reason="signal 11 (SIGSEGV)")
+        ledger.record_job_crash(ready.job, is_own=True, reason="signal 11 (SIGSEGV)")
     [job] = status.jobs(small.database, small.run)
     assert job.state == (State.WAITING if is_step else State.FAILED)
 

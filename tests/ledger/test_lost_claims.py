@@ -108,7 +108,7 @@ def test_a_run_counts_the_faults_it_met(database: Database) -> None:
         Outcome(first, State.WAITING, "OSError: disk full"),
         Outcome(second, State.QUARANTINED, "empty: 0 samples"),
     ])  # fmt: skip
-    small.ledger("w1").bury_items([third.id], is_own=True, reason="signal 11 (SIGSEGV)")
+    small.ledger("w1").record_item_crash([third.id], is_own=True, reason="signal 11 (SIGSEGV)")
     small.ledger("w1").claim_items(small.run, small.items[3:])
     feeding.release(small.database, "w1")
     assert run_counts.faults(small.database, small.run).named() == {
@@ -141,7 +141,7 @@ def test_a_training_that_was_killed_three_times_says_so_though_it_finished_an_ep
         assert claim is not None
         ledger.write_metrics(claim, 1, {"loss": 1.0})
         ledger.note_step_forward(claim)
-        ledger.bury_job(job.id, is_own=False, reason="signal 9 (SIGKILL)")
+        ledger.record_job_crash(job.id, is_own=False, reason="signal 9 (SIGKILL)")
     claim = ledger.claim_job(small.run, job.id, "train")
     assert claim is not None
     ledger.settle_job(claim, State.WAITING, "OSError: no store")

@@ -58,7 +58,7 @@ def test_a_later_run_tries_again_what_had_bad_luck_with_its_workers(database: Da
     hanging, unlucky = small.items
     for _ in range(MAX_OWN_DEATHS):
         small.ledger().claim_items(small.run, [hanging])
-        small.ledger().bury_items([hanging], is_own=True, reason="still at work after 900 s")
+        small.ledger().record_item_crash([hanging], is_own=True, reason="still at work after 900 s")
     for _ in range(MAX_LOSSES):
         small.ledger().claim_items(small.run, [unlucky])
         expired(small)

@@ -20,7 +20,7 @@ def test_a_child_that_dies_late_takes_no_claim_of_its_neighbour_along(database: 
     expire(small)
     neighbour = small.ledger("w1", process=2)
     claims = neighbour.claim_items(small.run, small.items[2:3])
-    small.ledger("w1", process=1).bury_items(small.items, is_own=True, reason="still at work after 900 s")
+    small.ledger("w1", process=1).record_item_crash(small.items, is_own=True, reason="still at work after 900 s")
     assert item_states(small) == [State.WAITING, State.WAITING, State.RUNNING, State.WAITING]
     assert run_counts.faults(small.database, small.run).deaths == 0
     assert neighbour.settle_items([done(claim) for claim in claims]) == 1
@@ -33,7 +33,7 @@ def test_a_child_that_dies_with_a_message_heard_twice_takes_no_job_of_its_neighb
     assert claim is not None
     second = small.ledger("w1", process=2)
     assert second.claim_job(small.run, job.id, "train") is None
-    second.bury_job(job.id, is_own=False, reason="signal 9 (SIGKILL)")
+    second.record_job_crash(job.id, is_own=False, reason="signal 9 (SIGKILL)")
     assert small.ledger("w1", process=1).settle_job(claim, State.DONE, result={})
 
 

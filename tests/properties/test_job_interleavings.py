@@ -135,9 +135,9 @@ class Interleaving(RuleBasedStateMachine):
         self.holders.pop(job, None)
 
     @rule(claim=claims, child=children, is_own=st.booleans())
-    def bury(self, claim: JobClaim, child: tuple[str, int], is_own: bool) -> None:
+    def crash(self, claim: JobClaim, child: tuple[str, int], is_own: bool) -> None:
         """A child dies with a message in its hands; perhaps another one has the claim."""
-        self._ledger(child).bury_job(claim.id, is_own=is_own, reason="signal 9 (SIGKILL)")
+        self._ledger(child).record_job_crash(claim.id, is_own=is_own, reason="signal 9 (SIGKILL)")
         if self.holders.get(claim.id, (0, None))[1] == child:
             del self.holders[claim.id]
 

@@ -116,9 +116,9 @@ class Interleaving(RuleBasedStateMachine):
             del self.holders[item]
 
     @rule(numbers=some, child=children, is_own=st.booleans())
-    def bury(self, numbers: set[int], child: tuple[str, int], is_own: bool) -> None:
+    def crash(self, numbers: set[int], child: tuple[str, int], is_own: bool) -> None:
         """A child dies with a message in its hands, of which it may hold all, some or nothing by now."""
-        self._ledger(child).bury_items(self._ids(numbers), is_own=is_own, reason="signal 11 (SIGSEGV)")
+        self._ledger(child).record_item_crash(self._ids(numbers), is_own=is_own, reason="signal 11 (SIGSEGV)")
         held = [item for item in self._ids(numbers) if item in self.holders and self.children[item] == child]
         self.met["deaths" if is_own and len(held) == 1 else "losses"] += len(held)
         for item in held:

@@ -15,8 +15,9 @@ from db.ledger.planning import RecordingRow
 from db.queries.job_inputs import StripRow
 from domain.digests import Digest, augmentation_seed, digest_of, encoded, short_digest, uniform
 from orchestrator.planning.plan import Placed, split_digest
-from tasks import pack
+from tasks import pack, train
 from tasks.audio.preset import load_preset
+from tasks.model.spec import TrainingSettings, TrainingSpec
 
 ODD = ["|", "\n", "\r\n", "\0", "'", '"', ",", "', '", '","', "\\", "\\n", "/", "[", "]", "None", "null", "0", "-0",
        "é", "e\u0301", "\udcff", "\ud83d\udc26", "\U0001f426"]  # fmt: skip
@@ -82,6 +83,7 @@ def test_short_digests_are_equal_where_texts_are(one: str, other: str) -> None:
     assert (short_digest(one) == short_digest(other)) == (one == other)
 
 
+SPEC = TrainingSpec("cnn", ("a",), (), (), TrainingSettings())
 NEIGHBOURS = [("digest", "label"), ("label", "group"), ("group", "recording")]
 SEPARATORS = ["|", "\n", "\0", ",", "', '", '","', "/", "\\", '"', "'", "\u0301", ""]
 
@@ -105,6 +107,8 @@ def test_text_that_moves_over_a_separator_changes_every_other_name(separator: st
     assert split_digest("drawn", 0, rows[:1]) != split_digest("drawn", 0, rows[1:])
     runs_of = [Run("p" * 64, tuple(labels), {"digest": "s" * 64}) for labels in (one, other)]
     assert part_named(runs_of[0], None, []) != part_named(runs_of[1], None, [])
+    models = [train._model_name(run, SPEC, [], ()) for run in runs_of]  # type: ignore[arg-type]
+    assert models[0] != models[1]
     assert uniform(0, *one) != uniform(0, *other)
     assert digest_of(one) != digest_of(other)
     facts = [
@@ -131,7 +135,7 @@ def test_names_that_must_stay_are_those_of_before() -> None:
 
 def part_named(run: Run, shuffled: int | None, rows: list[StripRow]) -> str:
     name = pack._named(run, shuffled)  # type: ignore[arg-type]
-    assert list(name.told(rows)) == rows
+    assert list(name.noted(rows)) == rows
     return name.text
 
 

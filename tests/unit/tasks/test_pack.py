@@ -54,7 +54,7 @@ def test_a_strip_of_something_else_is_not_packed(other: dict[str, Any]) -> None:
 def test_strips_that_leave_the_ledger_while_they_are_packed_end_the_packing() -> None:
     rows = [row(10), replace(row(10), span=1)]
     name = pack._PartName(Digest())
-    assert list(name.told(rows)) == rows
+    assert list(name.noted(rows)) == rows
     assert list(pack._unchanged(rows, name.text, pack._PartName(Digest()))) == rows
     fewer = pack._unchanged(rows[:1], name.text, pack._PartName(Digest()))
     assert next(fewer) == rows[0]
