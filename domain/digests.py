@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import IO, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import IO, Any, TypeAlias
 
 _BLOCK_BYTES = 1 << 20
 Value: TypeAlias = "str | int | float | bool | Sequence[Value] | Mapping[str, Value] | None"
 
 _AS_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+_WRITERS: dict[type, Callable[[Any], str]] = {str: _AS_JSON.encode, int: repr, type(None): lambda _: "null"}
 
 
 def encoded(value: Value) -> bytes:
@@ -32,7 +33,19 @@ def encoded(value: Value) -> bytes:
 
     Raises TypeError for anything that JSON does not have, such as bytes, sets or arrays.
     """
-    return _AS_JSON.encode(value).encode("utf-8", "surrogatepass")
+    text = _plain_list(value) if type(value) is list else ""
+    return (text or _AS_JSON.encode(value)).encode("utf-8", "surrogatepass")
+
+
+def _plain_list(values: list[Value]) -> str:
+    """The JSON of a list of text, whole numbers and None, "" for other lists.
+
+    Plans name two such lists an item; `JSONEncoder` builds an encoder for each, which takes three times as long.
+    """
+    try:
+        return f"[{','.join([_WRITERS[type(value)](value) for value in values])}]"
+    except KeyError:
+        return ""
 
 
 def digest_of(value: Value) -> str:

@@ -74,7 +74,7 @@ class _PartName:
     def noted(self, rows: Iterable[StripRow]) -> Iterator[StripRow]:
         """Yields the rows and adds each to the name."""
         for row in rows:
-            self.digest.add([row.digest, row.span, row.copy, row.label, row.group, row.recording, row.metadata])
+            self.digest.add([row.digest, row.span, row.copy, row.label, row.group, row.recording, *row.metadata])
             yield row
 
     @property

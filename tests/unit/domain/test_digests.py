@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import io
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,6 +37,15 @@ def test_a_value_is_named_by_its_canonical_json() -> None:
     assert encoded({"b": 1, "a": ("é", None, 0.5, True)}) == '{"a":["é",null,0.5,true],"b":1}'.encode()
     assert digest_of("x") == content_digest(b'"x"')
     assert number_of([1]) == int.from_bytes(bytes.fromhex(content_digest(b"[1]"))[:8], "big", signed=True)
+
+
+@pytest.mark.parametrize("value", [
+    [], [1], ["a", 1, None], [True, 1], [1.0, 1], ["é\n\"\\\0"], [["a"], 1], [{"b": 1, "a": 2}], [2**70, -1],
+    ["\udcff"],
+])  # fmt: skip
+def test_every_list_is_encoded_as_by_json(value: list[Any]) -> None:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert encoded(value) == encoded(tuple(value)) == text.encode("utf-8", "surrogatepass")
 
 
 def test_text_that_is_no_utf_8_has_a_name_of_its_own() -> None:
