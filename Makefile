@@ -18,7 +18,8 @@ install: .venv/installed-$(LOCK)
 demo: install
 	$(BIN)/orchestrator demo || test $$? -eq 3
 
-PYTEST = TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest
+# Compiled tests are kept: to rewrite their asserts takes ten seconds at each start.
+PYTEST = PYTHONDONTWRITEBYTECODE= TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest
 # Two test processes. A file's tests stay in one of them, because they share what its fixtures made.
 PARALLEL = -n 2 --dist loadfile
 EXAMPLES ?= few

@@ -6,10 +6,8 @@ import ast
 import re
 import shutil
 import subprocess
-import sys
 import tomllib
 from collections import Counter
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -249,37 +247,3 @@ def test_every_locked_package_has_a_version_and_a_hash_and_no_address(path):
 def test_no_recording_is_committed():
     audio = {".ogg", ".mp3", ".wav", ".flac", ".m4a", ".aiff", ".opus"}
     assert [name_of(path) for path in committed_files() if path.suffix.lower() in audio] == []
-
-
-# --- what an import costs -----------------------------------------------------------------------------------------
-
-LIGHT_TOO = ("orchestrator.planning.submit", "orchestrator.execution.run", "db.store.interface")
-LIGHT = ("orchestrator.cli.main", "workers.app", "workers.roles", "tasks.preprocess", "tasks.pack", "tasks.render")
-
-
-@cache
-def imported_by(module: str) -> set[str]:
-    """The top-level modules that are loaded once a module has been imported in a fresh interpreter."""
-    code = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return set(done.stdout.split())
-
-
-@pytest.mark.parametrize("module", LIGHT)
-def test_the_orchestrator_and_the_cpu_workers_never_load_tensorflow(module):
-    if not ROOT.joinpath(*module.split(".")).with_suffix(".py").is_file():
-        servers.absent(module, "docs and compose name it, so write it or take it out of LIGHT")
-    assert not imported_by(module) & {"keras", "tensorflow"}
-
-
-def test_the_command_line_loads_nothing_heavy_before_it_knows_what_is_asked():
-    if not (ROOT / "orchestrator" / "cli" / "main.py").is_file():
-        servers.absent("orchestrator.cli.main", "the console script names it, so write it")
-    heavy = {"librosa", "matplotlib", "numba", "numpy", "pandas", "scipy", "seaborn", "sklearn"}
-    assert not imported_by("orchestrator.cli.main") & heavy
-
-
-@pytest.mark.parametrize("module", [*LIGHT, *LIGHT_TOO])
-def test_who_has_no_bucket_and_shows_no_figures_pays_for_neither(module):
-    assert not imported_by(module) & {"obstore", "prometheus_client"}
