@@ -21,7 +21,7 @@ demo: install
 # Compiled tests are kept: to rewrite their asserts takes ten seconds at each start.
 PYTEST = PYTHONDONTWRITEBYTECODE= TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest
 # Two test processes. A file's tests stay in one of them, because they share what its fixtures made.
-PARALLEL = -n 2 --dist loadfile
+PARALLEL = -n 2 --dist loadfile --no-loadscope-reorder
 EXAMPLES ?= few
 FAST = tests/whole_run tests/unit tests/contracts tests/properties tests/ledger
 

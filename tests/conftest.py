@@ -27,11 +27,22 @@ _SERVERS = {"redis_url", "postgres_server", "postgres_url", "s3_server", "s3_url
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """librosa's kernels, which tests compare ours with, compiled before there are several test processes."""
-    if not hasattr(config, "workerinput"):
-        with compiling_alone():
-            for module in ("librosa.util.utils", "librosa.core.audio", "librosa.core.pitch"):
-                importlib.import_module(module)
+    """Compiles librosa's kernels, which tests compare ours with, before there are several test processes."""
+    if hasattr(config, "workerinput") or _is_librosa_compiled():
+        return
+    with compiling_alone():
+        for module in ("librosa.util.utils", "librosa.core.audio", "librosa.core.pitch"):
+            importlib.import_module(module)
+
+
+def _is_librosa_compiled() -> bool:
+    """Whether numba keeps the kernels of all three modules; to import them takes five seconds."""
+    found = importlib.util.find_spec("librosa")
+    assert found is not None
+    assert found.origin is not None
+    folder = Path(found.origin).parent
+    names = {path.name.split("-")[1].partition(".")[0] for path in folder.glob("*/__pycache__/guf-*.nbi")}
+    return names >= {"utils", "audio", "pitch"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
