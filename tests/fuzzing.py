@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from random import Random, SystemRandom
 from typing import TypeVar
 
-FUZZ_S = float(os.environ.get("CHORUS_FUZZ_S", "1"))
+FUZZ_S = float(os.environ.get("CHORUS_FUZZ_S", "0.5"))
 SLOWEST_S = 10.0
 _T = TypeVar("_T")
 
