@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 from celery import shared_task
 
-from db.queries.job_inputs import JobResult, needed_results, run_facts
+from db.queries.job_inputs import needed_results, run_facts
 from domain.errors import Impossible
 from domain.states import Kind
-from tasks.dataset.split.assignment import Side
+from domain.subsets import Subset, is_unseen
 from tasks.model.variants import WITH_SYNTHETIC
 from tasks.model.zoo import entry
 from tasks.report.plots.pictures import PicturePairs
@@ -23,7 +23,6 @@ from tasks.runtime import evaluations
 from tasks.runtime.task import LedgerTask, Work, local
 
 _T = TypeVar("_T")
-_HOLDOUT = -1
 
 
 @shared_task(name="evaluate", base=LedgerTask, bind=True, acks_late=False)
@@ -135,7 +134,7 @@ def _needed_by_generator(work: Work) -> _Needed:
     model, fold = entry(str(work.claim.model)), work.claim.fold
     needed = needed_results(work.database, work.claim.id)
     of_model = {(job.kind, job.model, job.variant): job.result for job in needed if job.kind != Kind.PACK}
-    packs = [(_is_test(job, fold), job) for job in needed if job.kind == Kind.PACK]
+    packs = [(is_unseen(job.fold, job.side, fold), job) for job in needed if job.kind == Kind.PACK]
     accuracies = {
         f"accuracy_{word}": float(of_model[Kind.EVALUATE, model.judge, variant]["by_recording_accuracy"])
         for word, variant in (("without", None), ("with", WITH_SYNTHETIC))
@@ -143,11 +142,9 @@ def _needed_by_generator(work: Work) -> _Needed:
     return _Needed(
         judge_key=of_model[Kind.TRAIN, model.judge, None]["key"],
         synthetic=of_model[Kind.TRAIN, model.name, None]["synthetic_shards"],
-        train=[key for is_test, job in packs if not is_test and job.side == Side.TRAIN for key in job.result["shards"]],
+        train=[
+            key for is_test, job in packs if not is_test and job.side == Subset.TRAIN for key in job.result["shards"]
+        ],
         held_out=[key for is_test, job in packs if is_test for key in job.result["shards"]],
         accuracies=accuracies,
     )
-
-
-def _is_test(pack: JobResult, fold: int | None) -> bool:
-    return pack.side == Side.TEST if fold == _HOLDOUT else pack.fold == fold

@@ -150,7 +150,7 @@ def _examples(work: Work, run: RunFacts, shuffled: int | None, rows: Iterable[St
         strip = _strip(data, run, row)
         first, metadata = row.span * chunks_per_span, as_numbers(row.metadata)
         for chunk, (spectrogram, features) in enumerate(zip(strip.spectrograms, strip.features, strict=True), first):
-            if shuffled is not None and leaky.side(run.split["digest"], row.digest, chunk) != shuffled:
+            if shuffled is not None and leaky.subset(run.split["digest"], row.digest, chunk) != shuffled:
                 continue
             yield Example(
                 spectrogram, features, number[row.label], row.recording, row.digest, row.group,

@@ -22,9 +22,9 @@ from db.store.interface import Store
 from domain.digests import content_digest
 from domain.errors import Damaged
 from domain.states import Kind, State
+from domain.subsets import Subset
 from tasks.audio.preset import Preset
 from tasks.audio.strip import decode_strip
-from tasks.dataset.split.assignment import Side
 from tasks.model.zoo import entry
 from tasks.report.data import (
     ClassFacts,
@@ -193,7 +193,7 @@ def _chunks_by_label(planned: PlannedRun, jobs: list[JobStatus]) -> dict[str, Co
 def _part(fold: int | None, side: int | None) -> str:
     if fold is not None and fold >= 0:
         return f"fold {fold}"
-    return Side(side or 0).name.lower()
+    return Subset(side or 0).name.lower()
 
 
 def _split(database: Database, planned: PlannedRun) -> SplitFacts:

@@ -17,9 +17,9 @@ from db.queries.job_inputs import JobResult, RunFacts, needed_results, own_resul
 from db.store.keys import checkpoint_of
 from domain.digests import content_digest, digest_of
 from domain.states import Kind
+from domain.subsets import Subset
 from settings import Settings
 from tasks.dataset.shards.shard import shards
-from tasks.dataset.split.assignment import Side
 from tasks.model import variants
 from tasks.model.inputs import feature_names
 from tasks.model.spec import TrainingSettings, TrainingSpec
@@ -153,7 +153,7 @@ def _spec(work: Work, run: RunFacts, packs: list[JobResult], synthetic: tuple[st
         model=model.name,
         labels=run.labels,
         train_shards=(*_shards(work, packs, sides), *(local(work, key) for key in synthetic)),
-        valid_shards=_shards(work, packs, {Side.VALID} - sides),
+        valid_shards=_shards(work, packs, {Subset.VALID} - sides),
         settings=settings,
     )
 
@@ -162,11 +162,11 @@ def _reads_features(model: str) -> bool:
     return "features" in entry(model).inputs
 
 
-def _learnt_from(settings: TrainingSettings) -> set[Side]:
-    return {Side.TRAIN} if settings.hold_out else {Side.TRAIN, Side.VALID}
+def _learnt_from(settings: TrainingSettings) -> set[Subset]:
+    return {Subset.TRAIN} if settings.hold_out else {Subset.TRAIN, Subset.VALID}
 
 
-def _shards(work: Work, packs: list[JobResult], sides: set[Side]) -> tuple[Path, ...]:
+def _shards(work: Work, packs: list[JobResult], sides: set[Subset]) -> tuple[Path, ...]:
     return tuple(local(work, key) for pack in packs if pack.side in sides for key in pack.result["shards"])
 
 

@@ -12,9 +12,9 @@ import sqlalchemy as sa
 from db.engine import Database
 from db.schema.tables import DEATHS, EXPIRIES, IS_ITS_STRIP, LOSSES, RETRIES, Artifact, Item, Job, Recording, Run, Tally
 from domain.states import State
+from domain.subsets import Subset
 
 _RATE_BINS = 40
-_TEST = 2
 _SHOWN_FROM_S = 120.0
 """A shorter time shows the size of messages rather than a pace."""
 
@@ -168,7 +168,7 @@ def _first_strips(run: int, *conditions: sa.ColumnElement[bool]) -> sa.Select[st
 
 def familiar_places(database: Database, run: int) -> tuple[int, int]:
     """Recordings judged on whose place is known, and those of them at a place that is learnt from too."""
-    part = sa.case((Item.fold < 0, sa.case((Item.side == _TEST, 1), else_=0)), else_=Item.fold)
+    part = sa.case((Item.fold < 0, sa.case((Item.side == Subset.TEST, 1), else_=0)), else_=Item.fold)
     placed = (
         sa.select(Recording.id, Recording.latitude, Recording.longitude, part.label("part"), Item.fold)
         .join(Item, Item.recording_id == Recording.id)

@@ -12,6 +12,7 @@ from db.engine import Database
 from db.ledger import planning
 from domain.errors import Impossible
 from domain.plural import counted
+from domain.subsets import HOLDOUT, Subset
 from orchestrator.planning import plan
 from orchestrator.planning.probing import Probes
 from tasks.audio.chunk import n_spans
@@ -19,7 +20,7 @@ from tasks.audio.preset import Preset
 from tasks.dataset.index import Roll
 from tasks.dataset.layouts import BadRow, Layout
 from tasks.dataset.manifest import Known, Recording, Summary, recordings, trusted
-from tasks.dataset.split.assignment import Assignment, Side, SplitError, SplitSpec, assign
+from tasks.dataset.split.assignment import Assignment, SplitError, SplitSpec, assign
 from tasks.dataset.split.groups import Coded, contradictions, groups
 
 _READERS = 8
@@ -143,7 +144,7 @@ def assignment_or_none(request: plan.Request, roll: Roll) -> tuple[Assignment, C
 
 
 def _undivided(n: int, why: str) -> Assignment:
-    fold, side = np.full(n, plan.HOLDOUT, np.int16), np.full(n, Side.TRAIN, np.int8)
+    fold, side = np.full(n, HOLDOUT, np.int16), np.full(n, Subset.TRAIN, np.int8)
     return Assignment(fold, side, method="not at all", notes=(why,), folds=(), leaks=0)
 
 
@@ -151,4 +152,4 @@ def side_counts(assignment: Assignment) -> dict[str, int]:
     """Recordings of each side or fold, by its name."""
     if assignment.folds:
         return {f"fold {fold}": int((assignment.fold == fold).sum()) for fold in assignment.folds}
-    return {side.name.lower(): int((assignment.side == side).sum()) for side in Side}
+    return {side.name.lower(): int((assignment.side == side).sum()) for side in Subset}

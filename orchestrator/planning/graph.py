@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import NamedTuple
 
-from orchestrator.planning.plan import HOLDOUT, TEST, TRAIN, VALID, Request
+from domain.subsets import HOLDOUT, Subset, is_unseen
+from orchestrator.planning.plan import Request
 from tasks.dataset.split import leaky
 from tasks.model.variants import WITH_SYNTHETIC
 
@@ -103,8 +104,8 @@ class _Graph:
         """A training, and its judging where that is wanted."""
         model, preset, variant = candidate.model, candidate.preset, candidate.variant
         packs = self._packs[preset, leaky.VARIANT if variant == leaky.VARIANT else None]
-        unseen = [at for part, at in packs.items() if _is_unseen(part, fold)]
-        needs = [at for part, at in packs.items() if not _is_unseen(part, fold)]
+        unseen = [at for part, at in packs.items() if is_unseen(*part, fold)]
+        needs = [at for part, at in packs.items() if not is_unseen(*part, fold)]
         if candidate.learns_from is not None:
             needs.append(self._trainings[candidate.learns_from, fold, seed])
         training = PlannedJob("train", model, seed, fold, needs=tuple(needs), preset=preset, variant=variant)
@@ -127,16 +128,10 @@ class _Graph:
         """Every model as it is once more, on chunks shuffled over the sides."""
         own = [each for each in candidates if each.variant is None and each.is_judged and each.judge is None]
         for preset in sorted({candidate.preset for candidate in own}):
-            self.pack(preset, ((HOLDOUT, side) for side in (TRAIN, VALID, TEST)), leaky.VARIANT)
+            self.pack(preset, ((HOLDOUT, subset) for subset in Subset), leaky.VARIANT)
         for candidate in own:
             self.train(candidate._replace(variant=leaky.VARIANT), HOLDOUT, seed)
 
     def render(self) -> None:
         """The report, after everything."""
         self._add(PlannedJob("render", needs=tuple(range(len(self.jobs))), even_failed=True))
-
-
-def _is_unseen(part: Part, fold: int) -> bool:
-    """Whether this fold's judging, and not its training, is done on the part."""
-    other, side = part
-    return side == TEST if fold == HOLDOUT else other == fold

@@ -7,15 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from domain.digests import Digest, number_of
+from domain.subsets import Subset
 
 WORK_S_A_SECOND = 0.0012
 """Estimated seconds of one core a second of audio takes."""
 WORK_S_A_FILE = 0.003
 UNKNOWN_DURATION_S = 30.0
 """Taken for a recording whose length is not known."""
-TRAIN, VALID, TEST = 0, 1, 2
-HOLDOUT = -1
-"""The fold of everything when there are no folds."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def split_digest(method: str, seed: int, placed: Iterable[Placed]) -> str:
 def items(placed: Iterable[Placed], split: str, copies: int, span_s: float) -> Iterator[PlannedItem]:
     """Every span once, and `copies` augmented times where the recording may be trained on."""
     for recording in placed:
-        n_copies = 1 + (copies if recording.side == TRAIN else 0)
+        n_copies = 1 + (copies if recording.side == Subset.TRAIN else 0)
         for span in range(recording.n_spans):
             rest_s = max((recording.duration_s or UNKNOWN_DURATION_S) - span * span_s, 0.0)
             work_s = WORK_S_A_FILE + WORK_S_A_SECOND * min(rest_s, span_s)

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from domain.digests import content_digest, short_digest
+from domain.subsets import Subset
 from tasks.dataset.manifest import Recording
 from tasks.dataset.split.groups import NAMELESS, Coded, Ints, Words
-from tasks.dataset.split.holdout import Side
 
 _IDENTITY_BYTES = 16
 
@@ -46,7 +46,7 @@ class Roll:
         self.durations_s.append(recording.n_frames / recording.rate_hz if recording.rate_hz else 0.0)
         self._identities += identity
         self._folds.append(-1 if row.fold is None else row.fold)
-        self._sides.append(-1 if row.split is None else Side[row.split.upper()])
+        self._sides.append(-1 if row.split is None else Subset[row.split.upper()])
         self._labels.add(row.label)
         self._wider.add(row.group or row.author)
 

@@ -13,6 +13,7 @@ from db.engine import Database
 from db.queries import status
 from db.schema.upgrade import upgrade
 from domain.states import Kind, RunState, State
+from domain.subsets import Subset
 from orchestrator.execution.dispatcher import Doorbell, Sender
 from orchestrator.execution.run import retried
 from orchestrator.monitoring.doctor import findings
@@ -21,7 +22,6 @@ from orchestrator.planning import plan
 from orchestrator.session import Session
 from tasks.dataset.shards.shard import read_shard
 from tasks.dataset.split import leaky
-from tasks.dataset.split.assignment import Side
 from tasks.model.bundle.bundle import read_bundle
 from tests.e2e.way import QUICK, TONES, Way, carried_on, carried_out, dataset, files, home
 from tests.recordings import write_class_folders
@@ -165,7 +165,7 @@ def test_a_model_is_judged_without_denoising_and_with_augmented_copies_on_the_sa
         ]
         own, bare, copied = (job.result for job in seen.jobs if job.kind == Kind.TRAIN)
         assert own["label_counts"] == bare["label_counts"] == copied["label_counts"], "copies are not counted"
-        packs = [job for job in seen.jobs if job.kind == Kind.PACK and job.side == Side.TRAIN]
+        packs = [job for job in seen.jobs if job.kind == Kind.PACK and job.side == Subset.TRAIN]
         n_packed = sorted(job.result["n_examples"] for job in packs)
         assert n_packed == [n_packed[0], n_packed[0], 3 * n_packed[0]]
         judged = [job.result for job in seen.jobs if job.kind == Kind.EVALUATE]

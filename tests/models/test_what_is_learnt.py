@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from domain.states import Kind
+from domain.subsets import Subset
 from tasks import evaluate, train
-from tasks.dataset.split.assignment import Side
 from tasks.model.inputs import Scaling
 from tasks.model.networks.blocks import class_probabilities, input_of
 from tasks.model.spec import TrainingSettings, TrainingSpec
@@ -93,7 +93,7 @@ def test_the_validation_side_is_learnt_from_only_where_nothing_is_stopped_by_it(
     monkeypatch: pytest.MonkeyPatch, model: str, learns_all: bool
 ) -> None:
     monkeypatch.setattr(train, "local", lambda _, key: Path(key))
-    packs: Any = [SimpleNamespace(side=side, result={"shards": [side.name]}) for side in (Side.TRAIN, Side.VALID)]
+    packs: Any = [SimpleNamespace(side=side, result={"shards": [side.name]}) for side in (Subset.TRAIN, Subset.VALID)]
     work: Any = SimpleNamespace(claim=SimpleNamespace(model=model, seed=3, variant=None))
     run: Any = SimpleNamespace(options={}, labels=("a", "b"))
     spec = train._spec(work, run, packs, ("SYNTHETIC",) if model == "cnn" else ())
@@ -104,15 +104,15 @@ def test_the_validation_side_is_learnt_from_only_where_nothing_is_stopped_by_it(
 
 @pytest.mark.parametrize("fold", [evaluate._HOLDOUT, 2])
 def test_a_generator_is_judged_against_what_it_never_saw(monkeypatch: pytest.MonkeyPatch, fold: int) -> None:
-    def pack(of_fold: int, side: Side) -> SimpleNamespace:
+    def pack(of_fold: int, side: Subset) -> SimpleNamespace:
         shards = {"shards": [f"{of_fold} {side.name}"]}
         return SimpleNamespace(kind=Kind.PACK, model=None, variant=None, fold=of_fold, side=side, result=shards)
 
     def job(kind: Kind, model: str, variant: str | None = None, **result: Any) -> SimpleNamespace:
         return SimpleNamespace(kind=kind, model=model, variant=variant, fold=fold, side=None, result=result)
 
-    split = [pack(fold, side) for side in (Side.TRAIN, Side.VALID, Side.TEST)]
-    folds = [pack(number, side) for number in (1, 2, 3) for side in (Side.TRAIN, Side.VALID)]
+    split = [pack(fold, side) for side in (Subset.TRAIN, Subset.VALID, Subset.TEST)]
+    folds = [pack(number, side) for number in (1, 2, 3) for side in (Subset.TRAIN, Subset.VALID)]
     needed = [
         *(split if fold == evaluate._HOLDOUT else folds),
         job(Kind.TRAIN, "cnn", key="the judge"),

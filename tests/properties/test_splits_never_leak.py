@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tasks.dataset.split.assignment import Assignment, Coded, Side, SplitError, SplitSpec, assign, groups
+from domain.subsets import Subset
+from tasks.dataset.split.assignment import Assignment, Coded, SplitError, SplitSpec, assign, groups
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Data:
     labels: list[str]
     names: list[str]
     folds: list[int | None]
-    sides: list[Side | None]
+    sides: list[Subset | None]
 
     def reordered(self, order: list[int]) -> Data:
         return Data(*([column[i] for i in order] for column in (self.labels, self.names, self.folds, self.sides)))
@@ -29,7 +30,7 @@ def datasets(draw: st.DrawFn, *, has_folds: bool = False, has_sides: bool = Fals
     numbers = draw(st.lists(st.integers(0, n_groups - 1), min_size=12, max_size=60))
     n = len(numbers)
     fold = st.sampled_from([None, 1, 2, 5]) if has_folds else st.none()
-    side = st.sampled_from([None, *Side]) if has_sides else st.none()
+    side = st.sampled_from([None, *Subset]) if has_sides else st.none()
     return Data(
         draw(st.lists(st.sampled_from("abc"), min_size=n, max_size=n)),
         [f"group {g}" for g in numbers],
@@ -53,7 +54,7 @@ def pure_datasets(draw: st.DrawFn) -> Data:
 specs = st.builds(SplitSpec, n_folds=st.sampled_from([None, 2, 3, 5]), seed=st.integers(0, 5))
 
 
-def numbers(values: list[int | None] | list[Side | None]) -> np.ndarray:
+def numbers(values: list[int | None] | list[Subset | None]) -> np.ndarray:
     return np.array([-1 if value is None else value for value in values], np.int64)
 
 
@@ -95,12 +96,12 @@ def test_the_order_of_the_rows_changes_nothing(data: Data, spec: SplitSpec, rand
 def test_every_recording_has_a_place_and_no_place_is_empty(data: Data, spec: SplitSpec):
     assignment = split(data, spec)
     if spec.n_folds is None:
-        assert set(assignment.side.tolist()) == set(Side)
+        assert set(assignment.side.tolist()) == set(Subset)
         assert set(assignment.fold.tolist()) == {-1}
     else:
         assert set(assignment.fold.tolist()) == set(assignment.folds) == set(range(spec.n_folds))
-        assert set(assignment.side.tolist()) <= {Side.TRAIN, Side.VALID}
-        assert all((assignment.side[assignment.fold != fold] == Side.TRAIN).any() for fold in assignment.folds)
+        assert set(assignment.side.tolist()) <= {Subset.TRAIN, Subset.VALID}
+        assert all((assignment.side[assignment.fold != fold] == Subset.TRAIN).any() for fold in assignment.folds)
 
 
 @given(datasets(has_sides=True), specs)
@@ -108,8 +109,8 @@ def test_a_named_side_is_never_changed_where_the_data_has_a_split(data: Data, sp
     assume(any(side for side in data.sides))
     assignment = split(data, spec)
     for side, found in zip(data.sides, assignment.side.tolist(), strict=True):
-        assert side in (None, Side.TRAIN) or found == side
-    complete = {Side.VALID, Side.TEST} <= set(data.sides)
+        assert side in (None, Subset.TRAIN) or found == side
+    complete = {Subset.VALID, Subset.TEST} <= set(data.sides)
     named = [
         (side, found) for side, found in zip(data.sides, assignment.side.tolist(), strict=True) if side is not None
     ]
@@ -133,7 +134,7 @@ def test_a_class_is_on_as_many_sides_as_it_has_groups(data: Data, seed: int):
         groups_of.setdefault(label, set()).add(name)
         sides_of.setdefault(label, set()).add(side)
     for label, sides in sides_of.items():
-        assert sides == ({Side.TRAIN}, {Side.TRAIN, Side.TEST}, set(Side))[min(len(groups_of[label]), 3) - 1]
+        assert sides == ({Subset.TRAIN}, {Subset.TRAIN, Subset.TEST}, set(Subset))[min(len(groups_of[label]), 3) - 1]
 
 
 @given(pure_datasets(), st.sampled_from([2, 3, 5]), st.integers(0, 5))
@@ -145,7 +146,7 @@ def test_a_class_of_two_groups_is_learned_in_every_run_that_tests_it(data: Data,
         if len({name for name, found in zip(data.names, is_class, strict=True) if found}) < 2:
             continue
         for fold in set(assignment.fold[is_class].tolist()):
-            learned = is_class & (assignment.fold != fold) & (assignment.side == Side.TRAIN)
+            learned = is_class & (assignment.fold != fold) & (assignment.side == Subset.TRAIN)
             assert learned.any()
 
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from domain.plural import counted
+from domain.subsets import Subset
 from tasks.dataset.split.class_counts import Cohort, Folds, Sides
 from tasks.dataset.split.folds import completed_folds, drawn_folds, fold_notes, fold_sides
 from tasks.dataset.split.groups import Coded, Ints, groups, joined_groups
-from tasks.dataset.split.holdout import Side, SplitError, drawn_sides, official_sides, presence_notes
+from tasks.dataset.split.holdout import SplitError, drawn_sides, official_sides, presence_notes
 
-__all__ = ["Assignment", "Coded", "Side", "SplitError", "SplitSpec", "assign", "groups", "joined_groups"]
+__all__ = ["Assignment", "Coded", "SplitError", "SplitSpec", "Subset", "assign", "groups", "joined_groups"]
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class SplitSpec:
 class Assignment:
     """Where each recording stands.
 
-    fold: (n,) the fold that tests it, -1 throughout a holdout.  side: (n,) a Side; with folds TRAIN or VALID, the side
-    it takes in the runs that test another fold.  folds: the fold numbers to run, () for a holdout.
+    fold: (n,) the fold that tests it, -1 throughout a holdout.  side: (n,) a Subset; with folds TRAIN or VALID, what
+    it is used for in the runs that test another fold.  folds: the fold numbers to run, () for a holdout.
     leaks: groups that stand on two sides or in two folds, which only the data's own columns can bring about; with any,
     the result must not be called honest.
     """
@@ -71,7 +72,7 @@ def assign(labels: Coded, groups: Coded, official_fold: Ints, official_side: Int
         n = counted(len(cohort.class_names), "class", "classes")
         raise SplitError(f"{n}: a classifier needs at least two labels")
     own_folds = np.unique(official_fold[official_fold >= 0])
-    if (official_side > Side.TRAIN).any():
+    if (official_side > Subset.TRAIN).any():
         return _by_official_sides(cohort, official_side, spec, has_folds=len(own_folds) > 0)
     notes = ["the split column names no valid or test side and was not used"] if (official_side >= 0).any() else []
     if len(own_folds) > 1:
@@ -104,9 +105,9 @@ def _by_draw(cohort: Cohort, spec: SplitSpec, notes: list[str]) -> Assignment:
         return _folded(cohort, drawn_folds(cohort, spec.n_folds), numbers, spec, (method, notes))
     learned = 1 - spec.test_share
     shares = {
-        Side.TRAIN: learned * (1 - spec.valid_share),
-        Side.VALID: learned * spec.valid_share,
-        Side.TEST: spec.test_share,
+        Subset.TRAIN: learned * (1 - spec.valid_share),
+        Subset.VALID: learned * spec.valid_share,
+        Subset.TEST: spec.test_share,
     }
     method = f"train, valid and test drawn by group with seed {spec.seed}"
     return _holdout(cohort, drawn_sides(cohort, shares), method, notes)

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from domain.subsets import Subset
 from tasks.dataset.split.class_counts import Cohort
 from tasks.dataset.split.groups import Ints
-from tasks.dataset.split.holdout import Side, SplitError, named, refuse_unjudgeable
+from tasks.dataset.split.holdout import SplitError, named, refuse_unjudgeable
 from tasks.dataset.split.shares import Bins, deal
 
 # Groups looked at when a run has nothing to validate by; where so many small ones do not help, it is said in a note.
@@ -63,12 +64,12 @@ def fold_notes(cohort: Cohort, folds: Ints, sides: Ints, numbers: Sequence[int])
     notes = []
     for fold, number in enumerate(numbers):
         others = sides[folds != fold]
-        if not (others == Side.TRAIN).any():
+        if not (others == Subset.TRAIN).any():
             raise SplitError(f"testing fold {number} leaves nothing to train on; use fewer folds or more groups")
-        if not (others == Side.VALID).any():
+        if not (others == Subset.VALID).any():
             notes.append(f"testing fold {number} leaves no group for validation")
     n_folds = len(numbers)
-    learned = cohort.presence(np.where(sides == Side.TRAIN, folds, n_folds), n_folds + 1)[:, :n_folds] > 0
+    learned = cohort.presence(np.where(sides == Subset.TRAIN, folds, n_folds), n_folds + 1)[:, :n_folds] > 0
     is_tested = cohort.presence(folds, n_folds) > 0
     is_learned_elsewhere = learned.sum(axis=1, keepdims=True) - learned > 0
     unlearned = np.flatnonzero((is_tested & ~is_learned_elsewhere).any(axis=1)).tolist()
@@ -77,7 +78,7 @@ def fold_notes(cohort: Cohort, folds: Ints, sides: Ints, numbers: Sequence[int])
     elsewhere = sorted(set(np.flatnonzero(~is_tested.all(axis=1)).tolist()) - set(unlearned))
     if elsewhere:
         notes.append(f"{named(cohort, elsewhere)}: fewer groups than the {n_folds} folds, so some folds do not test it")
-    unvalidated = np.flatnonzero(cohort.presence(sides, len(Side))[:, Side.VALID] == 0).tolist()
+    unvalidated = np.flatnonzero(cohort.presence(sides, len(Subset))[:, Subset.VALID] == 0).tolist()
     if unvalidated:
         notes.append(f"{named(cohort, unvalidated)}: not in validation (too few groups)")
     return notes
@@ -100,12 +101,12 @@ def _dealt(cohort: Cohort, given: Ints, n_folds: int) -> Ints:
 def _keep_learned(cohort: Cohort, by_group: Ints, sides: Ints) -> None:
     """Moves validation groups to training until every class is learned in two folds, or has no more to move."""
     for groups in cohort.census.holders():
-        learned = set(by_group[groups[sides[groups] == Side.TRAIN]].tolist())
+        learned = set(by_group[groups[sides[groups] == Subset.TRAIN]].tolist())
         if len(learned) >= 2:
             continue
-        for group in groups[sides[groups] == Side.VALID].tolist():
+        for group in groups[sides[groups] == Subset.VALID].tolist():
             if len(learned) < 2 and int(by_group[group]) not in learned:
-                sides[group] = Side.TRAIN
+                sides[group] = Subset.TRAIN
                 learned.add(int(by_group[group]))
 
 
@@ -113,12 +114,12 @@ def _keep_validated(cohort: Cohort, by_group: Ints, sides: Ints) -> None:
     """Moves the smallest groups to validation until two folds have some, where no class loses its learning by it."""
     holders = cohort.census.holders()
     is_spare = _spare(cohort, by_group, sides, holders)
-    validated = set(by_group[sides == Side.VALID].tolist())
+    validated = set(by_group[sides == Subset.VALID].tolist())
     for group in np.argsort(cohort.census.size, kind="stable")[:_SMALLEST].tolist():
         if len(validated) >= 2:
             return
-        if sides[group] == Side.TRAIN and int(by_group[group]) not in validated and is_spare(group):
-            sides[group] = Side.VALID
+        if sides[group] == Subset.TRAIN and int(by_group[group]) not in validated and is_spare(group):
+            sides[group] = Subset.VALID
             validated.add(int(by_group[group]))
 
 
@@ -128,7 +129,7 @@ def _spare(cohort: Cohort, by_group: Ints, sides: Ints, holders: list[Ints]) -> 
     def is_spare(group: int) -> bool:
         for label, _ in cohort.census.classes(group):
             others = holders[label][holders[label] != group]
-            if len(np.unique(by_group[others[sides[others] == Side.TRAIN]])) < 2:
+            if len(np.unique(by_group[others[sides[others] == Subset.TRAIN]])) < 2:
                 return False
         return True
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from domain.subsets import Subset
 from tasks.dataset.index import Roll
 from tasks.dataset.layouts import Row, open_layout
 from tasks.dataset.manifest import Recording
-from tasks.dataset.split.assignment import Assignment, Coded, Side, SplitError, SplitSpec, assign, groups
+from tasks.dataset.split.assignment import Assignment, Coded, SplitError, SplitSpec, assign, groups
 from tests.shared_data import shared_data
 
 HOLDOUT = SplitSpec(n_folds=None, seed=7)
@@ -23,12 +24,12 @@ def split(
     names: list[str],
     spec: SplitSpec = HOLDOUT,
     folds: list[int | None] | None = None,
-    sides: list[Side | None] | None = None,
+    sides: list[Subset | None] | None = None,
 ) -> Assignment:
     return assign(Coded.of(labels), Coded.of(names), numbers(folds, len(labels)), numbers(sides, len(labels)), spec)
 
 
-def numbers(values: list[int | None] | list[Side | None] | None, n: int) -> np.ndarray:
+def numbers(values: list[int | None] | list[Subset | None] | None, n: int) -> np.ndarray:
     return np.array([-1 if value is None else value for value in values or [None] * n], np.int64)
 
 
@@ -43,14 +44,14 @@ def split_of_folder(path: Path, spec: SplitSpec) -> tuple[list[Row], list[str], 
     return rows, list(names), assign(roll.labels, names, roll.folds, roll.sides, spec)
 
 
-def on(assignment: Assignment, side: Side, labels: list[str]) -> Counter[str]:
+def on(assignment: Assignment, side: Subset, labels: list[str]) -> Counter[str]:
     return Counter(label for label, where in zip(labels, assignment.side, strict=True) if where == side)
 
 
 def test_ten_single_recordings_of_a_class_are_six_two_and_two():
     labels = [f"class {i % 4}" for i in range(40)]
     assignment = split(labels, [f"g{i}" for i in range(40)])
-    for side, n in ((Side.TRAIN, 6), (Side.VALID, 2), (Side.TEST, 2)):
+    for side, n in ((Subset.TRAIN, 6), (Subset.VALID, 2), (Subset.TEST, 2)):
         assert on(assignment, side, labels) == {f"class {c}": n for c in range(4)}
     assert set(assignment.fold.tolist()) == {-1}
     assert (assignment.folds, assignment.leaks, assignment.notes) == ((), 0, ())
@@ -60,7 +61,7 @@ def test_ten_single_recordings_of_a_class_are_six_two_and_two():
 def test_a_large_draw_gives_each_side_its_share():
     labels = [f"class {i % 7}" for i in range(7000)]
     names = [f"author {i // 3}" for i in range(7000)]
-    shares = [len(np.flatnonzero(split(labels, names).side == side)) / 7000 for side in Side]
+    shares = [len(np.flatnonzero(split(labels, names).side == side)) / 7000 for side in Subset]
     np.testing.assert_allclose(shares, [0.64, 0.16, 0.20], atol=0.002)
 
 
@@ -74,7 +75,7 @@ def test_the_author_of_a_quarter_of_birds10_stays_whole_and_every_species_is_jud
         sides_of[name].add(side)
     assert all(len(sides) == 1 for sides in sides_of.values())
     labels = [row.label for row in rows]
-    assert all(len(on(assignment, side, labels)) == 10 for side in Side)
+    assert all(len(on(assignment, side, labels)) == 10 for side in Subset)
     assert (assignment.leaks, assignment.notes) == (0, ())
 
 
@@ -89,7 +90,7 @@ def test_esc10_keeps_its_five_folds_and_validates_a_fifth_of_the_rest_in_each():
     assert all(len(found) == 1 for found in sides.values())
     for fold in assignment.folds:
         others = assignment.side[assignment.fold != fold]
-        assert abs((others == Side.VALID).mean() - 0.2) < 0.03
+        assert abs((others == Subset.VALID).mean() - 0.2) < 0.03
         validated = {
             row.label for row, f, s in zip(rows, assignment.fold, assignment.side, strict=True) if f != fold and s
         }
@@ -102,7 +103,7 @@ def test_drawn_folds_spread_every_class_evenly():
     cells = Counter(zip(labels, assignment.fold.tolist(), strict=True))
     assert set(cells.values()) == {4}
     assert assignment.folds == (0, 1, 2, 3, 4)
-    assert Counter(assignment.side.tolist()) == {Side.TRAIN: 64, Side.VALID: 16}
+    assert Counter(assignment.side.tolist()) == {Subset.TRAIN: 64, Subset.VALID: 16}
 
 
 def test_another_seed_draws_another_split_and_the_same_seed_the_same():
@@ -114,24 +115,24 @@ def test_another_seed_draws_another_split_and_the_same_seed_the_same():
 
 def test_an_official_test_side_stays_and_validation_comes_from_the_training_groups():
     labels = [f"class {i % 2}" for i in range(40)]
-    given: list[Side | None] = [Side.TEST if i < 10 else Side.TRAIN for i in range(40)]
+    given: list[Subset | None] = [Subset.TEST if i < 10 else Subset.TRAIN for i in range(40)]
     assignment = split(labels, [f"g{i}" for i in range(40)], sides=given)
-    assert set(assignment.side[:10].tolist()) == {Side.TEST}
-    assert Counter(assignment.side[10:].tolist()) == {Side.TRAIN: 24, Side.VALID: 6}
+    assert set(assignment.side[:10].tolist()) == {Subset.TEST}
+    assert Counter(assignment.side[10:].tolist()) == {Subset.TRAIN: 24, Subset.VALID: 6}
     assert assignment.method == "the data's own split"
     assert assignment.notes == ("the data names no valid side; 20% of the training groups were drawn for it",)
 
 
 def test_without_an_official_test_side_one_is_drawn_from_training_and_validation_stays():
     labels = [f"class {i % 2}" for i in range(40)]
-    given: list[Side | None] = [Side.VALID if i < 10 else Side.TRAIN for i in range(40)]
+    given: list[Subset | None] = [Subset.VALID if i < 10 else Subset.TRAIN for i in range(40)]
     assignment = split(labels, [f"g{i}" for i in range(40)], sides=given)
-    assert set(assignment.side[:10].tolist()) == {Side.VALID}
-    assert Counter(assignment.side[10:].tolist()) == {Side.TRAIN: 24, Side.TEST: 6}
+    assert set(assignment.side[:10].tolist()) == {Subset.VALID}
+    assert Counter(assignment.side[10:].tolist()) == {Subset.TRAIN: 24, Subset.TEST: 6}
 
 
 def test_a_complete_official_split_is_taken_as_it_is_even_with_a_fold_column():
-    given: list[Side | None] = [Side(i % 3) for i in range(12)]
+    given: list[Subset | None] = [Subset(i % 3) for i in range(12)]
     labels = ["a", "b", "b", "b", "a", "a"] * 2
     assignment = split(labels, [f"g{i}" for i in range(12)], SplitSpec(5, 7), folds=[1] * 12, sides=given)
     assert assignment.side.tolist() == given
@@ -142,14 +143,14 @@ def test_a_complete_official_split_is_taken_as_it_is_even_with_a_fold_column():
 def test_a_recording_without_side_follows_its_group_else_it_trains():
     labels = ["a", "b"] * 6
     names = ["t", "t", "v", "v", *(f"g{i}" for i in range(8))]
-    given: list[Side | None] = [Side.TEST, None, Side.VALID, None, *[Side.TRAIN] * 7, None]
+    given: list[Subset | None] = [Subset.TEST, None, Subset.VALID, None, *[Subset.TRAIN] * 7, None]
     assignment = split(labels, names, sides=given)
-    assert assignment.side.tolist() == [Side.TEST] * 2 + [Side.VALID] * 2 + [Side.TRAIN] * 8
+    assert assignment.side.tolist() == [Subset.TEST] * 2 + [Subset.VALID] * 2 + [Subset.TRAIN] * 8
     assert assignment.leaks == 0
 
 
 def test_an_official_split_that_tears_groups_is_kept_and_called_leaky():
-    given: list[Side | None] = [Side.TRAIN, Side.TEST, Side.VALID, Side.TRAIN] * 5
+    given: list[Subset | None] = [Subset.TRAIN, Subset.TEST, Subset.VALID, Subset.TRAIN] * 5
     assignment = split(["a", "b"] * 10, [f"g{i // 4}" for i in range(20)], sides=given)
     assert assignment.side.tolist() == given
     assert assignment.leaks == 5
@@ -183,20 +184,20 @@ def test_official_folds_win_over_the_number_asked_for():
 
 def test_columns_that_divide_nothing_are_not_used_and_that_is_said():
     labels, names = ["a", "b"] * 10, [f"g{i}" for i in range(20)]
-    assignment = split(labels, names, folds=[1] * 20, sides=[Side.TRAIN] * 20)
+    assignment = split(labels, names, folds=[1] * 20, sides=[Subset.TRAIN] * 20)
     assert assignment.notes == (
         "the split column names no valid or test side and was not used",
         "the fold column only knows fold 1 and was not used",
     )
-    assert set(assignment.side.tolist()) == set(Side)
+    assert set(assignment.side.tolist()) == set(Subset)
 
 
 def test_a_class_of_one_group_trains_and_a_class_of_two_is_tested_too():
     labels = ["one"] * 5 + ["two"] * 2 + ["many"] * 20
     names = ["x"] * 5 + ["y", "z"] + [f"g{i}" for i in range(20)]
     assignment = split(labels, names)
-    assert set(assignment.side[:5].tolist()) == {Side.TRAIN}
-    assert set(assignment.side[5:7].tolist()) == {Side.TRAIN, Side.TEST}
+    assert set(assignment.side[:5].tolist()) == {Subset.TRAIN}
+    assert set(assignment.side[5:7].tolist()) == {Subset.TRAIN, Subset.TEST}
     assert assignment.notes == (
         "class one: only on the train side (1 group at most)",
         "class two: only on the train and test side (2 groups at most)",
@@ -205,7 +206,7 @@ def test_a_class_of_one_group_trains_and_a_class_of_two_is_tested_too():
 
 def test_classes_of_two_groups_alone_still_leave_something_to_validate():
     labels = [f"class {i // 2}" for i in range(8)]
-    assert set(split(labels, [f"g{i}" for i in range(8)]).side.tolist()) == set(Side)
+    assert set(split(labels, [f"g{i}" for i in range(8)]).side.tolist()) == set(Subset)
 
 
 def test_a_class_that_one_run_cannot_learn_is_named():
@@ -220,7 +221,7 @@ def test_a_class_of_one_large_and_one_small_group_is_learned_from_either():
     names = ["large"] * 10 + ["small"] + [f"g{i}" for i in range(40)]
     folds: list[int | None] = [1] * 10 + [2] + [i % 4 // 2 + 1 for i in range(40)]
     assignment = split(labels, names, folds=folds)
-    assert set(assignment.side[:11].tolist()) == {Side.TRAIN}
+    assert set(assignment.side[:11].tolist()) == {Subset.TRAIN}
     assert assignment.notes == ("class rare: not in validation (too few groups)",)
 
 
@@ -228,7 +229,7 @@ def test_every_run_of_small_folds_has_something_to_validate_by():
     labels = ["a", "a", "b", "b"] * 2
     assignment = split(labels, [f"g{i}" for i in range(8)], folds=[1] * 4 + [2] * 4)
     for fold in (1, 2):
-        assert set(assignment.side[assignment.fold == fold].tolist()) == {Side.TRAIN, Side.VALID}
+        assert set(assignment.side[assignment.fold == fold].tolist()) == {Subset.TRAIN, Subset.VALID}
     assert assignment.notes == ()
 
 
@@ -257,7 +258,7 @@ def test_what_cannot_be_split_is_refused_with_a_sentence(
 
 def test_an_official_split_without_training_is_refused():
     with pytest.raises(SplitError, match="leaves no recording to train on"):
-        split(["a", "b"], ["x", "y"], sides=[Side.TEST, Side.VALID])
+        split(["a", "b"], ["x", "y"], sides=[Subset.TEST, Subset.VALID])
 
 
 @pytest.mark.parametrize("wrong", [{"n_folds": 1}, {"test_share": 0.0}, {"valid_share": 1.0}])

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from domain.subsets import HOLDOUT
 from orchestrator.planning.graph import Candidate, jobs
-from orchestrator.planning.plan import HOLDOUT, Request
+from orchestrator.planning.plan import Request
 from tasks.dataset.split import leaky
 
 HOLDOUT_PARTS = [(-1, 0), (-1, 1), (-1, 2)]
