@@ -19,6 +19,7 @@ from pathlib import Path
 from db.engine import Database
 from db.ledger import planning
 from db.schema import upgrade
+from domain.work import PlannedItem
 from orchestrator.execution.dispatcher import Dispatcher, Sender
 from orchestrator.execution.run import DispatcherThread
 from orchestrator.execution.stack import Stack
@@ -56,7 +57,7 @@ def made_up_run(database: Database, n_items: int) -> int:
         for n in range(n_items)
     )
     ids = list(planning.keep_recordings(database, dataset, rows))
-    items = (planning.ItemRow(row, 0, 0, -1, 0, "a", row, WORK_S) for row in ids)
+    items = (PlannedItem(row, 0, 0, -1, 0, "a", row, WORK_S) for row in ids)
     planning.add_items(database, run, pipeline, items)
     planning.activate_run(database, run, [], labels=["a"], split={}, facts={"recordings": n_items})
     return run

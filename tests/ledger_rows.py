@@ -9,9 +9,10 @@ from typing import Any
 from db.engine import Database
 from db.ledger import feeding, planning
 from db.ledger.claims import ItemClaim, Ledger, Outcome, StripFacts
-from db.ledger.planning import ItemRow, JobRow, RecordingRow
+from db.ledger.planning import JobRow, RecordingRow
 from db.schema.upgrade import upgrade
 from domain.states import State
+from domain.work import PlannedItem
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def another_run(
     pipeline = planning.keep_pipeline(database, "p" * 64, "birdclef2021", {"name": "birdclef2021"})
     run = planning.begin_run(database, dataset, pipeline, {"models": ["cnn"], **options})
     ids = list(planning.keep_recordings(database, dataset, map(recording, range(first, first + n_items))))
-    rows = [ItemRow(row, 0, 0, -1, number % 3, "Ann", number, 0.1) for number, row in enumerate(ids)]
+    rows = [PlannedItem(row, 0, 0, -1, number % 3, "Ann", number, 0.1) for number, row in enumerate(ids)]
     planning.add_items(database, run, pipeline, rows)
     planning.activate_run(
         database,

@@ -18,6 +18,7 @@ from db.schema.tables import IS_ITS_STRIP, Artifact, BadRow, Dataset, Item, Job,
 from domain import revisions
 from domain.digests import content_digest
 from domain.states import MAX_LOSSES, MAX_OWN_DEATHS, OF_THE_PLACE, UNTRIED, Kind, RunState, State
+from domain.work import KnownFile, PlannedItem
 
 BATCH = 10_000
 """Rows a transaction writes: at a thousand SQLite spends twice the time on its indexes and log."""
@@ -56,19 +57,6 @@ _N_ALWAYS = RecordingRow._fields.index("latitude")
 _NOTHING_KNOWN = (None,) * len(RecordingRow._fields[_N_ALWAYS:])
 
 
-class ItemRow(NamedTuple):
-    """One span to preprocess, and where its examples go."""
-
-    recording_id: int
-    span: int
-    copy: int
-    fold: int
-    side: int
-    group_name: str
-    order_key: int
-    work_s: float
-
-
 @dataclass(frozen=True)
 class JobRow:
     """One job; `needs` are positions in the same list; pipeline_id None is the run's own."""
@@ -82,17 +70,6 @@ class JobRow:
     even_failed: bool = False
     pipeline_id: int | None = None
     variant: str | None = None
-
-
-@dataclass(frozen=True)
-class KnownFile:
-    """What the ledger remembers of a file: the same size and time of change spare hashing it again."""
-
-    size_bytes: int
-    mtime_ns: int
-    digest: str
-    n_frames: int
-    rate_hz: int
 
 
 def keep_dataset(database: Database, root: str, layout: str) -> int:
@@ -199,12 +176,12 @@ def add_bad_rows(database: Database, run: int, rows: Iterable[dict[str, Any]]) -
             connection.execute(sa.insert(BadRow), [{"run_id": run, **row} for row in batch])
 
 
-def add_items(database: Database, run: int, pipeline: int, items: Iterable[ItemRow]) -> int:
+def add_items(database: Database, run: int, pipeline: int, items: Iterable[PlannedItem]) -> int:
     """The run's items, waiting; those whose strip exists are done, those known to be unusable quarantined.
 
     Returns their number.
     """
-    names = ("run_id", "pipeline_id", "state", *UNTRIED, *ItemRow._fields)
+    names = ("run_id", "pipeline_id", "state", *UNTRIED, *PlannedItem._fields)
     begun = (run, pipeline, State.WAITING.value, *UNTRIED.values())
     n_items = 0
     for batch in _batches(items):

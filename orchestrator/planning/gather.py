@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import numpy as np
@@ -13,13 +13,14 @@ from db.ledger import planning
 from domain.errors import Impossible
 from domain.plural import counted
 from domain.subsets import HOLDOUT, Subset
+from domain.work import KnownFile
 from orchestrator.planning import plan
 from orchestrator.planning.probing import Probes
 from tasks.audio.chunk import n_spans
 from tasks.audio.preset import Preset
 from tasks.dataset.index import Roll
 from tasks.dataset.layouts import BadRow, Layout
-from tasks.dataset.manifest import Known, Recording, Summary, recordings, trusted
+from tasks.dataset.manifest import Recording, Summary, recordings, trusted
 from tasks.dataset.split.assignment import Assignment, SplitError, SplitSpec, assign
 from tasks.dataset.split.groups import Coded, contradictions, groups
 
@@ -29,7 +30,7 @@ _TOLD_EVERY = 100
 _CLASSES_LISTED = 5
 
 Progress = Callable[[int], None]
-Lookup = Callable[[list[str]], dict[str, Known]]
+Lookup = Callable[[list[str]], dict[str, KnownFile]]
 
 
 @dataclass
@@ -98,7 +99,7 @@ def taken_on_trust(layout: Layout, lookup: Lookup) -> Iterator[Recording | BadRo
     return trusted(layout.rows(), lookup)
 
 
-def know_nothing(_uris: list[str]) -> dict[str, Known]:
+def know_nothing(_uris: list[str]) -> dict[str, KnownFile]:
     """Every file is new."""
     return {}
 
@@ -108,8 +109,8 @@ def lookup_in(database: Database, dataset: int) -> Lookup:
     if not planning.has_read_files(database, dataset):
         return know_nothing
 
-    def known(uris: list[str]) -> dict[str, Known]:
-        return {uri: Known(**asdict(known)) for uri, known in planning.known_files(database, dataset, uris).items()}
+    def known(uris: list[str]) -> dict[str, KnownFile]:
+        return planning.known_files(database, dataset, uris)
 
     return known
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from domain.digests import Digest, number_of
 from domain.subsets import Subset
+from domain.work import PlannedItem
 
 WORK_S_A_SECOND = 0.0012
 """Estimated seconds of one core a second of audio takes."""
@@ -57,19 +58,6 @@ class Placed(NamedTuple):
     duration_s: float
 
 
-class PlannedItem(NamedTuple):
-    """One span to preprocess."""
-
-    recording_id: int
-    span: int
-    copy: int
-    fold: int
-    side: int
-    group_name: str
-    order_key: int
-    work_s: float
-
-
 def split_digest(method: str, seed: int, placed: Iterable[Placed]) -> str:
     """What names a split: how it was made, and where every recording stands."""
     named = Digest([method, seed])
@@ -87,8 +75,8 @@ def items(placed: Iterable[Placed], split: str, copies: int, span_s: float) -> I
             work_s = WORK_S_A_FILE + WORK_S_A_SECOND * min(rest_s, span_s)
             for copy in range(n_copies):
                 yield PlannedItem(
-                    recording.id, span, copy, recording.fold, recording.side, recording.group,
-                    _order_key(split, recording, span, copy), work_s,
+                    recording_id=recording.id, span=span, copy=copy, fold=recording.fold, side=recording.side,
+                    group_name=recording.group, order_key=_order_key(split, recording, span, copy), work_s=work_s,
                 )  # fmt: skip
 
 

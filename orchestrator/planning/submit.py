@@ -114,7 +114,7 @@ def _write(
     for at, (preset, pipeline) in enumerate(zip(cuts.wanted.presets, cuts.pipelines, strict=True)):
         placed = _placed(roll, groups, assignment, at)
         items = plan.items(placed, split, preset.augment.copies, preset.decode.span_s)
-        n_items += planning.add_items(database, run, pipeline, map(planning.ItemRow._make, items))
+        n_items += planning.add_items(database, run, pipeline, items)
     parts = set(zip(assignment.fold.tolist(), assignment.side.tolist(), strict=True))
     jobs = graph.jobs(request, parts, cuts.wanted.candidates)
     planning.activate_run(

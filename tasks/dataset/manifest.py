@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 from domain.digests import pieces_digest
 from domain.errors import MachineFault, Unusable
 from domain.plural import counted
+from domain.work import KnownFile
 from tasks.audio.source import Place, Remote, pieces
 from tasks.dataset.bucket import Bucket, Stamp
 from tasks.dataset.layouts.layout import BadRow, Row
@@ -41,18 +42,7 @@ class Facts(Protocol):
         """Samples a second, > 0."""
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What an earlier plan found out about a file; it holds while size and time of change are the same."""
-
-    size_bytes: int
-    mtime_ns: int
-    digest: str
-    n_frames: int
-    rate_hz: int
-
-
-_UNREAD = Known(0, 0, "", 0, 0)
+_UNREAD = KnownFile(0, 0, "", 0, 0)
 
 
 class Recording(NamedTuple):
@@ -70,7 +60,7 @@ class Recording(NamedTuple):
     is_on_trust: bool = False
 
 
-Lookup = Callable[[list[str]], dict[str, Known]]
+Lookup = Callable[[list[str]], dict[str, KnownFile]]
 Probe = Callable[[list[Path | Remote]], Sequence[Facts | Exception]]
 """Of each of some recordings what its header says, or the error that reading it raised."""
 
@@ -106,7 +96,7 @@ def trusted(rows: Iterable[Row | BadRow], known: Lookup) -> Iterator[Recording |
         yield from (row if isinstance(row, BadRow) else _on_trust(row, found.get(row.uri)) for row in batch)
 
 
-def _on_trust(row: Row, known: Known | None) -> Recording:
+def _on_trust(row: Row, known: KnownFile | None) -> Recording:
     file = known or _UNREAD
     facts = (file.size_bytes, file.mtime_ns, file.digest, file.n_frames, file.rate_hz)
     return Recording(row, *facts, is_on_trust=True)
@@ -123,7 +113,7 @@ class _Hashed:
 
 
 def _recordings(
-    rows: list[Row | BadRow], root: Path | Bucket, known: dict[str, Known], probe: Probe
+    rows: list[Row | BadRow], root: Path | Bucket, known: dict[str, KnownFile], probe: Probe
 ) -> list[Recording | BadRow]:
     begun = [_begun(row, root, known, probe) for row in rows]
     hashed = [entry for entry in begun if isinstance(entry, _Hashed)]
@@ -132,7 +122,7 @@ def _recordings(
 
 
 def _begun(
-    row: Row | BadRow, root: Path | Bucket, known: dict[str, Known], probe: Probe
+    row: Row | BadRow, root: Path | Bucket, known: dict[str, KnownFile], probe: Probe
 ) -> Recording | BadRow | _Hashed:
     if isinstance(row, BadRow):
         return row
@@ -150,7 +140,7 @@ def _unread(row: Row, error: OSError) -> BadRow:
     return BadRow(row.line, row.uri, f"cannot be read: {error.strerror or error}")
 
 
-def _read(row: Row, path: Path, known: Known | None) -> Recording | BadRow | _Hashed:
+def _read(row: Row, path: Path, known: KnownFile | None) -> Recording | BadRow | _Hashed:
     before = path.stat()
     stamp = Stamp(before.st_size, before.st_mtime_ns)
     if (found := _without_reading(row, stamp, known)) is not None:
@@ -169,7 +159,7 @@ def _measured(file: _Hashed, found: Facts | Exception) -> Recording | BadRow:
     return Recording(file.row, *file.stamp, file.digest, n_frames, rate_hz)
 
 
-def _read_object(row: Row, root: Bucket, known: Known | None, probe: Probe) -> Recording | BadRow:
+def _read_object(row: Row, root: Bucket, known: KnownFile | None, probe: Probe) -> Recording | BadRow:
     """As above; one version of an object is read, so there is nothing to compare at the end."""
     if (found := _without_reading(row, root.stamp(row.uri), known)) is not None:
         return found
@@ -179,7 +169,7 @@ def _read_object(row: Row, root: Bucket, known: Known | None, probe: Probe) -> R
     return Recording(row, *fetched.stamp, digest, *_length(facts))
 
 
-def _without_reading(row: Row, stamp: Stamp, known: Known | None) -> Recording | BadRow | None:
+def _without_reading(row: Row, stamp: Stamp, known: KnownFile | None) -> Recording | BadRow | None:
     if stamp.size_bytes == 0:
         return BadRow(row.line, row.uri, "empty: 0 bytes")
     if known is not None and (known.size_bytes, known.mtime_ns) == stamp:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from db.engine import Database
 from db.ledger import planning
-from db.ledger.planning import ItemRow, RecordingRow
+from db.ledger.planning import RecordingRow
 from db.queries import run_counts
 from db.queries.job_inputs import strips
 from domain.states import Kind, RunState, State
+from domain.work import PlannedItem
 from orchestrator.monitoring.watch import summary
 from orchestrator.planning import plan
 from tasks.model.bundle.bundle import read_bundle
@@ -73,7 +74,7 @@ def placed_run(database: Database, places: Sequence[tuple[float | None, int, int
     ]
     ids = planning.keep_recordings(database, 1, rows)
     run = planning.begin_run(database, 1, 1, {"models": ["cnn"]})
-    items = [ItemRow(row, 0, 0, *place[1:], "Ann", row, 0.1) for row, place in zip(list(ids), places, strict=True)]
+    items = [PlannedItem(row, 0, 0, *place[1:], "Ann", row, 0.1) for row, place in zip(list(ids), places, strict=True)]
     planning.add_items(database, run, 1, items)
     return run
 
@@ -105,7 +106,7 @@ def test_where_and_when_go_with_the_strip_and_make_another_row_where_they_are_co
     assert first == again != moved
     ledger = small.ledger()
     run = planning.begin_run(database, 1, 1, {"models": ["cnn"]})
-    planning.add_items(database, run, 1, [ItemRow(first, 0, 0, -1, 0, "Ann", 0, 0.1)])
+    planning.add_items(database, run, 1, [PlannedItem(first, 0, 0, -1, 0, "Ann", 0, 0.1)])
     planning.activate_run(database, run, [], labels=["robin"], split={}, facts={})
     ledger.settle_items([done(claim) for claim in ledger.claim_items(run, item_ids(database, run))])
     [strip] = strips(database, run, 1, (-1, 0))

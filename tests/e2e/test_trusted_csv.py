@@ -11,11 +11,11 @@ from db.engine import Database
 from db.ledger import control, planning
 from db.ledger.claims import ItemClaim, Outcome, StripFacts
 from db.ledger.discovery import FoundFile
-from db.ledger.planning import ItemRow
 from db.queries import run_counts, status
 from db.schema.tables import Item, Recording
 from db.schema.upgrade import upgrade
 from domain.states import State
+from domain.work import PlannedItem
 from orchestrator.planning import plan
 from orchestrator.planning.submit import submit
 from tests.e2e.way import carried_out, dataset, files, home
@@ -36,7 +36,7 @@ def on_trust(database: Database, sides: list[int], copies: int = 0) -> SmallRun:
     ]
     ids = planning.keep_recordings(database, data, unread)
     rows = [
-        ItemRow(row, 0, copy, -1, side, f"g{row}", 10 * row + copy, 0.1)
+        PlannedItem(row, 0, copy, -1, side, f"g{row}", 10 * row + copy, 0.1)
         for row, side in zip(ids, sides, strict=True)
         for copy in range(copies + 1)
     ]

@@ -12,6 +12,7 @@ from db.ledger.claims import ItemClaim
 from db.store.folder import FolderStore
 from db.store.objects import Object, Objects, StoreUnreachable
 from domain.errors import MachineFault
+from domain.work import KnownFile
 from orchestrator.planning.gather import looked_at
 from orchestrator.planning.request import UsageError, dataset_at
 from settings import Settings
@@ -19,7 +20,7 @@ from tasks.audio.preset import load_preset
 from tasks.dataset import bucket
 from tasks.dataset.bucket import Bucket
 from tasks.dataset.layouts import BadRow, LayoutError, Row, open_layout
-from tasks.dataset.manifest import Known, Recording, file_digest
+from tasks.dataset.manifest import Recording, file_digest
 from tasks.preprocess import strip_file
 from tasks.runtime.sources import Sources
 from tests.buckets import Server
@@ -132,7 +133,7 @@ class Counted(Objects):
 def test_a_second_plan_asks_for_a_listing_and_reads_only_what_has_changed(folder: Path, s3_url: str) -> None:
     upload(folder, s3_url)
     first = [entry for entry in looked_at(open_layout(bucket_at(s3_url)), lambda _: {}) if isinstance(entry, Recording)]
-    known = {entry.row.uri: Known(*entry[1:6]) for entry in first}
+    known = {entry.row.uri: KnownFile(*entry[1:6]) for entry in first}
     changed = "Grey heron/Grey heron-1.wav"
     Objects(s3_url, allows_plain_http=True).put(changed, folder / "Grey heron" / "Grey heron-2.wav")
     objects = Counted(s3_url)

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from domain.errors import MachineFault, Unreadable
+from domain.work import KnownFile
 from tasks.dataset.layouts import BadRow, Row
-from tasks.dataset.manifest import Known, Probe, Recording, Summary, recordings, trusted
+from tasks.dataset.manifest import Probe, Recording, Summary, recordings, trusted
 from tasks.dataset.shards.metadata import UNKNOWN, Metadata
 
 
@@ -27,7 +28,7 @@ def row(uri: str, line: int = 1, **other: object) -> Row:
     return Row(uri=uri, line=line, **fields)  # type: ignore[arg-type]
 
 
-def nothing_known(uris: list[str]) -> dict[str, Known]:
+def nothing_known(uris: list[str]) -> dict[str, KnownFile]:
     return {}
 
 
@@ -72,7 +73,7 @@ def test_a_known_file_is_not_opened_again(root: Path):
 
     first = list(recordings([row("1.wav"), row("2.wav")], root, nothing_known, each(probe), 2))
     known = {
-        entry.row.uri: Known(entry.size_bytes, entry.mtime_ns, "as before", 5, 5)
+        entry.row.uri: KnownFile(entry.size_bytes, entry.mtime_ns, "as before", 5, 5)
         for entry in first
         if isinstance(entry, Recording)
     }
@@ -89,7 +90,7 @@ def test_a_known_file_is_not_opened_again(root: Path):
 def test_the_database_is_asked_a_thousand_at_a_time_and_in_the_callers_thread(root: Path):
     asked: list[int] = []
 
-    def known(uris: list[str]) -> dict[str, Known]:
+    def known(uris: list[str]) -> dict[str, KnownFile]:
         assert threading.current_thread() is threading.main_thread()
         asked.append(len(uris))
         return {}
@@ -213,7 +214,7 @@ def test_an_empty_manifest_has_a_summary_too():
 
 
 def test_what_was_taken_on_trust_is_not_said_to_be_unusable():
-    known = {"2.wav": Known(10, 1, "d" * 64, 64_000, 32_000)}
+    known = {"2.wav": KnownFile(10, 1, "d" * 64, 64_000, 32_000)}
     found = list(trusted([row("1.wav"), row("2.wav")], lambda uris: known))
     assert [(entry.digest, entry.is_on_trust) for entry in found] == [("", True), ("d" * 64, True)]
     summary = Summary()
