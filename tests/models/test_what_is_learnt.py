@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from domain.states import Kind
-from domain.subsets import Subset
+from domain.subsets import HOLDOUT, Subset
 from tasks import evaluate, train
 from tasks.model.inputs import Scaling
 from tasks.model.networks.blocks import class_probabilities, input_of
@@ -102,7 +102,7 @@ def test_the_validation_side_is_learnt_from_only_where_nothing_is_stopped_by_it(
     assert {path.name for path in spec.valid_shards} == (set() if learns_all else {"VALID"})
 
 
-@pytest.mark.parametrize("fold", [evaluate._HOLDOUT, 2])
+@pytest.mark.parametrize("fold", [HOLDOUT, 2])
 def test_a_generator_is_judged_against_what_it_never_saw(monkeypatch: pytest.MonkeyPatch, fold: int) -> None:
     def pack(of_fold: int, side: Subset) -> SimpleNamespace:
         shards = {"shards": [f"{of_fold} {side.name}"]}
@@ -114,7 +114,7 @@ def test_a_generator_is_judged_against_what_it_never_saw(monkeypatch: pytest.Mon
     split = [pack(fold, side) for side in (Subset.TRAIN, Subset.VALID, Subset.TEST)]
     folds = [pack(number, side) for number in (1, 2, 3) for side in (Subset.TRAIN, Subset.VALID)]
     needed = [
-        *(split if fold == evaluate._HOLDOUT else folds),
+        *(split if fold == HOLDOUT else folds),
         job(Kind.TRAIN, "cnn", key="the judge"),
         job(Kind.TRAIN, "gan", synthetic_shards=["painted"]),
         job(Kind.EVALUATE, "cnn", by_recording_accuracy=0.75),
@@ -124,7 +124,7 @@ def test_a_generator_is_judged_against_what_it_never_saw(monkeypatch: pytest.Mon
     work: Any = SimpleNamespace(database=None, claim=SimpleNamespace(id=1, model="gan", fold=fold))
     found = evaluate._needed_by_generator(work)
     assert (found.judge_key, found.synthetic) == ("the judge", ["painted"])
-    is_split = fold == evaluate._HOLDOUT
+    is_split = fold == HOLDOUT
     assert found.held_out == ([f"{fold} TEST"] if is_split else ["2 TRAIN", "2 VALID"])
     assert found.train == ([f"{fold} TRAIN"] if is_split else ["1 TRAIN", "3 TRAIN"])
     assert found.accuracies == {"accuracy_without": 0.75, "accuracy_with": 0.5}
