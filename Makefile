@@ -87,7 +87,7 @@ lock:
 	$(UV_COMPILE) --extra gpu -c requirements/base.lock -o requirements/gpu.lock
 	$(UV_COMPILE) --extra train --extra dev -c requirements/train.lock -o requirements/dev.lock
 
-# Passwords of the stack in docker-compose.yml, made once (docs/cluster.md).
+# Passwords of the stack in docker-compose.yml, made once (docs/howto/cluster.md).
 secrets:
 	deploy/make-secrets secrets
 

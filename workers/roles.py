@@ -21,7 +21,7 @@ _LITTLE_ADDRESS_SPACE = {"MALLOC_ARENA_MAX": "4", "ARROW_DEFAULT_MEMORY_POOL": "
 
 # Large arrays are given back to the system and asked for anew, for every recording and at every step of a training,
 # unless the allocator keeps them: a tenth of preprocessing and half of a CNN's training went into that
-# (docs/performance.md).
+# (docs/notes/performance.md).
 KEPT_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(LARGEST_KEPT_BYTES),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),

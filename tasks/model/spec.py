@@ -11,7 +11,7 @@ from tasks.model.inputs import FEATURE_SETS
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How a network is trained. The defaults are explained, with what was measured, in docs/models.md.
+    """How a network is trained. The defaults are explained, with what was measured, in docs/reference/models.md.
 
     epochs: at most this many passes over the training examples.
     most_examples: where the training side is so large that `epochs` passes would see more than these, fewer epochs,

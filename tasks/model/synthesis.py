@@ -18,7 +18,8 @@ MOST_A_CLASS = 1_000
 WIDENED = 1.25
 """Deviation of the noise, in that of the noise it learnt with: examples of a class differ more and look as real.
 
-Source: the truncation of Brock et al. 2019, "BigGAN", arXiv:1809.11096, the other way round; figures in docs/models.md.
+Source: the truncation of Brock et al. 2019, "BigGAN", arXiv:1809.11096, the other way round.
+Figures: docs/reference/models.md.
 """
 _BATCH = 64
 

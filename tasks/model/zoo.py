@@ -60,7 +60,7 @@ def built_in(module: str, function: str = "build") -> Builder:
 # Four times two off each axis, then half of it, and one is left.
 _SMALLEST_FOR_CNN = 46
 
-# Chosen on inner splits, see docs/models.md.
+# Chosen on inner splits, see docs/reference/models.md.
 _TRAINING_OF_CNN = {"batch": 16}
 
 # Few recordings are too few to stop by.

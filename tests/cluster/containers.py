@@ -79,7 +79,7 @@ class Stack:
         return self.folder / "store"
 
     def prepare(self, **settings: str) -> None:
-        """Folders, passwords and settings, as docs/cluster.md has a person make them."""
+        """Folders, passwords and settings, as docs/howto/cluster.md has a person make them."""
         self.store.mkdir(exist_ok=True)
         os.chown(self.store, 10001, 10001)
         (self.folder / "data").mkdir(exist_ok=True)

@@ -20,7 +20,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: facts for name, facts in SERVICES.items() if "dawn-chorus-" in facts["image"]}
 WORKERS = ("cpu-worker", "gpu-worker", "train-cpu-worker")
-PAGE = (ROOT / "docs" / "cluster.md").read_text()
+PAGE = (ROOT / "docs" / "howto" / "cluster.md").read_text()
 
 
 def checked(*command: str | Path) -> None:

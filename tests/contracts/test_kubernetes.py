@@ -79,7 +79,7 @@ def test_who_reads_recordings_or_the_store_is_given_the_keys_of_s3_where_there_a
     assert further == {
         "dispatcher": keys, "cpu-worker": keys, "gpu-worker": keys, "migrate": [], "flower": [],
     }  # fmt: skip
-    page = (ROOT / "docs" / "kubernetes.md").read_text()
+    page = (ROOT / "docs" / "howto" / "kubernetes.md").read_text()
     assert "kubectl create secret generic s3 " in page
 
 
@@ -94,7 +94,7 @@ def test_flower_is_given_nothing_of_the_database_and_may_not_reach_it() -> None:
 
 
 def test_passwords_are_given_one_by_one_and_no_key_of_an_authority_with_them() -> None:
-    page = (ROOT / "docs" / "kubernetes.md").read_text()
+    page = (ROOT / "docs" / "howto" / "kubernetes.md").read_text()
     wanted = {
         item["key"] for pod in pods().values() for volume in pod["spec"].get("volumes", [])
         for item in volume.get("secret", {}).get("items", [])

@@ -1,4 +1,4 @@
-"""docs/models.md says what the code does."""
+"""docs/reference/models.md says what the code does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tasks.model.spec import TrainingSettings
 from tasks.model.training.stream import WINDOW_BYTES
 from tasks.model.zoo import MODELS
 
-PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "models.md").read_text(encoding="utf-8")
 
 
 def test_every_model_of_the_zoo_is_on_the_page_and_no_other():

@@ -17,7 +17,7 @@ from tests import servers
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 DASHBOARD: dict[str, Any] = json.loads((DEPLOY / "grafana" / "dashboards" / "dawn-chorus.json").read_text())
 ALERTS: dict[str, Any] = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yml").read_text())
-PAGE = (DEPLOY.parent / "docs" / "metrics.md").read_text()
+PAGE = (DEPLOY.parent / "docs" / "reference" / "metrics.md").read_text()
 FIGURES = {
     name: {label for label in labels.split(",") if label}
     for name, labels in re.findall(r"^\| `(chorus_\w+)(?:{([\w,]*)})?` \|", PAGE, re.MULTILINE)

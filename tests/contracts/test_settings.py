@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_every_setting_stands_on_its_page_with_its_default_and_no_other_does() -> None:
-    page = (ROOT / "docs" / "settings.md").read_text()
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text()
     rows = {
         name: default.strip()
         for name, default in re.findall(r"^\| `CHORUS_(\w+)` \|[^|]*\|([^|]*)\|", page, re.MULTILINE)

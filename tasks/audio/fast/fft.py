@@ -1,7 +1,8 @@
 """Short-time spectra of 1,024 samples and back, compiled: radix-8 passes over contiguous lanes, one frame at a time.
 
-Half the time of scipy's (docs/performance.md): windowing, masking and overlap-adding happen while a frame is in the
-first-level cache; parts lie apart and each pass reads one array and writes another, so that all loops are vectorised.
+Half the time of scipy's (docs/notes/performance.md): windowing, masking and overlap-adding happen while a frame is in
+the first-level cache; parts lie apart and each pass reads one array and writes another, so that
+all loops are vectorised.
 Source: Stockham's ordering, in Van Loan 1992, Computational Frameworks for the Fast Fourier Transform, ch. 1.7.
 """
 

@@ -99,7 +99,7 @@ class Feed:
 def _untuned() -> Any:
     """Without the thread that tunes buffers: it sleeps 10 ms, 20, 40 and so on, and a pass may end only when it wakes.
 
-    Nothing here is left to tune. Now and then half of a pass's time went into that (docs/performance.md).
+    Nothing here is left to tune. Now and then half of a pass's time went into that (docs/notes/performance.md).
     """
     options = tf.data.Options()
     options.autotune.enabled = False

@@ -10,7 +10,7 @@ import pytest
 from tasks.dataset.layouts.columns import MEANINGS, SPLIT_WORDS, columns, fold_of, name_of, secondary_of
 from tasks.dataset.layouts.layout import BadRowError
 
-DOCS = Path(__file__).resolve().parents[4] / "docs" / "layouts.md"
+DOCS = Path(__file__).resolve().parents[4] / "docs" / "howto" / "datasets.md"
 
 
 def documented(first: str) -> tuple[str, ...]:
