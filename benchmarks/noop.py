@@ -20,10 +20,11 @@ from db.engine import Database
 from db.ledger import planning
 from db.schema import upgrade
 from domain.work import PlannedItem
-from orchestrator.execution.dispatcher import Dispatcher, Sender
+from orchestrator.broker import Sender
+from orchestrator.execution.dispatcher import Dispatcher
 from orchestrator.execution.run import DispatcherThread
 from orchestrator.execution.stack import Stack
-from orchestrator.monitoring.watch import snapshot
+from orchestrator.progress import snapshot
 from settings import Settings
 from workers.roles import CPU, command, environment
 

@@ -28,11 +28,12 @@ import redis
 from db.engine import Database
 from db.queries import status
 from db.schema import upgrade
-from orchestrator.execution.dispatcher import Dispatcher, Sender
+from orchestrator.broker import Sender
+from orchestrator.execution.dispatcher import Dispatcher
 from orchestrator.execution.stack import Stack
-from orchestrator.monitoring.watch import snapshot
 from orchestrator.planning import plan
 from orchestrator.planning.submit import submit
+from orchestrator.progress import snapshot
 from settings import Settings
 
 SPECIES, AUTHORS = 397, 20_000

@@ -36,8 +36,8 @@ from benchmarks.growth import Growth, Meter
 from db.queries import status
 from db.queries.run_counts import faults
 from db.schema.tables import Item
-from orchestrator.monitoring.watch import snapshot
 from orchestrator.planning import plan
+from orchestrator.progress import snapshot
 from tests import servers
 from tests.chaos.machines import Broker, Machines, machines, submitted
 from tests.recordings import write_samples

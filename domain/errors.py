@@ -90,6 +90,24 @@ class Damaged(ChorusError):
     """
 
 
+class UsageError(ChorusError):
+    """An option or a setting has a value that makes no sense."""
+
+    exit_code = 2
+
+
+class HomeUnusable(ChorusError):
+    """The home folder cannot be written, holds no ledger, or is in use by another command."""
+
+    exit_code = 4
+
+
+class BrokerUnreachable(ChorusError):
+    """The broker does not answer, or accepts no more messages."""
+
+    exit_code = 4
+
+
 @dataclass(frozen=True)
 class Retry:
     """Put it back; another attempt may succeed."""

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import stat
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -13,8 +10,8 @@ from db.engine import Database
 from db.schema.upgrade import require_current, upgrade
 from db.store.interface import Store, open_store
 from domain.errors import ChorusError, MachineFault
-from orchestrator.execution.stack import HomeUnusable
-from orchestrator.execution.waiting import awaited
+from orchestrator.home import require_home
+from orchestrator.waiting import Say, wait_for
 from settings import Settings
 
 
@@ -47,30 +44,24 @@ def settings_from(options: dict[str, object]) -> Settings:
         raise SettingsUnusable(f"setting {name} is {shown}: {message}") from error
 
 
-def opened(settings: Settings, *, make: bool = True) -> Session:
-    """Ledger and store for these settings; our own SQLite file is made and brought up to date on the way.
+def opened(settings: Settings, *, make: bool = True, say: Say = print) -> Session:
+    """Ledger and store for these settings. Creates and upgrades the SQLite file of a home.
 
-    make: whether a home that is not there may be made; reading commands refuse instead.
-    A database given by URL is waited for, as the settings say.
-    Raises HomeUnusable, or DatabaseUnusable for a database that is out of reach, of another version, or not set up.
+    make: whether a missing home may be created; reading commands refuse instead.
+    say: prints why the command waits for a database given by URL.
+
+    Raises:
+        HomeUnusable: the home is missing or cannot be written.
+        DatabaseUnusable: the database does not answer, has another version, or has no tables.
     """
     require_home(settings, make=make)
     database = Database(settings.database)
     if settings.database_url:
-        awaited(lambda: require_current(database), settings.wait_s, settings.progress_file)
+        wait_for(lambda: require_current(database), settings.wait_s, say, settings.progress_file)
     else:
         upgrade(database)
     store = open_store(settings.store, settings.cache, settings.cache_bytes, plain_http=settings.is_endpoint_here)
     return Session(settings, database, store)
-
-
-def seen_by_others(home: Path) -> str:
-    """The home's mode where others than its owner may look into it, as `755`; else "".
-
-    Ledger and store say who recorded what and where.
-    """
-    mode = stat.S_IMODE(home.stat().st_mode) if home.is_dir() else 0
-    return f"{mode:o}" if mode & 0o077 else ""
 
 
 def fetched(session: Session, address: str) -> str:
@@ -90,30 +81,3 @@ def fetched(session: Session, address: str) -> str:
     unfinished.write_bytes(session.store.get(key))
     unfinished.replace(copy)
     return str(copy)
-
-
-def require_home(settings: Settings, *, make: bool = True) -> None:
-    """The home is there and can be written, or the ledger stands elsewhere. Raises HomeUnusable.
-
-    make: it may be made, and is for its owner alone; one that is there keeps its mode, for others may be meant to read
-    it: see `seen_by_others`.
-    """
-    home = settings.home
-    if settings.database_url:
-        if make:
-            with suppress(OSError):  # it may never be needed; whoever writes there first says what is wrong
-                home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return
-    if not make and not (home / "ledger.sqlite").exists():
-        raise HomeUnusable(
-            f"there is no ledger in {home} yet; `orchestrator run PATH` makes one, or name another --home"
-        )
-    try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe = home / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise HomeUnusable(
-            f"home {home} cannot be written: {error.strerror}; choose another one with --home"
-        ) from error

@@ -121,7 +121,7 @@ def _requested(
 
 def _finish(session: Session, run: int, *, as_json: bool) -> NoReturn:
     from orchestrator.cli.terminal import result_lines  # noqa: PLC0415
-    from orchestrator.monitoring.watch import exit_code, summary  # noqa: PLC0415
+    from orchestrator.monitoring.summary import exit_code, summary  # noqa: PLC0415
 
     found = summary(session.database, session.store, run)
     if as_json:
@@ -141,7 +141,8 @@ def run(
     flower_port: FlowerPort = 5555,
 ) -> None:  # fmt: skip
     """Take a dataset through the whole way on this machine: plan, preprocess, pack, train, evaluate, report."""
-    from orchestrator.execution.serve import require_broker, require_gpu_where_wanted  # noqa: PLC0415
+    from orchestrator.broker import require_broker  # noqa: PLC0415
+    from orchestrator.execution.serve import require_gpu_where_wanted  # noqa: PLC0415
 
     wanted = _requested(
         models, preset, folds, (seed, seeds), split_seed, epochs, until,
@@ -154,7 +155,7 @@ def run(
     session = opened(settings)
     session.store.require_reachable()
     if not settings.is_broker_embedded:
-        require_broker(settings)
+        require_broker(settings, say)
     port = flower_port if flower else None
     return _carry_out(session, lambda: _submitted(session, place, wanted), as_json=as_json, flower_port=port)
 
@@ -214,7 +215,8 @@ def submit(
     watch: Annotated[bool, typer.Option("--watch", help="Follow the run.")] = False,
 ) -> None:  # fmt: skip
     """Plan a dataset and leave the work to a dispatcher and workers that run elsewhere."""
-    from orchestrator.execution.serve import require_broker, require_dispatcher  # noqa: PLC0415
+    from orchestrator.broker import require_broker  # noqa: PLC0415
+    from orchestrator.execution.serve import require_dispatcher  # noqa: PLC0415
     from orchestrator.monitoring.workers import unserved  # noqa: PLC0415
 
     wanted = _requested(
@@ -226,7 +228,7 @@ def submit(
     place = _dataset(settings, path, wanted)
     session = opened(settings)
     session.store.require_reachable()
-    require_broker(settings)
+    require_broker(settings, say)
     require_dispatcher(settings)
     number = _submitted(session, place, wanted)
     missing = unserved(session, number)
@@ -235,7 +237,7 @@ def submit(
     if watch:
         return _followed(session, number, as_json=as_json)
     if as_json:
-        from orchestrator.monitoring.watch import summary  # noqa: PLC0415
+        from orchestrator.monitoring.summary import summary  # noqa: PLC0415
 
         print_json({**summary(session.database, session.store, number), "unserved": missing})
     return say(f"follow it with: {settings.advised(f'watch {number}')}")
@@ -254,7 +256,7 @@ def _followed(session: Session, number: int, *, as_json: bool) -> None:
 def watch(settings: Settings, run: RunId, as_json: AsJson = False) -> None:
     """Follow a run; Ctrl-C ends the watching, never the work."""
     from orchestrator.execution.serve import abandoned  # noqa: PLC0415
-    from orchestrator.monitoring.watch import snapshot  # noqa: PLC0415
+    from orchestrator.progress import snapshot  # noqa: PLC0415
 
     session = opened(settings, make=False)
     for line in abandoned(settings, run, snapshot(session.database, run).run.state):
@@ -269,8 +271,9 @@ def status(settings: Settings, run: RunId, as_json: AsJson = False) -> None:
     from domain.states import RunState  # noqa: PLC0415
     from orchestrator.cli.terminal import result_lines  # noqa: PLC0415
     from orchestrator.execution.serve import abandoned  # noqa: PLC0415
-    from orchestrator.monitoring.watch import snapshot, summary  # noqa: PLC0415
+    from orchestrator.monitoring.summary import summary  # noqa: PLC0415
     from orchestrator.monitoring.workers import unserved  # noqa: PLC0415
+    from orchestrator.progress import snapshot  # noqa: PLC0415
 
     session = opened(settings, make=False)
     state = snapshot(session.database, run).run.state
@@ -333,7 +336,7 @@ def retry(
 def cancel(settings: Settings, run: RunId) -> None:
     """Call a run off; what is finished is kept."""
     from db.ledger import control  # noqa: PLC0415
-    from orchestrator.monitoring.watch import snapshot  # noqa: PLC0415
+    from orchestrator.progress import snapshot  # noqa: PLC0415
 
     session = opened(settings, make=False)
     state = snapshot(session.database, run).run.state
@@ -348,7 +351,8 @@ def report(
     open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:  # fmt: skip
     """Print the path of a run's report; one on S3 is fetched into the home."""
-    from orchestrator.monitoring.watch import report_address, snapshot  # noqa: PLC0415
+    from orchestrator.monitoring.summary import report_address  # noqa: PLC0415
+    from orchestrator.progress import snapshot  # noqa: PLC0415
     from orchestrator.session import fetched  # noqa: PLC0415
 
     session = opened(settings, make=False)

@@ -40,16 +40,16 @@ def opened(settings: Settings, *, make: bool = True) -> Session:
     from orchestrator import session  # noqa: PLC0415
 
     say(f"home {settings.home}" if not settings.database_url else "database and store as configured")
-    found = session.opened(settings, make=make)
+    found = session.opened(settings, make=make, say=say)
     say_who_looks_in(settings)
     return found
 
 
 def say_who_looks_in(settings: Settings) -> None:
     """Names a home that others than its owner may look into."""
-    from orchestrator import session  # noqa: PLC0415
+    from orchestrator import home  # noqa: PLC0415
 
-    if not settings.database_url and (mode := session.seen_by_others(settings.home)):
+    if not settings.database_url and (mode := home.seen_by_others(settings.home)):
         say(f"home {settings.home} is open to others (mode {mode}); `chmod 700 {settings.home}` closes it")
 
 

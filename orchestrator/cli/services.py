@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.options import AsJson, FlowerPort, with_settings
-from orchestrator.cli.output import FAILED, OK, opened, print_json, view
+from orchestrator.cli.output import FAILED, OK, opened, print_json, say, view
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -46,7 +46,7 @@ def worker(
     from orchestrator.execution.serve import become_worker  # noqa: PLC0415
 
     asked = {"require_gpu": True} if require_gpu else {}
-    become_worker(opened(settings).settings.model_copy(update=asked), role, concurrency)
+    become_worker(opened(settings).settings.model_copy(update=asked), role, concurrency, say)
 
 
 @app.command()
@@ -55,7 +55,13 @@ def dispatcher(settings: Settings) -> None:
     """Feed all runs until stopped; without a broker URL, own the embedded broker."""
     from orchestrator.execution.run import dispatch_here  # noqa: PLC0415
 
-    dispatch_here(opened(settings), view())
+    session = opened(settings)
+    exporter = None
+    if settings.metrics_port:
+        from orchestrator.monitoring.prometheus import Exporter  # noqa: PLC0415  # only needed with a port
+
+        exporter = Exporter(settings)
+    dispatch_here(session, view(), exporter)
 
 
 @app.command()
@@ -69,7 +75,7 @@ def flower(
     """Become the Flower monitor, behind the password in CHORUS_FLOWER_PASSWORD_FILE."""
     from orchestrator.execution.serve import become_flower  # noqa: PLC0415
 
-    become_flower(settings, port, address, state)
+    become_flower(settings, port, address, state, say)
 
 
 @app.command()
@@ -125,11 +131,11 @@ def database_upgrade(settings: Settings) -> None:
     from db.engine import Database  # noqa: PLC0415
     from db.schema.upgrade import upgrade  # noqa: PLC0415
     from orchestrator.cli.output import say_who_looks_in  # noqa: PLC0415
-    from orchestrator.execution.waiting import awaited  # noqa: PLC0415
-    from orchestrator.session import require_home  # noqa: PLC0415
+    from orchestrator.home import require_home  # noqa: PLC0415
+    from orchestrator.waiting import wait_for  # noqa: PLC0415
 
     require_home(settings)
     say_who_looks_in(settings)
     database = Database(settings.database)
-    awaited(database.require_answer, settings.wait_s, settings.progress_file)
+    wait_for(database.require_answer, settings.wait_s, say, settings.progress_file)
     print(f"{database.shown} is at revision {upgrade(database)}")

@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from domain.plural import counted
-from orchestrator.monitoring.watch import Snapshot, Step
+from domain.plural import counted, duration
+from orchestrator.progress import Snapshot, Step
 
 _BAR_WIDTH = 30
 _RATE_WINDOW_S = 20.0
@@ -110,20 +110,6 @@ def _is_told(step: Step) -> bool:
 
 def _plain(step: Step) -> str:
     return f"{step.name} {step.done:,}/{step.total:,}" + (f" ({step.doing})" if step.doing else "")
-
-
-def duration(seconds: float) -> str:
-    """A duration people read.
-
-    >>> duration(42), duration(125), duration(7300)
-    ('42 s', '2 min 05 s', '2 h 01 min')
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def result_lines(found: dict[str, Any], advised: Callable[[str], str], limit: int = 20) -> list[str]:

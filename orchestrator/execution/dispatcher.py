@@ -8,22 +8,18 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from db.engine import Database
 from db.ledger import control, feeding
 from db.ledger.feeding import ActiveRun
 from db.schema.tables import Item, Job
-from domain.errors import ChorusError
+from domain.errors import BrokerUnreachable
 from domain.states import Kind
+from orchestrator.broker import Doorbell, Sender
 from settings import Settings
 from tasks.runtime import liveness
 from tasks.runtime.messages import JobMessage, PreprocessMessage
 from workers.roles import QUEUE_OF_TASK
-
-if TYPE_CHECKING:
-    from celery import Celery
 
 _LOG = logging.getLogger("chorus")
 LARGEST_MESSAGE_S = 1.0
@@ -44,20 +40,6 @@ _MOST_DOUBLINGS = 10
 """Of the pause, which is the longest one long before; a broker may be away for days."""
 
 
-class BrokerUnreachable(ChorusError):
-    """The broker does not answer, or takes no more messages."""
-
-    exit_code = 4
-
-
-@dataclass(frozen=True)
-class Doorbell:
-    """A message: ids for the worker, and a sentence for people who watch the monitor."""
-
-    ids: dict[str, Any]
-    spoken: str
-
-
 def _items_bell(batch: feeding.Batch) -> Doorbell:
     others = f" and {len(batch.items) - 1} more" if len(batch.items) > 1 else ""
     return Doorbell(PreprocessMessage(batch.run, batch.items).to_dict(), f"run {batch.run}: {batch.first}{others}")
@@ -66,80 +48,6 @@ def _items_bell(batch: feeding.Batch) -> Doorbell:
 def _job_bell(job: feeding.ReadyJob) -> Doorbell:
     what = f": {job.what}" if job.what else ""
     return Doorbell(JobMessage(job.run, job.job).to_dict(), f"run {job.run}, job {job.job}{what}")
-
-
-class Sender:
-    """Puts messages into queues by task name, and looks at how full they are.
-
-    Every method raises BrokerUnreachable when the broker does not answer. For one thread: see `_connection`.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        from workers.app import make_app  # noqa: PLC0415  # Celery is a third of a second; commands that only read skip it
-
-        self._settings = settings
-        self._app: Celery = make_app(settings.model_copy(update={"role": ""}))
-        # Kept, for a new one costs ten times the question; closed after an error, which would cut off another thread's
-        # question. For questions alone: on a connection that Celery listens to, an answer may be that of its own BRPOP.
-        self._connection = self._app.connection_for_write()
-
-    def require_broker(self) -> None:
-        """Returns when the broker answers."""
-        self._asked(lambda client: client.ping())
-
-    def queued(self, queue: str) -> int:
-        """Messages that no worker has taken yet."""
-        return int(self._asked(lambda client: client.llen(queue)))
-
-    def clock_s(self) -> float:
-        """Seconds since 1970, by the broker's clock."""
-        seconds, microseconds = self._asked(lambda client: client.time())
-        return float(seconds) + float(microseconds) / 1e6
-
-    def send(self, task: str, queue: str, messages: Sequence[Doorbell]) -> int:
-        """Sends the messages one after the other; returns how many the broker took before it stopped answering."""
-        sent = 0
-        try:
-            with self._app.producer_pool.acquire(block=True, timeout=5) as producer:
-                for message in messages:
-                    self._app.send_task(
-                        task, args=[message.ids], queue=queue, producer=producer, retry=False,
-                        argsrepr=message.spoken, kwargsrepr="",
-                    )  # fmt: skip
-                    sent += 1
-        except _BROKER_ERRORS() as error:
-            _LOG.warning("broker %s: %s", self._shown, error)
-        return sent
-
-    def workers(self) -> dict[str, list[str]]:
-        """Names of the workers that answer within a second, with their queues."""
-        self.require_broker()
-        try:
-            answers = self._app.control.inspect(timeout=1.0).active_queues() or {}
-        except _BROKER_ERRORS() as error:
-            raise BrokerUnreachable(f"broker {self._shown} does not answer: {error}") from error
-        return {name: [queue["name"] for queue in queues] for name, queues in sorted(answers.items())}
-
-    def _asked(self, question: Callable[[Any], Any]) -> Any:
-        try:
-            channel: Any = self._connection.default_channel  # Redis' own has a client
-            return question(channel.client)
-        except _BROKER_ERRORS() as error:
-            self._connection.collect()
-            raise BrokerUnreachable(f"broker {self._shown} does not answer: {error}") from error
-
-    @property
-    def _shown(self) -> str:
-        from kombu.utils.url import maybe_sanitize_url  # noqa: PLC0415
-
-        return str(maybe_sanitize_url(self._settings.broker))
-
-
-def _BROKER_ERRORS() -> tuple[type[BaseException], ...]:  # noqa: N802  # a constant whose imports are slow
-    from kombu.exceptions import OperationalError  # noqa: PLC0415
-    from redis.exceptions import RedisError  # noqa: PLC0415
-
-    return (OperationalError, RedisError, OSError)
 
 
 class Dispatcher:

@@ -6,17 +6,18 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from db.ledger import control
 from db.ledger.leader import Turn
 from domain.errors import ChorusError
 from domain.states import CLAIMABLE, Kind, RunState, State
-from orchestrator.cli.terminal import ProgressView
-from orchestrator.execution.dispatcher import Dispatcher, Sender, dispatch_forever
+from orchestrator.broker import Sender
+from orchestrator.execution.dispatcher import Dispatcher, dispatch_forever
 from orchestrator.execution.stack import Stack
-from orchestrator.execution.waiting import Patience, awaited
-from orchestrator.monitoring.watch import Snapshot, snapshot
+from orchestrator.progress import Snapshot, View, snapshot
 from orchestrator.session import Session
+from orchestrator.waiting import OutageTolerance, wait_for
 from tasks.runtime import liveness
 from workers.roles import CPU, GPU
 
@@ -52,7 +53,7 @@ class DispatcherThread:
             raise self._failed
 
 
-def run_here(session: Session, begin: Callable[[], int], progress: ProgressView, flower_port: int | None = None) -> int:
+def run_here(session: Session, begin: Callable[[], int], progress: View, flower_port: int | None = None) -> int:
     """Carries out, with an embedded stack, the run that `begin` plans or takes up; returns its number when it is over.
 
     The home is taken before anything is planned in it. Ctrl-C pauses the run.
@@ -76,10 +77,10 @@ def run_here(session: Session, begin: Callable[[], int], progress: ProgressView,
     return run
 
 
-def _until_over(session: Session, run: int, view: ProgressView, stack: Stack, thread: DispatcherThread) -> None:
-    patience = Patience(view.say)
+def _until_over(session: Session, run: int, view: View, stack: Stack, thread: DispatcherThread) -> None:
+    outages = OutageTolerance(view.say)
     while True:
-        with patience.a_while():
+        with outages.tolerated():
             seen = snapshot(session.database, run)
             view.show(seen)
             if seen.is_over:
@@ -100,11 +101,11 @@ def _is_gpu_work_near(seen: Snapshot) -> bool:
     return is_gpu_job_open and seen.n_open == 0
 
 
-def follow(session: Session, run: int, view: ProgressView) -> None:
+def follow(session: Session, run: int, view: View) -> None:
     """Shows the run until it is over; others do the work, and Ctrl-C ends only the showing."""
-    patience = Patience(view.say)
+    outages = OutageTolerance(view.say)
     while True:
-        with patience.a_while():
+        with outages.tolerated():
             seen = snapshot(session.database, run)
             view.show(seen)
             if seen.is_over:
@@ -112,43 +113,45 @@ def follow(session: Session, run: int, view: ProgressView) -> None:
         time.sleep(_LOOK_EVERY_S)
 
 
-def dispatch_here(session: Session, say: ProgressView) -> None:
-    """Feeds all runs until interrupted; with an embedded broker this process owns it."""
+def dispatch_here(session: Session, view: View, exporter: AbstractContextManager[object] | None = None) -> None:
+    """Feeds all runs until interrupted; with an embedded broker this process owns it.
+
+    exporter: offers metrics while it is entered.
+    """
     with contextlib.ExitStack() as parts:
         stack = None
         if session.settings.is_broker_embedded:
             stack = parts.enter_context(Stack(session.settings, session.database, takes_submissions=True))
-        if session.settings.metrics_port:
-            from orchestrator.monitoring.prometheus import Exporter  # noqa: PLC0415  # only who is asked for figures pays for it
-
-            parts.enter_context(Exporter(session.settings))
-            say.say(f"metrics: http://{session.settings.metrics_address}:{session.settings.metrics_port}/metrics")
-        _dispatch_all(session, say, stack)
+        if exporter:
+            parts.enter_context(exporter)
+            view.say(f"metrics: http://{session.settings.metrics_address}:{session.settings.metrics_port}/metrics")
+        _dispatch_all(session, view, stack)
 
 
-def _dispatch_all(session: Session, say: ProgressView, stack: Stack | None) -> None:
-    awaited(Sender(session.settings).require_broker, session.settings.wait_s, session.settings.progress_file)
-    patience = Patience(say.say)
+def _dispatch_all(session: Session, view: View, stack: Stack | None) -> None:
+    settings = session.settings
+    wait_for(Sender(settings).require_broker, settings.wait_s, view.say, settings.progress_file)
+    outages = OutageTolerance(view.say)
     with Turn(session.database) as turn:
         while True:
-            _await_turn(session, say, turn)
-            say.say(f"dispatching for {session.database.shown}; Ctrl-C stops")
-            sender = Sender(session.settings)  # a turn's own: the last turn's thread may not have ended yet
-            with DispatcherThread(Dispatcher(session.database, sender, session.settings)) as thread:
+            _await_turn(session, view, turn)
+            view.say(f"dispatching for {session.database.shown}; Ctrl-C stops")
+            sender = Sender(settings)  # a turn's own: the last turn's thread may not have ended yet
+            with DispatcherThread(Dispatcher(session.database, sender, settings)) as thread:
                 while turn.is_ours():
                     thread.require_alive()
-                    with patience.a_while():
+                    with outages.tolerated():
                         for news in stack.watch() if stack else ():
-                            say.say(news)
+                            view.say(news)
                     time.sleep(_TURN_EVERY_S)
-            say.say("the turn is lost: the database does not answer")
+            view.say("the turn is lost: the database does not answer")
 
 
-def _await_turn(session: Session, say: ProgressView, turn: Turn) -> None:
+def _await_turn(session: Session, view: View, turn: Turn) -> None:
     is_said = False
     while not turn.is_ours():
         if not is_said:
-            say.say("standing by: another dispatcher is at work, or the database does not answer")
+            view.say("standing by: another dispatcher is at work, or the database does not answer")
             is_said = True
         liveness.touch(session.settings.progress_file)
         time.sleep(_TURN_EVERY_S)

@@ -7,23 +7,28 @@ import socket
 from pathlib import Path
 from typing import NoReturn
 
-from domain.errors import ChorusError
+from domain.errors import BrokerUnreachable, ChorusError, UsageError
 from domain.states import RunState
-from orchestrator.execution.dispatcher import BrokerUnreachable, Sender
+from orchestrator.broker import answers, require_broker
 from orchestrator.execution.flower import flower_command, flower_environment
-from orchestrator.execution.stack import answers
-from orchestrator.execution.waiting import awaited
-from orchestrator.planning.request import UsageError
+from orchestrator.home import is_run_at_work
+from orchestrator.waiting import Say
 from settings import Settings
 from workers.roles import CPU, GPU, ROLES, command, environment, sees_gpu
 
 
-def become_worker(settings: Settings, role_name: str, concurrency: int | None) -> NoReturn:
-    """Replaces this process by a worker of the role. Raises UsageError, BrokerUnreachable or NoGpu."""
+def become_worker(settings: Settings, role_name: str, concurrency: int | None, say: Say) -> NoReturn:
+    """Replaces this process by a worker of the role.
+
+    Raises:
+        UsageError: there is no such role.
+        BrokerUnreachable: the broker does not answer.
+        NoGpu: a GPU is required and this machine has none.
+    """
     role = ROLES.get(role_name)
     if role is None:
         raise UsageError(f"there is no role {role_name!r}; a worker is {' or '.join(ROLES)}")
-    require_broker(settings)
+    require_broker(settings, say)
     if role is GPU:
         require_gpu_where_wanted(settings)
     if concurrency is not None:
@@ -34,13 +39,18 @@ def become_worker(settings: Settings, role_name: str, concurrency: int | None) -
     os.execvpe(argv[0], argv, environment(role, settings))  # noqa: S606  # our own command line
 
 
-def become_flower(settings: Settings, port: int, address: str, state: Path | None) -> NoReturn:
-    """Replaces this process by the monitor. Raises UsageError without a password, or BrokerUnreachable."""
+def become_flower(settings: Settings, port: int, address: str, state: Path | None, say: Say) -> NoReturn:
+    """Replaces this process by the monitor.
+
+    Raises:
+        UsageError: no password is set.
+        BrokerUnreachable: the broker does not answer.
+    """
     if not settings.flower_password:
         raise UsageError(
             "Flower shows itself behind a password only; name a file that holds one in CHORUS_FLOWER_PASSWORD_FILE"
         )
-    require_broker(settings)
+    require_broker(settings, say)
     argv = flower_command(port, address, state.absolute() if state else None)
     os.chdir(Path(__file__).resolve().parents[2])
     os.execvpe(argv[0], argv, flower_environment(settings, settings.flower_password))  # noqa: S606  # our own command line
@@ -62,28 +72,12 @@ def require_gpu_where_wanted(settings: Settings, device: str = "auto") -> None:
         )
 
 
-def require_broker(settings: Settings) -> None:
-    """Raises BrokerUnreachable, saying what to do, unless the broker answers."""
-    if settings.is_broker_embedded and not answers(settings.socket):
-        raise BrokerUnreachable(
-            f"no embedded broker is running for {settings.home}; start `orchestrator run` or "
-            "`orchestrator dispatcher` first, or name a Redis server with --broker-url"
-        )
-    awaited(Sender(settings).require_broker, settings.wait_s, settings.progress_file)
-
-
 def require_dispatcher(settings: Settings) -> None:
     """Raises BrokerUnreachable when the home is taken by a `run`, which feeds no other run than its own."""
     if is_run_at_work(settings):
         raise BrokerUnreachable(
             f"a `run` is at work in {settings.home} and feeds only itself; wait for its end, or choose another --home"
         )
-
-
-def is_run_at_work(settings: Settings) -> bool:
-    """Whether the home was last taken by a `run`, which brings its own workers, not by a `dispatcher`."""
-    lock = settings.home / "lock"
-    return settings.is_broker_embedded and lock.exists() and lock.read_text() == "run"
 
 
 def abandoned(settings: Settings, run: int, state: str) -> list[str]:

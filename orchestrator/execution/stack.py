@@ -6,7 +6,6 @@ Children die with their parent however it ends, and a home has one stack at a ti
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import secrets
@@ -21,8 +20,10 @@ from typing import IO
 
 from db.engine import Database
 from db.ledger import feeding
-from domain.errors import ChorusError
+from domain.errors import HomeUnusable
+from orchestrator.broker import answers
 from orchestrator.execution.flower import USER, flower_command, flower_environment
+from orchestrator.home import locked, private_folder
 from settings import Settings
 from workers.lifecycle import die_with
 from workers.roles import Role, command, environment, warnings
@@ -31,12 +32,6 @@ _LOG = logging.getLogger("chorus")
 _BROKER_STARTS_WITHIN_S = 10.0
 _WORKER_STOPS_WITHIN_S = 20.0
 _RESTART_PAUSE_S = 1.0
-
-
-class HomeUnusable(ChorusError):
-    """The home folder cannot be written, or another stack is at work in it."""
-
-    exit_code = 4
 
 
 @dataclass
@@ -167,46 +162,6 @@ class Stack:
             if self._broker.process.poll() is not None or time.monotonic() > deadline:
                 raise HomeUnusable(f"the embedded broker did not start; see {self._settings.logs / 'broker.log'}")
             time.sleep(0.01)
-
-
-def answers(path: Path) -> bool:
-    """Whether a broker listens on the socket."""
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(1.0)
-        try:
-            client.connect(str(path))
-            client.sendall(b"PING\r\n")
-            return client.recv(64).startswith(b"+PONG")
-        except OSError:
-            return False
-
-
-def locked(home: Path) -> IO[str]:
-    """The home's lock, held until the file is closed or the process ends. Raises HomeUnusable."""
-    try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = (home / "lock").open("a+")
-    except OSError as error:
-        raise HomeUnusable(
-            f"home {home} cannot be written: {error.strerror}; choose another one with --home"
-        ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        lock.close()
-        sentence = "a dispatcher takes more work by `orchestrator submit`; otherwise wait, or choose another --home"
-        raise HomeUnusable(f"another `run` or `dispatcher` is at work in {home}; {sentence}") from error
-    lock.truncate(0)
-    return lock
-
-
-def private_folder(folder: Path) -> Path:
-    """The folder, ours alone. Raises HomeUnusable when somebody else made it first."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.lstat()
-    if found.st_uid != os.getuid() or found.st_mode & 0o077 or folder.is_symlink():
-        raise HomeUnusable(f"{folder} is not this user's alone; remove it, or set XDG_RUNTIME_DIR")
-    return folder
 
 
 def _end(processes: Sequence[subprocess.Popen[bytes]], within_s: float, how: signal.Signals = signal.SIGTERM) -> None:

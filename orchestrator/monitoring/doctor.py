@@ -16,10 +16,10 @@ from db.queries import integrity
 from db.queries.integrity import KeptFile, KeptStrip
 from db.store.folder import FolderStore, stat_or_none
 from db.store.interface import Store
+from domain.errors import BrokerUnreachable
 from domain.plural import counted
-from orchestrator.execution.dispatcher import BrokerUnreachable, Sender
-from orchestrator.execution.stack import answers
-from orchestrator.planning.submit import versions
+from orchestrator.broker import Sender, answers
+from orchestrator.package_versions import versions
 from orchestrator.session import Session
 from settings import Settings
 

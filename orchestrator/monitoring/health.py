@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from db.engine import Database, DatabaseUnusable
-from domain.errors import ChorusError
-from orchestrator.execution.dispatcher import BrokerUnreachable, Sender
-from orchestrator.planning.request import UsageError
+from domain.errors import BrokerUnreachable, ChorusError, UsageError
+from orchestrator.broker import Sender
 from settings import Settings
 from tasks.runtime import liveness
 

@@ -19,8 +19,8 @@ from prometheus_client.registry import Collector
 
 from db.engine import Database
 from db.queries.metrics import Gauges, Measured
-from domain.errors import ChorusError
-from orchestrator.execution.dispatcher import BrokerUnreachable, Sender
+from domain.errors import BrokerUnreachable, ChorusError
+from orchestrator.broker import Sender
 from settings import Settings
 from workers.roles import QUEUE_OF_TASK, ROLES
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from db.ledger.presence import Present, present
 from db.queries.status import JobStatus, at_work, item_counts, jobs
+from domain.errors import BrokerUnreachable
+from domain.plural import duration
 from domain.states import CLAIMABLE
-from orchestrator.cli.terminal import duration
-from orchestrator.execution.dispatcher import BrokerUnreachable, Sender
-from orchestrator.execution.serve import is_run_at_work
+from orchestrator.broker import Sender
+from orchestrator.home import is_run_at_work
 from orchestrator.session import Session
 from workers.roles import QUEUE_OF_TASK
 

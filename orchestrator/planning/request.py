@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from domain.errors import ChorusError
+from domain.errors import UsageError
 from domain.states import Stage
 from orchestrator.planning.graph import Candidate
 from orchestrator.planning.plan import Request
@@ -29,12 +29,6 @@ from tasks.model.zoo import MODELS, entry
 DEVICES = ("auto", "cpu", "gpu")
 _HIGHEST_SEED = 2**31 - 1
 """What the ledger's column holds."""
-
-
-class UsageError(ChorusError):
-    """An option has a value that makes no sense."""
-
-    exit_code = 2
 
 
 def model_names(text: str) -> tuple[str, ...]:

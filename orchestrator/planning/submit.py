@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib.metadata
-import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -15,6 +13,7 @@ from db.engine import Database
 from db.ledger import planning
 from domain import revisions
 from domain.states import Stage
+from orchestrator.package_versions import versions
 from orchestrator.planning import graph, plan
 from orchestrator.planning.gather import (
     Gathered,
@@ -39,10 +38,6 @@ _PACKED_ANEW = (
     "shards of older versions are not used again, because two different parts could have one name; "
     "parts are packed again and models trained again, strips are kept"
 )
-_PACKAGES = (
-    "dawn-chorus", "numpy", "scipy", "librosa", "soundfile", "soxr", "noisereduce", "audiomentations", "pillow",
-    "pyarrow", "scikit-learn", "keras", "tensorflow", "tensorflow-cpu", "celery", "sqlalchemy",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -171,14 +166,3 @@ def _facts(layout: Layout, found: Gathered, n_items: int) -> dict[str, Any]:
         "recordings": len(found.roll), "items": n_items, "shard_revision": revisions.SHARDS,
         "summary": found.summary.as_dict(), "layout_notes": list(layout.notes), "versions": versions(),
     }  # fmt: skip
-
-
-def versions() -> dict[str, str]:
-    """Of Python and of every package that has a say in the result, as installed here."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found

@@ -13,8 +13,8 @@ from db.engine import Database
 from db.queries import status
 from db.schema.tables import ATTEMPTS, Artifact, Item, Job, Tally
 from domain.states import FINAL, RunState, State
-from orchestrator.monitoring.watch import Snapshot
 from orchestrator.planning import plan
+from orchestrator.progress import Snapshot
 from orchestrator.session import Session
 from tasks.dataset.shards.shard import read_shard
 from tests.e2e.way import carried_out, files, home

@@ -20,11 +20,12 @@ from redis import Redis
 
 from db.engine import DatabaseUnusable
 from domain.states import State
-from orchestrator.execution.dispatcher import Dispatcher, Doorbell, Sender
+from orchestrator.broker import Doorbell, Sender
+from orchestrator.execution.dispatcher import Dispatcher
 from orchestrator.execution.run import DispatcherThread
-from orchestrator.monitoring.watch import Snapshot, snapshot
 from orchestrator.planning import plan
 from orchestrator.planning.submit import submit
+from orchestrator.progress import Snapshot, snapshot
 from orchestrator.session import Session, opened
 from settings import Settings
 from tests import servers

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from db.queries.status import run_lines
 from db.schema.tables import Item, Recording
 from domain.states import RunState
-from orchestrator.monitoring.watch import Snapshot
+from orchestrator.progress import Snapshot
 from tests.chaos.calm import Calm, assert_same
 from tests.chaos.machines import Machines, children_of, drawn, machines, submitted
 from tests.e2e.command import until

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from db.ledger import control
 from db.schema.tables import Item
 from domain.states import RunState, State
-from orchestrator.monitoring.watch import Snapshot, snapshot
+from orchestrator.progress import Snapshot, snapshot
 from tests.chaos.calm import Calm, assert_same
 from tests.chaos.machines import Machines, begun, machines
 from tests.e2e.command import until

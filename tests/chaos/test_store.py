@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from db.schema.tables import Item, Job
 from domain.states import MAX_FAULTS, RunState, State
 from orchestrator.execution.run import retried
-from orchestrator.monitoring.watch import Snapshot
+from orchestrator.progress import Snapshot
 from tests.chaos.calm import Calm, assert_same, strips_in
 from tests.chaos.machines import Machines, begun, machines
 from tests.e2e.way import files

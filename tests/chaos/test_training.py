@@ -15,8 +15,8 @@ from db.ledger import control
 from db.queries.status import JobStatus
 from db.schema.tables import Metric
 from domain.states import Kind, RunState, State
-from orchestrator.monitoring.watch import Snapshot, snapshot
 from orchestrator.planning import plan
+from orchestrator.progress import Snapshot, snapshot
 from tests.chaos.calm import assert_each_attempt_has_an_end, assert_rows_are_true, strips_in
 from tests.chaos.machines import Machines, machines, submitted
 from tests.e2e.command import until

@@ -22,7 +22,7 @@ from db.store.folder import FolderStore
 from db.store.keys import checkpoint_of
 from domain.errors import MachineFault
 from domain.states import Kind, RunState, State
-from orchestrator.execution.dispatcher import Doorbell, Sender
+from orchestrator.broker import Doorbell, Sender
 from orchestrator.execution.stack import Stack
 from orchestrator.monitoring import doctor
 from orchestrator.monitoring.doctor import findings

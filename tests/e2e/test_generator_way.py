@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from domain.states import Kind, RunState, State
-from orchestrator.monitoring.watch import GENERATOR_FIGURES, summary
+from orchestrator.monitoring.summary import GENERATOR_FIGURES, summary
 from tasks.dataset.shards.shard import shard_facts
 from tasks.model.variants import WITH_SYNTHETIC
 from tests.e2e import way

@@ -13,7 +13,7 @@ from db.queries import run_counts
 from db.queries.job_inputs import strips
 from domain.states import Kind, RunState, State
 from domain.work import PlannedItem
-from orchestrator.monitoring.watch import summary
+from orchestrator.monitoring.summary import summary
 from orchestrator.planning import plan
 from tasks.model.bundle.bundle import read_bundle
 from tasks.model.inputs import METADATA_INPUTS

@@ -13,12 +13,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from orchestrator.execution.dispatcher import Dispatcher, Sender
+from orchestrator.broker import Sender
+from orchestrator.execution.dispatcher import Dispatcher
 from orchestrator.execution.run import DispatcherThread
 from orchestrator.execution.stack import Stack
-from orchestrator.monitoring.watch import snapshot
 from orchestrator.planning import plan
 from orchestrator.planning.submit import submit
+from orchestrator.progress import snapshot
 from tests import servers
 from tests.e2e.way import home
 from tests.recordings import write_class_folders

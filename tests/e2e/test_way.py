@@ -14,11 +14,12 @@ from db.queries import status
 from db.schema.upgrade import upgrade
 from domain.states import Kind, RunState, State
 from domain.subsets import Subset
-from orchestrator.execution.dispatcher import Doorbell, Sender
+from orchestrator.broker import Doorbell, Sender
 from orchestrator.execution.run import retried
 from orchestrator.monitoring.doctor import findings
-from orchestrator.monitoring.watch import Snapshot, summary
+from orchestrator.monitoring.summary import summary
 from orchestrator.planning import plan
+from orchestrator.progress import Snapshot
 from orchestrator.session import Session
 from tasks.dataset.shards.shard import read_shard
 from tasks.dataset.split import leaky

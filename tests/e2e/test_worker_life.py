@@ -14,12 +14,13 @@ import pytest
 
 from db.queries.status import at_work
 from domain.states import Kind, State
-from orchestrator.execution.dispatcher import LOST_AFTER_S, Dispatcher, Doorbell, Sender
+from orchestrator.broker import Doorbell, Sender
+from orchestrator.execution.dispatcher import LOST_AFTER_S, Dispatcher
 from orchestrator.execution.run import DispatcherThread
 from orchestrator.execution.stack import Stack
-from orchestrator.monitoring.watch import snapshot
 from orchestrator.planning import plan
 from orchestrator.planning.submit import submit
+from orchestrator.progress import snapshot
 from orchestrator.session import Session
 from tasks.runtime.messages import VERSION
 from tests.chaos.machines import children_of

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import redis
 
-from orchestrator.execution.dispatcher import Dispatcher, Sender
+from orchestrator.broker import Sender
+from orchestrator.execution.dispatcher import Dispatcher
 from orchestrator.execution.run import DispatcherThread
 from orchestrator.execution.stack import Stack
-from orchestrator.monitoring.watch import Snapshot, snapshot
 from orchestrator.planning import plan
 from orchestrator.planning.submit import submit
+from orchestrator.progress import Snapshot, snapshot
 from orchestrator.session import Session, opened
 from settings import Settings
 from tests.recordings import write_class_folders

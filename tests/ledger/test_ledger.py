@@ -17,8 +17,9 @@ from db.queries import status
 from db.queries.job_inputs import needed_results, results
 from db.schema.tables import Item
 from domain.states import MAX_FAULTS, MAX_LOSSES, MAX_OWN_DEATHS, RunState, State
-from orchestrator.execution.dispatcher import Dispatcher, Doorbell, Sender
-from orchestrator.monitoring.watch import snapshot
+from orchestrator.broker import Doorbell, Sender
+from orchestrator.execution.dispatcher import Dispatcher
+from orchestrator.progress import snapshot
 from settings import Settings
 from tests.ledger_rows import another_run, counted_states, done, item_states, recording, small_run
 

@@ -14,7 +14,7 @@ from db.schema.tables import Item
 from db.store.folder import FolderStore
 from domain.states import MAX_FAULTS, RunState, State
 from orchestrator.cli.terminal import result_lines
-from orchestrator.monitoring.watch import summary
+from orchestrator.monitoring.summary import summary
 from settings import Settings
 from tests.ledger_rows import SmallRun, done, item_states, small_run
 

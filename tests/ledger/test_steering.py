@@ -21,7 +21,8 @@ from db.schema.upgrade import upgrade
 from domain import revisions
 from domain.errors import MachineFault
 from domain.states import RunState, State
-from orchestrator.execution.dispatcher import Dispatcher, Doorbell, Sender
+from orchestrator.broker import Doorbell, Sender
+from orchestrator.execution.dispatcher import Dispatcher
 from orchestrator.planning.plan import Request
 from orchestrator.planning.submit import submit
 from settings import Settings

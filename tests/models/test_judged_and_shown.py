@@ -16,7 +16,7 @@ from db.queries import status
 from db.schema.upgrade import upgrade
 from db.store.folder import FolderStore
 from domain.states import Kind, State
-from orchestrator.monitoring.watch import summary
+from orchestrator.monitoring.summary import summary
 from orchestrator.planning.plan import Request
 from orchestrator.planning.submit import submit
 from tasks import train

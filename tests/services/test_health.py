@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.execution.dispatcher import Doorbell, Sender
+from domain.errors import UsageError
+from orchestrator.broker import Doorbell, Sender
 from orchestrator.monitoring.health import STUCK_AFTER_S, Stuck, require_progress
-from orchestrator.planning.request import UsageError
 from settings import Settings
 from tasks.runtime import liveness
 

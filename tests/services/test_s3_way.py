@@ -16,9 +16,10 @@ from db.store.objects import Objects
 from domain.errors import MachineFault
 from domain.states import RunState, State
 from orchestrator.monitoring.doctor import findings
-from orchestrator.monitoring.watch import Snapshot, summary
+from orchestrator.monitoring.summary import summary
 from orchestrator.planning import plan
 from orchestrator.planning.request import dataset_at
+from orchestrator.progress import Snapshot
 from orchestrator.session import Session, fetched
 from settings import Settings
 from tests import buckets, servers

@@ -13,8 +13,9 @@ import pytest
 
 from db.engine import Database, DatabaseUnusable
 from db.schema.upgrade import upgrade
+from domain.errors import BrokerUnreachable
 from domain.states import RunState
-from orchestrator.execution.dispatcher import BrokerUnreachable, Sender
+from orchestrator.broker import Sender
 from orchestrator.planning import plan
 from settings import Settings
 from tests import servers

@@ -8,8 +8,10 @@ import pytest
 
 from db.engine import Database
 from db.ledger.planning import JobRow
+from domain.errors import BrokerUnreachable
 from domain.states import State
-from orchestrator.execution.dispatcher import BrokerUnreachable, Dispatcher, Doorbell, Sender
+from orchestrator.broker import Doorbell, Sender
+from orchestrator.execution.dispatcher import Dispatcher
 from settings import Settings
 from tests.ledger_rows import done, item_states, small_run
 

@@ -8,7 +8,8 @@ from db.queries.job_inputs import RunFacts
 from db.queries.status import JobStatus
 from domain.states import RunState, State
 from orchestrator.cli.terminal import ProgressView, Rate, result_lines
-from orchestrator.monitoring.watch import Snapshot, scores
+from orchestrator.monitoring.summary import scores
+from orchestrator.progress import Snapshot
 from settings import Settings
 
 NO_FAULTS = {"retries": 0, "losses": 0, "expiries": 0, "deaths": 0, "quarantined": 0, "failed": 0}

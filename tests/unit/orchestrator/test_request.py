@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from domain.errors import UsageError
 from orchestrator.planning.plan import Request
-from orchestrator.planning.request import UsageError, ablated, model_names, seed_numbers, wanted
+from orchestrator.planning.request import ablated, model_names, seed_numbers, wanted
 from tasks.model.variants import VariantError
 
 

@@ -1,93 +1,29 @@
-"""Ledger -> what a person or a program wants to know about a run."""
+"""The summary of a run: states, scores, faults and problems, as `--json` prints them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from statistics import fmean, stdev
 from typing import Any
 
 from db.engine import Database
 from db.queries import run_counts, status
-from db.queries.job_inputs import RunFacts, run_facts
 from db.queries.status import JobStatus, NotUsed
 from db.store.interface import Store
-from domain.errors import Impossible
-from domain.states import OPEN, RUN_FINAL, Kind, RunState, State
+from domain.states import Kind, RunState, State
 from orchestrator.monitoring.run_scores import ablation, intervals, judged_by_group
+from orchestrator.progress import Snapshot, numbered, snapshot
 from tasks.dataset.split import leaky
 from tasks.model.zoo import is_generator
 
-_SIDES = ("train", "valid", "test")
 _COST = ("images_per_s", "epoch_s", "peak_rss_bytes")
 _FIGURES = ("accuracy", "macro_f1", "by_recording_accuracy")
 GENERATOR_FIGURES = (
     "frechet", "real_frechet", "copy_ratio", "copy_share", "diversity", "agreement", "n_synthetic",
     "accuracy_without", "accuracy_with",
 )  # fmt: skip
-
-
-class UnknownRun(Impossible):
-    """There is no such run."""
-
-    exit_code = 2
-
-
-@dataclass(frozen=True)
-class Step:
-    """Progress of one kind of work."""
-
-    name: str
-    done: int
-    total: int
-    doing: str = ""
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A run as it stands."""
-
-    run: RunFacts
-    items: dict[str, int]
-    jobs: tuple[JobStatus, ...]
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing will happen any more by itself."""
-        return self.run.state in (*RUN_FINAL, RunState.PAUSED)
-
-    @property
-    def n_open(self) -> int:
-        """Items that are not final."""
-        return sum(self.items[state] for state in OPEN)
-
-    def steps(self) -> list[Step]:
-        """Progress by kind of work, in the order of the way."""
-        total = sum(self.items.values())
-        steps = [Step("preprocess", total - self.n_open, total)]
-        for kind in Kind:
-            of_kind = [job for job in self.jobs if job.kind == kind]
-            if of_kind:
-                done = sum(status.is_final(job.state) for job in of_kind)
-                running = [job for job in of_kind if job.state == State.RUNNING]
-                steps.append(Step(str(kind), done, len(of_kind), ", ".join(map(_doing, running))))
-        return steps
-
-
-def _doing(job: JobStatus) -> str:
-    part = f"fold {job.fold}" if _numbered(job.fold) is not None else ""
-    side = _SIDES[job.side] if job.side is not None else ""
-    epoch = f"epoch {job.epoch}" if job.epoch else ""
-    return " ".join(filter(None, (job.model, job.variant, part, side, epoch)))
-
-
-def snapshot(database: Database, run: int) -> Snapshot:
-    """The run as it stands. Raises UnknownRun."""
-    facts = run_facts(database, run)
-    if facts is None:
-        raise UnknownRun(f"there is no run {run}; `orchestrator runs` lists those there are")
-    return Snapshot(facts, status.item_counts(database, run), tuple(status.jobs(database, run)))
 
 
 def summary(database: Database, store: Store, run: int) -> dict[str, Any]:
@@ -133,14 +69,10 @@ def _job(database: Database, job: JobStatus) -> dict[str, Any]:
     shown = (0, job.result.get("best_epoch", job.epoch))
     last = {name: value for epoch, name, value in status.metrics(database, job.id) if epoch in shown}
     return {
-        "kind": job.kind, "model": job.model, "variant": job.variant, "fold": _numbered(job.fold), "seed": job.seed,
+        "kind": job.kind, "model": job.model, "variant": job.variant, "fold": numbered(job.fold), "seed": job.seed,
         "state": job.state, "device": job.device, "metrics": last, "reason": job.reason,
         "cost": {name: job.result[name] for name in _COST if name in job.result},
     }  # fmt: skip
-
-
-def _numbered(fold: int | None) -> int | None:
-    return None if fold is None or fold < 0 else fold
 
 
 def scores(jobs: Sequence[JobStatus]) -> dict[str, dict[str, float | None]]:

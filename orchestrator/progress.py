@@ -1,0 +1,99 @@
+"""How far a run is, read from the ledger: for progress views and the commands that follow a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol
+
+from db.engine import Database
+from db.queries import status
+from db.queries.job_inputs import RunFacts, run_facts
+from db.queries.status import JobStatus
+from domain.errors import Impossible
+from domain.states import OPEN, RUN_FINAL, Kind, RunState, State
+
+_SUBSETS = ("train", "valid", "test")
+
+
+class View(Protocol):
+    """Shows the progress of a run to a person; used as a context around `show`."""
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> object: ...
+
+    def say(self, sentence: str) -> None:
+        """Prints a line that stays."""
+
+    def show(self, seen: Snapshot) -> None:
+        """Shows the run as it is now."""
+
+
+class UnknownRun(Impossible):
+    """There is no such run."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Step:
+    """Progress of one kind of work."""
+
+    name: str
+    done: int
+    total: int
+    doing: str = ""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A run as it stands."""
+
+    run: RunFacts
+    items: dict[str, int]
+    jobs: tuple[JobStatus, ...]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing will happen any more by itself."""
+        return self.run.state in (*RUN_FINAL, RunState.PAUSED)
+
+    @property
+    def n_open(self) -> int:
+        """Items that are not final."""
+        return sum(self.items[state] for state in OPEN)
+
+    def steps(self) -> list[Step]:
+        """Progress by kind of work, in the order of the way."""
+        total = sum(self.items.values())
+        steps = [Step("preprocess", total - self.n_open, total)]
+        for kind in Kind:
+            of_kind = [job for job in self.jobs if job.kind == kind]
+            if of_kind:
+                done = sum(status.is_final(job.state) for job in of_kind)
+                running = [job for job in of_kind if job.state == State.RUNNING]
+                steps.append(Step(str(kind), done, len(of_kind), ", ".join(map(_doing, running))))
+        return steps
+
+
+def _doing(job: JobStatus) -> str:
+    part = f"fold {job.fold}" if numbered(job.fold) is not None else ""
+    side = _SUBSETS[job.side] if job.side is not None else ""
+    epoch = f"epoch {job.epoch}" if job.epoch else ""
+    return " ".join(filter(None, (job.model, job.variant, part, side, epoch)))
+
+
+def numbered(fold: int | None) -> int | None:
+    """The number of the fold; None for the part that belongs to no fold."""
+    return None if fold is None or fold < 0 else fold
+
+
+def snapshot(database: Database, run: int) -> Snapshot:
+    """The run as it stands. Raises UnknownRun."""
+    facts = run_facts(database, run)
+    if facts is None:
+        raise UnknownRun(f"there is no run {run}; `orchestrator runs` lists those there are")
+    return Snapshot(facts, status.item_counts(database, run), tuple(status.jobs(database, run)))
