@@ -249,7 +249,7 @@ def main() -> None:
             try:
                 results.append(measured(path, preset, reference, args.rounds))
             except Unusable as reason:
-                print(f"\n{path.name}: {reason.reason}: {reason}")
+                print(f"\n{path.name}: {reason.code}: {reason}")
             else:
                 printed(path, results[-1])
     if not results:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from domain.reasons import ReasonCode
+
 
 class ChorusError(Exception):
     """Root of every error this system raises on purpose; its text is a sentence a person can act on."""
@@ -18,9 +20,9 @@ class ChorusError(Exception):
 
 
 class Unusable(ChorusError):
-    """A recording that cannot become examples. `reason` is the short name people see in the quarantine list."""
+    """A recording that cannot become examples."""
 
-    reason: ClassVar[str] = "unreadable"
+    code: ClassVar[ReasonCode] = ReasonCode.UNREADABLE
 
 
 class Unreadable(Unusable):
@@ -30,64 +32,70 @@ class Unreadable(Unusable):
 class Empty(Unusable):
     """No samples at all."""
 
-    reason = "empty"
+    code = ReasonCode.EMPTY
 
 
 class TooShort(Unusable):
     """Fewer samples than the preset's shortest recording."""
 
-    reason = "too short"
+    code = ReasonCode.TOO_SHORT
 
 
 class Silent(Unusable):
     """No sample above the preset's silence level."""
 
-    reason = "silent"
+    code = ReasonCode.SILENT
 
 
 class UnsupportedFormat(Unusable):
     """A format, rate or number of channels that is not decoded here."""
 
-    reason = "unsupported format"
+    code = ReasonCode.UNSUPPORTED_FORMAT
 
 
 class Inconsistent(Unusable):
     """The header promises something that the content does not hold."""
 
-    reason = "header and content disagree"
+    code = ReasonCode.HEADER_MISMATCH
 
 
 class Missing(Unusable):
     """The recording was there when it was planned, and is gone."""
 
-    reason = "missing"
+    code = ReasonCode.MISSING
 
 
 class Changed(Unusable):
     """The recording's bytes are not those that were planned."""
 
-    reason = "changed since it was planned"
+    code = ReasonCode.CHANGED
 
 
 class Outside(Unusable):
     """A link leads out of the dataset's folder."""
 
-    reason = "outside the dataset folder"
+    code = ReasonCode.OUTSIDE_DATASET
 
 
 class MachineFault(ChorusError):
-    """Disk, store or database failed: nothing is wrong with the recording, later may be better."""
+    """Disk, store or database failed: nothing is wrong with the recording, and another attempt may succeed."""
+
+    code: ClassVar[ReasonCode] = ReasonCode.MACHINE_FAULT
 
 
 class Impossible(ChorusError):
     """What was asked cannot be done with this data, however often it is tried: one class only, a NaN loss."""
 
+    code: ClassVar[ReasonCode] = ReasonCode.IMPOSSIBLE
+
 
 class Damaged(ChorusError):
     """A strip, shard or model in the store that is not one: cut short, changed, or of another version.
 
-    Reading it again gives the same bytes, so nothing is tried again before somebody has it made anew.
+    Reading it again gives the same bytes, so nothing is tried again before the file is made again.
     """
+
+    code: ClassVar[ReasonCode] = ReasonCode.DAMAGED_FILE
 
 
 class UsageError(ChorusError):
@@ -144,7 +152,7 @@ def verdict(error: BaseException) -> Verdict:
     Retry(reason='OSError: [Errno 28] No space left on device')
     """
     if isinstance(error, Unusable):
-        return Quarantine(f"{error.reason}: {error}")
+        return Quarantine(f"{error.code.words}: {error}")
     if isinstance(error, Impossible):
         return Fail(str(error))
     if isinstance(error, Damaged):

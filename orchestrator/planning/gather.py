@@ -84,7 +84,7 @@ def _telling(found: Iterator[Recording | BadRow], tell: Progress) -> Iterator[Re
 
 
 def _why_empty(found: Gathered) -> str:
-    reasons = "; ".join(f"{counted(n, 'time')} {reason}" for reason, n in found.summary.bad.most_common(3))
+    reasons = "; ".join(f"{counted(n, 'time')} {code.words}" for code, n in found.summary.bad.most_common(3))
     return reasons or "it holds no audio files"
 
 

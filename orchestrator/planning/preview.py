@@ -67,6 +67,10 @@ def _lines(layout: Layout, found: Gathered, bad: list[BadRow], split: Assignment
     ]
 
 
+def _shown(row: BadRow) -> dict[str, object]:
+    return {"line": row.line, "uri": row.uri, "reason": row.reason, "reason_code": row.code.value}
+
+
 def _n_spans(found: Gathered) -> int:
     return sum(map(sum, found.roll.n_spans))
 
@@ -79,5 +83,5 @@ def _values(layout: Layout, found: Gathered, bad: list[BadRow], split: Assignmen
         **found.summary.as_dict(),
         "spans": _n_spans(found),
         "split": sides,
-        "bad_rows": [row._asdict() for row in bad],
+        "bad_rows": [_shown(row) for row in bad],
     }

@@ -12,6 +12,7 @@ from typing import Any
 from db.engine import Database
 from db.ledger import planning
 from domain import revisions
+from domain.reasons import ReasonCode
 from domain.states import Stage
 from orchestrator.package_versions import versions
 from orchestrator.planning import graph, plan
@@ -150,7 +151,12 @@ def _recording_row(recording: Recording) -> planning.RecordingRow:
 
 
 def _bad_row(row: BadRow) -> dict[str, Any]:
-    return {"line": row.line, "uri": row.uri, "reason": row.reason, "is_duplicate": row.reason.startswith("duplicate")}
+    return {
+        "line": row.line,
+        "uri": row.uri,
+        "reason": row.reason,
+        "is_duplicate": row.code == ReasonCode.DUPLICATE_PATH,
+    }
 
 
 def _split_facts(digest: str, request: plan.Request, assignment: Assignment, n_groups: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 from domain.digests import pieces_digest
 from domain.errors import MachineFault, Unusable
 from domain.plural import counted
+from domain.reasons import ReasonCode
 from domain.work import KnownFile
 from tasks.audio.source import Place, Remote, pieces
 from tasks.dataset.bucket import Bucket, Stamp
@@ -137,7 +138,7 @@ def _begun(
 def _unread(row: Row, error: OSError) -> BadRow:
     if error.errno in _MACHINE_ERRORS or isinstance(error, ConnectionError):
         raise MachineFault(f"{row.uri} cannot be read now: {error.strerror or error}; plan again later") from error
-    return BadRow(row.line, row.uri, f"cannot be read: {error.strerror or error}")
+    return BadRow(row.line, row.uri, ReasonCode.CANNOT_BE_READ, str(error.strerror or error))
 
 
 def _read(row: Row, path: Path, known: KnownFile | None) -> Recording | BadRow | _Hashed:
@@ -155,7 +156,8 @@ def _measured(file: _Hashed, found: Facts | Exception) -> Recording | BadRow:
     except OSError as error:
         return _unread(file.row, error)
     if (after.st_size, after.st_mtime_ns) != file.stamp:
-        return BadRow(file.row.line, file.row.uri, "changed while it was read: plan again when nothing writes to it")
+        what_to_do = "plan again when nothing writes to it"
+        return BadRow(file.row.line, file.row.uri, ReasonCode.CHANGED_WHILE_READ, what_to_do)
     return Recording(file.row, *file.stamp, file.digest, n_frames, rate_hz)
 
 
@@ -171,7 +173,7 @@ def _read_object(row: Row, root: Bucket, known: KnownFile | None, probe: Probe) 
 
 def _without_reading(row: Row, stamp: Stamp, known: KnownFile | None) -> Recording | BadRow | None:
     if stamp.size_bytes == 0:
-        return BadRow(row.line, row.uri, "empty: 0 bytes")
+        return BadRow(row.line, row.uri, ReasonCode.EMPTY, "0 bytes")
     if known is not None and (known.size_bytes, known.mtime_ns) == stamp:
         return Recording(row, *stamp, known.digest, known.n_frames, known.rate_hz)
     return None
@@ -203,7 +205,7 @@ class Summary:
     classes: Counter[str] = field(default_factory=Counter)
     folds: Counter[int] = field(default_factory=Counter)
     splits: Counter[str] = field(default_factory=Counter)
-    bad: Counter[str] = field(default_factory=Counter)
+    bad: Counter[ReasonCode] = field(default_factory=Counter)
     known: Counter[str] = field(default_factory=Counter)
     unclear: Counter[str] = field(default_factory=Counter)
     _first_unclear: dict[str, str] = field(default_factory=dict)
@@ -211,9 +213,9 @@ class Summary:
     _n_ungrouped: int = 0
 
     def add(self, entry: Recording | BadRow) -> None:
-        """Counts one recording or bad row; a bad row by the kind before its reason's colon."""
+        """Counts one recording, or one bad row by its code."""
         if isinstance(entry, BadRow):
-            self.bad[entry.reason.partition(":")[0]] += 1
+            self.bad[entry.code] += 1
             return
         self.n_recordings += 1
         self.size_bytes += entry.size_bytes
@@ -251,6 +253,9 @@ class Summary:
             self.unclear[meaning] += 1
             self._first_unclear.setdefault(meaning, f"{cell.partition(' ')[2]} in line {row.line}")
 
+    def _bad_by_words(self) -> dict[str, int]:
+        return dict(sorted((code.words, n) for code, n in self.bad.items()))
+
     @property
     def n_groups(self) -> int:
         """Groups and authors named in the data, and a group for each recording without one; copies not yet joined."""
@@ -281,7 +286,7 @@ class Summary:
             lines.append(
                 f"{counted(self.n_unmeasured, 'recording')} whose audio could not be measured; a worker will say why"
             )
-        lines += [f"{counted(n, 'row')} not used: {kind}" for kind, n in sorted(self.bad.items())]
+        lines += [f"{counted(n, 'row')} not used: {words}" for words, n in self._bad_by_words().items()]
         return lines
 
     def as_dict(self) -> dict[str, object]:
@@ -296,7 +301,7 @@ class Summary:
             "classes": dict(sorted(self.classes.items())),
             "folds": {str(fold): n for fold, n in sorted(self.folds.items())},
             "splits": dict(sorted(self.splits.items())),
-            "bad_rows": dict(sorted(self.bad.items())),
+            "bad_rows": self._bad_by_words(),
             "known": dict(sorted(self.known.items())),
             "unclear_cells": dict(sorted(self.unclear.items())),
         }

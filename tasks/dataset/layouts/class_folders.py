@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
+from domain.reasons import ReasonCode
 from tasks.dataset.bucket import Bucket
 from tasks.dataset.layouts.columns import SPLIT_WORDS
-from tasks.dataset.layouts.files import UNSTORABLE_NAME, Files, is_audio_name, is_junk_name
+from tasks.dataset.layouts.files import HOW_TO_RENAME, Files, is_audio_name, is_junk_name
 from tasks.dataset.layouts.layout import BadRow, BadRowError, LayoutError, Row, is_storable, label_of, printable
 
 
@@ -45,21 +46,21 @@ class ClassFolders:
             try:
                 yield self._row(uri, kind, line, files)
             except BadRowError as error:
-                yield BadRow(line, printable(uri), str(error))
+                yield BadRow(line, printable(uri), error.code, error.detail)
 
     def _row(self, uri: str, kind: _Kind, line: int, files: Files) -> Row:
         if kind is _Kind.FOLDER_LINK:
-            raise BadRowError("linked folder is not followed: put the folder itself here")
+            raise BadRowError(ReasonCode.LINKED_FOLDER, "put the folder itself here")
         if kind is _Kind.LOCKED:
-            raise BadRowError("folder cannot be opened")
+            raise BadRowError(ReasonCode.LOCKED_FOLDER)
         if not is_storable(uri):
-            raise BadRowError(UNSTORABLE_NAME)
+            raise BadRowError(ReasonCode.UNPRINTABLE_NAME, HOW_TO_RENAME)
         if kind is _Kind.LINK:
             files.uri(uri)
         folders = uri[len(self.base) :].strip("/").split("/")[:-1]
         split = SPLIT_WORDS[folders.pop(0).casefold()] if self.has_splits and folders else None
         if not folders:
-            raise BadRowError("no label: the file is in no class folder")
+            raise BadRowError(ReasonCode.NO_LABEL, "the file is in no class folder")
         primary, *secondary = _labels(folders[0])
         return Row(uri, primary, tuple(secondary), None, None, None, split, line)
 

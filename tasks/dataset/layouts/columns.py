@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from domain.reasons import ReasonCode
 from tasks.dataset.layouts.circumstances import MetadataColumns
 from tasks.dataset.layouts.layout import NOBODY_KNOWS, BadRowError, label_of, printable
 
@@ -97,7 +98,7 @@ def fold_of(text: str) -> int | None:
         return None
     match = _FOLD.fullmatch(text)
     if match is None:
-        raise BadRowError(f"fold is not a number: {text!r:.40}")
+        raise BadRowError(ReasonCode.BAD_FOLD, f"{text!r:.40}")
     return int(match[1])
 
 
@@ -111,7 +112,7 @@ def split_of(text: str) -> str | None:
     if not word:
         return None
     if word not in SPLIT_WORDS:
-        raise BadRowError(f"unknown split word: {text.strip()!r:.40}; use train, valid or test")
+        raise BadRowError(ReasonCode.BAD_SPLIT, f"{text.strip()!r:.40}; use train, valid or test")
     return SPLIT_WORDS[word]
 
 
@@ -122,7 +123,7 @@ def name_of(text: str) -> str | None:
     """
     name = printable(" ".join(text.split()))
     if len(name) > _LONGEST_NAME:
-        raise BadRowError(f"name too long: {len(name)} characters, {_LONGEST_NAME} are allowed")
+        raise BadRowError(ReasonCode.NAME_TOO_LONG, f"{len(name)} characters, {_LONGEST_NAME} are allowed")
     return None if name.casefold() in NOBODY_KNOWS else name
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from domain.reasons import ReasonCode
 from tasks.dataset.bucket import Bucket
 from tasks.dataset.layouts.layout import BadRowError, is_storable
 
@@ -26,7 +27,7 @@ AUDIO_SUFFIXES = frozenset(_DECODED + _KNOWN)
 # Left behind by archivers, servers and operating systems; hidden names (a leading dot) are skipped too.
 _JUNK_FOLDERS = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
 
-UNSTORABLE_NAME = "unprintable name: rename the file in plain UTF-8"
+HOW_TO_RENAME = "rename the file in plain UTF-8"
 
 # What says that a path leads nowhere; any other error is the machine's, and a file behind it is not missing.
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
@@ -80,9 +81,9 @@ class Files:
         for spelling in _spellings(self._relative(written)):
             if self._has(spelling):
                 if not is_storable(spelling):
-                    raise BadRowError(UNSTORABLE_NAME)
+                    raise BadRowError(ReasonCode.UNPRINTABLE_NAME, HOW_TO_RENAME)
                 return spelling
-        raise BadRowError("missing file")
+        raise BadRowError(ReasonCode.NOT_FOUND)
 
     def named(self, written: str) -> str:
         """The uri a path means if its file is there, which nobody looks for.
@@ -91,22 +92,22 @@ class Files:
         """
         uri = _tidy(self._relative(written).replace("\\", "/"))
         if not is_storable(uri):
-            raise BadRowError(UNSTORABLE_NAME)
+            raise BadRowError(ReasonCode.UNPRINTABLE_NAME, HOW_TO_RENAME)
         return uri
 
     def _relative(self, written: str) -> str:
         if not written:
-            raise BadRowError("empty path")
+            raise BadRowError(ReasonCode.EMPTY_PATH)
         if len(written) > _LONGEST_PATH:
-            raise BadRowError(f"missing file: its path has {len(written)} characters")
+            raise BadRowError(ReasonCode.NOT_FOUND, f"its path has {len(written)} characters")
         if "\0" in written:
-            raise BadRowError("unreadable path: it holds a NUL character")
+            raise BadRowError(ReasonCode.UNREADABLE_PATH, "it holds a NUL character")
         if written.startswith(self._prefix):
             written = written[len(self._prefix) :]
         if written.startswith("/") or written[1:3] in (":\\", ":/"):
-            raise BadRowError("outside the dataset folder: absolute path")
+            raise BadRowError(ReasonCode.OUTSIDE_DATASET, "absolute path")
         if ".." in written and ".." in written.replace("\\", "/").split("/"):
-            raise BadRowError("outside the dataset folder: '..' in the path")
+            raise BadRowError(ReasonCode.OUTSIDE_DATASET, "'..' in the path")
         return written
 
     def _has(self, uri: str) -> bool:
@@ -136,7 +137,7 @@ class Files:
             self._refuse_outside(path)
             return _listing(path, self._names_left)
         except PermissionError as error:
-            raise BadRowError(f"cannot be opened: {error.strerror}") from error
+            raise BadRowError(ReasonCode.NO_PERMISSION, str(error.strerror)) from error
         except OSError as error:
             if error.errno in _ABSENT:
                 return _Listing()
@@ -164,7 +165,7 @@ class Files:
         except RuntimeError:  # a loop of links, on Python below 3.13
             is_inside = False
         if not is_inside:
-            raise BadRowError("outside the dataset folder: a link leads out of it")
+            raise BadRowError(ReasonCode.OUTSIDE_DATASET, "a link leads out of it")
 
 
 def _spellings(path: str) -> Iterator[str]:

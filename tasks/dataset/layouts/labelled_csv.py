@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice, product
 from pathlib import Path
 
+from domain.reasons import ReasonCode
 from tasks.dataset.bucket import Bucket
 from tasks.dataset.layouts.circumstances import metadata_of
 from tasks.dataset.layouts.columns import Columns, columns, fold_of, name_of, secondary_of, split_of
@@ -64,25 +65,25 @@ class LabelledCsv:
             are_new = iter(seen.are_new([row.uri for row in batch if isinstance(row, Row)]))
             for row in batch:
                 is_repeated = isinstance(row, Row) and not next(are_new)
-                yield BadRow(row.line, row.uri, "duplicate path: the csv lists it before") if is_repeated else row
+                yield _repeated(row) if is_repeated else row
 
     def _parsed(self) -> Iterator[Row | BadRow]:
         files = Files(self.root)
         for line, fields in self.table.records():
             if isinstance(fields, str):
-                yield BadRow(line, "", fields)
+                yield BadRow(line, "", ReasonCode.UNREADABLE_ROW, fields)
                 continue
             try:
                 yield self._row(line, fields, files)
             except BadRowError as error:
-                yield BadRow(line, printable(fields[self.columns.path]), str(error))
+                yield BadRow(line, printable(fields[self.columns.path]), error.code, error.detail)
 
     def _row(self, line: int, fields: list[str], files: Files) -> Row:
         at = self.columns
         label = label_of(fields[at.label])
         path = fields[at.path].strip()
         if not path:
-            raise BadRowError("empty path")
+            raise BadRowError(ReasonCode.EMPTY_PATH)
         written = self.place.written(path, label)
         metadata, unclear = metadata_of(fields, at.metadata) if at.metadata else (UNKNOWN, ())
         return Row(
@@ -97,6 +98,10 @@ class LabelledCsv:
             metadata=metadata,
             unclear=unclear,
         )
+
+
+def _repeated(row: Row | BadRow) -> BadRow:
+    return BadRow(row.line, row.uri, ReasonCode.DUPLICATE_PATH, "the csv lists it before")
 
 
 def labelled_csv(path: Path, *, is_trusted: bool = False, bucket: Bucket | None = None) -> LabelledCsv:

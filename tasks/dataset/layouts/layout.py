@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from domain.errors import ChorusError, Impossible
+from domain.reasons import ReasonCode
 from tasks.dataset.bucket import Bucket
 from tasks.dataset.shards.metadata import UNKNOWN, Metadata
 
@@ -37,6 +38,10 @@ class LayoutNotFound(LayoutError):
 class BadRowError(ChorusError):
     """Why one row cannot be used; a layout turns it into a BadRow and goes on."""
 
+    def __init__(self, code: ReasonCode, detail: str = "") -> None:
+        super().__init__(_sentence(code, detail))
+        self.code, self.detail = code, detail
+
 
 class Row(NamedTuple):
     """One recording as its owner describes it.
@@ -60,11 +65,21 @@ class Row(NamedTuple):
 
 
 class BadRow(NamedTuple):
-    """A row that is news: its reason is a short kind, then a colon and the details where there are any."""
+    """A row that names no usable recording. detail: what the code does not say; may be empty."""
 
     line: int
     uri: str
-    reason: str
+    code: ReasonCode
+    detail: str = ""
+
+    @property
+    def reason(self) -> str:
+        """The sentence for people: the code's short name, then a colon and the detail."""
+        return _sentence(self.code, self.detail)
+
+
+def _sentence(code: ReasonCode, detail: str) -> str:
+    return f"{code.words}: {detail}" if detail else code.words
 
 
 class Layout(Protocol):
@@ -100,11 +115,11 @@ def label_of(text: str) -> str:
     """
     label = " ".join(unicodedata.normalize("NFC", text).split())
     if not label:
-        raise BadRowError("empty label")
+        raise BadRowError(ReasonCode.EMPTY_LABEL)
     if len(label) > _LONGEST_LABEL:
-        raise BadRowError(f"label too long: {len(label)} characters, {_LONGEST_LABEL} are allowed")
+        raise BadRowError(ReasonCode.LABEL_TOO_LONG, f"{len(label)} characters, {_LONGEST_LABEL} are allowed")
     if not is_storable(label):
-        raise BadRowError(f"unprintable label: {label!r:.60}")
+        raise BadRowError(ReasonCode.UNPRINTABLE_LABEL, f"{label!r:.60}")
     return label
 
 

@@ -44,7 +44,7 @@ class Table:
                 except StopIteration:
                     return
                 except csv.Error as error:
-                    yield line, f"unreadable row: {error}"
+                    yield line, str(error)
                 else:
                     if line > 1 and any(fields):
                         yield line, self._checked(fields)
@@ -56,7 +56,7 @@ class Table:
             return fields
         if len(fields) > width and not any(fields[width:]):
             return fields[:width]
-        return f"unreadable row: {len(fields)} fields where the header has {width}"
+        return f"{len(fields)} fields where the header has {width}"
 
 
 def open_table(path: Path) -> Table:

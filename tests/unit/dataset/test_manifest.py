@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from domain.errors import MachineFault, Unreadable
+from domain.reasons import ReasonCode
 from domain.work import KnownFile
 from tasks.dataset.layouts import BadRow, Row
 from tasks.dataset.manifest import Probe, Recording, Summary, recordings, trusted
@@ -115,23 +116,23 @@ def test_no_more_rows_are_drawn_than_a_batch_needs(root: Path):
 
 
 def test_a_file_that_vanished_and_a_bad_row_keep_their_places(root: Path):
-    rows = [row("1.wav"), row("gone.wav", 7), BadRow(8, "z", "missing file"), row("2.wav")]
+    rows = [row("1.wav"), row("gone.wav", 7), BadRow(8, "z", ReasonCode.NOT_FOUND), row("2.wav")]
     _, gone, bad, _ = recordings(rows, root, nothing_known, each(one_second), 2)
-    assert gone == BadRow(7, "gone.wav", "cannot be read: No such file or directory")
+    assert gone == BadRow(7, "gone.wav", ReasonCode.CANNOT_BE_READ, "No such file or directory")
     assert bad == rows[2]
 
 
 def test_an_empty_file_is_told_before_it_is_hashed(root: Path):
     (root / "empty.wav").touch()
     assert list(recordings([row("empty.wav", 3)], root, nothing_known, each(one_second), 1)) == [
-        BadRow(3, "empty.wav", "empty: 0 bytes")
+        BadRow(3, "empty.wav", ReasonCode.EMPTY, "0 bytes")
     ]
 
 
 def test_a_folder_in_place_of_a_file_is_a_bad_row(root: Path):
     (root / "folder").mkdir()
     (found,) = recordings([row("folder", 3)], root, nothing_known, each(one_second), 1)
-    assert found == BadRow(3, "folder", "cannot be read: Is a directory")
+    assert found == BadRow(3, "folder", ReasonCode.CANNOT_BE_READ, "Is a directory")
 
 
 def test_unusable_audio_is_a_recording_without_length(root: Path):
@@ -151,7 +152,7 @@ def test_a_file_written_to_while_it_is_read_is_not_trusted(root: Path):
 
     (found,) = recordings([row("1.wav")], root, nothing_known, each(probe), 1)
     assert isinstance(found, BadRow)
-    assert found.reason.startswith("changed while it was read")
+    assert found.code == ReasonCode.CHANGED_WHILE_READ
 
 
 def test_a_machine_out_of_handles_is_no_fault_of_the_file(root: Path):
@@ -167,8 +168,8 @@ def test_the_summary_counts_what_people_ask_before_they_submit():
     summary.add(Recording(row("a", author="Ann", fold=1), 1_000_000, 0, "d1", 32_000 * 1800, 32_000))
     summary.add(Recording(row("b", author="Ann", fold=2), 1_000_000, 0, "d2", 32_000 * 1800, 32_000))
     summary.add(Recording(row("c", label="robin", split="test"), 500_000, 0, "d3", 0, 0))
-    summary.add(BadRow(4, "d", "label too long: 300 characters"))
-    summary.add(BadRow(5, "e", "label too long: 400 characters"))
+    summary.add(BadRow(4, "d", ReasonCode.LABEL_TOO_LONG, "300 characters"))
+    summary.add(BadRow(5, "e", ReasonCode.LABEL_TOO_LONG, "400 characters"))
     assert summary.as_dict() == {
         "recordings": 3,
         "unread": 0,

@@ -24,11 +24,12 @@ def subclasses(kind: type[Unusable]) -> list[type[Unusable]]:
 
 @pytest.mark.parametrize("kind", subclasses(Unusable))
 def test_a_recordings_own_fault_quarantines_it_with_its_reason(kind: type[Unusable]) -> None:
-    assert verdict(kind("why")) == Quarantine(f"{kind.reason}: why")
+    assert verdict(kind("why")) == Quarantine(f"{kind.code.words}: why")
 
 
 def test_reasons_differ_where_people_must_tell_them_apart() -> None:
-    assert Empty.reason != Silent.reason
+    assert Empty.code != Silent.code
+    assert Empty.code.words != Silent.code.words
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from domain.reasons import ReasonCode
 from tasks.dataset.layouts import BadRow, LayoutError, Row, open_layout
 from tasks.dataset.shards.metadata import UNKNOWN, Metadata
 
@@ -55,31 +56,31 @@ def test_a_table_says_whether_it_could_know_where_or_when(root: Path):
 
 
 @pytest.mark.parametrize(
-    ("row", "reason"),
+    ("row", "code", "reason"),
     [
-        ("gone.wav,wren,1,train", "missing file"),
-        ("sub,wren,1,train", "missing file"),
-        ("../outside.wav,wren,1,train", "outside the dataset folder: '..' in the path"),
-        ("sub/../../outside.wav,wren,1,train", "outside the dataset folder: '..' in the path"),
-        ("sub\\..\\..\\outside.wav,wren,1,train", "outside the dataset folder: '..' in the path"),
-        ("/etc/passwd,wren,1,train", "outside the dataset folder: absolute path"),
-        ("C:\\clips\\a.wav,wren,1,train", "outside the dataset folder: absolute path"),
-        (",wren,1,train", "empty path"),
-        ("a.wav,  ,1,train", "empty label"),
-        ("a.wav,wren,one,train", "fold is not a number: 'one'"),
-        ("a.wav,wren,-1,train", "fold is not a number: '-1'"),
-        ("a.wav,wren,1,holdback", "unknown split word: 'holdback'; use train, valid or test"),
-        ("a.wav,wren,1", "unreadable row: 3 fields where the header has 4"),
-        ("a.wav,wren,1,train,extra", "unreadable row: 5 fields where the header has 4"),
-        ("a\0.wav,wren,1,train", "unreadable path: it holds a NUL character"),
-        ("a.wav," + "w" * 300 + ",1,train", "label too long: 300 characters, 200 are allowed"),
-        ('"a.wav"x,wren,1,train', "unreadable row: ',' expected after '\"'"),
+        ("gone.wav,wren,1,train", "not_found", "missing file"),
+        ("sub,wren,1,train", "not_found", "missing file"),
+        ("../outside.wav,wren,1,train", "outside_dataset", "outside the dataset folder: '..' in the path"),
+        ("sub/../../outside.wav,wren,1,train", "outside_dataset", "outside the dataset folder: '..' in the path"),
+        ("sub\\..\\..\\outside.wav,wren,1,train", "outside_dataset", "outside the dataset folder: '..' in the path"),
+        ("/etc/passwd,wren,1,train", "outside_dataset", "outside the dataset folder: absolute path"),
+        ("C:\\clips\\a.wav,wren,1,train", "outside_dataset", "outside the dataset folder: absolute path"),
+        (",wren,1,train", "empty_path", "empty path"),
+        ("a.wav,  ,1,train", "empty_label", "empty label"),
+        ("a.wav,wren,one,train", "bad_fold", "fold is not a number: 'one'"),
+        ("a.wav,wren,-1,train", "bad_fold", "fold is not a number: '-1'"),
+        ("a.wav,wren,1,holdback", "bad_split", "unknown split word: 'holdback'; use train, valid or test"),
+        ("a.wav,wren,1", "unreadable_row", "unreadable row: 3 fields where the header has 4"),
+        ("a.wav,wren,1,train,extra", "unreadable_row", "unreadable row: 5 fields where the header has 4"),
+        ("a\0.wav,wren,1,train", "unreadable_path", "unreadable path: it holds a NUL character"),
+        ("a.wav," + "w" * 300 + ",1,train", "label_too_long", "label too long: 300 characters, 200 are allowed"),
+        ('"a.wav"x,wren,1,train', "unreadable_row", "unreadable row: ',' expected after '\"'"),
     ],
 )
-def test_a_bad_row_says_why_and_its_neighbour_is_read(root: Path, row: str, reason: str):
+def test_a_bad_row_says_why_and_its_neighbour_is_read(root: Path, row: str, code: str, reason: str):
     bad, neighbour = read(root, f"path,label,fold,split\n{row}\nb.wav,wren,1,train\n")
     assert isinstance(bad, BadRow)
-    assert (bad.line, bad.reason) == (2, reason)
+    assert (bad.line, bad.code, bad.reason) == (2, code, reason)
     assert isinstance(neighbour, Row)
     assert (neighbour.line, neighbour.uri) == (3, "b.wav")
 
@@ -94,8 +95,8 @@ def test_a_link_that_leaves_the_dataset_is_refused(root: Path):
 def test_a_path_listed_twice_counts_once(root: Path):
     first, second, third = read(root, "path,label\na.wav,wren\na.wav,robin\n./a.wav,robin\n")
     assert isinstance(first, Row)
-    assert second == BadRow(3, "a.wav", "duplicate path: the csv lists it before")
-    assert third == BadRow(4, "a.wav", "duplicate path: the csv lists it before")
+    assert second == BadRow(3, "a.wav", ReasonCode.DUPLICATE_PATH, "the csv lists it before")
+    assert third == BadRow(4, "a.wav", ReasonCode.DUPLICATE_PATH, "the csv lists it before")
 
 
 def test_an_absolute_path_below_the_root_becomes_relative(root: Path):
@@ -139,7 +140,8 @@ def test_an_open_quote_spoils_no_more_than_what_it_swallows(root: Path):
     text = 'path,label\n"a.wav,wren\n' + "x" * 200_000 + "\nb.wav,wren\n"
     rows = read(root, text)
     assert isinstance(rows[0], BadRow)
-    assert rows[0].reason.startswith("unreadable row: field larger than field limit")
+    assert rows[0].code == ReasonCode.UNREADABLE_ROW
+    assert rows[0].detail.startswith("field larger than field limit")
     assert rows[-1] == Row("b.wav", "wren", (), None, None, None, None, 4)
 
 
@@ -161,8 +163,8 @@ def test_a_trusted_csv_is_taken_at_its_word_but_never_out_of_its_folder(root: Pa
     (root / "labels.csv").write_text("path,label\n" + "\n".join(rows) + "\n")
     found = list(open_layout(root, is_trusted=True).rows())
     assert [row.uri for row in found if isinstance(row, Row)] == ["gone.wav", "sub/e.wav"]
-    kinds = [row.reason.partition(":")[0] for row in found if isinstance(row, BadRow)]
-    assert kinds == ["outside the dataset folder", "outside the dataset folder", "duplicate path", "unprintable name"]
+    codes = [row.code for row in found if isinstance(row, BadRow)]
+    assert codes == ["outside_dataset", "outside_dataset", "duplicate_path", "unprintable_name"]
 
 
 def test_only_a_csv_can_be_trusted(tmp_path: Path):
@@ -192,7 +194,7 @@ def test_what_a_header_says_to_a_terminal_is_not_passed_on(root: Path):
 
 def test_names_and_paths_without_end_are_bad_rows(root: Path):
     bad = only(root, "path,label,author\na.wav,wren," + "a" * 1001 + "\n")
-    assert bad == BadRow(2, "a.wav", "name too long: 1001 characters, 1000 are allowed")
+    assert bad == BadRow(2, "a.wav", ReasonCode.NAME_TOO_LONG, "1001 characters, 1000 are allowed")
     bad = only(root, "path,label\n" + "a/" * 2049 + ",wren\n")
     assert isinstance(bad, BadRow)
     assert bad.reason == "missing file: its path has 4098 characters"
