@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import os
+import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -22,3 +25,22 @@ def shared_data(name: str) -> Path:
     if folder is None:
         pytest.skip("no shared recordings here; set CHORUS_SHARED to the folder that holds data/ to run this")
     return folder / "data" / name
+
+
+def some_of_esc10(folder: Path, per_class_and_fold: int) -> Path:
+    """A part of ESC-10 in an empty folder: so many clips of each of its ten classes in each of its five folds."""
+    whole = shared_data("esc10")
+    with (whole / "labels.csv").open(newline="") as table:
+        rows = list(csv.DictReader(table))
+    kept, seen = [], Counter[tuple[str, str]]()
+    for row in rows:
+        seen[row["label"], row["fold"]] += 1
+        if seen[row["label"], row["fold"]] <= per_class_and_fold:
+            kept.append(row)
+            (folder / row["path"]).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(whole / row["path"], folder / row["path"])
+    with (folder / "labels.csv").open("w", newline="") as table:
+        writer = csv.DictWriter(table, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(kept)
+    return folder

@@ -13,7 +13,8 @@ from tasks.dataset.shards.shard import shard_facts
 from tasks.model.variants import WITH_SYNTHETIC
 from tests.e2e import way
 
-ASKED = replace(way.QUICK, models=("gan",), training={"epochs": 1})
+ASKED = replace(way.QUICK, models=("gan",), training={"epochs": 1, "batch": 2})
+"""An epoch of a generator is 64 updates, however few its examples are: small batches make it a short one."""
 
 
 @pytest.fixture(scope="module")

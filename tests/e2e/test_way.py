@@ -56,7 +56,7 @@ def test_a_run_leaves_strips_shards_a_model_scores_and_a_report(undisturbed: tup
     )
     found = summary(session.database, session.store, seen.run.id)
     assert found["recordings"]["done"] == found["recordings"]["total"] == 36
-    assert 0 <= found["scores"]["cnn"]["accuracy"] <= 1
+    assert 0 <= found["scores"]["mlp"]["accuracy"] <= 1
     page = Path(found["report"]).read_text()
     assert "tones" in page
     assert "http://" not in page.replace("http://www.w3.org", "")

@@ -24,7 +24,8 @@ from tests.recordings import write_class_folders
 from workers.roles import CPU, GPU
 
 TONES = {"high": 6000.0, "low": 1000.0, "middle": 3000.0}
-QUICK = plan.Request(training={"epochs": 2})
+QUICK = plan.Request(models=("mlp",), training={"epochs": 2})
+"""The smallest network: what a way leaves does not depend on which one is trained."""
 
 Disturbance = Callable[["Way", Snapshot], None]
 
@@ -50,8 +51,13 @@ def dataset(folder: Path) -> Path:
 
 @contextmanager
 def home(folder: Path, **settings: object) -> Iterator[Session]:
-    """A session in a home of its own, with short leases."""
-    session = opened(Settings(home=folder, lease_s=5.0, **settings))  # type: ignore[arg-type]
+    """A session in a home of its own, with short leases.
+
+    One training at a time: each further child of a gpu worker imports TensorFlow, and two test processes share two
+    cores.
+    """
+    chosen = {"lease_s": 5.0, "gpu_concurrency": 1} | settings
+    session = opened(Settings(home=folder, **chosen))  # type: ignore[arg-type]
     yield session
     session.database.close()
 

@@ -27,7 +27,7 @@ from tests.e2e.way import TONES, Way, carried_out, files, home
 from tests.recordings import write_class_folders
 
 KINDS = ("strips", "shards", "models", "evaluations")
-QUICK = plan.Request(training={"epochs": 1})
+QUICK = plan.Request(models=("mlp",), training={"epochs": 1})
 
 
 @pytest.fixture
