@@ -35,15 +35,15 @@ test-models: install
 
 # PostgreSQL, Redis and S3; a server that is not installed skips its tests.
 test-services: install
-	$(PYTEST) tests/services $(FAST) -m "services and not long" --hypothesis-profile=$(EXAMPLES)
+	$(PYTEST) tests/services $(FAST) -m "services and not long" $(PARALLEL) --hypothesis-profile=$(EXAMPLES)
 
 # The command line, real worker processes, a browser, real recordings where ../shared exists.
 test-e2e: install
-	$(PYTEST) tests/e2e
+	$(PYTEST) tests/e2e $(PARALLEL)
 
 # Processes killed, disks filled, broker and database cut off.
 test-chaos: install
-	$(PYTEST) tests/chaos
+	$(PYTEST) tests/chaos $(PARALLEL)
 
 # The containers of docker-compose.yml; needs podman.
 test-cluster: install

@@ -23,6 +23,12 @@ from tests.shared_data import shared_folder
 _NUMBERS = count(1)
 _SUITES = ("models", "services", "e2e", "chaos", "cluster")
 """Folders whose tests carry a mark of the same name."""
+_LONGEST = (
+    "test_way.py", "test_generator_way.py", "test_real_recordings.py", "test_metadata.py", "test_sessions.py",
+    "test_kills.py", "test_training.py", "test_broker.py", "test_s3_way.py", "test_job_interleavings.py",
+    "test_checkpoint.py", "test_adversarial.py", "test_every_model.py",
+)  # fmt: skip
+"""Files that take minutes: one that begins last leaves one of two test processes without work."""
 _SERVERS = {"redis_url", "postgres_server", "postgres_url", "s3_server", "s3_url"}
 
 
@@ -46,7 +52,9 @@ def _is_librosa_compiled() -> bool:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks each test by its folder and by the servers its fixtures start."""
+    """Marks each test by its folder and by the servers its fixtures start; puts the longest files first."""
+    place = {name: number for number, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
     for item in items:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
         if folder in _SUITES:

@@ -12,8 +12,8 @@ import pytest
 from tests.cluster.containers import Stack, podman
 
 WORK = ("/data/esc10/labels.csv", "--preset", "/data/twice.toml", "--until", "pack")
-LONG_WORK = (*WORK[:2], "/data/sixfold.toml", *WORK[3:])
-"""So much that containers which start in the middle of it, and compile their kernels first, have work left."""
+LONG_WORK = (*WORK[:2], "/data/fourfold.toml", *WORK[3:])
+"""So much that containers which start in the middle of it have work left."""
 THIS_RUN = "(SELECT max(id) FROM run)"
 CUT_OFF_S = 60.0
 TAKEN_OVER_WITHIN_S = 15.0
@@ -29,7 +29,8 @@ def undisturbed(stack: Stack) -> dict[str, str]:
 
 @pytest.fixture(autouse=True)
 def three_workers(stack: Stack) -> None:
-    stack.up(cpu_worker=3)
+    if len(stack.containers("cpu-worker")) != 3:
+        stack.up(cpu_worker=3)
 
 
 def _left_by(
@@ -49,6 +50,7 @@ def test_a_killed_cpu_worker(stack, undisturbed):
 
 
 def test_scaling_from_one_to_three_and_back(stack):
+    """Slow: one worker has to have work left for as long as two more take to start."""
     undisturbed = _left_by(stack, work=LONG_WORK)
     stack.scale_down("cpu-worker", 1)
 
@@ -107,6 +109,7 @@ def test_a_killed_database(stack, undisturbed):
 
 
 def test_a_worker_cut_off_for_a_minute_and_joined_again_has_no_double_effect(stack, undisturbed):
+    """Slow: a connection whose other end is gone without a word is given up after twenty seconds, and retried."""
     network, cut = f"{stack.project}_default", stack.containers("cpu-worker")[-1]
     host = _host(cut)
     cut_at_s: list[float] = []

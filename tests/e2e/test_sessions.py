@@ -15,7 +15,7 @@ from tests.e2e.command import orchestrator, processes_of, started, until
 from tests.recordings import write_class_folders, write_silence
 
 TONES = {"high": 6000.0, "low": 1000.0}
-N_MANY = 80
+N_MANY = 160
 KEYS = {
     "run",
     "state",
@@ -39,7 +39,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Enough work for some seconds: 80 recordings, most of an hour of sound."""
+    """Enough work for some seconds: nearly two hours of sound."""
     tones = write_class_folders(tmp_path_factory.mktemp("many"), TONES, N_MANY // 2, seconds=40.0, rate_hz=16_000)
     assert len(list(tones.rglob("*.wav"))) == N_MANY
     return tones
@@ -141,8 +141,7 @@ def test_dispatcher_worker_submit_and_watch_in_four_terminals(home: Path, many: 
 def test_a_cancelled_run_stops_and_its_finished_strips_stay(home: Path, many: Path) -> None:
     with started("run", many, "--until", "preprocess", "--home", home) as process:
         until(lambda: _n_done(home) > 0)
-        with stopped_workers(home):  # the command begins slowly, and the run must not end meanwhile
-            assert orchestrator("cancel", "1", "--home", home).code == 0
+        assert orchestrator("cancel", "1", "--home", home).code == 0
         process.communicate(timeout=30)
         assert process.returncode == 1
     seen = orchestrator("status", "1", "--home", home, "--json").json
