@@ -41,14 +41,24 @@ class Kept:
             raise Killed
 
 
-@pytest.fixture(autouse=True)
-def _few_updates(monkeypatch):
-    monkeypatch.setattr(adversarial, "UPDATES_AN_EPOCH", 4)
+@pytest.fixture(autouse=True, scope="module")
+def _few_updates():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(adversarial, "UPDATES_AN_EPOCH", 4)
+        yield
 
 
-@pytest.fixture
-def spec(tmp_path):
-    return TrainingSpec("gan", ("a", "b"), written(tmp_path, examples(24), "train"), (), SETTINGS)
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory):
+    shards = written(tmp_path_factory.mktemp("shards"), examples(24), "train")
+    return TrainingSpec("gan", ("a", "b"), shards, (), SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(spec, _few_updates):
+    """A training from beginning to end, and what it told its listener."""
+    kept = Kept()
+    return trained(spec, kept), kept.told
 
 
 def trained(spec, kept=None):
@@ -61,28 +71,28 @@ def same(one, other):
     return all(np.array_equal(first, second) for first, second in pairs)
 
 
-def test_the_same_specification_gives_the_same_generator_and_another_seed_another_one(spec):
-    first = trained(spec)
+def test_the_same_specification_gives_the_same_generator_and_another_seed_another_one(spec, undisturbed):
+    """Slow: each training builds the graph of two networks, as in all tests here."""
+    first, _ = undisturbed
     assert same(first, trained(spec))
     assert not same(first, trained(replace(spec, settings=replace(SETTINGS, seed=2))))
 
 
-def test_a_training_killed_twice_ends_with_the_weights_of_one_that_was_not(spec):
+def test_a_training_killed_twice_ends_with_the_weights_of_one_that_was_not(spec, undisturbed):
     kept = Kept(dies_after=(1, 2))
     for _ in range(2):
         with pytest.raises(Killed):
             trained(spec, kept)
         keras.utils.set_random_seed(99)  # whatever the next process did before
-    resumed, undisturbed = trained(spec, kept), trained(spec)
-    assert same(resumed, undisturbed)
-    assert resumed.history == undisturbed.history
+    resumed, (whole, _) = trained(spec, kept), undisturbed
+    assert same(resumed, whole)
+    assert resumed.history == whole.history
     assert [epoch for epoch, _ in kept.told] == [1, 1, 2, 1, 2, 3]
 
 
-def test_each_epoch_tells_the_losses_of_both_networks_and_the_rate(spec):
-    kept = Kept()
-    outcome = trained(spec, kept)
-    assert all(set(figures) == {"loss", "critic_loss", "learning_rate"} for _, figures in kept.told)
+def test_each_epoch_tells_the_losses_of_both_networks_and_the_rate(undisturbed):
+    outcome, told = undisturbed
+    assert all(set(figures) == {"loss", "critic_loss", "learning_rate"} for _, figures in told)
     assert outcome.best_epoch == 3
     assert outcome.parameters == outcome.model.count_params()
 

@@ -6,14 +6,17 @@ import io
 import time
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.model.networks.blocks import class_probabilities, input_of
 from tasks.model.spec import TrainingSettings, TrainingSpec
 from tasks.model.training.checkpoint import Checkpoints, Progress, packed, unpacked
 from tasks.model.training.classifier import train
+from tasks.model.zoo import MODELS, ModelEntry
 from tests.model_shards import examples, written
 
 
@@ -54,9 +57,35 @@ def ended(spec, checkpoints=None, told=None):
     return train(spec, on_epoch, time.perf_counter, *([checkpoints] if checkpoints else []))
 
 
-@pytest.mark.parametrize("settings", [SETTINGS, COSINE], ids=["plateau", "cosine"])
-@pytest.mark.parametrize("name", ["cnn", "lstm"])
+def tiny_cnn(shapes, n_classes):
+    """One of each kind of the cnn's layers."""
+    spectrogram = input_of("spectrogram", shapes)
+    x = keras.layers.Conv2D(4, 3, strides=4, activation="relu")(spectrogram)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.BatchNormalization()(x))
+    return keras.Model(spectrogram, class_probabilities(keras.layers.Dropout(0.5)(x), n_classes))
+
+
+def tiny_lstm(shapes, n_classes):
+    """One of each kind of the lstm's layers."""
+    bands = input_of("bands", shapes)
+    x = keras.layers.Dense(8, activation="relu")(keras.layers.LSTM(4)(bands))
+    return keras.Model(bands, class_probabilities(keras.layers.Dropout(0.5)(x), n_classes))
+
+
+@pytest.fixture
+def _tiny_networks_are_in_the_zoo(monkeypatch):
+    for name, kind, build in (("tiny_cnn", "spectrogram", tiny_cnn), ("tiny_lstm", "bands", tiny_lstm)):
+        monkeypatch.setitem(MODELS, name, ModelEntry(name, "for tests", (kind,), build))
+
+
+@pytest.mark.usefixtures("_tiny_networks_are_in_the_zoo")
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("cnn", SETTINGS), ("lstm", COSINE), ("tiny_cnn", COSINE), ("tiny_lstm", SETTINGS)],
+    ids=["cnn-plateau", "lstm-cosine", "tiny cnn-cosine", "tiny lstm-plateau"],
+)
 def test_killed_twice_and_gone_on_with_it_is_the_same_training(name, settings, tmp_path):
+    """Slow: four trainings, each of which builds its graph anew, and that of the lstm is large."""
     spec = spec_of(tmp_path, name, settings)
     undisturbed = ended(spec)
     kept = Kept(2)
