@@ -1,4 +1,7 @@
-"""Files lost or changed after they were made: the doctor finds each, and a retry makes the same bytes again."""
+"""Files lost or changed after they were made: the doctor finds each, and a retry makes the same bytes again.
+
+Slow: a run, and a second one that makes again what was damaged.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The broker killed, wiped, robbed, full and stopped: a message is a doorbell, and the run ends complete."""
+"""The broker killed, wiped, robbed, full and stopped: a message is a doorbell, and the run ends complete.
+
+Slow: the broker is away for seconds each time, and what it forgot is sent again after a pause.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The database restarted, out of connections, or locked: short waits, and never a row without its file."""
+"""The database restarted, out of connections, or locked: short waits, and never a row without its file.
+
+Slow: the database is away for seconds each time, and asked again after longer and longer pauses.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Recordings that end their process, or hold it up, cost themselves and nobody else."""
+"""Recordings that end their process, or hold it up, cost themselves and nobody else.
+
+Slow: a process that ended is replaced, and its recordings are tried one by one.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A worker that is asked to stop ends what it holds; a run that is called off stops within seconds."""
+"""A worker that is asked to stop ends what it holds; a run that is called off stops within seconds.
+
+Slow: two workers start, one after the other.
+"""
 
 from __future__ import annotations
 

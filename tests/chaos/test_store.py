@@ -1,4 +1,7 @@
-"""A store that fails, is slow, or lets nobody read: tried again with pauses, up to a bound; no recording's fault."""
+"""A store that fails, is slow, or lets nobody read: tried again with pauses, up to a bound; no recording's fault.
+
+Slow: what failed is tried again after longer and longer pauses.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Trainings killed, doubled, paused and called off: one trainer, and the weights of an undisturbed one."""
+"""Trainings killed, doubled, paused and called off: one trainer, and the weights of an undisturbed one.
+
+Slow: trainings, each in a process that imports TensorFlow, and each begun again after a fault.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Whatever is killed, wiped, cut off or scaled in the middle of a run: the same strips and shards, byte for byte."""
+"""Whatever is killed, wiped, cut off or scaled in the middle of a run: the same strips and shards, byte for byte.
+
+Slow: containers start, are killed and start again, and what they held waits for the end of its lease.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,7 @@ def test_a_killed_cpu_worker(stack, undisturbed):
 
 
 def test_scaling_from_one_to_three_and_back(stack):
-    """Slow: one worker has to have work left for as long as two more take to start."""
+    """One worker has to have work left for as long as two more take to start."""
     undisturbed = _left_by(stack, work=LONG_WORK)
     stack.scale_down("cpu-worker", 1)
 
@@ -109,7 +112,7 @@ def test_a_killed_database(stack, undisturbed):
 
 
 def test_a_worker_cut_off_for_a_minute_and_joined_again_has_no_double_effect(stack, undisturbed):
-    """Slow: a connection whose other end is gone without a word is given up after twenty seconds, and retried."""
+    """A connection whose other end is gone without a word is given up after twenty seconds, and tried again."""
     network, cut = f"{stack.project}_default", stack.containers("cpu-worker")[-1]
     host = _host(cut)
     cut_at_s: list[float] = []

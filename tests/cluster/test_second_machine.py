@@ -1,4 +1,7 @@
-"""A second machine joins over TLS with nothing but one service and three addresses; without TLS nobody is let in."""
+"""A second machine joins over TLS with nothing but one service and three addresses; without TLS nobody is let in.
+
+Slow: two stacks of containers, one of which compiles its own kernels.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A dataset through the stack: submitted by the command line, done by containers, seen in a browser."""
+"""A dataset through the stack: submitted by the command line, done by containers, seen in a browser.
+
+Slow: images are built, a dozen containers start, and a network is trained.
+"""
 
 from __future__ import annotations
 

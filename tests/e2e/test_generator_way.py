@@ -1,4 +1,7 @@
-"""A generator the whole way: trained, its examples learnt from by its judge, judged, and shown."""
+"""A generator the whole way: trained, its examples learnt from by its judge, judged, and shown.
+
+Slow: three trainings and three evaluations, each a process that imports TensorFlow.
+"""
 
 from __future__ import annotations
 

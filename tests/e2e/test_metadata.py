@@ -31,6 +31,7 @@ def as_csv(folder: Path, cells: Callable[[int], str]) -> Path:
 
 
 def test_networks_are_given_place_and_month_and_their_bundles_say_so(tmp_path: Path) -> None:
+    """Slow: each training and each evaluation is a process that imports TensorFlow."""
     cells = ("52.5,13.4,2021-05-30", "999,13.4,n/a", "-33.9,151.2,2021-13-01", "40.7,-74,12.11.2020")
     table = as_csv(dataset(tmp_path), lambda number: cells[number % 4])
     request = plan.Request(models=("mlp", "cnn_mlp"), training={"epochs": 1}, features="both", trust_csv=True)
@@ -49,6 +50,7 @@ def test_networks_are_given_place_and_month_and_their_bundles_say_so(tmp_path: P
 def test_a_model_that_cannot_be_trained_is_told_in_the_report_and_the_other_is_trained_and_judged(
     tmp_path: Path,
 ) -> None:
+    """Slow: each training and each evaluation is a process that imports TensorFlow."""
     table = as_csv(dataset(tmp_path), lambda _number: "52.5,13.4,2021-05-30")
     request = plan.Request(models=("mlp", "cnn"), training={"epochs": 1}, features="metadata")
     with home(tmp_path / "home") as session:

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_ten_times_the_recordings_cost_ten_times_the_time_and_little_more_memory() -> None:
+    """Slow: fewer recordings would not show how the curve goes on."""
     command = [sys.executable, "-m", "benchmarks.scale", "--sizes", "5000", "50000"]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     found = json.loads(done.stdout.splitlines()[-1])

@@ -1,4 +1,7 @@
-"""A person's sessions: interrupt and resume, several terminals, a parent that is killed."""
+"""A person's sessions: interrupt and resume, several terminals, a parent that is killed.
+
+Slow: every command is a process, and those that carry out a run start a broker and a worker.
+"""
 
 from __future__ import annotations
 

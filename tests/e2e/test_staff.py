@@ -16,6 +16,7 @@ TONES = {"high": 6000.0, "low": 1000.0}
 def test_a_run_without_a_gpu_worker_says_so_at_once_and_workers_say_who_and_where_they_are(
     tmp_path: Path,
 ) -> None:
+    """Slow: a dozen commands, each a process, and figures that are measured every fifteen seconds."""
     home, port = tmp_path / "home", servers.free_port()
     tones = write_class_folders(tmp_path / "tones", TONES, per_label=12, seconds=0.5)
     with started("dispatcher", "--home", home, CHORUS_METRICS_PORT=str(port)) as dispatcher:

@@ -138,6 +138,7 @@ def test_a_worker_with_nothing_to_do_ends_when_it_was_told_to(tmp_path):
 
 
 def test_a_worker_asked_to_end_gives_back_at_its_limit_what_it_cannot_finish(tmp_path, tones):
+    """Slow: a training has to begin before it can be ended."""
     endless = plan.Request(models=("mlp",), training={"epochs": 100_000, "early_stop_patience": 100_000})
     with home(tmp_path / "home", shutdown_s=3.0) as session, Stack(session.settings, session.database) as stack:
         run = submit(session.database, tones, endless, lambda _: None).run

@@ -179,6 +179,7 @@ def written_read_and_written_again(folder, spec, trained):
 
 @every_classifier
 def test_a_network_is_trained_bundled_read_and_asked(name, tmp_path):
+    """Slow: the graphs of seven networks are built, each for training, bundling and prediction."""
     settings = TrainingSettings(epochs=12, batch=8, seed=3)
     train_shards = written(tmp_path, examples(64), "train")
     spec = TrainingSpec(name, ("a", "b"), train_shards, written(tmp_path, examples(16, first=200), "valid"), settings)
@@ -214,6 +215,7 @@ def test_a_generator_is_judged_by_a_classifier_on_the_pictures_that_it_makes(nam
 
 @every_generator
 def test_a_generator_is_trained_bundled_read_and_paints_examples_of_every_class(name, tmp_path):
+    """Slow: a generator and its critic are two networks with one graph each."""
     settings = TrainingSettings(epochs=1, batch=8, seed=3)
     spec = TrainingSpec(name, ("a", "b"), written(tmp_path, examples(16), "train"), (), settings)
     trained = adversarial.train(spec, lambda epoch, figures: None, time.perf_counter)

@@ -89,6 +89,7 @@ def test_without_a_gpu_everything_is_computed_in_one_thread(no_gpu):
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="this machine has one core")
 def test_weights_do_not_depend_on_the_number_of_cores(tmp_path):
+    """Slow: two processes that import TensorFlow and train."""
     (shard,) = written(tmp_path, examples(48))
     command = [sys.executable, "-c", TRAIN_ON_SO_MANY_CORES]
     one, all_ = (

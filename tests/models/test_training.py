@@ -79,6 +79,7 @@ def spec(tmp_path):
 
 
 def test_two_classes_that_differ_in_their_bands_are_told_apart(spec):
+    """Slow: the network learns until it makes no error."""
     outcome = trained(replace(spec, model="cnn", settings=replace(SETTINGS, epochs=15)))
     best = outcome.history[outcome.best_epoch - 1]
     assert best["val_accuracy"] == 1.0
@@ -87,6 +88,7 @@ def test_two_classes_that_differ_in_their_bands_are_told_apart(spec):
 
 
 def test_the_same_specification_gives_the_same_weights_in_any_process(spec):
+    """Slow: three trainings, one of them in a process that imports TensorFlow."""
     spec = replace(spec, model="cnn")
     here = trained(spec).model.get_weights()
     again = trained(spec).model.get_weights()

@@ -207,6 +207,7 @@ class Interleaving(RuleBasedStateMachine):
 
 
 def test_any_interleaving_of_jobs_keeps_one_holder_and_one_effect(database: Database) -> None:
+    """Slow: with many examples, on PostgreSQL, thousands of transactions."""
     upgrade(database)
     often = settings(
         max_examples=settings().max_examples * 2 // 5,

@@ -196,6 +196,7 @@ class Interleaving(RuleBasedStateMachine):
 
 
 def test_any_interleaving_keeps_one_holder_one_effect_and_a_true_tally(database: Database) -> None:
+    """Slow: with many examples, on PostgreSQL, thousands of transactions."""
     upgrade(database)
     often = settings(
         max_examples=settings().max_examples * 2 // 5,

@@ -63,6 +63,7 @@ def objects_of(session: Session, *kinds: str) -> dict[str, str]:
 def test_strips_shards_models_and_scores_on_s3_are_those_of_a_folder(
     tones: Path, data_url: str, on_s3: Session, tmp_path: Path
 ) -> None:
+    """Slow: two runs to the report, one in a folder and one on S3."""
     with home(tmp_path / "folder") as session:
         in_folder = carried_out(session, tones, QUICK)
         expected = files(session, *KINDS)
@@ -124,6 +125,7 @@ def test_an_object_that_is_another_one_by_now_is_said_to_have_changed(tones: Pat
 
 
 def test_a_server_that_goes_away_and_comes_back_costs_time_and_no_recording(tmp_path: Path) -> None:
+    """Slow: what was not read is tried again after longer and longer pauses."""
     tones = write_class_folders(tmp_path / "tones", TONES, per_label=60, seconds=3.0)
     with (
         servers.private_folder("chorus-s3") as folder,
