@@ -38,7 +38,7 @@ from PIL import Image
 from threadpoolctl import threadpool_limits
 
 from domain.errors import Unusable
-from tasks.audio.augment import augmented, changes
+from tasks.audio.augment import augmented, compose_transforms
 from tasks.audio.chunk import chunks, n_spans
 from tasks.audio.denoise import denoise
 from tasks.audio.features import features
@@ -172,7 +172,7 @@ def augmentation(path: Path, preset: Preset, n_rounds: int) -> dict[str, float]:
         return round(spent["all"] / n_rounds, 2)
 
     found = {"a copy": took(lambda piece, number: augmented(piece, ("0" * 64, number, 1), preset))}
-    for transform in changes(preset.augment, preset.chunk.duration_s).transforms:
+    for transform in compose_transforms(preset.augment, preset.chunk.duration_s).transforms:
         chance, transform.p = transform.p, 1.0
         found[type(transform).__name__] = took(lambda piece, _, to=transform: to(piece.copy(), preset.decode.rate_hz))
         transform.p = chance

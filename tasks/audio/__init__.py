@@ -1,1 +1,1 @@
-"""From bytes to strips: decode, denoise, chunk, spectrogram, features, augment."""
+"""From audio bytes to strips: decode, denoise, chunk, spectrogram, features, augment."""

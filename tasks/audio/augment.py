@@ -1,4 +1,4 @@
-"""Augmented copies of a chunk: what the same song might have sounded like on another day, microphone or gain."""
+"""Augmented copies of a chunk, reproducible from a seed."""
 
 from __future__ import annotations
 
@@ -23,25 +23,26 @@ _global_generators = threading.Lock()
 
 
 def augmented(chunk: Samples, seed: tuple[str, int, int], preset: Preset) -> Samples:
-    """A copy of a chunk, changed at random but always in the same way; (n,) float32, a new array.
+    """Return an augmented copy of a chunk. The same chunk, seed and preset always give the same copy.
 
-    chunk: (n,) float32, full scale ±1.  seed: (recording digest, chunk's number in the recording, copy from 1 on);
-    with the pipeline digest it decides everything.
-    Shift, gain, equaliser, coloured noise and a silenced stretch, each with its own chance; nothing that needs a
-    phase vocoder, which costs more than all the rest of the pipeline. A silent chunk stays silent.
+    chunk: (n,) float32, full scale ±1; it is not changed.
+    seed: (recording digest, number of the chunk in the recording, number of the copy from 1).
+    Returns (n,) float32, a new array. A silent chunk stays silent.
+    Applies shift, gain, equaliser, coloured noise and a time mask, each with its own probability. Pitch shift and time
+    stretch are left out: their phase vocoder takes longer than the rest of the pipeline.
     """
     if not chunk.any():
         return chunk.copy()
-    change = changes(preset.augment, preset.chunk.duration_s)
+    augment = compose_transforms(preset.augment, preset.chunk.duration_s)
     with _seeded(augmentation_seed(preset.digest, *seed)), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        changed = change(samples=chunk.copy(), sample_rate=preset.decode.rate_hz)
+        changed = augment(samples=chunk.copy(), sample_rate=preset.decode.rate_hz)
     return np.ascontiguousarray(changed, np.float32)
 
 
 @contextlib.contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Python's and numpy's global generators seeded, and given back as they were: audiomentations knows no others."""
+    """Seed the global generators of Python and numpy, and restore them afterwards: audiomentations uses only these."""
     with _global_generators:
         kept, kept_numpy = random.getstate(), np.random.get_state()
         try:
@@ -54,9 +55,12 @@ def _seeded(seed: int) -> Iterator[None]:
 
 
 @lru_cache(maxsize=4)
-def changes(settings: AugmentSettings, duration_s: float) -> Any:
-    """The transforms, in order, as audiomentations composes them; each draws from the global generators."""
-    import audiomentations as am  # noqa: PLC0415  # a second of imports for those who want copies
+def compose_transforms(settings: AugmentSettings, duration_s: float) -> Any:
+    """Return the transforms in the order they are applied; each draws from the global generators.
+
+    duration_s: of a chunk, > 0; shift and mask are limited to it.
+    """
+    import audiomentations as am  # noqa: PLC0415  # imports for a second; only augmented copies need it
 
     shift_s, mask_s = (min(seconds, duration_s) for seconds in (settings.shift_s, settings.mask_s))
     return am.Compose([

@@ -1,4 +1,4 @@
-"""How a recording is cut: into spans to work on, and these into chunks to classify."""
+"""Divides a recording into spans (units of work), and a span into chunks (units of classification)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,16 @@ Samples = npt.NDArray[np.float32]
 
 
 def n_spans(n_frames: int, rate_hz: int, size_bytes: int, preset: Preset) -> int:
-    """How many spans a recording with that header has, at least 1; the last one holds at least one chunk.
+    """Return the number of spans of a recording, >= 1. The last span has at least one chunk.
 
-    n_frames, rate_hz: as the header says.  size_bytes: of the file.
-    A header that promises what no file of that size can hold, or a rate outside the preset's limits, counts as one
-    span: the one in which the recording is found unusable.
+    n_frames, rate_hz: from the header, any integers.  size_bytes: file size, >= 0.
+    Returns 1 if no file of this size can have so many frames, or if the rate is outside the preset's limits: decoding
+    that one span then reports why the recording is unusable.
+
+    >>> from tasks.audio.preset import load_preset
+    >>> preset = load_preset("birdclef2021")
+    >>> [n_spans(seconds * 44_100, 44_100, 10**9, preset) for seconds in (1, 75, 160)]
+    [1, 1, 3]
     """
     limits = preset.decode
     is_possible = 0 < n_frames <= size_bytes * MOST_FRAMES_PER_BYTE
@@ -29,16 +34,20 @@ def n_spans(n_frames: int, rate_hz: int, size_bytes: int, preset: Preset) -> int
 
 
 def n_samples(n_frames: int, rate_hz: int, preset: Preset) -> int:
-    """Samples at the preset's rate of so many frames at `rate_hz`, counted as librosa.resample counts."""
+    """Return the number of samples at the preset's rate after resampling `n_frames` frames from `rate_hz`, > 0.
+
+    Rounds up, as librosa.resample does.
+    """
     if rate_hz == preset.decode.rate_hz:
         return n_frames
     return math.ceil(n_frames * (float(preset.decode.rate_hz) / rate_hz))
 
 
 def n_chunks(length: int, span: int, preset: Preset) -> int:
-    """How many chunks the span of that number has when it is `length` samples long.
+    """Return the number of chunks of a span with `length` samples, >= 0.
 
-    A last piece of `shortest_tail_s` or more is a chunk; so is a shorter one that is all the recording has.
+    length: at the preset's rate, >= 0.  span: the span's number, from 0.
+    A tail of at least `shortest_tail_s` becomes a chunk. A shorter tail is dropped, unless it is the whole recording.
 
     >>> from tasks.audio.preset import load_preset
     >>> preset = load_preset("birdclef2021")
@@ -46,16 +55,16 @@ def n_chunks(length: int, span: int, preset: Preset) -> int:
     [1, 1, 2, 15]
     """
     n_full, rest = divmod(length, preset.chunk_samples)
-    is_all_there_is = span == 0 and n_full == 0
-    is_chunk = rest > 0 and (is_all_there_is or rest >= preset.chunk.shortest_tail_s * preset.decode.rate_hz)
+    is_whole_recording = span == 0 and n_full == 0
+    is_chunk = rest > 0 and (is_whole_recording or rest >= preset.chunk.shortest_tail_s * preset.decode.rate_hz)
     return n_full + is_chunk
 
 
 def chunks(samples: Samples, span: int, preset: Preset) -> Samples:
-    """The chunks of a span, (n, chunk_samples) float32, the last one filled up with zeros.
+    """Return the chunks of a span, (n, chunk_samples) float32; zeros pad the last one.
 
-    samples: (length,) float32, contiguous, the whole span and nothing else.
-    Where nothing is to be filled up the chunks are the samples themselves, not a copy.
+    samples: (length,) float32, contiguous, exactly the span.
+    Returns a view of `samples` if no padding is needed.
     """
     shape = n_chunks(len(samples), span, preset), preset.chunk_samples
     if math.prod(shape) <= len(samples):

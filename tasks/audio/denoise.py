@@ -1,4 +1,4 @@
-"""Steady background removed from a passage: non-stationary spectral gating, block by block."""
+"""Removes steady background from a span by spectral gating, block by block."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tasks.audio.gating import Block, block, fill_gated
+from tasks.audio.gating import Block, gate_block, make_block
 from tasks.audio.parameters import DenoiseSettings
 from tasks.audio.preset import Preset
 from tasks.audio.recording import Passage, Samples
 
 
 def denoise(passage: Passage, preset: Preset) -> Samples:
-    """The span of a passage, (n,) float32, with steady background removed as `preset.denoise.method` says.
+    """Return the span of a passage with steady background removed by the method `preset.denoise.method`.
 
-    `non-stationary`: a time-frequency cell is kept by how far it stands above its own average of the last and next
-    seconds: mask = sigmoid(slope * ((|X| - smooth(|X|)) / smooth(|X|) - threshold)), smoothed over frequency and
-    time. Gated in blocks with their neighbourhood, so that a span of a long recording comes out as if the recording
-    had been gated in one go; all zeros where a block is silent.
-    `stationary`: noisereduce with its defaults, each span compared with its own first block.  `none`: as it is.
+    Returns (passage.stop - passage.start,) float32, full scale ±1.
+    `non-stationary`: compares each time-frequency cell with a running average of its own bin over the seconds before
+    and after: mask = sigmoid(slope * ((|X| - smooth(|X|)) / smooth(|X|) - threshold)), smoothed over frequency and
+    time. Blocks are gated with their context, so a span of a long recording equals the same part of the recording
+    gated as a whole. A silent block gives zeros.
+    `stationary`: calls noisereduce with its defaults; each span is compared with its own first block.
+    `none`: returns the samples unchanged.
     Source: Sainburg, Thielk & Gentner 2020, PLOS Comput. Biol. 16(10); agrees with noisereduce 3.0
     `reduce_noise(stationary=False)` within 1e-5 of full scale (tests/unit/audio/test_denoise.py).
     """
@@ -29,15 +31,15 @@ def denoise(passage: Passage, preset: Preset) -> Samples:
     if settings.method == "stationary":
         return _stationary(passage.span, preset)
     gated, at = np.empty(passage.stop - passage.start, np.float32), 0
-    for each in _blocks(passage, settings):
-        n = each.wanted.stop - each.wanted.start
-        fill_gated(each, settings, preset.decode.rate_hz, gated[at : at + n])
+    for block in _blocks(passage, settings):
+        n = block.wanted.stop - block.wanted.start
+        gate_block(block, settings, preset.decode.rate_hz, gated[at : at + n])
         at += n
     return gated
 
 
 def _stationary(samples: Samples, preset: Preset) -> Samples:
-    import noisereduce  # noqa: PLC0415  # a second of imports for one method
+    import noisereduce  # noqa: PLC0415  # imports for a second; only this method needs it
 
     settings = preset.denoise
     return np.asarray(
@@ -56,13 +58,13 @@ def _stationary(samples: Samples, preset: Preset) -> Samples:
 
 
 def _blocks(passage: Passage, settings: DenoiseSettings) -> Iterator[Block]:
-    """Blocks of equal length, the last one filled up with zeros; a recording that fits into one block is not filled."""
+    """Yield blocks of equal length; zeros pad the last one, except in a recording that fits into one block."""
     context, whole, samples = settings.context_samples, settings.block_samples, passage.samples
     if len(samples) <= whole and passage.start == 0:
-        yield block(samples, context, len(samples) + 2 * context, slice(0, len(samples)), settings.n_fft)
+        yield make_block(samples, context, len(samples) + 2 * context, slice(0, len(samples)), settings.n_fft)
         return
     for start in range(passage.start, passage.stop, whole):
         low = max(0, start - context)
         wanted = slice(start - low, min(start + whole, passage.stop) - low)
         part = samples[low : start + whole + context]
-        yield block(part, low - (start - context), whole + 2 * context, wanted, settings.n_fft)
+        yield make_block(part, low - (start - context), whole + 2 * context, wanted, settings.n_fft)

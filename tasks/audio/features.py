@@ -1,4 +1,4 @@
-"""Fifteen numbers that describe a chunk: loudness, crossings, where its energy lies and how it is shaped."""
+"""Fifteen acoustic features of a chunk: level, zero crossings, spectral shape and cepstral coefficients."""
 
 from __future__ import annotations
 
@@ -37,23 +37,24 @@ Column = npt.NDArray[np.float64]
 
 
 def features(chunk: Floats, preset: Preset) -> Floats:
-    """(15,) float32, in the order of FEATURES; all but the crossings come from one short-time spectrum.
+    """Return the features of a chunk, (15,) float32, in the order of FEATURES.
 
     chunk: (chunk_samples,) float32, full scale ±1, mono, at the preset's rate.
-    Every magnitude is raised by `features.magnitude_floor`: what the denoiser left of a gated frame is rounding,
-    and without a floor the shape of that would be described.
-    Source: librosa.feature with n_fft and hop of the preset; means and standard deviations over frames.
+    All features but the zero-crossing rate are computed from one short-time spectrum; means and standard deviations
+    are over frames. `features.magnitude_floor` is added to every magnitude, because the denoiser leaves only rounding
+    errors in some frames, and features must not describe these.
+    Source: librosa.feature with the preset's n_fft and hop; tested within a relative tolerance of 1e-3.
     """
-    from tasks.audio.fast import kernels  # noqa: PLC0415  # numba takes half a second
+    from tasks.audio.fast import kernels  # noqa: PLC0415  # importing numba takes half a second
 
     settings = preset.features
     re, im = centred_spectra(chunk, settings.n_fft, settings.hop_samples)
-    power, facts = np.empty_like(re), np.empty((len(re), 6))
-    kernels.shape(re, im, np.float32(settings.magnitude_floor), power, facts)
+    power, statistics = np.empty_like(re), np.empty((len(re), 6))
+    kernels.frame_statistics(re, im, np.float32(settings.magnitude_floor), power, statistics)
     by_frame = np.stack([
-        _loudness(power, facts[:, 4], settings.n_fft),
-        *_position(facts, preset.decode.rate_hz / settings.n_fft),
-        _flatness(facts[:, 4:], power.shape[1]),
+        _rms(power, statistics[:, 4], settings.n_fft),
+        *_centroid_bandwidth_rolloff(statistics, preset.decode.rate_hz / settings.n_fft),
+        _flatness(statistics[:, 4:], power.shape[1]),
     ])  # fmt: skip
     (rms, centroid, bandwidth, rolloff, flatness), deviations = by_frame.mean(axis=1), by_frame[:3].std(axis=1)
     crossings = zero_crossing_rate(chunk, settings.zero_crossing_threshold, settings.n_fft, settings.hop_samples)
@@ -64,8 +65,11 @@ def features(chunk: Floats, preset: Preset) -> Floats:
     ], np.float32)  # fmt: skip
 
 
-def plain_facts(magnitude: Column) -> Column:
-    """What `kernels.shape` finds out about each frame, said plainly: (frame, 6) of (frame, bin) raised magnitudes."""
+def reference_statistics(magnitude: Column) -> Column:
+    """Return the statistics of `kernels.frame_statistics`, computed with numpy: the reference in tests.
+
+    magnitude: (frame, bin) float64, the floor added.  Returns (frame, 6) float64.
+    """
     bins = np.arange(magnitude.shape[1])
     sums = [(magnitude * weights).sum(axis=1) for weights in (1, bins, bins**2)]
     rolloff = (np.cumsum(magnitude, axis=1) < _ROLLOFF * sums[0][:, None]).sum(axis=1)
@@ -73,44 +77,46 @@ def plain_facts(magnitude: Column) -> Column:
     return np.stack([*sums, rolloff, power.sum(axis=1), np.log(power).sum(axis=1)], axis=1)
 
 
-def _loudness(power: Floats, total: Column, n_fft: int) -> Column:
-    """The root mean square amplitude of each frame, from (frame, bin) power and its sums."""
-    mirrored = 2 * total - power[:, 0] - power[:, -1]  # the two bins that have no mirror image count once
-    return np.asarray(np.sqrt(mirrored) / n_fft)
+def _rms(power: Floats, total: Column, n_fft: int) -> Column:
+    """Return the root mean square amplitude of each frame. power: (frame, bin).  total: (frame,), its sums."""
+    both_sides = 2 * total - power[:, 0] - power[:, -1]  # the first and the last bin have no negative frequency
+    return np.asarray(np.sqrt(both_sides) / n_fft)
 
 
 def zero_crossing_rate(chunk: Floats, threshold: float, n_fft: int, hop_samples: int) -> float:
-    """The mean over frames of the share of samples whose sign is not the one before.
+    """Return the zero-crossing rate, 0..1: the share of samples whose sign differs from the one before.
 
-    Samples within ±threshold of zero count as positive. The frames are those of the spectrum.
+    chunk: (n,) float32.  threshold: samples >= -threshold count as positive, so that rounding errors do not cross zero.
+    n_fft, hop_samples: length and hop of the frames, which are those of the spectrum; the rate is averaged over them.
+    Source: librosa.feature.zero_crossing_rate.
     """
-    from tasks.audio.fast import kernels  # noqa: PLC0415  # numba takes half a second
+    from tasks.audio.fast import kernels  # noqa: PLC0415  # importing numba takes half a second
 
     is_negative = chunk < -np.float32(threshold)
     counts = np.empty(1 + len(chunk) // hop_samples, np.int64)
-    kernels.crossings(is_negative.view(np.uint8), n_fft, hop_samples, counts)
+    kernels.count_crossings(is_negative.view(np.uint8), n_fft, hop_samples, counts)
     return float(counts.mean() / n_fft)
 
 
-def _position(facts: Column, bin_hz: float) -> tuple[Column, Column, Column]:
-    """Centroid, bandwidth and rolloff of each frame, in hertz."""
-    total, first, second, rolloff = facts.T[:4]
+def _centroid_bandwidth_rolloff(statistics: Column, bin_hz: float) -> tuple[Column, Column, Column]:
+    """Return centroid, bandwidth and rolloff of each frame, in Hz."""
+    total, first, second, rolloff = statistics.T[:4]
     centroid = first / total
     bandwidth = np.sqrt(np.maximum(second / total - centroid**2, 0))
     return bin_hz * centroid, bin_hz * bandwidth, bin_hz * rolloff
 
 
 def _flatness(sums: Column, n_bins: int) -> Column:
-    """The geometric mean of power over its arithmetic mean in each frame: 1 for white noise, 0 for tones.
+    """Return the geometric mean of power divided by its arithmetic mean: near 1 for white noise, near 0 for tones.
 
-    sums: (frame, 2), of power and of its natural logarithm.
+    sums: (frame, 2), sum(power) and sum(ln(power)).
     """
     return np.asarray(np.exp(sums[:, 1] / n_bins) / (sums[:, 0] / n_bins))
 
 
 def _mfcc(power: Floats, preset: Preset) -> Column:
-    """Mel-frequency cepstral coefficients 1 to 6, the mean over frames, (6,)."""
+    """Return mel-frequency cepstral coefficients 1 to 6, averaged over frames, (6,)."""
     db = decibels(mel_power(power, preset.decode.rate_hz, preset.mel))
     np.maximum(db, db.max() - np.float32(_TOP_DB), out=db)
-    # The transform is linear: that of the mean is the mean of those.
+    # The cosine transform is linear, so averaging the frames first gives the same result and takes one transform.
     return np.asarray(scipy.fft.dct(np.ones(len(db)) @ db / len(db), type=2, norm="ortho")[1:7])

@@ -1,4 +1,4 @@
-"""The gate before the picture: what a span must have to be worth one."""
+"""Checks on the decoded samples of a span, before anything is computed from them."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from tasks.audio.recording import Passage
 
 
 def check_passage(passage: Passage, name: str, span: int, preset: Preset) -> None:
-    """Nothing for a span that can become a strip.
+    """Check that the span of a passage can become a strip.
 
-    Raises Empty (no samples), TooShort (the whole recording), Silent (this span), and Inconsistent for a span that
-    the header promised and the content does not reach.
+    name: of the recording, for the error message.  span: the span's number, from 0.
+    Raises: Empty if the recording has no samples; TooShort if the whole recording is shorter than the preset's
+    shortest recording; Silent if this span has no sample at the preset's silence level or above; Inconsistent if the
+    header declares this span but the content ends before its first chunk.
     """
     n = passage.stop - passage.start
     rate_hz, shortest_s = preset.decode.rate_hz, preset.gate.shortest_s
     if span == 0 and n == 0:
-        raise Empty(f"{name} holds no samples")
+        raise Empty(f"{name} contains no samples")
     if span == 0 and n < shortest_s * rate_hz:
-        raise TooShort(f"{name} lasts {n / rate_hz:.4f} s; the preset's shortest recording is {shortest_s} s")
+        raise TooShort(f"{name} lasts {n / rate_hz:.4f} s; the preset requires at least {shortest_s} s")
     if n_chunks(n, span, preset) == 0:
-        raise Inconsistent(f"{name} ends before span {span}, which its header promises, has a chunk")
+        raise Inconsistent(f"{name} ends before the first chunk of span {span}, which its header declares")
     peak = max(passage.span.max(), -passage.span.min())
     if peak < 10 ** (preset.gate.silence_dbfs / 20):
         where = f"{name}, span {span}," if span else name
-        level = f"peaks at {20 * math.log10(peak):.1f} dBFS" if peak > 0 else "holds nothing but zeros"
-        raise Silent(f"{where} {level}; a recording needs {preset.gate.silence_dbfs:g} dBFS at least")
+        level = f"peaks at {20 * math.log10(peak):.1f} dBFS" if peak > 0 else "contains only zeros"
+        raise Silent(f"{where} {level}; the preset requires a peak of at least {preset.gate.silence_dbfs:g} dBFS")

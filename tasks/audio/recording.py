@@ -1,9 +1,11 @@
-"""From the bytes of a recording to mono samples at the preset's rate; every way a file can be bad has its reason.
+"""Decodes a recording to mono samples at the preset's rate, and reports each kind of bad file as a typed error.
 
-libsndfile decodes, from a source that is open already, so that a file which cannot be opened is told from one that
-cannot be understood. An OSError means the machine (EIO, EMFILE, a network, and permission denied: a folder that is
-mounted wrongly makes every recording look forbidden) and is left to rise, and so is a MemoryError; before a recording
-is blamed, its source is asked whether reading it went well.
+Errors separate the recording's faults from the machine's:
+- An error of a class below `Unusable` means that the recording is at fault.
+- OSError and MemoryError mean that the machine is at fault. This includes "permission denied", because a wrong mount
+  makes every recording unreadable.
+The source is opened before libsndfile reads it, so that a file that cannot be opened is not taken for a file that
+cannot be decoded. This module calls `Source.check_reads` before it blames a recording.
 """
 
 from __future__ import annotations
@@ -24,21 +26,25 @@ from domain.errors import Empty, Inconsistent, Unreadable, UnsupportedFormat, Un
 from tasks.audio import headers
 from tasks.audio.chunk import n_samples
 from tasks.audio.preset import Preset
-from tasks.audio.source import Place, Source, opened
+from tasks.audio.source import Place, Source, open_source
 
 Samples = npt.NDArray[np.float32]
 
-_PREROLL_S = 1  # resampling forgets where it began long before that
-_TOLERANCE_S = 0.1  # encoders and decoders disagree by a frame or two
-_BLOCK_VALUES = 1 << 18  # read at once, all channels: what a second-level cache holds
-_LOUDEST = 1e6  # beyond it squares and sums leave float32
-_UNKNOWN_FORMAT, _UNIMPLEMENTED_FORMAT, _MISLEADING, _NO_MEMORY = 1, 18, 7, 17  # libsndfile's error numbers
-_stderr = threading.Lock()
+_PREROLL_S = 1  # the resampling filter is far shorter, so the start of decoding does not affect the span
+_TOLERANCE_S = 0.1  # encoders and decoders count one or two MP3 or Vorbis frames differently
+_BLOCK_VALUES = 1 << 18  # float32 values per read, all channels: fits into an L2 cache
+_LARGEST_PEAK = 1e6  # squares and sums of larger samples overflow float32
+# Error numbers of libsndfile. The text of _BAD_FILE, "file does not exist", is wrong here: the file is open.
+_UNKNOWN_FORMAT, _UNIMPLEMENTED_FORMAT, _BAD_FILE, _NO_MEMORY = 1, 18, 7, 17
+_stderr_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a recording's header says, found possible. `format` is libsndfile's, as `FLAC/PCM_16`."""
+    """Facts from a recording's header, checked for plausibility.
+
+    n_frames: samples of each channel, >= 0.  rate_hz: sampling rate.  format: libsndfile's name, such as `FLAC/PCM_16`.
+    """
 
     n_frames: int
     rate_hz: int
@@ -48,10 +54,10 @@ class Facts:
 
 @dataclass(frozen=True)
 class Passage:
-    """Samples of one span with what comes before and after it, as far as the denoiser looks.
+    """The samples of one span together with the context that the denoiser needs before and after it.
 
-    samples: (n,) float32, mono, full scale ±1.  start, stop: where the span itself lies in them.
-    A passage that starts at 0 begins its recording; whatever is beyond its end does not exist or does not matter.
+    samples: (n,) float32, mono, full scale ±1.  start, stop: the span is samples[start:stop].
+    `start` is 0 only for the first span of a recording. Missing context at the end means that the recording ends.
     """
 
     samples: Samples
@@ -60,53 +66,56 @@ class Passage:
 
     @property
     def span(self) -> Samples:
-        """The span itself, (stop - start,) float32."""
+        """The samples of the span alone, (stop - start,) float32."""
         return self.samples[self.start : self.stop]
 
 
 @dataclass(frozen=True)
-class _Opened:
+class _OpenRecording:
     name: str
     facts: Facts
     sound: soundfile.SoundFile
     source: Source
-    is_estimate: bool  # of facts.n_frames
+    is_length_estimated: bool
 
 
 def probe(place: Place) -> Facts:
-    """What the header says; only the header is read.
+    """Return the facts in a recording's header, without decoding the audio.
 
-    Raises Missing, Empty (no bytes), UnsupportedFormat, Unreadable, and Inconsistent for a length the file cannot
-    hold. An OSError of another kind is the machine's and rises as it is.
+    Raises: Missing if the file does not exist; Empty if it has no bytes; UnsupportedFormat or Unreadable if libsndfile
+    cannot open it; Inconsistent if the header declares more frames than the file can contain; OSError or MemoryError if
+    the machine is at fault.
     """
-    with _opened(place) as recording:
+    with _open_recording(place) as recording:
         return recording.facts
 
 
 def decode(place: Place, preset: Preset, span: int) -> Passage:
-    """Mono samples of one span and its neighbourhood: channels averaged, resampled with soxr HQ.
+    """Decode one span with its context: average the channels, and resample with soxr HQ.
 
-    Only the span and a few seconds on each side are decoded and held, however long the recording is. A recording of
-    one span comes out as `librosa.load(path, sr=rate_hz, mono=True, res_type="soxr_hq")` gives it.
-    Raises what `probe` raises, and: UnsupportedFormat for rates and channels outside the preset's limits,
-    Unreadable for content that cannot be decoded or is no audio (NaN), Inconsistent where the content ends before
-    the header says.
+    span: the span's number, from 0.
+    Memory is bounded: only the span and a few seconds on each side are decoded, however long the recording is.
+    The samples of a recording with one span equal those of
+    `librosa.load(path, sr=rate_hz, mono=True, res_type="soxr_hq")`.
+    Raises: the errors of `probe`; UnsupportedFormat if rate or channels are outside the preset's limits; Unreadable
+    if the audio cannot be decoded or has invalid samples (NaN, infinite or beyond 1e6); Inconsistent if the audio ends
+    before the length that the header declares.
     """
-    with _opened(place) as recording:
+    with _open_recording(place) as recording:
         _check_limits(recording, preset)
         rate_hz = recording.facts.rate_hz
         margin_s = _PREROLL_S + math.ceil(preset.denoise.context_samples / preset.decode.rate_hz)
         first_s = max(0, span * preset.decode.span_s - margin_s)
         last_s = (span + 1) * preset.decode.span_s + margin_s
-        mono = _mono(recording, first_s * rate_hz, last_s * rate_hz)
-        n_total = first_s * rate_hz + len(mono)  # of the whole recording, where it ends in here
-    n_wanted = min(n_samples(n_total, rate_hz, preset), last_s * preset.decode.rate_hz)
-    samples = _resampled(mono, rate_hz, preset, n_wanted - first_s * preset.decode.rate_hz)
+        mono = _read_mono(recording, first_s * rate_hz, last_s * rate_hz)
+        n_read = first_s * rate_hz + len(mono)  # counted from the beginning of the recording
+    n_wanted = min(n_samples(n_read, rate_hz, preset), last_s * preset.decode.rate_hz)
+    samples = _resample(mono, rate_hz, preset, n_wanted - first_s * preset.decode.rate_hz)
     return _passage(samples, first_s * preset.decode.rate_hz, span, preset)
 
 
 def _passage(samples: Samples, first: int, span: int, preset: Preset) -> Passage:
-    """The part the denoiser needs. samples: from `first` on, counted from the recording's beginning."""
+    """Cut out the span and the denoiser's context. first: number of the first sample within the recording."""
     begin = span * preset.span_samples - first
     context = preset.denoise.context_samples
     low = max(0, begin - context)
@@ -114,8 +123,8 @@ def _passage(samples: Samples, first: int, span: int, preset: Preset) -> Passage
     return Passage(samples[low : begin + preset.span_samples + context], begin - low, max(begin, stop) - low)
 
 
-def _resampled(mono: Samples, rate_hz: int, preset: Preset, n_wanted: int) -> Samples:
-    """Exactly n_wanted at the preset's rate; soxr may give one more or less, which is cut or filled with zero."""
+def _resample(mono: Samples, rate_hz: int, preset: Preset, n_wanted: int) -> Samples:
+    """Return exactly n_wanted samples at the preset's rate; soxr may return one more or less: cut or pad with zero."""
     if rate_hz == preset.decode.rate_hz or not len(mono):
         return mono
     samples: Samples = soxr.resample(mono, rate_hz, preset.decode.rate_hz, "HQ")
@@ -125,93 +134,101 @@ def _resampled(mono: Samples, rate_hz: int, preset: Preset, n_wanted: int) -> Sa
 
 
 @contextlib.contextmanager
-def _opened(place: Place) -> Iterator[_Opened]:
-    with opened(place) as source:
+def _open_recording(place: Place) -> Iterator[_OpenRecording]:
+    with open_source(place) as source:
         if source.size_bytes == 0:
             raise Empty(f"{source.name} is 0 bytes long")
         head = source.pread(headers.HEAD_BYTES, 0)
         first_frame = source.pread(headers.HEAD_BYTES, headers.id3_bytes(head))
-        with _sound(source, is_familiar=headers.has_familiar_beginning(head, first_frame)) as sound:
+        with _open_sound(source, has_known_signature=headers.has_known_signature(head, first_frame)) as sound:
             facts = Facts(sound.frames, sound.samplerate, sound.channels, f"{sound.format}/{sound.subtype}")
-            _check_promises(facts, head, source)
-            is_estimate = headers.has_estimated_length(first_frame, facts.format)
-            yield _Opened(source.name, facts, sound, source, is_estimate)
+            _check_header(facts, head, source)
+            is_length_estimated = headers.has_estimated_length(first_frame, facts.format)
+            yield _OpenRecording(source.name, facts, sound, source, is_length_estimated)
 
 
-def _sound(source: Source, *, is_familiar: bool) -> soundfile.SoundFile:
+def _open_sound(source: Source, *, has_known_signature: bool) -> soundfile.SoundFile:
     name = source.name
     try:
-        if is_familiar:
+        if has_known_signature:
             return soundfile.SoundFile(source.handle, closefd=False)
         with _muted_stderr():
             return soundfile.SoundFile(source.handle, closefd=False)
     except soundfile.LibsndfileError as error:
-        source.require_sound()
-        _require_memory(name, error)
+        source.check_reads()
+        _check_memory(name, error)
         if error.code in (_UNKNOWN_FORMAT, _UNIMPLEMENTED_FORMAT):
-            raise UnsupportedFormat(f"{name} is in no format libsndfile decodes: {error.error_string}") from error
-        said = "nothing in it can be decoded" if error.code == _MISLEADING else error.error_string
-        raise Unreadable(f"{name} cannot be opened: {said}") from error
+            raise UnsupportedFormat(
+                f"{name} is not in a format that libsndfile decodes: {error.error_string}; convert it to WAV or FLAC"
+            ) from error
+        reason = "it contains no decodable audio" if error.code == _BAD_FILE else error.error_string
+        raise Unreadable(f"{name} cannot be opened: {reason}") from error
 
 
-def _require_memory(name: str, error: soundfile.SoundFileError) -> None:
-    """Nothing, or MemoryError where libsndfile found none: that says nothing of the recording."""
+def _check_memory(name: str, error: soundfile.SoundFileError) -> None:
+    """Raise MemoryError if libsndfile ran out of memory; then the machine is at fault, not the recording."""
     if getattr(error, "code", None) == _NO_MEMORY:
-        raise MemoryError(f"{name}: libsndfile found no memory") from error
+        raise MemoryError(f"{name}: libsndfile could not allocate memory") from error
 
 
 @contextlib.contextmanager
 def _muted_stderr() -> Iterator[None]:
-    """libmpg123 speaks to descriptor 2 about bytes that are no MP3, which nobody can act on.
+    """Discard what libmpg123 writes to file descriptor 2: warnings about bytes that are not MP3.
 
-    The descriptor is the whole process's: muted for files of no known beginning only, and only while they are opened.
+    The descriptor belongs to the whole process. It is redirected only while a file without a known signature is opened.
     """
-    with _stderr, contextlib.ExitStack() as stack:
+    with _stderr_lock, contextlib.ExitStack() as stack:
         try:
-            kept = os.dup(2)
-        except OSError:  # no stderr, nothing to mute
+            stderr_copy = os.dup(2)
+        except OSError:  # the process has no stderr
             yield
             return
-        stack.callback(os.close, kept)
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        stack.callback(os.close, nowhere)
-        os.dup2(nowhere, 2)
-        stack.callback(os.dup2, kept, 2)
+        stack.callback(os.close, stderr_copy)
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        stack.callback(os.close, devnull)
+        os.dup2(devnull, 2)
+        stack.callback(os.dup2, stderr_copy, 2)
         yield
 
 
-def _check_promises(facts: Facts, head: bytes, source: Source) -> None:
-    """Nothing, or Inconsistent for a header that promises more than the file can hold."""
+def _check_header(facts: Facts, head: bytes, source: Source) -> None:
+    """Raise Inconsistent if the header declares more audio than the file can contain."""
     size_bytes, name = source.size_bytes, source.name
     if facts.n_frames < 0 or facts.n_frames > size_bytes * headers.MOST_FRAMES_PER_BYTE:
-        raise Inconsistent(f"{name} promises {facts.n_frames} frames in {size_bytes} bytes; no format holds so many")
+        raise Inconsistent(
+            f"{name} has {size_bytes} bytes, but its header declares {facts.n_frames} frames; "
+            "no format stores so many in a file of this size"
+        )
     if headers.is_beyond_riff(head, size_bytes):
         raise Inconsistent(
-            f"{name} is a plain WAV of {size_bytes} bytes, which 4 GiB end; write it as RF64, W64 or FLAC"
+            f"{name} is a plain WAV file of {size_bytes} bytes; the format ends at 4 GiB; "
+            "convert the recording to RF64, W64 or FLAC"
         )
     missing = headers.missing_bytes(head, size_bytes)
-    held = max(1, size_bytes - 44)
-    if missing / held * facts.n_frames > _TOLERANCE_S * facts.rate_hz:
-        raise Inconsistent(f"{name} ends {missing} bytes before its header says; it was cut short")
+    n_data_bytes = max(1, size_bytes - 44)
+    if missing / n_data_bytes * facts.n_frames > _TOLERANCE_S * facts.rate_hz:
+        raise Inconsistent(f"{name} is truncated: it ends {missing} bytes before the end that its header declares")
 
 
-def _check_limits(recording: _Opened, preset: Preset) -> None:
+def _check_limits(recording: _OpenRecording, preset: Preset) -> None:
     facts, limits = recording.facts, preset.decode
     if not limits.lowest_rate_hz <= facts.rate_hz <= limits.highest_rate_hz:
         allowed = f"from {limits.lowest_rate_hz} to {limits.highest_rate_hz} Hz"
-        raise UnsupportedFormat(f"{recording.name} has a rate of {facts.rate_hz} Hz; the preset takes {allowed}")
+        raise UnsupportedFormat(
+            f"{recording.name} has a sampling rate of {facts.rate_hz} Hz; the preset accepts {allowed}"
+        )
     if facts.channels > limits.most_channels:
         raise UnsupportedFormat(
-            f"{recording.name} has {facts.channels} channels; the preset takes up to {limits.most_channels}"
+            f"{recording.name} has {facts.channels} channels; the preset accepts at most {limits.most_channels}"
         )
 
 
-def _mono(recording: _Opened, start: int, stop: int) -> Samples:
-    """Frames from start to stop, or to the end of the recording, with the channels averaged: (n,) float32."""
+def _read_mono(recording: _OpenRecording, start: int, stop: int) -> Samples:
+    """Read frames from start to stop, or to the end of the recording, and average the channels: (n,) float32."""
     facts = recording.facts
     stop = min(stop, facts.n_frames)
     if start and start >= stop:
-        raise Inconsistent(f"{recording.name} holds {facts.n_frames} frames; there is no span from {start} on")
+        raise Inconsistent(f"{recording.name} has {facts.n_frames} frames; a span cannot start at frame {start}")
     mono = np.empty(stop - start, np.float32)
     n_read = 0
     try:
@@ -219,23 +236,24 @@ def _mono(recording: _Opened, start: int, stop: int) -> Samples:
             recording.sound.seek(start)
         while n_read < len(mono):
             rest = mono[n_read : n_read + max(1, _BLOCK_VALUES // facts.channels)]
-            n_block = _fill_mixed(recording.sound, rest)
+            n_block = _read_averaged(recording.sound, rest)
             n_read += n_block
             if n_block < len(rest):
                 break
     except soundfile.SoundFileError as error:
-        raise _undecodable(recording, start + n_read, error) from error
+        raise _decoding_error(recording, start + n_read, error) from error
     _check_end(recording, start + n_read, stop)
-    return _checked(mono[:n_read], recording.name)
+    _check_samples(mono[:n_read], recording.name)
+    return mono[:n_read]
 
 
-def _fill_mixed(sound: soundfile.SoundFile, out: Samples) -> int:
-    """How many of the next frames there were; `out` begins with the means of their channels, as librosa.to_mono."""
+def _read_averaged(sound: soundfile.SoundFile, out: Samples) -> int:
+    """Fill `out` with the channel means of the next frames, as librosa.to_mono; return the number of frames read."""
     if sound.channels == 1:
         return len(sound.read(dtype="float32", out=out))
     block = sound.read(len(out), dtype="float32", always_2d=True)
-    with np.errstate(invalid="ignore", over="ignore"):  # what is no number is refused afterwards
-        if sound.channels == 2:  # the same to the last bit, and ten times faster
+    with np.errstate(invalid="ignore", over="ignore"):  # `_check_samples` reports NaN and infinite values
+        if sound.channels == 2:  # ten times faster than np.mean, and bit-identical
             np.add(block[:, 0], block[:, 1], out=out[: len(block)])
             out[: len(block)] /= np.float32(2)
         else:
@@ -243,33 +261,35 @@ def _fill_mixed(sound: soundfile.SoundFile, out: Samples) -> int:
     return len(block)
 
 
-def _undecodable(recording: _Opened, n_read: int, error: soundfile.SoundFileError) -> Unusable:
-    """Whose fault a failed read is: content that ends too early, or content that is broken."""
+def _decoding_error(recording: _OpenRecording, n_read: int, error: soundfile.SoundFileError) -> Unusable:
+    """Return the error for a failed read: Inconsistent at the end of the file (truncated), else Unreadable (damaged).
+
+    Raises: OSError or MemoryError if the machine is at fault.
+    """
     is_at_end = recording.source.position() >= recording.source.size_bytes
-    recording.source.require_sound()
-    _require_memory(recording.name, error)
-    said = str(error).removeprefix("Error : ")
+    recording.source.check_reads()
+    _check_memory(recording.name, error)
+    reason = str(error).removeprefix("Error : ")
     if is_at_end:
-        promise = f"of the {recording.facts.n_frames} its header promises"
-        return Inconsistent(f"{recording.name} ends at or before frame {n_read} {promise}: {said}")
-    return Unreadable(f"{recording.name} cannot be decoded beyond frame {n_read}: {said}")
+        declared = f"its header declares {recording.facts.n_frames}"
+        return Inconsistent(f"{recording.name} ends at or before frame {n_read}; {declared}: {reason}")
+    return Unreadable(f"{recording.name} cannot be decoded after frame {n_read}: {reason}")
 
 
-def _check_end(recording: _Opened, n_read: int, stop: int) -> None:
-    """Nothing, or Inconsistent where the content ended before `stop`, unless the header only guessed."""
-    if n_read == stop or (recording.is_estimate and n_read > 0):
+def _check_end(recording: _OpenRecording, n_read: int, stop: int) -> None:
+    """Raise Inconsistent if the audio ended before frame `stop`, unless the header's length is an estimate."""
+    if n_read == stop or (recording.is_length_estimated and n_read > 0):
         return
-    recording.source.require_sound()
+    recording.source.check_reads()
     if stop - n_read > _TOLERANCE_S * recording.facts.rate_hz:
-        promise = f"its header promises {recording.facts.n_frames}"
-        raise Inconsistent(f"{recording.name} ends after {n_read} frames; {promise}")
+        declared = f"its header declares {recording.facts.n_frames}"
+        raise Inconsistent(f"{recording.name} ends after {n_read} frames; {declared}")
 
 
-def _checked(mono: Samples, name: str) -> Samples:
-    """The samples themselves. Raises Unreadable where they are no audio."""
+def _check_samples(mono: Samples, name: str) -> None:
+    """Raise Unreadable for samples that cannot be audio."""
     peak = max(mono.max(), -mono.min()) if len(mono) else 0.0
     if not np.isfinite(peak):
-        raise Unreadable(f"{name} holds samples that are no numbers (NaN or infinite)")
-    if peak > _LOUDEST:
+        raise Unreadable(f"{name} contains samples that are NaN or infinite")
+    if peak > _LARGEST_PEAK:
         raise Unreadable(f"{name} has a peak of {peak:.3g}; full scale is 1")
-    return mono

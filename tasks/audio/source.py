@@ -1,8 +1,8 @@
-"""The bytes of a recording, wherever they are: a file on this machine, or ranges of one that is far away.
+"""Access to the bytes of a recording: a local file, or a remote object that is read in ranges.
 
-libsndfile reads through `handle`. A read that fails is the machine's fault: of a file the OSError rises by itself, of
-ranges it is kept, for libsndfile lets no error of ours through, and `require_sound` raises it before anything read is
-believed.
+libsndfile reads through `handle`. A failed read is the machine's fault, not the recording's. libsndfile hides such
+errors: it reports them as damaged audio. Callers therefore call `check_reads` before they blame the recording; it
+raises the OSError of a failed read.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import Protocol
 from domain.errors import Missing, Unreadable
 
 BLOCK_BYTES = 1 << 20
-"""Read from afar at once: long enough that waiting for an answer is little beside reading it."""
+"""Size of one remote read: large enough that the transfer takes longer than the round trip."""
 _KEPT_BLOCKS = 8
 
 Fetch = Callable[[int, int], bytes]
-"""The bytes from the first position to before the second. Raises OSError."""
+"""Returns the bytes from position `start` up to, but not including, position `stop`. Raises OSError."""
 
 
 class Source(Protocol):
@@ -32,29 +32,35 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """For people."""
+        """The file name, for error messages."""
 
     @property
     def size_bytes(self) -> int:
-        """All of it."""
+        """Size of the whole recording."""
 
     @property
     def handle(self) -> int | io.RawIOBase:
-        """What libsndfile reads: a descriptor, or a file object."""
+        """A file descriptor or file object for libsndfile to read from."""
 
     def pread(self, n_bytes: int, at: int) -> bytes:
-        """So many bytes from there on, fewer at the end, wherever the handle stands. Raises OSError."""
+        """Return up to n_bytes bytes from position `at`, fewer at the end of the file, without moving the handle.
+
+        Raises: OSError if the read fails.
+        """
 
     def position(self) -> int:
-        """Where the handle stands."""
+        """Return the handle's current position in bytes."""
 
-    def require_sound(self) -> None:
-        """Nothing, or the OSError of a read that failed: then the recording is not to blame."""
+    def check_reads(self) -> None:
+        """Check that the recording's bytes can be read.
+
+        Raises: OSError of the failed read if they cannot; then the machine is at fault, not the recording.
+        """
 
 
 @dataclass(frozen=True)
 class Remote:
-    """A recording elsewhere that can be read in ranges."""
+    """A recording on another machine, readable in ranges."""
 
     name: str
     size_bytes: int
@@ -65,19 +71,27 @@ Place = str | Path | Remote
 
 
 def name_of(place: Place) -> str:
-    """For people: the last part of where it is."""
+    """Return the file name of a recording, for error messages.
+
+    >>> name_of("/data/wren/XC1.ogg")
+    'XC1.ogg'
+    """
     return place.name if isinstance(place, Remote) else os.path.basename(place)
 
 
 @contextmanager
-def opened(place: Place) -> Iterator[Source]:
-    """The recording, open. Raises Missing, Unreadable; any other OSError is the machine's."""
+def open_source(place: Place) -> Iterator[Source]:
+    """Open a recording for the duration of a `with` block.
+
+    Raises: Missing if the file does not exist; Unreadable if it is not a regular file; OSError if the machine is at
+    fault.
+    """
     if isinstance(place, Remote):
         ranges = _Ranges(place)
         try:
             yield ranges
         finally:
-            ranges.require_sound()  # whatever was made of what could not be read
+            ranges.check_reads()  # an error or a result of the `with` block is void if a read failed
         return
     descriptor = _descriptor(place)
     try:
@@ -87,14 +101,17 @@ def opened(place: Place) -> Iterator[Source]:
 
 
 def pieces(place: Place, n_bytes: int = BLOCK_BYTES) -> Iterator[bytes | memoryview]:
-    """All bytes from the beginning, in pieces that are gone when the next one comes. Raises OSError."""
+    """Yield all bytes of a recording, in blocks of n_bytes. The next block may overwrite the one before.
+
+    Raises: OSError if the recording cannot be opened or read.
+    """
     if isinstance(place, Remote):
         yield from (place.fetch(at, min(at + n_bytes, place.size_bytes)) for at in range(0, place.size_bytes, n_bytes))
         return
     block = bytearray(n_bytes)
     view = memoryview(block)
     with open(place, "rb", buffering=0) as handle:
-        # Read ahead where the system can be told; a mountain of files is read once, from end to end.
+        # Planning reads every file once, sequentially: read-ahead makes it faster.
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(handle.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
         while size := handle.readinto(block):
@@ -102,16 +119,16 @@ def pieces(place: Place, n_bytes: int = BLOCK_BYTES) -> Iterator[bytes | memoryv
 
 
 def _descriptor(path: str | Path) -> int:
-    """Of a regular file. Raises Missing, Unreadable; any other OSError is the machine's."""
+    """Open a regular file and return its descriptor. Raises Missing, Unreadable or OSError."""
     folder, name = os.path.split(path)
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would wait for ever
-            raise Unreadable(f"{name} is not a regular file")
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a named pipe would block forever
+            raise Unreadable(f"{name} is not a regular file; replace it by an audio file")
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise Missing(f"{name} is not in {folder or '.'} any more") from error
+        raise Missing(f"{name} no longer exists in {folder or '.'}") from error
     except ValueError as error:
-        raise Missing(f"{str(path)!r:.200} is not a name a file can have") from error
+        raise Missing(f"{str(path)!r:.200} is not a valid file name") from error
 
 
 @dataclass(frozen=True)
@@ -126,15 +143,15 @@ class _OnDisk:
     def position(self) -> int:
         return os.lseek(self.handle, 0, os.SEEK_CUR)
 
-    def require_sound(self) -> None:
-        """All bytes are read once: a disk that does not give them up raises here."""
+    def check_reads(self) -> None:
+        """Read the whole file once; a failing disk raises OSError here."""
         at = 0
         while piece := os.pread(self.handle, BLOCK_BYTES, at):
             at += len(piece)
 
 
 class _Ranges(io.RawIOBase):
-    """A file object over ranges of a remote recording; a few blocks are kept."""
+    """A file object that reads a remote recording in ranges, and caches the last few blocks."""
 
     def __init__(self, remote: Remote) -> None:
         self._remote, self._at = remote, 0
@@ -171,7 +188,7 @@ class _Ranges(io.RawIOBase):
     def position(self) -> int:
         return self._at
 
-    def require_sound(self) -> None:
+    def check_reads(self) -> None:
         if self._error is not None:
             raise self._error
 
@@ -179,7 +196,7 @@ class _Ranges(io.RawIOBase):
         try:
             found = self.pread(len(buffer), self._at)
         except OSError as error:
-            self._error = error
+            self._error = error  # libsndfile swallows exceptions of its callbacks; `check_reads` raises this one
             return 0
         buffer[: len(found)] = found
         self._at += len(found)

@@ -1,6 +1,6 @@
-"""What spectral gating computes over `(frame, bin)` arrays, said plainly: running average, mask, smoothing.
+"""Reference implementation of spectral gating over (frame, bin) arrays: running average, mask, smoothing.
 
-`kernels` computes the same faster and is tested against these.
+`fast/kernels.py` computes the same faster; tests compare the two.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ _BLOCK_FRAMES = 32
 
 
 def running_average(magnitudes: Cells, decay: float, *, begins_with_zeros: bool, n_zero_frames_after: int) -> Cells:
-    """Each bin averaged over time, exponentially, forwards and then backwards; (frame, bin) float32.
+    """Return the exponential average of each bin over time, forwards and then backwards.
 
-    y[f] = (1 - decay) x[f] + decay y[f - 1], started as if the first frame had lasted for ever, then the same from
-    the end. Frames of zeros before and after the given ones are reckoned with, not stored. The recursion over 32
-    frames is one product with a triangular matrix.
+    magnitudes: (frame, bin) float32, >= 0.  decay: weight of the previous frame, 0..1.
+    begins_with_zeros: frames of zeros precede.  n_zero_frames_after: frames of zeros that follow, >= 0.
+    Returns (frame, bin) float32.
+    The forward pass is y[f] = (1 - decay) x[f] + decay y[f - 1], with y[-1] = x[0], or 0 after frames of zeros; the
+    backward pass is the same from the end. Implied frames of zeros count although they are not stored.
+    Each step computes 32 frames of the recursion as one product with a triangular matrix.
     Source: scipy.signal.filtfilt with padtype=None.
     """
     powers = decay ** np.arange(_BLOCK_FRAMES + 1)
@@ -35,7 +38,7 @@ def running_average(magnitudes: Cells, decay: float, *, begins_with_zeros: bool,
         np.matmul(ahead[:n, :n], rows, out=average[low : low + n])
         average[low : low + n] += fading[:n] * state
         state = average[low + n - 1]
-    state = average[-1] * np.float32(echo(decay, n_zero_frames_after))
+    state = average[-1] * np.float32(backward_gain(decay, n_zero_frames_after))
     for low in reversed(range(0, len(magnitudes), _BLOCK_FRAMES)):
         rows = average[low : low + _BLOCK_FRAMES]
         n = len(rows)
@@ -44,10 +47,14 @@ def running_average(magnitudes: Cells, decay: float, *, begins_with_zeros: bool,
     return average
 
 
-def echo(decay: float, n_zeros: int) -> float:
-    """The backward average at the first of `n_zeros` frames of zeros, for a forward average of 1 before them.
+def backward_gain(decay: float, n_zeros: int) -> float:
+    """Return the backward average at the first of `n_zeros` zero frames, if the forward average before them is 1.
 
-    The forward average fades as decay**j; the backward one starts from its last value. With no zeros it is 1.
+    Over the zero frames the forward average decays as decay**j; the backward average starts from its last value.
+    Returns 1 without zero frames.
+
+    >>> backward_gain(0.5, 0), backward_gain(0.5, 1)
+    (1.0, 0.5)
     """
     if n_zeros == 0:
         return 1.0
@@ -55,8 +62,11 @@ def echo(decay: float, n_zeros: int) -> float:
     return decay * ((1 - decay) * (1 - left) / (1 - decay**2) + left)
 
 
-def cells_kept(magnitudes: Cells, average: Cells, settings: DenoiseSettings) -> Cells:
-    """How much of each cell is kept, 0..1: the sigmoid of its height above its average; 0 where both are zero."""
+def gate_mask(magnitudes: Cells, average: Cells, settings: DenoiseSettings) -> Cells:
+    """Return the mask: sigmoid(slope * ((magnitude - average) / average - threshold)), in 0..1.
+
+    magnitudes, average: (frame, bin) float32, >= 0.  Returns (frame, bin) float32; almost 0 where both are zero.
+    """
     mask = np.empty_like(magnitudes)
     offset = np.float32(settings.slope * (1 + settings.threshold))
     smallest = np.finfo(np.float32).tiny
@@ -72,17 +82,18 @@ def cells_kept(magnitudes: Cells, average: Cells, settings: DenoiseSettings) -> 
     return mask
 
 
-def triangles(cells: Cells, reach: int) -> Cells:
-    """The weighted mean of every 2 * reach + 1 neighbours along the first axis: (n - 2 * reach, ...) of (n, ...).
+def triangular_mean(cells: Cells, reach: int) -> Cells:
+    """Return the triangular moving average along the first axis, over 2 * reach + 1 neighbours.
 
-    The weights rise and fall evenly; a triangle is a box laid over a box.
+    cells: (n, ...) float32.  Returns (n - 2 * reach, ...) float32.
+    Two box filters in sequence are one triangular filter.
     """
     sums = _box_sums(_box_sums(cells, reach + 1), reach + 1)
     return sums * np.float32(1 / (reach + 1) ** 2)
 
 
 def _box_sums(cells: Cells, width: int) -> Cells:
-    """The sum of every `width` neighbours, from sums of half as many: a running total would lose small values."""
+    """Return moving sums of `width` neighbours, from sums of half the width: a cumulative sum would lose precision."""
     if width == 1:
         return cells
     half = width // 2

@@ -1,4 +1,4 @@
-"""The picture of a chunk: mel power in decibels below the chunk's own maximum, as 256 grey levels."""
+"""The log-mel spectrogram of a chunk: decibels below the chunk's own maximum, as 256 grey levels."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ _SMALLEST_POWER = np.float32(1e-10)
 
 
 def log_mel(chunk: Floats, preset: Preset) -> Grey:
-    """(mel, frame) uint8: row 0 the lowest band, 0 the quietest cell and 255 the loudest; all 0 where none differs.
+    """Return the spectrogram of a chunk as grey levels.
 
     chunk: (chunk_samples,) float32, full scale ±1, mono, at the preset's rate.
-    Cells more than `mel.top_db` below the loudest count as that far below it.
-    Source: librosa.feature.melspectrogram and librosa.power_to_db(ref=np.max), stretched to 0..255.
+    Returns (mel, frame) uint8, C-contiguous. Row 0 is the lowest band; 0 is the quietest cell, 255 the loudest. If all
+    cells are equal, as in silence, all are 0.
+    Cells more than `mel.top_db` below the loudest cell are clipped to that level.
+    Source: librosa.feature.melspectrogram and librosa.power_to_db(ref=np.max), scaled to 0..255.
     """
-    from tasks.audio.fast import kernels  # noqa: PLC0415  # numba takes half a second
+    from tasks.audio.fast import kernels  # noqa: PLC0415  # importing numba takes half a second
 
     mel = preset.mel
     re, im = centred_spectra(chunk, mel.n_fft, mel.hop_samples)
-    kernels.powers(re, im, power := np.empty_like(re))
+    kernels.fill_power(re, im, power := np.empty_like(re))
     db = decibels(mel_power(power, preset.decode.rate_hz, mel))
     db -= db.max()
     np.maximum(db, -mel.top_db, out=db)
@@ -35,5 +37,9 @@ def log_mel(chunk: Floats, preset: Preset) -> Grey:
 
 
 def decibels(power: Floats) -> Floats:
-    """Ten times the decimal logarithm of power, of at least 1e-10."""
+    """Return 10 * log10(max(power, 1e-10)), float32, of the same shape.
+
+    >>> decibels(np.array([1.0, 0.1, 0.0], np.float32)).tolist()
+    [0.0, -10.0, -100.0]
+    """
     return np.asarray(10 * np.log10(np.maximum(power, _SMALLEST_POWER)), np.float32)

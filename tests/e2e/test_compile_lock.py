@@ -1,4 +1,4 @@
-"""How kernels are compiled: by one process of an installation at a time."""
+"""One process of an installation compiles kernels at a time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _holder() -> subprocess.Popen[str]:
     return process
 
 
-def test_one_process_is_inside_and_the_next_comes_in_when_it_dies() -> None:
+def test_a_process_waits_for_the_lock_until_its_holder_dies() -> None:
     with _holder() as first, subprocess.Popen([sys.executable, "-c", _HOLD], stdout=subprocess.PIPE) as second:
         try:
             assert second.stdout is not None
@@ -45,23 +45,23 @@ def test_one_process_is_inside_and_the_next_comes_in_when_it_dies() -> None:
             second.kill()
 
 
-def test_who_has_waited_long_enough_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compile_lock, "_PATIENCE_S", 0.2)
-    with _holder() as other:
+def test_a_process_continues_without_the_lock_after_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compile_lock, "_TIMEOUT_S", 0.2)
+    with _holder() as holder:
         try:
             began = time.monotonic()
             with compile_lock.compiling_alone():
                 assert 0.2 <= time.monotonic() - began < 5
         finally:
-            other.kill()
+            holder.kill()
 
 
 def test_two_new_workers_compile_each_kernel_once(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import tasks.audio.strip; tasks.audio.strip.warm()"]
     fresh = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_DEBUG_CACHE": "1"}
     workers = [subprocess.Popen(command, env=fresh, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    told = [worker.communicate(timeout=240)[0] for worker in workers]
+    outputs = [worker.communicate(timeout=240)[0] for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0]
-    saved = Counter(line for lines in told for line in lines.splitlines() if "data saved to" in line)
+    saved = Counter(line for lines in outputs for line in lines.splitlines() if "data saved to" in line)
     assert len(saved) > 5
     assert set(saved.values()) == {1}

@@ -1,4 +1,4 @@
-"""Real recordings come out as from the reference pipeline."""
+"""Strips of real recordings match the reference pipeline."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _check(path: Path, preset: Preset, reference: ModuleType) -> None:
 
 @pytest.mark.skipif(not REAL, reason="no shared recordings here; set CHORUS_SHARED to run this")
 @pytest.mark.parametrize("path", REAL, ids=lambda path: path.name)
-def test_a_real_recording_gives_the_pictures_and_features_of_the_reference(
+def test_spectrograms_and_features_of_a_real_recording_match_the_reference(
     path: Path, preset: Preset, reference: ModuleType
 ) -> None:
     _check(path, preset, reference)
@@ -47,13 +47,13 @@ def test_a_real_recording_gives_the_pictures_and_features_of_the_reference(
 
 @pytest.mark.skipif(not REAL, reason="no shared recordings here; set CHORUS_SHARED to run this")
 @pytest.mark.parametrize("path", REAL[::10], ids=lambda path: path.name)
-def test_a_real_recording_is_denoised_as_by_noisereduce(path: Path, preset: Preset) -> None:
+def test_a_denoised_real_recording_matches_noisereduce(path: Path, preset: Preset) -> None:
     np.testing.assert_allclose(denoise(decode(path, preset, 0), preset), noisereduced(librosa_loaded(path)), atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["noise", "clipped", "song", "silence_then_song"])
 @pytest.mark.parametrize("duration_s", [0.1, 7.4, 7.6])
-def test_a_made_up_recording_of_any_length_gives_them_too(
+def test_spectrograms_and_features_of_a_synthetic_recording_match_the_reference(
     kind: str, duration_s: float, tmp_path: Path, preset: Preset, reference: ModuleType
 ) -> None:
     samples = SIGNALS[kind](round(duration_s * 32_000))

@@ -1,4 +1,4 @@
-"""How the random tests run: as long as an example takes on a busy machine, and with what reproduces a failure."""
+"""Hypothesis profiles: no deadline, because machines may be busy; a failure prints how to reproduce it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for every preset, length and strip."""
+"""Properties of chunking, denoising, strips and presets for random input."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tasks.audio.recording import Passage
 from tasks.audio.strip import Strip, StripError, decode_strip, encode
 
 BUILT_IN = load_preset("birdclef2021")
-# A second of 8,000 samples, cut into chunks of half a second: the same rules on short arrays.
+# 8 kHz and chunks of half a second: the same rules on shorter arrays.
 SMALL = replace(
     BUILT_IN,
     decode=replace(BUILT_IN.decode, rate_hz=8_000, span_s=2),
@@ -29,7 +29,7 @@ SMALL = replace(
 
 
 @given(n=st.integers(1, 60_000))
-def test_chunks_of_all_spans_tile_the_recording(n: int) -> None:
+def test_the_chunks_of_all_spans_cover_the_recording_without_overlap(n: int) -> None:
     samples = np.arange(1, n + 1, dtype=np.float32)
     count = n_spans(n, 8_000, 1 << 40, SMALL)
     length = SMALL.span_samples
@@ -43,7 +43,7 @@ def test_chunks_of_all_spans_tile_the_recording(n: int) -> None:
 
 
 @given(n=st.integers(1, 10**7), span=st.integers(1, 5))
-def test_cutting_never_makes_more_chunks_than_the_samples_begin(n: int, span: int) -> None:
+def test_a_span_has_at_most_as_many_chunks_as_its_samples_begin(n: int, span: int) -> None:
     assert n_chunks(n, span, BUILT_IN) <= n_chunks(n, 0, BUILT_IN) <= -(-n // BUILT_IN.chunk_samples)
 
 
@@ -52,7 +52,7 @@ def test_cutting_never_makes_more_chunks_than_the_samples_begin(n: int, span: in
     rate_hz=st.integers(-(2**31), 2**31 - 1),
     size_bytes=st.integers(0, 10**9),
 )
-def test_no_header_gives_more_spans_than_its_file_could_hold(n_frames: int, rate_hz: int, size_bytes: int) -> None:
+def test_no_header_gives_more_spans_than_its_file_can_contain(n_frames: int, rate_hz: int, size_bytes: int) -> None:
     count = n_spans(n_frames, rate_hz, size_bytes, BUILT_IN)
     assert 1 <= count <= 2 + size_bytes * 8_192 // (75 * BUILT_IN.decode.lowest_rate_hz)
 
@@ -64,7 +64,7 @@ def test_no_header_gives_more_spans_than_its_file_could_hold(n_frames: int, rate
     copy=st.integers(0, 99),
 )
 @settings(max_examples=settings().max_examples // 2, deadline=None)
-def test_a_strip_comes_back_from_its_bytes(pictures: np.ndarray, seed: int, span: int, copy: int) -> None:
+def test_decoding_an_encoded_strip_gives_the_same_strip(pictures: np.ndarray, seed: int, span: int, copy: int) -> None:
     rows = np.random.default_rng(seed).standard_normal((len(pictures), 15)).astype(np.float32) * 10.0 ** (
         seed % 20 - 10
     )
@@ -83,7 +83,9 @@ def test_a_strip_comes_back_from_its_bytes(pictures: np.ndarray, seed: int, span
     silent=st.tuples(st.floats(0, 1), st.floats(0, 1)),
 )
 @settings(max_examples=settings().max_examples // 4, deadline=None)
-def test_any_sound_is_denoised_as_by_noisereduce(n: int, seed: int, level_db: int, silent: tuple[float, float]) -> None:
+def test_the_denoiser_matches_noisereduce_for_random_noise(
+    n: int, seed: int, level_db: int, silent: tuple[float, float]
+) -> None:
     generator = np.random.default_rng(seed)
     samples = np.clip(10 ** (level_db / 20) * generator.standard_normal(n), -1, 1).astype(np.float32)
     samples[round(min(silent) * n) : round(max(silent) * n)] = 0
@@ -95,17 +97,17 @@ def test_any_sound_is_denoised_as_by_noisereduce(n: int, seed: int, level_db: in
 
 @given(data=st.binary(max_size=400), keep=st.integers(0, 60))
 @settings(deadline=None)
-def test_no_bytes_do_more_than_be_refused(data: bytes, keep: int) -> None:
+def test_random_bytes_are_refused_as_a_strip(data: bytes, keep: int) -> None:
     head = encode(Strip(np.zeros((8, 16), np.uint8), np.zeros((1, 15), np.float32), "a", 0, 0, "b", {}))[:keep]
     try:
         decode_strip(head + data)
     except StripError:
         return
-    raise AssertionError("random bytes were taken for a strip")
+    raise AssertionError("random bytes were accepted as a strip")
 
 
 @given(n_mels=st.integers(8, 128), top_db=st.floats(1, 200), copies=st.integers(0, 9))
-def test_a_preset_comes_back_from_its_dictionary(n_mels: int, top_db: float, copies: int) -> None:
+def test_a_preset_equals_the_one_rebuilt_from_its_dictionary(n_mels: int, top_db: float, copies: int) -> None:
     preset = replace(
         BUILT_IN,
         mel=replace(BUILT_IN.mel, n_mels=n_mels, top_db=top_db),

@@ -1,1 +1,1 @@
-"""Compiled loops: the FFT and the kernels of denoising and features."""
+"""Compiled loops: the Fourier transform, and the kernels of denoising and features."""

@@ -1,4 +1,4 @@
-"""Who may compile: one process of an installation at a time."""
+"""A lock that lets one process of an installation compile at a time."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ import os
 import time
 from collections.abc import Iterator
 
-_PATIENCE_S = 120.0  # longer than all kernels take; who waits longer goes on, as if nobody else were compiling
-_GLANCE_S = 0.05
+_TIMEOUT_S = 120.0  # longer than compiling all kernels takes; after that the process compiles without the lock
+_POLL_S = 0.05
 
 
 @contextlib.contextmanager
 def compiling_alone() -> Iterator[None]:
-    """Of the processes of one installation only one is inside: the others wait for it, and find its work in the cache.
+    """Hold the installation's compile lock, so that the other processes wait and then load the code from the cache.
 
-    numba's cache does not bear two processes that fill it at once: one may keep the index and the other the code,
-    and who loads that pair later dies of a null pointer (https://github.com/numba/numba/issues/10128). The lock is
-    this source file itself, so that it is where the cache is; where it cannot be locked nobody waits.
+    numba's cache is not safe for two processes that fill it at once: the index of one and the code of the other may be
+    kept, and a process that loads this pair crashes with a null pointer (https://github.com/numba/numba/issues/10128).
+    The lock is on this source file, so it is in the same place as the cache. If the file cannot be locked, the process
+    compiles without waiting.
     """
     lock = os.open(__file__, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -29,13 +30,13 @@ def compiling_alone() -> Iterator[None]:
 
 
 def _take(lock: int) -> None:
-    patient_until = time.monotonic() + _PATIENCE_S
-    while time.monotonic() < patient_until:
+    deadline = time.monotonic() + _TIMEOUT_S
+    while time.monotonic() < deadline:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            time.sleep(_GLANCE_S)
-        except OSError:  # a file system that locks only what may be written
+            time.sleep(_POLL_S)
+        except OSError:  # some file systems lock only files that are open for writing
             return
         else:
             return

@@ -1,4 +1,4 @@
-"""How loops become machine code: numba, one thread, kept in a cache between processes."""
+"""Decorators that compile loops to machine code with numba: one thread, cached between processes."""
 
 from __future__ import annotations
 
@@ -9,29 +9,31 @@ import numba
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
-# Sums may be reordered, so that they are vectorised; infinities and NaN keep their meaning.
+# Allows LLVM to reorder sums, which it must to vectorise them. Infinities and NaN keep their meaning.
 _REORDERED = {"reassoc", "contract", "nsz"}
 
 
 def part(of_kernels: Kernel) -> Kernel:
-    """A part of kernels, taken into each of them by LLVM; its own compiled form is never called.
+    """Mark a function as part of kernels: LLVM inlines it into each kernel, and it is never called by itself.
 
-    As a function that is called it would be optimised twice, alone and for each kernel. The process that compiles runs
-    the first form, those that load from the cache the second, and the two may add in another order: the last bit of a
-    feature would depend on who came first. Taken in before LLVM, by numba itself, denoising is a third slower.
+    A function that is called would be optimised twice: alone, and inside each kernel. The process that compiles uses
+    the first result, processes that load the cache use the second. The two may add in different orders, and then the
+    last bit of a feature would depend on the process.
+    numba's own inlining, before LLVM, makes denoising a third slower.
     """
     return cast("Kernel", numba.njit(forceinline=True, error_model="numpy", fastmath=_REORDERED)(of_kernels))
 
 
 def compiled(kernel: Kernel) -> Kernel:
-    """The function compiled at its first call with each kind of argument, or loaded from where it was kept.
+    """Return the function, compiled at its first call for each combination of argument types, or loaded from the cache.
 
-    Compiled code is kept beside the source, in the user's cache folder where that cannot be written, and nowhere
-    where neither can. A kernel calls no other one, only a `part` in its own file: changes anywhere else, in
-    this file too, are not seen, and the old code is loaded.
+    The cache is stored beside the source file, or in the user's cache folder if that is not writable; if neither is,
+    every process compiles.
+    A kernel must call no other kernel, only a `part` in its own file: numba compiles again only if the file that
+    defines the kernel changes, and would otherwise load outdated code.
     """
-    how = {"error_model": "numpy", "fastmath": _REORDERED}  # a check for division by zero would prevent vectorising
+    options = {"error_model": "numpy", "fastmath": _REORDERED}  # a check for division by zero would prevent vectorising
     try:
-        return cast("Kernel", numba.njit(cache=True, **how)(kernel))
-    except RuntimeError:  # no folder to keep it in
-        return cast("Kernel", numba.njit(**how)(kernel))
+        return cast("Kernel", numba.njit(cache=True, **options)(kernel))
+    except RuntimeError:  # numba found no writable folder
+        return cast("Kernel", numba.njit(**options)(kernel))

@@ -1,8 +1,8 @@
-"""The passes of the denoiser and of the features, compiled; `spectral` and `features` say plainly what each computes.
+"""Compiled loops of the denoiser and of the features. `spectral` and `features` hold the reference implementations.
 
-Spectra come as real and imaginary parts, (frame, bin) float32 each, contiguous. A row is 2 KB: what one loop leaves of
-it in the first-level cache the next one finds there. Loops run over slices: an index that is a sum might be negative,
-as far as the compiler knows, and the loop would not be vectorised.
+Spectra are given as real and imaginary parts, each (frame, bin) float32 and contiguous. A row takes 2 KB, so that
+consecutive loops over one row work in the L1 cache. Loops run over slices: the compiler cannot prove that a computed
+index is not negative, and would not vectorise the loop.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from tasks.audio.fast.compiled import compiled, part
 
 Floats = npt.NDArray[np.float32]
-Facts = npt.NDArray[np.float64]
+Statistics = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.uint8]
 Counts = npt.NDArray[np.int64]
 Pair = tuple[np.float32, np.float32]
@@ -25,16 +25,16 @@ _ONE, _HALF = np.float32(1), np.float32(0.5)
 _SMALLEST, _SMALLEST_POWER = np.float32(np.finfo(np.float32).tiny), np.float32(1e-10)
 _ROLLOFF = 0.85
 _PER_LN_2, _LARGEST_EXPONENT = np.float32(1 / np.log(2)), np.float32(125)
-# 2**x for x within a half of 0, to 2e-7: minimax in the last terms, Taylor in the first.
+# Coefficients of 2**x for |x| <= 0.5, accurate to 2e-7: minimax for the last terms, Taylor for the first.
 _P2, _P3, _P4, _P5, _P6 = (np.float32(p) for p in (0.24022651, 0.05550411, 0.00961813, 0.00133336, 0.00015403))
 _P1 = np.float32(np.log(2))
 
 
 @compiled
 def average_forwards(re: Floats, im: Floats, decay: np.float32, state: Floats, average: Floats) -> None:
-    """Fills `average` with the forward half of `spectral.running_average` of the magnitudes; state moves on to the end.
+    """Fill `average`, (frame, bin), with the forward pass of `spectral.running_average`.
 
-    state: (bin,), the average one frame before.
+    state: (bin,), on entry the average of the frame before the first one, on return that of the last frame.
     """
     share = _ONE - decay
     for row in range(len(re)):
@@ -46,18 +46,19 @@ def average_forwards(re: Floats, im: Floats, decay: np.float32, state: Floats, a
 
 
 @compiled
-def cells_kept(spectra: Spectra, average: Floats, decay: np.float32, state: Floats, sigmoid: Pair) -> None:
-    """Turns the forward average into `spectral.cells_kept` of the whole one, from the last frame to the first.
+def fill_mask(spectra: Spectra, average: Floats, decay: np.float32, state: Floats, sigmoid: Pair) -> None:
+    """Run the backward pass of the running average, and replace `average` by the mask of `spectral.gate_mask`.
 
-    spectra: real and imaginary parts.  state: (bin,), the backward average one frame after; moves on to the beginning.
-    sigmoid: slope, and the height above the average, in averages, at which half of a cell is kept.
+    spectra: real and imaginary parts.  average: (frame, bin), on entry the forward average, on return the mask.
+    state: (bin,), on entry the backward average of the frame after the last one, on return that of the first frame.
+    sigmoid: slope and threshold of the denoiser's settings.
     """
     share, (re, im), (slope, threshold) = _ONE - decay, spectra, sigmoid
     per_average, offset = slope * _PER_LN_2, slope * (_ONE + threshold) * _PER_LN_2
     exponent = np.empty_like(state)
     for row in range(len(re) - 1, -1, -1):
         x, y, cells = re[row], im[row], average[row]
-        for k in range(state.size):  # three loops are vectorised, one would not be
+        for k in range(state.size):  # LLVM vectorises three loops, but not one loop that does all
             state[k] += share * (cells[k] - state[k])
         for k in range(state.size):
             exponent[k] = offset - per_average * np.sqrt(x[k] * x[k] + y[k] * y[k]) / max(state[k], _SMALLEST)
@@ -67,7 +68,7 @@ def cells_kept(spectra: Spectra, average: Floats, decay: np.float32, state: Floa
 
 @part
 def _two_to_the(exponent: np.float32) -> Any:
-    """2**exponent, within 3e-7 of it; beyond ±125 as at ±125."""
+    """Return 2**exponent with a relative error below 3e-7; the exponent is clipped to ±125."""
     held = min(max(exponent, -_LARGEST_EXPONENT), _LARGEST_EXPONENT)
     whole = np.floor(held + _HALF)
     x = held - whole
@@ -76,11 +77,11 @@ def _two_to_the(exponent: np.float32) -> Any:
 
 
 @compiled
-def smoothed(mask: Floats, over_frames: Floats, over_bins: Floats, out: Floats) -> None:
-    """Fills `out`, (frame, bin), with weighted means of neighbours: `spectral.triangles` along both axes.
+def smooth_mask(mask: Floats, over_frames: Floats, over_bins: Floats, out: Floats) -> None:
+    """Fill `out`, (frame, bin), with `spectral.triangular_mean` of the mask along both axes.
 
-    mask: (frames of out + twice the frames reached, bin).  over_frames, over_bins: the weights of `gating.triangle`.
-    Beyond the first and the last bin the mask counts as zero.
+    mask: (frame + 2 * reach, bin), with `reach` extra frames on each side, reach = len(over_frames) - 1.
+    over_frames, over_bins: half windows from `gating.triangle`.  Outside the bins the mask counts as zero.
     """
     n_bins, reach, far = mask.shape[1], len(over_frames) - 1, len(over_bins) - 1
     line = np.zeros(n_bins + 2 * far, np.float32)
@@ -99,7 +100,7 @@ def smoothed(mask: Floats, over_frames: Floats, over_bins: Floats, out: Floats) 
 
 @part
 def _add_rows(cells: Floats, row: int, first: int, weights: Floats, out: Floats) -> None:
-    """Adds the rows `first`, `first` + 1 and `first` + 2 above and below, weighted: three at once spare loads."""
+    """Add the weighted rows at distance `first` to `first` + 2, above and below; three at once need fewer loads."""
     u, v, w = weights[first], weights[first + 1], weights[first + 2]
     for k in range(out.size):
         near = u * (cells[row - first, k] + cells[row + first, k])
@@ -109,7 +110,7 @@ def _add_rows(cells: Floats, row: int, first: int, weights: Floats, out: Floats)
 
 @part
 def _add_shifted(line: Floats, middle: int, first: int, weights: Floats, out: Floats) -> None:
-    """The same along a line; an index without sign is never counted from the end, and needs no check for that."""
+    """Do the same along a line. Unsigned indices avoid the check for negative ones, which count from the end."""
     u, v, w = weights[first], weights[first + 1], weights[first + 2]
     a, b, c = np.uintp(middle - first), np.uintp(middle - first - 1), np.uintp(middle - first - 2)
     d, e, f = np.uintp(middle + first), np.uintp(middle + first + 1), np.uintp(middle + first + 2)
@@ -120,11 +121,12 @@ def _add_shifted(line: Floats, middle: int, first: int, weights: Floats, out: Fl
 
 
 @compiled
-def shape(re: Floats, im: Floats, floor: np.float32, power: Floats, facts: Facts) -> None:
-    """Fills (frame, bin) power of magnitudes raised by `floor`, and (frame, 6) facts of each frame.
+def frame_statistics(re: Floats, im: Floats, floor: np.float32, power: Floats, statistics: Statistics) -> None:
+    """Fill `power`, (frame, bin), with (magnitude + floor)**2, and `statistics`, (frame, 6).
 
-    The facts are the sums of the magnitudes, of the magnitudes times their bin, and times its square; the bin in
-    which 0.85 of their sum is reached; the sum of power, and that of its logarithm; power of at least 1e-10.
+    The columns of `statistics`, with m = magnitude + floor and k = bin:
+    0 to 2: sum(m), sum(m * k), sum(m * k**2);  3: the first bin at which the cumulative sum of m reaches 85 %;
+    4, 5: sum(p) and sum(ln(p)), with p = max(m**2, 1e-10).
     """
     n_bins = re.shape[1]
     magnitude = np.empty(n_bins, np.float32)
@@ -134,19 +136,19 @@ def shape(re: Floats, im: Floats, floor: np.float32, power: Floats, facts: Facts
             magnitude[k] = np.sqrt(x[k] * x[k] + y[k] * y[k]) + floor
             squares[k] = magnitude[k] * magnitude[k]
         total, first, second = 0.0, 0.0, 0.0
-        for k in range(n_bins):  # in float32 the bandwidth of a pure tone would be lost
+        for k in range(n_bins):  # float64, because float32 sums lose the bandwidth of a pure tone
             value = np.float64(magnitude[k])
             total += value
             first += value * k
             second += value * (k * k)
-        facts[row, 0], facts[row, 1], facts[row, 2] = total, first, second
-        facts[row, 3] = _reached(magnitude, _ROLLOFF * total)
-        facts[row, 4], facts[row, 5] = _sum_and_log(squares)
+        statistics[row, 0], statistics[row, 1], statistics[row, 2] = total, first, second
+        statistics[row, 3] = _bin_reaching(magnitude, _ROLLOFF * total)
+        statistics[row, 4], statistics[row, 5] = _sum_and_log(squares)
 
 
 @part
-def _reached(magnitude: Floats, share: float) -> int:
-    """The first bin up to which the sum is at least `share`: found by sums of 32, then one by one."""
+def _bin_reaching(magnitude: Floats, share: float) -> int:
+    """Return the first bin at which the cumulative sum is at least `share`: search by 32 bins, then by single bins."""
     below, k = 0.0, 0
     while k + 32 <= magnitude.size:
         block = magnitude[k : k + 32]
@@ -167,9 +169,12 @@ def _reached(magnitude: Floats, share: float) -> int:
 
 @part
 def _sum_and_log(power: Floats) -> tuple[float, float]:
-    """The sum of power, and that of its natural logarithm: of the product of mantissas, and the sum of exponents."""
+    """Return sum(power) and sum(ln(power)); the latter from the product of the mantissas and the sum of the exponents.
+
+    This takes one logarithm per row instead of 513.
+    """
     total, exponents, mantissas = np.float32(0), np.int32(0), np.float64(1)
-    for low in range(0, power.size, 64):  # a product of 64 stays inside float32, one of 1,023 inside float64
+    for low in range(0, power.size, 64):  # mantissas are below 2: 64 factors fit into float32, 1,023 into float64
         part = power[low : low + 64]
         product = np.float32(1)
         for k in range(part.size):
@@ -186,8 +191,8 @@ def _sum_and_log(power: Floats) -> tuple[float, float]:
 
 
 @compiled
-def powers(re: Floats, im: Floats, power: Floats) -> None:
-    """Fills `power` with re**2 + im**2, all (frame, bin)."""
+def fill_power(re: Floats, im: Floats, power: Floats) -> None:
+    """Fill `power` with re**2 + im**2; all are (frame, bin)."""
     for row in range(len(re)):
         x, y, squares = re[row], im[row], power[row]
         for k in range(x.size):
@@ -195,8 +200,11 @@ def powers(re: Floats, im: Floats, power: Floats) -> None:
 
 
 @compiled
-def crossings(is_negative: Bools, n_frame: int, hop_samples: int, counts: Counts) -> None:
-    """Fills `counts` with how often neighbours differ inside each frame; frame f is centred on f * hop_samples."""
+def count_crossings(is_negative: Bools, n_frame: int, hop_samples: int, counts: Counts) -> None:
+    """Fill `counts`, (frame,), with the number of sign changes inside each frame.
+
+    is_negative: (n,) 0 or 1.  n_frame: frame length in samples; frame f is centred on sample f * hop_samples.
+    """
     for row in range(counts.size):
         low = max(0, row * hop_samples - n_frame // 2)
         high = min(is_negative.size, row * hop_samples + n_frame - n_frame // 2)

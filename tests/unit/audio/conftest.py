@@ -1,4 +1,4 @@
-"""Kernels compiled before the first test."""
+"""Compiles the kernels before the first test."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from tasks.audio.strip import warm
 
 @pytest.fixture(scope="session", autouse=True)
 def _compiled_once() -> None:
-    """Kernels compiled before any test looks at the clock or at memory, and kept for the processes that tests start."""
+    """Compile the kernels before any test measures time or memory, and cache them for processes that tests start."""
     warm()

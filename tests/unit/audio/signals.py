@@ -1,4 +1,4 @@
-"""Sounds with known properties, and plain library calls to compare with; nothing here is ours."""
+"""Signals with known properties, and calls of other libraries to compare with; uses no code of this project."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def clipped(n: int) -> np.ndarray:
 
 
 def song(n: int) -> np.ndarray:
-    """Sweeping phrases over soft noise: what the denoiser is made for."""
+    """Frequency sweeps over quiet noise: a typical input of the denoiser."""
     seconds = _seconds(n)
     phrase = np.sin(2 * np.pi * (1_500 + 900 * np.sin(seconds * 3)) * seconds) * (np.sin(seconds * 7) > 0.2)
     return (0.4 * phrase).astype(np.float32) + noise(n, 0.01)
@@ -59,7 +59,7 @@ SIGNALS: dict[str, Callable[[int], np.ndarray]] = {
 
 
 def write(path: Path, samples: np.ndarray, rate_hz: int = RATE_HZ, **how: str) -> Path:
-    """Written a second at a time: libsndfile's Vorbis encoder overflows its stack on more."""
+    """Write one second at a time: libsndfile's Vorbis encoder overflows its stack on longer blocks."""
     channels = 1 if samples.ndim == 1 else samples.shape[1]
     with soundfile.SoundFile(path, "w", rate_hz, channels, **how) as sound:
         for start in range(0, len(samples), rate_hz):
@@ -68,14 +68,14 @@ def write(path: Path, samples: np.ndarray, rate_hz: int = RATE_HZ, **how: str) -
 
 
 def noisereduced(samples: np.ndarray) -> np.ndarray:
-    """The library with its own defaults."""
+    """Return the samples denoised by noisereduce with its defaults."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # silence divides by zero in the library
         return np.nan_to_num(noisereduce.reduce_noise(y=samples, sr=RATE_HZ))
 
 
 def librosa_loaded(path: Path) -> np.ndarray:
-    """A recording as librosa decodes, averages and resamples it."""
+    """Return the samples of a recording as librosa decodes, averages and resamples them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # audioread imports modules that Python 3.13 lacks
         samples, _ = librosa.load(path, sr=RATE_HZ, mono=True, res_type="soxr_hq")

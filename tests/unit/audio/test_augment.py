@@ -1,4 +1,4 @@
-"""Augmented copies differ from the recording and from each other, and come out the same every time."""
+"""Augmented copies differ from the recording and from each other, and are reproducible."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DIGEST = "d" * 64
 N = 160_000
 
 
-def test_the_same_seed_gives_the_same_copy_and_another_a_different_one(preset: Preset) -> None:
+def test_the_same_seed_gives_the_same_copy_and_another_seed_gives_another_copy(preset: Preset) -> None:
     chunk = song(N)
     seeds = [(DIGEST, 0, 1), (DIGEST, 0, 2), (DIGEST, 1, 1), ("e" * 64, 0, 1)]
     first, again = ([augmented(chunk, seed, preset) for seed in seeds] for _ in range(2))
@@ -25,13 +25,13 @@ def test_the_same_seed_gives_the_same_copy_and_another_a_different_one(preset: P
     assert len({copy.tobytes() for copy in first}) == len(seeds)
 
 
-def test_the_pipeline_is_part_of_the_seed(preset: Preset) -> None:
+def test_another_pipeline_gives_another_copy(preset: Preset) -> None:
     other = replace(preset, mel=replace(preset.mel, n_mels=64))
     copies = [augmented(song(N), (DIGEST, 0, 1), each) for each in (preset, other)]
     assert not np.array_equal(*copies)
 
 
-def test_the_global_generators_are_left_as_they_were(preset: Preset) -> None:
+def test_the_global_random_generators_are_restored(preset: Preset) -> None:
     augmented(song(N), (DIGEST, 0, 1), preset)
     random.seed(5)
     np.random.seed(5)
@@ -42,7 +42,7 @@ def test_the_global_generators_are_left_as_they_were(preset: Preset) -> None:
     assert (random.random(), np.random.rand()) == expected
 
 
-def test_what_the_generators_held_before_does_not_matter(preset: Preset) -> None:
+def test_the_state_of_the_global_generators_does_not_change_a_copy(preset: Preset) -> None:
     copies = []
     for seed in (1, 2):
         random.seed(seed)
@@ -52,7 +52,7 @@ def test_what_the_generators_held_before_does_not_matter(preset: Preset) -> None
 
 
 @pytest.mark.parametrize("copy", range(1, 9))
-def test_a_copy_is_audio_of_the_same_length_and_the_chunk_is_not_changed(copy: int, preset: Preset) -> None:
+def test_a_copy_is_finite_and_as_long_as_its_chunk_and_the_chunk_is_not_changed(copy: int, preset: Preset) -> None:
     chunk = song(N)
     before = chunk.copy()
     changed = augmented(chunk, (DIGEST, 0, copy), preset)
@@ -67,7 +67,7 @@ def test_a_silent_chunk_stays_silent(preset: Preset) -> None:
     assert not augmented(np.zeros(N, np.float32), (DIGEST, 0, 1), preset).any()
 
 
-def test_strengths_of_zero_change_nothing_that_can_be_heard(preset: Preset) -> None:
+def test_augmentation_of_strength_zero_leaves_the_samples_unchanged(preset: Preset) -> None:
     none = replace(
         preset.augment,
         gain_db=0.0,

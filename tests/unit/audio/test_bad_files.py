@@ -1,4 +1,7 @@
-"""Every broken or odd file of other people's test suites gives a strip or a reason, soon and in bounded memory."""
+"""Damaged and unusual files of other projects' test suites become a strip or have a reason.
+
+Both happen within limits of time and memory.
+"""
 
 from __future__ import annotations
 
@@ -40,13 +43,13 @@ KNOWN: dict[str, type[Unusable]] = {
     "pydub/test/data/creative_common.mp4": UnsupportedFormat,
     "pydub/test/data/test1.raw": UnsupportedFormat,
     "pydub/test/data/test5.webm": UnsupportedFormat,
-    # FLAC in Ogg, and good: libsndfile 1.2.2 knows the format and fails on this encoder's header.
+    # A valid FLAC in Ogg: libsndfile 1.2.2 supports the format, but fails on this encoder's header.
     "pydub/test/data/bach.ogg": Unreadable,
     "scipy/scipy/io/tests/data/test-8000Hz-le-3ch-5S-64bit.wav": UnsupportedFormat,
     "scipy/scipy/io/tests/data/test-44100Hz-le-1ch-4bytes-early-eof-no-data.wav": Unreadable,
 }
 
-ODD_BUT_GOOD = {
+UNUSUAL_BUT_VALID = {
     "flac_test_files/faulty/09 - blocksize 1.flac": 1,
     "flac_test_files/uncommon/08 - blocksize 65535.flac": 2,
     "audioread/test/data/test-1.mp3": 3,
@@ -60,7 +63,7 @@ ODD_BUT_GOOD = {
 
 @needs_files
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(FOLDER)))
-def test_a_file_becomes_a_strip_or_has_a_reason(path: Path, preset: Preset) -> None:
+def test_a_file_becomes_a_strip_or_is_unusable_for_a_named_reason(path: Path, preset: Preset) -> None:
     begin = time.perf_counter()
     try:
         assert probe(path).n_frames < 10_000_000
@@ -73,11 +76,11 @@ def test_a_file_becomes_a_strip_or_has_a_reason(path: Path, preset: Preset) -> N
 
 
 @needs_files
-def test_no_file_needs_more_memory_than_a_span_does(preset: Preset) -> None:
+def test_no_file_needs_more_memory_than_the_limit(preset: Preset) -> None:
     largest = sorted(FILES, key=lambda path: path.stat().st_size)[-6:]
-    lying = [path for path in FILES if "changing" in path.name]
+    changing = [path for path in FILES if "changing" in path.name]
     warm(preset)
-    for path in [*largest, *lying]:
+    for path in [*largest, *changing]:
         with peak_memory() as peak, contextlib.suppress(Unusable):
             make_strip(path, "d" * 64, 0, 0, preset)
         assert peak.size_bytes < MEGABYTES << 20, path.name
@@ -85,13 +88,13 @@ def test_no_file_needs_more_memory_than_a_span_does(preset: Preset) -> None:
 
 @needs_files
 @pytest.mark.parametrize("name", KNOWN)
-def test_a_well_known_file_has_its_reason(name: str, preset: Preset) -> None:
+def test_a_known_bad_file_has_its_reason(name: str, preset: Preset) -> None:
     with pytest.raises(KNOWN[name]) as caught:
         make_strip(FOLDER / name, "d" * 64, 0, 0, preset)
     assert type(caught.value) is KNOWN[name]
 
 
 @needs_files
-@pytest.mark.parametrize("name", ODD_BUT_GOOD)
-def test_an_odd_file_that_is_good_becomes_a_strip(name: str, preset: Preset) -> None:
-    assert len(make_strip(FOLDER / name, "d" * 64, 0, 0, preset).features) == ODD_BUT_GOOD[name]
+@pytest.mark.parametrize("name", UNUSUAL_BUT_VALID)
+def test_an_unusual_but_valid_file_becomes_a_strip(name: str, preset: Preset) -> None:
+    assert len(make_strip(FOLDER / name, "d" * 64, 0, 0, preset).features) == UNUSUAL_BUT_VALID[name]

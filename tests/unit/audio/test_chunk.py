@@ -1,4 +1,4 @@
-"""Recordings are cut where the preset says, by the rule for their last piece, and no header can inflate them."""
+"""Recordings are divided as the preset says, with its rule for the tail; a false header cannot add spans."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ LARGE = 1 << 40
     ("duration_s", "expected"),
     [(0, 1), (0.2, 1), (75, 1), (77.4, 1), (77.5, 2), (80, 2), (150, 2), (152.4, 2), (160, 3), (36_000, 480)],
 )
-def test_spans_are_75_seconds_and_the_last_one_holds_a_chunk(duration_s: float, expected: int, preset: Preset) -> None:
+def test_spans_last_75_seconds_and_the_last_span_has_at_least_one_chunk(
+    duration_s: float, expected: int, preset: Preset
+) -> None:
     assert n_spans(round(duration_s * RATE_HZ), RATE_HZ, LARGE, preset) == expected
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 22_050, 44_100, 48_000, 192_000])
-def test_spans_are_counted_in_seconds_at_any_rate(rate_hz: int, preset: Preset) -> None:
+def test_the_number_of_spans_does_not_depend_on_the_sampling_rate(rate_hz: int, preset: Preset) -> None:
     assert n_spans(160 * rate_hz, rate_hz, LARGE, preset) == 3
 
 
@@ -39,7 +41,7 @@ def test_spans_are_counted_in_seconds_at_any_rate(rate_hz: int, preset: Preset) 
         (10**6, 44_100, 0),
     ],
 )
-def test_a_lying_header_counts_as_one_span(n_frames: int, rate_hz: int, size_bytes: int, preset: Preset) -> None:
+def test_an_impossible_header_gives_one_span(n_frames: int, rate_hz: int, size_bytes: int, preset: Preset) -> None:
     assert n_spans(n_frames, rate_hz, size_bytes, preset) == 1
 
 
@@ -47,7 +49,7 @@ def test_a_lying_header_counts_as_one_span(n_frames: int, rate_hz: int, size_byt
     ("duration_s", "span", "expected"),
     [(0.1, 0, 1), (2.4, 0, 1), (5, 0, 1), (7.4, 0, 1), (7.5, 0, 2), (75, 0, 15), (2.4, 1, 0), (2.5, 1, 1), (0, 0, 0)],
 )
-def test_a_short_tail_is_dropped_unless_it_is_all_the_recording_has(
+def test_a_short_tail_is_dropped_unless_it_is_the_whole_recording(
     duration_s: float, span: int, expected: int, preset: Preset
 ) -> None:
     n = round(duration_s * RATE_HZ)
@@ -55,7 +57,7 @@ def test_a_short_tail_is_dropped_unless_it_is_all_the_recording_has(
     assert chunks(np.ones(n, np.float32), span, preset).shape == (expected, 160_000)
 
 
-def test_a_chunk_is_filled_up_with_zeros(preset: Preset) -> None:
+def test_zeros_pad_a_short_chunk(preset: Preset) -> None:
     cut = chunks(np.ones(4 * RATE_HZ, np.float32), 0, preset)
     assert cut[0, : 4 * RATE_HZ].all()
     assert not cut[0, 4 * RATE_HZ :].any()

@@ -1,4 +1,4 @@
-"""The denoiser gives the samples of noisereduce, whatever the sound and wherever it is cut."""
+"""The denoiser matches noisereduce for every kind of sound and at every block boundary."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.unit.audio.signals import RATE_HZ, SIGNALS, noisereduced, song
 
 @pytest.mark.parametrize("kind", SIGNALS)
 @pytest.mark.parametrize("n", [3_200, 160_000, 159_999])
-def test_denoised_samples_are_those_of_noisereduce(kind: str, n: int, preset: Preset) -> None:
+def test_denoised_samples_match_noisereduce(kind: str, n: int, preset: Preset) -> None:
     samples = SIGNALS[kind](n)
     denoised = denoise(Passage(samples, 0, n), preset)
     assert denoised.dtype == np.float32
@@ -24,12 +24,12 @@ def test_denoised_samples_are_those_of_noisereduce(kind: str, n: int, preset: Pr
 
 
 @pytest.mark.parametrize("n", [599_999, 600_000, 600_001, 630_000, 1_200_001])
-def test_block_seams_lie_where_noisereduce_has_them(n: int, preset: Preset) -> None:
+def test_blocks_end_where_noisereduce_ends_them(n: int, preset: Preset) -> None:
     samples = song(n)
     np.testing.assert_allclose(denoise(Passage(samples, 0, n), preset), noisereduced(samples), atol=1e-5)
 
 
-def test_a_span_with_its_neighbourhood_is_a_piece_of_the_whole(preset: Preset) -> None:
+def test_a_span_with_its_context_matches_that_part_of_the_whole_recording(preset: Preset) -> None:
     samples = song(40 * RATE_HZ)
     whole = denoise(Passage(samples, 0, len(samples)), preset)
     start, stop, context = 600_000, 1_200_000, preset.denoise.context_samples
@@ -37,7 +37,7 @@ def test_a_span_with_its_neighbourhood_is_a_piece_of_the_whole(preset: Preset) -
     np.testing.assert_allclose(piece, whole[start:stop], atol=1e-7)
 
 
-def test_less_neighbourhood_is_heard(preset: Preset) -> None:
+def test_a_span_without_its_context_differs_from_that_part_of_the_whole_recording(preset: Preset) -> None:
     samples = song(40 * RATE_HZ)
     whole = denoise(Passage(samples, 0, len(samples)), preset)
     piece = denoise(Passage(samples[600_000:], 0, 600_000), preset)
@@ -54,7 +54,7 @@ def test_a_silent_block_beside_a_loud_one_is_silent(preset: Preset) -> None:
     np.testing.assert_allclose(denoise(Passage(samples, 0, len(samples)), preset), noisereduced(samples), atol=1e-5)
 
 
-def test_a_steady_hiss_is_weakened_more_than_a_song_above_it(preset: Preset) -> None:
+def test_steady_noise_is_attenuated_more_than_a_louder_song(preset: Preset) -> None:
     samples = song(10 * RATE_HZ)
     denoised = denoise(Passage(samples, 0, len(samples)), preset)
     is_song = np.sin(np.arange(len(samples)) / RATE_HZ * 7) > 0.3
@@ -70,13 +70,13 @@ def test_the_input_is_not_changed(preset: Preset) -> None:
     np.testing.assert_array_equal(samples, before)
 
 
-def test_none_gives_the_span_as_it_is(preset: Preset) -> None:
+def test_the_method_none_returns_the_span_unchanged(preset: Preset) -> None:
     plain = replace(preset, denoise=replace(preset.denoise, method="none"))
     samples = song(50_000)
     np.testing.assert_array_equal(denoise(Passage(samples, 1_000, 40_000), plain), samples[1_000:40_000])
 
 
-def test_stationary_is_the_method_of_that_name_of_noisereduce(preset: Preset) -> None:
+def test_the_method_stationary_matches_noisereduce(preset: Preset) -> None:
     steady = replace(preset, denoise=replace(preset.denoise, method="stationary"))
     samples = song(100_000)
     expected = noisereduce.reduce_noise(y=samples, sr=RATE_HZ, stationary=True)
@@ -84,7 +84,7 @@ def test_stationary_is_the_method_of_that_name_of_noisereduce(preset: Preset) ->
 
 
 @pytest.mark.parametrize("smooth", [(70.0, 50.0), (500.0, 16.0), (1_000.0, 120.0)])
-def test_other_smoothing_is_that_of_noisereduce_too(smooth: tuple[float, float], preset: Preset) -> None:
+def test_other_smoothing_settings_match_noisereduce(smooth: tuple[float, float], preset: Preset) -> None:
     smooth_hz, smooth_ms = smooth
     other = replace(
         preset,

@@ -1,4 +1,4 @@
-"""Short-time spectra and their way back are scipy's, for the compiled length and for others."""
+"""Short-time spectra and their inverse match scipy, for the compiled length and for others."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def _frames(n_frames: int, n_fft: int) -> np.ndarray:
 
 
 def _samples(frames: np.ndarray) -> np.ndarray:
-    """The samples that the overlapping frames are a view of."""
+    """Return the samples that the overlapping frames are a view of."""
     return np.concatenate([frames[:-1, : frames.shape[1] // 4].reshape(-1), frames[-1]]).astype(np.float32)
 
 
 @pytest.mark.parametrize("n_fft", LENGTHS)
 @pytest.mark.parametrize("n_frames", [1, 2, 150])
-def test_spectra_are_those_of_scipy(n_fft: int, n_frames: int) -> None:
+def test_spectra_match_scipy(n_fft: int, n_frames: int) -> None:
     frames = _frames(n_frames, n_fft)
     re, im = np.full((2, n_frames, n_fft // 2 + 1), np.nan, np.float32)
     fill_spectra(_samples(frames), n_fft // 4, re, im)
@@ -37,17 +37,17 @@ def test_spectra_are_those_of_scipy(n_fft: int, n_frames: int) -> None:
 
 @pytest.mark.parametrize("n_fft", LENGTHS)
 @pytest.mark.parametrize("at", [0, 1, 3, 8, 64, 100, 511])
-def test_a_click_holds_every_frequency_in_its_phase(n_fft: int, at: int) -> None:
+def test_the_spectrum_of_an_impulse_is_flat_with_linear_phase(n_fft: int, at: int) -> None:
     samples = np.zeros(n_fft, np.float32)
     samples[at] = 1
     re, im = np.empty((2, 1, n_fft // 2 + 1), np.float32)
     fill_spectra(samples, n_fft // 4, re, im)
-    turns = np.exp(-2j * np.pi * at * np.arange(n_fft // 2 + 1) / n_fft)
-    np.testing.assert_allclose((re + 1j * im)[0], _hann(n_fft)[at] * turns, atol=1e-6)
+    phases = np.exp(-2j * np.pi * at * np.arange(n_fft // 2 + 1) / n_fft)
+    np.testing.assert_allclose((re + 1j * im)[0], _hann(n_fft)[at] * phases, atol=1e-6)
 
 
 @pytest.mark.parametrize("n_fft", LENGTHS)
-def test_masked_spectra_come_back_as_with_scipy_and_are_added(n_fft: int) -> None:
+def test_inverse_frames_of_masked_spectra_match_scipy_and_are_added(n_fft: int) -> None:
     generator, shape = np.random.default_rng(5), (40, n_fft // 2 + 1)
     re, im = generator.standard_normal((2, *shape)).astype(np.float32)
     mask = generator.random(shape).astype(np.float32)
@@ -60,7 +60,7 @@ def test_masked_spectra_come_back_as_with_scipy_and_are_added(n_fft: int) -> Non
 
 
 @pytest.mark.parametrize("n_fft", LENGTHS)
-def test_there_and_back_again_is_one_and_a_half_times_the_samples(n_fft: int) -> None:
+def test_transform_and_inverse_scale_the_samples_by_one_and_a_half(n_fft: int) -> None:
     samples = _samples(_frames(12, n_fft))
     re, im = np.empty((2, 12, n_fft // 2 + 1), np.float32)
     fill_spectra(samples, n_fft // 4, re, im)

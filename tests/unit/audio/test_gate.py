@@ -1,4 +1,4 @@
-"""What cannot become a picture is turned away with its reason before anything is computed."""
+"""A span that cannot become a strip is refused with its reason before anything is computed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _passage(samples: np.ndarray, start: int = 0) -> Passage:
         (_passage(np.concatenate([noise(30_000), np.zeros(160_000, np.float32)]), 30_000), 1, Silent),
     ],
 )
-def test_a_span_that_gives_no_picture_has_a_reason(
+def test_an_unusable_span_is_refused_with_its_reason(
     passage: Passage, span: int, reason: type[Exception], preset: Preset
 ) -> None:
     with pytest.raises(reason, match=r"wren\.wav"):
@@ -45,5 +45,5 @@ def test_a_span_that_gives_no_picture_has_a_reason(
         (_passage(noise(30_000 + 80_000), 30_000), 1),
     ],
 )
-def test_the_least_that_is_enough_passes(passage: Passage, span: int, preset: Preset) -> None:
+def test_a_span_exactly_at_the_limits_passes(passage: Passage, span: int, preset: Preset) -> None:
     check_passage(passage, "wren.wav", span, preset)

@@ -1,4 +1,4 @@
-"""The folder is quick to import, and its examples are true."""
+"""Importing the package is fast, and the examples in its docstrings are correct."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ import sys
 
 import pytest
 
-from tasks.audio import chunk, headers, preset
+from tasks.audio import chunk, gating, headers, preset, source, spectral, spectrogram, stft
 
 SLOW = {"librosa", "noisereduce", "audiomentations", "numba", "matplotlib", "sklearn", "keras", "tensorflow"}
 
 
 @pytest.mark.parametrize("name", ["preset", "chunk", "recording", "strip"])
-def test_importing_does_not_import_what_takes_a_second(name: str) -> None:
+def test_importing_a_module_does_not_import_slow_libraries(name: str) -> None:
     code = f"import sys, tasks.audio.{name}; print(*({SLOW!r} & sys.modules.keys()))"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout.split() == []
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == []
 
 
-@pytest.mark.parametrize("module", [chunk, headers, preset], ids=lambda module: module.__name__)
-def test_the_examples_in_docstrings_are_true(module: object) -> None:
+@pytest.mark.parametrize(
+    "module", [chunk, gating, headers, preset, source, spectral, spectrogram, stft], ids=lambda module: module.__name__
+)
+def test_the_examples_in_docstrings_are_correct(module: object) -> None:
     failed, attempted = doctest.testmod(module)  # type: ignore[arg-type]
     assert failed == 0
     assert attempted > 0

@@ -1,4 +1,7 @@
-"""Decoding: librosa's samples where the file is good, a typed reason where it is not, never the machine's fault."""
+"""Decoding gives librosa's samples for a good file and a typed error for a bad one.
+
+A fault of the machine is not blamed on the recording.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ FORMATS = [
 
 @pytest.mark.parametrize(("name", "rate_hz", "how"), FORMATS)
 @pytest.mark.parametrize("channels", [1, 2])
-def test_samples_are_those_of_librosa(
+def test_samples_equal_those_of_librosa(
     name: str, rate_hz: int, how: dict[str, str], channels: int, tmp_path: Path, preset: Preset
 ) -> None:
     samples = noise(2 * rate_hz * channels).reshape(-1, channels)
@@ -49,7 +52,7 @@ def test_many_channels_are_averaged_as_librosa_does(tmp_path: Path, preset: Pres
 
 
 @pytest.mark.parametrize(("name", "rate_hz", "how"), FORMATS[:6])
-def test_a_later_span_is_what_one_pass_gives_there(
+def test_a_later_span_equals_that_part_of_one_decoding_pass(
     name: str, rate_hz: int, how: dict[str, str], tmp_path: Path, preset: Preset
 ) -> None:
     path = write(tmp_path / name, song(80 * rate_hz), rate_hz, **how)
@@ -60,7 +63,7 @@ def test_a_later_span_is_what_one_pass_gives_there(
     np.testing.assert_allclose(second.samples, expected[2_400_000 - 30_000 :], atol=1e-6)
 
 
-def test_blocks_of_any_size_give_the_same_samples(
+def test_the_block_size_does_not_change_the_samples(
     tmp_path: Path, preset: Preset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(tmp_path / "a.flac", noise(200_000).reshape(-1, 2))
@@ -69,7 +72,7 @@ def test_blocks_of_any_size_give_the_same_samples(
     np.testing.assert_array_equal(decode(path, preset, 0).span, whole)
 
 
-def test_the_header_is_told(tmp_path: Path) -> None:
+def test_probing_returns_the_facts_of_the_header(tmp_path: Path) -> None:
     path = write(tmp_path / "a.flac", noise(48_000).reshape(-1, 2), 44_100)
     assert probe(path) == probe(str(path)) == Facts(24_000, 44_100, 2, "FLAC/PCM_16")
 
@@ -80,28 +83,26 @@ def _cut(path: Path, share: float) -> Path:
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3"])
-def test_a_recording_cut_short_does_not_hold_what_its_header_promises(
-    name: str, tmp_path: Path, preset: Preset
-) -> None:
+def test_a_truncated_recording_is_inconsistent(name: str, tmp_path: Path, preset: Preset) -> None:
     path = _cut(write(tmp_path / name, noise(10 * 32_000)), 0.5)
     with pytest.raises(Inconsistent, match=name):
         decode(path, preset, 0)
 
 
 @pytest.mark.parametrize("n", [0, 32_000])
-def test_a_span_beyond_the_end_is_not_there(n: int, tmp_path: Path, preset: Preset) -> None:
-    with pytest.raises(Inconsistent, match="no span"):
+def test_a_span_beyond_the_end_is_inconsistent(n: int, tmp_path: Path, preset: Preset) -> None:
+    with pytest.raises(Inconsistent, match="span cannot start"):
         decode(write(tmp_path / "a.wav", noise(n)), preset, 1)
 
 
 def test_noise_that_begins_like_an_mp3_frame_is_unreadable(tmp_path: Path, preset: Preset) -> None:
     path = tmp_path / "a.mp3"
     path.write_bytes(b"\xff\xfb\x90\x64" + np.random.default_rng(1).bytes(100_000))
-    with pytest.raises(Unreadable, match="nothing in it"):
+    with pytest.raises(Unreadable, match="no decodable audio"):
         decode(path, preset, 0)
 
 
-def test_an_mp3_without_a_table_of_contents_is_as_long_as_librosa_finds_it(tmp_path: Path, preset: Preset) -> None:
+def test_an_mp3_without_a_length_header_has_the_samples_that_librosa_finds(tmp_path: Path, preset: Preset) -> None:
     path = write(tmp_path / "a.mp3", noise(10 * 32_000))
     data = path.read_bytes()
     at = max(data.find(b"Xing"), data.find(b"Info"))
@@ -123,7 +124,7 @@ def test_an_mp3_without_a_table_of_contents_is_as_long_as_librosa_finds_it(tmp_p
         (b"ID3\x04\0\0\0\0\x10\0" + bytes(100_000), Unreadable),
     ],
 )
-def test_bytes_that_are_no_audio_have_a_reason_and_make_no_noise(
+def test_bytes_that_are_not_audio_are_refused_and_stderr_stays_empty(
     content: bytes, reason: type[Exception], tmp_path: Path, preset: Preset, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "a.mp3"
@@ -134,21 +135,23 @@ def test_bytes_that_are_no_audio_have_a_reason_and_make_no_noise(
     assert capfd.readouterr().err == ""
 
 
-def test_a_file_that_vanished_is_missing(tmp_path: Path, preset: Preset) -> None:
+def test_a_file_that_no_longer_exists_is_missing(tmp_path: Path, preset: Preset) -> None:
     for path in (tmp_path / "a.wav", tmp_path / "no" / "a.wav", "nul\0byte.wav"):
         with pytest.raises(Missing):
             decode(path, preset, 0)
 
 
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
-def test_what_is_no_file_is_not_waited_for(make: Callable[[Path], None], tmp_path: Path) -> None:
+def test_a_folder_or_a_named_pipe_is_refused_without_blocking(make: Callable[[Path], None], tmp_path: Path) -> None:
     make(tmp_path / "a.wav")
     with pytest.raises(Unreadable, match="regular"):
         probe(tmp_path / "a.wav")
 
 
 @pytest.mark.parametrize(("rate_hz", "channels"), [(1, 1), (999, 1), (10_000_000, 1), (32_000, 64), (600_000, 2)])
-def test_absurd_rates_and_channels_are_not_decoded(rate_hz: int, channels: int, tmp_path: Path, preset: Preset) -> None:
+def test_rates_and_channels_outside_the_preset_are_refused_at_once(
+    rate_hz: int, channels: int, tmp_path: Path, preset: Preset
+) -> None:
     path = tmp_path / "a.wav"
     soundfile.write(path, np.zeros((5_000, channels), np.float32), rate_hz)
     begin = time.perf_counter()
@@ -158,7 +161,7 @@ def test_absurd_rates_and_channels_are_not_decoded(rate_hz: int, channels: int, 
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
-def test_samples_that_are_no_audio_are_unreadable(value: float, tmp_path: Path, preset: Preset) -> None:
+def test_nan_infinite_and_huge_samples_are_unreadable(value: float, tmp_path: Path, preset: Preset) -> None:
     samples = noise(32_000)
     samples[500] = value
     with pytest.raises(Unreadable, match=r"a\.wav"):
@@ -166,7 +169,7 @@ def test_samples_that_are_no_audio_are_unreadable(value: float, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.EMFILE, errno.EACCES, errno.ENOSPC])
-def test_the_machines_fault_is_not_blamed_on_the_recording(
+def test_an_oserror_on_opening_is_raised_unchanged(
     code: int, tmp_path: Path, preset: Preset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(tmp_path / "a.wav", noise(32_000))
@@ -180,7 +183,7 @@ def test_the_machines_fault_is_not_blamed_on_the_recording(
     assert caught.value.errno == code
 
 
-def test_a_disk_that_fails_while_reading_is_told_from_a_broken_recording(
+def test_a_read_error_of_the_disk_is_raised_even_if_the_recording_is_truncated(
     tmp_path: Path, preset: Preset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = _cut(write(tmp_path / "a.flac", noise(320_000)), 0.5)
@@ -196,7 +199,7 @@ def test_a_disk_that_fails_while_reading_is_told_from_a_broken_recording(
         decode(path, preset, 0)
 
 
-def test_descriptors_are_given_back(tmp_path: Path, preset: Preset) -> None:
+def test_file_descriptors_are_closed(tmp_path: Path, preset: Preset) -> None:
     good = write(tmp_path / "a.wav", noise(32_000))
     bad = tmp_path / "b.mp3"
     bad.write_bytes(b"nothing")
@@ -208,7 +211,7 @@ def test_descriptors_are_given_back(tmp_path: Path, preset: Preset) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_memory_that_libsndfile_did_not_find_says_nothing_of_the_recording(
+def test_libsndfile_without_memory_raises_memoryerror(
     tmp_path: Path, preset: Preset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_memory(*_: object, **__: object) -> None:

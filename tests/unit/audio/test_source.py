@@ -1,4 +1,4 @@
-"""A recording read from afar is the same recording; a network that fails is never its fault."""
+"""A remote recording gives the same samples as a local one; a network failure is never blamed on the recording."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ PRESET = load_preset("birdclef2021")
 FORMATS = ["wav", "flac", "ogg", "mp3", "aiff"]
 
 
-def afar(path: Path, fetched: list[tuple[int, int]] | None = None) -> Remote:
+def remote(path: Path, fetched: list[tuple[int, int]] | None = None) -> Remote:
     content = path.read_bytes()
 
     def fetch(start: int, stop: int) -> bytes:
-        assert 0 <= start < stop <= len(content), "no request for nothing, none beyond the end"
+        assert 0 <= start < stop <= len(content), "no request is empty or beyond the end"
         if fetched is not None:
             fetched.append((start, stop))
         return content[start:stop]
@@ -32,7 +32,7 @@ def afar(path: Path, fetched: list[tuple[int, int]] | None = None) -> Remote:
 
 
 def noise(path: Path, seconds: float, rate_hz: int = 48_000) -> Path:
-    """Written a second at a time: libsndfile's Vorbis encoder takes no long piece."""
+    """Write one second at a time: libsndfile's Vorbis encoder overflows its stack on longer blocks."""
     draw = np.random.default_rng(5)
     with soundfile.SoundFile(path, "w", rate_hz, 1) as file:
         for _ in range(round(seconds)):
@@ -41,38 +41,38 @@ def noise(path: Path, seconds: float, rate_hz: int = 48_000) -> Path:
 
 
 @pytest.mark.parametrize("ending", FORMATS)
-def test_every_span_has_the_same_samples_from_afar(
+def test_every_span_of_a_remote_recording_has_the_same_samples(
     ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = noise(tmp_path / f"long.{ending}", 160.0)
     spans = [decode(path, PRESET, span) for span in range(3)]
     for block_bytes in (4096, 1 << 20):
         monkeypatch.setattr(source, "BLOCK_BYTES", block_bytes)
-        assert probe(afar(path)) == probe(path)
+        assert probe(remote(path)) == probe(path)
         for span, here in enumerate(spans):
-            there = decode(afar(path), PRESET, span)
+            there = decode(remote(path), PRESET, span)
             assert np.array_equal(here.samples, there.samples)
             assert (here.start, here.stop) == (there.start, there.stop)
 
 
-def test_the_digest_is_that_of_all_bytes(tmp_path: Path) -> None:
+def test_the_digest_of_a_remote_recording_is_that_of_its_bytes(tmp_path: Path) -> None:
     path = noise(tmp_path / "x.wav", 30.0)
-    assert file_digest(afar(path)) == file_digest(path)
+    assert file_digest(remote(path)) == file_digest(path)
 
 
-def test_a_late_span_of_a_long_recording_is_read_without_what_comes_before(tmp_path: Path) -> None:
+def test_a_late_span_of_a_remote_recording_is_read_without_the_spans_before_it(tmp_path: Path) -> None:
     path, fetched = noise(tmp_path / "long.wav", 1200.0, 16_000), []
-    decode(afar(path, fetched), PRESET, 14)
+    decode(remote(path, fetched), PRESET, 14)
     assert sum(stop - start for start, stop in fetched) < 0.2 * path.stat().st_size
 
 
 @pytest.mark.parametrize("ending", FORMATS)
 @pytest.mark.parametrize("good_requests", [0, 1, 2])
-def test_a_network_that_fails_is_an_oserror_wherever_it_fails(
+def test_a_network_failure_is_an_oserror_at_every_request(
     ending: str, good_requests: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(source, "BLOCK_BYTES", 1 << 14)
-    whole, left = afar(noise(tmp_path / f"x.{ending}", 20.0)), [good_requests]
+    whole, left = remote(noise(tmp_path / f"x.{ending}", 20.0)), [good_requests]
 
     def fetch(start: int, stop: int) -> bytes:
         if left[0] == 0:
@@ -84,7 +84,7 @@ def test_a_network_that_fails_is_an_oserror_wherever_it_fails(
         decode(Remote(whole.name, whole.size_bytes, fetch), PRESET, 0)
 
 
-def test_a_recording_cut_short_is_still_to_blame(tmp_path: Path) -> None:
+def test_a_truncated_remote_recording_is_inconsistent(tmp_path: Path) -> None:
     path = noise(tmp_path / "x.wav", 5.0)
     content = path.read_bytes()[:100_000]
     with pytest.raises(Inconsistent):
@@ -92,6 +92,6 @@ def test_a_recording_cut_short_is_still_to_blame(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"RIFF" + bytes(40), bytes(100_000)])
-def test_bytes_that_are_no_audio_are_refused_with_a_reason(content: bytes) -> None:
+def test_remote_bytes_that_are_not_audio_are_refused_with_a_reason(content: bytes) -> None:
     with pytest.raises(Unusable):
         probe(Remote("x.wav", len(content), lambda start, stop: content[start:stop]))

@@ -1,4 +1,4 @@
-"""A long recording cut into spans gives the pictures of one uninterrupted pass."""
+"""The spans of a long recording give the same spectrograms and features as one pass over the whole recording."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def in_one_pass(path: Path) -> np.ndarray:
     return noisereduced(librosa_loaded(path))
 
 
-def test_strips_of_a_long_recording_are_the_reference_in_one_pass(
+def test_strips_of_a_long_recording_match_the_reference_pipeline_in_one_pass(
     strips: list[Strip], in_one_pass: np.ndarray, reference: ModuleType
 ) -> None:
     pieces = reference.chunks(in_one_pass)
@@ -53,7 +53,7 @@ def test_strips_of_a_long_recording_are_the_reference_in_one_pass(
     np.testing.assert_allclose(rows, [reference.features(piece) for piece in pieces], rtol=1e-3, atol=1e-3)
 
 
-def test_strips_of_a_long_recording_are_those_of_one_pass_of_noisereduce(
+def test_strips_of_a_long_recording_match_one_pass_of_noisereduce(
     strips: list[Strip], in_one_pass: np.ndarray, preset: Preset
 ) -> None:
     cut = np.pad(in_one_pass, (0, 33 * 160_000 - len(in_one_pass))).reshape(33, 160_000)

@@ -1,4 +1,4 @@
-"""The picture of a chunk is librosa's, and shows what is heard."""
+"""The spectrogram of a chunk matches librosa, and shows the frequencies of the chunk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.unit.audio.signals import RATE_HZ, SIGNALS, noise, tone
 N = 160_000
 
 
-def _plain(chunk: np.ndarray) -> np.ndarray:
+def _librosa_spectrogram(chunk: np.ndarray) -> np.ndarray:
     power = librosa.feature.melspectrogram(
         y=chunk, sr=RATE_HZ, n_fft=1024, hop_length=1259, n_mels=48, fmin=500.0, fmax=12_500.0
     )
@@ -25,12 +25,12 @@ def _plain(chunk: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("kind", SIGNALS)
 def test_no_pixel_is_more_than_one_level_from_librosa(kind: str, preset: Preset) -> None:
     chunk = SIGNALS[kind](N)
-    difference = np.abs(log_mel(chunk, preset).astype(int) - _plain(chunk))
+    difference = np.abs(log_mel(chunk, preset).astype(int) - _librosa_spectrogram(chunk))
     assert difference.max() <= 1
     assert (difference == 0).mean() > 0.999
 
 
-def test_a_picture_is_mel_by_frame_and_grey(preset: Preset) -> None:
+def test_a_spectrogram_is_mel_by_frame_in_grey_levels(preset: Preset) -> None:
     picture = log_mel(noise(N), preset)
     assert picture.shape == (48, 128)
     assert picture.dtype == np.uint8
@@ -38,7 +38,7 @@ def test_a_picture_is_mel_by_frame_and_grey(preset: Preset) -> None:
 
 
 @pytest.mark.parametrize("hz", [600, 3_000, 11_000])
-def test_a_pure_tone_lights_the_band_that_holds_its_frequency(hz: int, preset: Preset) -> None:
+def test_a_pure_tone_is_brightest_in_the_band_of_its_frequency(hz: int, preset: Preset) -> None:
     centres_hz = librosa.mel_frequencies(n_mels=50, fmin=500.0, fmax=12_500.0)[1:-1]
     brightest = log_mel(tone(N, hz), preset).mean(axis=1).argmax()
     assert brightest == np.abs(centres_hz - hz).argmin()
@@ -48,6 +48,6 @@ def test_silence_is_black(preset: Preset) -> None:
     assert not log_mel(np.zeros(N, np.float32), preset).any()
 
 
-def test_loudness_does_not_change_the_picture(preset: Preset) -> None:
+def test_the_level_of_a_chunk_does_not_change_its_spectrogram(preset: Preset) -> None:
     loud, soft = log_mel(noise(N), preset).astype(int), log_mel(noise(N) / 4, preset).astype(int)
     assert np.abs(loud - soft).max() <= 1

@@ -106,7 +106,9 @@ def _compiled() -> dict[str, int]:
 def test_a_warm_process_compiles_nothing_for_a_strip(wren: Path, tmp_path: Path, preset: Preset) -> None:
     warm(preset)
     before = _compiled()
-    assert {"spectra", "overlap_added", "cells_kept", "smoothed", "shape"} <= {name for name, n in before.items() if n}
+    assert {"spectra", "overlap_add", "fill_mask", "smooth_mask", "frame_statistics"} <= {
+        name for name, n in before.items() if n
+    }
     for path in (wren, write(tmp_path / "a.wav", song(80 * 44_100).reshape(-1, 2), 44_100)):
         make_strip(path, DIGEST, 0, 0, preset)
     assert _compiled() == before

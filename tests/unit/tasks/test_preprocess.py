@@ -123,7 +123,7 @@ def test_a_file_that_is_gone_is_missing_but_a_dataset_that_is_gone_is_the_machin
 @pytest.fixture
 def disturbed(claim: ItemClaim, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Path], object]], ItemClaim]:
     """The claim on a recording to which something happens when its first samples have been read."""
-    read = recording._fill_mixed
+    read = recording._read_averaged
 
     def with_disturbance(disturb: Callable[[Path], object]) -> ItemClaim:
         def fill(sound: soundfile.SoundFile, out: np.ndarray) -> int:
@@ -131,7 +131,7 @@ def disturbed(claim: ItemClaim, monkeypatch: pytest.MonkeyPatch) -> Callable[[Ca
             disturb(Path(claim.root, claim.uri))
             return n_read if n_read < 1000 else n_read + read(sound, out[1000:])
 
-        monkeypatch.setattr(recording, "_fill_mixed", fill)
+        monkeypatch.setattr(recording, "_read_averaged", fill)
         return claim
 
     return with_disturbance

@@ -1,4 +1,4 @@
-"""Headers that promise what no file can hold: a typed reason, at once, whatever the format."""
+"""A header that declares more audio than its file can contain is refused at once, in every format."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from domain.errors import Unusable
 from tasks.audio.preset import Preset
 from tasks.audio.strip import make_strip
 
-MOST = b"\xff" * 7 + b"\x7f"  # 2^63 - 1, low byte first
+MOST = b"\xff" * 7 + b"\x7f"  # 2**63 - 1, little-endian
 
 
-# Format -> the mark its length stands after, the bytes between them, and the largest length it can say.
+# Format: (a marker before the length field, the offset of the field behind the marker's start, the largest length).
 LENGTHS = {
     "au": (b".snd", 8, b"\xff\xff\xff\xf0"),
     "aiff": (b"COMM", 10, b"\x7f\xff\xff\xff"),
@@ -29,8 +29,8 @@ LENGTHS = {
 }
 
 
-def promising(path: Path) -> Path:
-    """The file, its header promising as many samples as the format can say."""
+def with_largest_length(path: Path) -> Path:
+    """Change the file's header to declare the largest length that the format can express."""
     content = bytearray(path.read_bytes())
     mark, offset, most = LENGTHS[path.suffix[1:]]
     start = content.rfind(mark) + offset
@@ -40,12 +40,12 @@ def promising(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("suffix", LENGTHS)
-def test_a_promise_of_centuries_in_four_kilobytes_is_refused_at_once(
+def test_a_small_file_that_declares_the_largest_length_is_refused_at_once(
     suffix: str, tmp_path: Path, preset: Preset
 ) -> None:
     noise = np.random.default_rng(1).standard_normal(2000).astype(np.float32) * 0.1
     soundfile.write(tmp_path / f"a.{suffix}", noise, 32_000, format=suffix.upper())
-    recording = promising(tmp_path / f"a.{suffix}")
+    recording = with_largest_length(tmp_path / f"a.{suffix}")
     began_s = time.perf_counter()
     with pytest.raises(Unusable):
         make_strip(recording, "0" * 64, 0, 0, preset)
