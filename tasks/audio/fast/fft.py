@@ -1,8 +1,8 @@
 """Compiled short-time Fourier transform of 1,024 samples and its inverse: radix-8 passes, one frame at a time.
 
-It takes half of scipy's time (docs/notes/performance.md), for two reasons. Windowing, masking and overlap-add happen while a
-frame is in the L1 cache. Real and imaginary parts are stored apart, and each pass reads one array and writes another,
-so that LLVM vectorises all loops.
+It takes half of scipy's time (docs/notes/performance.md), for two reasons. Windowing, masking and overlap-add happen
+while a frame is in the L1 cache. Real and imaginary parts are stored apart, and each pass reads one array and writes
+another, so that LLVM vectorises all loops.
 Source: Stockham's ordering, in Van Loan 1992, Computational Frameworks for the Fast Fourier Transform, ch. 1.7.
 """
 

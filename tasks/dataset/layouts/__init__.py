@@ -1,4 +1,4 @@
-"""What people's folders look like, one layout a file."""
+"""Layouts of labelled datasets: how folders and tables name recordings and their labels. One module per layout."""
 
 from tasks.dataset.layouts.labelled_csv import METADATA_FOLDERS
 from tasks.dataset.layouts.layout import NON_EVENTS, BadRow, Layout, LayoutError, Row, is_non_event

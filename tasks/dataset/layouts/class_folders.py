@@ -1,4 +1,4 @@
-"""A folder for each class, as BirdNET wants it: the folder's name is the label."""
+"""The layout with one folder per class, as BirdNET uses it: the folder's name is the label."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class _Kind(Enum):
     LINK = auto()
     FOLDER = auto()
     FOLDER_LINK = auto()
-    LOCKED = auto()
+    UNREADABLE = auto()
 
 
 @dataclass(frozen=True)
 class ClassFolders:
-    """Recordings in folders named for their class, in the order of their names.
+    """Recordings in class folders, sorted by name.
 
-    base: the folder below the root that holds the class folders, "" for the root itself.
-    has_splits: the base holds `train`, `valid` and `test` first, and the class folders inside them.
-    Memory follows the longest single folder, about 130 bytes a name, because its names are sorted.
+    base: the folder below the root that contains the class folders; "" for the root itself.
+    has_splits: the base contains the folders `train`, `valid` and `test`, and these contain the class folders.
+    Memory grows with the largest folder, about 130 bytes a name, because its names are sorted.
     """
 
     root: Path | Bucket
@@ -40,7 +40,7 @@ class ClassFolders:
     has_metadata: bool = False
 
     def rows(self) -> Iterator[Row | BadRow]:
-        """Every audio file below the root and what makes it unusable, numbered from 1 in the order of the walk."""
+        """Yield every audio file below the base, or why it cannot be used; `line` is its number in the walk, from 1."""
         files = Files(self.root, listed_names=0)
         for line, (uri, kind) in enumerate(_walk(self.root, self.base), start=1):
             try:
@@ -50,8 +50,8 @@ class ClassFolders:
 
     def _row(self, uri: str, kind: _Kind, line: int, files: Files) -> Row:
         if kind is _Kind.FOLDER_LINK:
-            raise BadRowError(ReasonCode.LINKED_FOLDER, "put the folder itself here")
-        if kind is _Kind.LOCKED:
+            raise BadRowError(ReasonCode.LINKED_FOLDER, "replace the link by the folder itself")
+        if kind is _Kind.UNREADABLE:
             raise BadRowError(ReasonCode.LOCKED_FOLDER)
         if not is_storable(uri):
             raise BadRowError(ReasonCode.UNPRINTABLE_NAME, HOW_TO_RENAME)
@@ -60,16 +60,17 @@ class ClassFolders:
         folders = uri[len(self.base) :].strip("/").split("/")[:-1]
         split = SPLIT_WORDS[folders.pop(0).casefold()] if self.has_splits and folders else None
         if not folders:
-            raise BadRowError(ReasonCode.NO_LABEL, "the file is in no class folder")
+            raise BadRowError(ReasonCode.NO_LABEL, "the file is not in a class folder")
         primary, *secondary = _labels(folders[0])
         return Row(uri, primary, tuple(secondary), None, None, None, split, line)
 
 
 def class_folders(path: Path | Bucket) -> ClassFolders:
-    """The layout of a folder of class folders.
+    """Open a folder of class folders.
 
-    A folder that holds nothing but one folder of class folders is looked through, and so are `train`, `valid`
-    and `test` folders. Raises LayoutError without audio, or where no folder gives any of it a label.
+    If a folder contains only one folder, and that one contains the class folders, the layout starts there. Folders
+    named `train`, `valid` and `test` become the split.
+    Raises: LayoutError if there is no audio below the path, or if no class folder gives it a label.
     """
     root = path if isinstance(path, Bucket) else path.resolve()
     base = _base(root)
@@ -78,10 +79,12 @@ def class_folders(path: Path | Bucket) -> ClassFolders:
     layout = ClassFolders(root, base, has_splits, tuple(_notes(base, folders if has_splits else [])))
     first = next(_walk(root, base), None)
     if first is None:
-        raise LayoutError(f"no recordings below {path}: no file there is named like audio; give the dataset's folder")
+        raise LayoutError(
+            f"no recordings below {path}: no file has the suffix of an audio format; give the dataset's folder"
+        )
     if not folders:
         raise LayoutError(
-            f"{path} holds recordings but no class folders; put each class in a folder of its own, or add a csv "
+            f"{path} contains recordings but no class folders; put each class in a folder of its own, or add a csv "
             "with a path and a label column"
         )
     return layout
@@ -89,9 +92,9 @@ def class_folders(path: Path | Bucket) -> ClassFolders:
 
 def _notes(base: str, split_folders: list[str]) -> Iterator[str]:
     if base:
-        yield f"class folders are those in {base}"
+        yield f"the class folders are in {base}"
     if split_folders:
-        yield f"the split is the data's own: {', '.join(split_folders)}"
+        yield f"the split comes from the dataset's folders {', '.join(split_folders)}"
 
 
 def _base(root: Path | Bucket) -> str:
@@ -108,20 +111,20 @@ def _base(root: Path | Bucket) -> str:
 
 
 def _inside(root: Path | Bucket, folder: str) -> tuple[bool, list[str]]:
-    """Whether audio lies directly in a folder, and its folders' names, sorted."""
+    """Return whether a folder directly contains audio, and the sorted names of its folders."""
     entries = _entries(root, folder)
     has_audio = any(kind in (_Kind.FILE, _Kind.LINK) for _, kind in entries)
     return has_audio, [name for name, kind in entries if kind is _Kind.FOLDER]
 
 
 def _labels(folder: str) -> list[str]:
-    """The labels in a folder's name: several when it holds commas, the first one is what is learned."""
+    """Return the labels in a folder's name, separated by commas; the first one is the class."""
     parts = [part for part in folder.split(",") if part.strip()]
     return list(dict.fromkeys(label_of(part) for part in parts or [folder]))
 
 
 def _walk(root: Path | Bucket, base: str) -> Iterator[tuple[str, _Kind]]:
-    """Audio files, linked folders and locked folders below the base, by name, depth first; objects by their keys."""
+    """Yield audio files, linked folders and unreadable folders below the base, depth first, by name; objects by key."""
     if isinstance(root, Bucket):
         yield from ((uri, _Kind.FILE) for uri in root.walk(base) if _is_recording(uri[len(base) :]))
         return
@@ -133,7 +136,7 @@ def _walk(root: Path | Bucket, base: str) -> Iterator[tuple[str, _Kind]]:
             if kind is _Kind.FOLDER:
                 stack.append((uri, iter(_entries(root, uri))))
                 break
-            yield (folder if kind is _Kind.LOCKED else uri), kind
+            yield (folder if kind is _Kind.UNREADABLE else uri), kind
         else:
             stack.pop()
 
@@ -152,12 +155,12 @@ def _entries(root: Path | Bucket, folder: str) -> list[tuple[str, _Kind]]:
         with os.scandir(root / folder) as entries:
             found = [(entry.name, kind) for entry in entries if (kind := _kind(entry)) is not None]
     except (PermissionError, FileNotFoundError):
-        return [("", _Kind.LOCKED)]
+        return [("", _Kind.UNREADABLE)]
     return sorted(found, key=lambda pair: pair[0])
 
 
 def _kind(entry: os.DirEntry[str]) -> _Kind | None:
-    """What an entry is to the walk; None for what is no recording."""
+    """Return the kind of an entry; None if it is neither audio nor a folder."""
     if is_junk_name(entry.name):
         return None
     is_link = entry.is_symlink()
@@ -171,5 +174,5 @@ def _kind(entry: os.DirEntry[str]) -> _Kind | None:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a loop of links
+    except OSError:  # a cycle of links
         return False

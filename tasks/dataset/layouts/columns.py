@@ -1,4 +1,4 @@
-"""Which column of somebody's csv means what, and what its cells say."""
+"""Maps the columns of a table to their meanings, and parses their cells."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from domain.reasons import ReasonCode
-from tasks.dataset.layouts.circumstances import MetadataColumns
-from tasks.dataset.layouts.layout import NOBODY_KNOWS, BadRowError, label_of, printable
+from tasks.dataset.layouts.layout import PLACEHOLDERS, BadRowError, label_of, printable
+from tasks.dataset.layouts.place_and_time import MetadataColumns
 
-# For each meaning the names understood, the preferred one first; case, spaces and hyphens do not matter.
+# The accepted column names of each meaning, the preferred name first; case, spaces and hyphens are ignored.
 MEANINGS: dict[str, tuple[str, ...]] = {
     "path": ("path", "filepath", "file_path", "uri", "file_name", "filename", "file", "recording"),
     "label": ("primary_label", "label", "class", "category", "species", "scientific_name"),
@@ -49,7 +49,7 @@ _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 
 @dataclass(frozen=True)
 class Columns:
-    """Positions of the columns understood; None where the csv has no such column."""
+    """Positions of the columns, from 0; None if the table has no such column."""
 
     path: int
     label: int
@@ -61,14 +61,14 @@ class Columns:
     metadata: MetadataColumns | None = None
 
     def by_meaning(self) -> dict[str, int]:
-        """Positions of the columns that are there."""
+        """Return the position of each meaning that has a column."""
         found = {name: value for name, value in vars(self).items() if name != "metadata"}
         found |= self.metadata._asdict() if self.metadata else {}
         return {meaning: position for meaning, position in found.items() if position is not None}
 
 
 def columns(header: Sequence[str]) -> Columns | None:
-    """The columns of a header, or None when it lacks a path or a label.
+    """Find the columns in a header; None if it has no path or no label column.
 
     >>> found = columns(["File Name", "Class", "fold", "Lat"])
     >>> found.path, found.label, found.fold, found.split, found.metadata
@@ -88,10 +88,12 @@ def columns(header: Sequence[str]) -> Columns | None:
 
 
 def fold_of(text: str) -> int | None:
-    """A fold's number, None for an empty cell. Raises BadRowError for anything but a whole number from 0 to 9999.
+    """Parse a fold number; None for an empty cell.
 
     >>> fold_of("3"), fold_of("3.0"), fold_of("")
     (3, 3, None)
+
+    Raises: BadRowError for any other text than a whole number from 0 to 9999.
     """
     text = text.strip()
     if not text:
@@ -103,10 +105,12 @@ def fold_of(text: str) -> int | None:
 
 
 def split_of(text: str) -> str | None:
-    """`train`, `valid` or `test`, None for an empty cell. Raises BadRowError for a word that is none of `SPLIT_WORDS`.
+    """Parse the name of a subset into `train`, `valid` or `test`; None for an empty cell.
 
     >>> split_of("Validation")
     'valid'
+
+    Raises: BadRowError for a word that is not in `SPLIT_WORDS`.
     """
     word = text.strip().casefold()
     if not word:
@@ -117,23 +121,28 @@ def split_of(text: str) -> str | None:
 
 
 def name_of(text: str) -> str | None:
-    """An author's or group's name, None where the cell says that nobody knows it; what no database takes is escaped.
+    """Parse the name of an author or a group; None for an empty cell or a placeholder such as "unknown".
 
-    Raises BadRowError for one that is no name: longer than 1,000 characters.
+    Unprintable characters are escaped, because databases refuse them.
+
+    >>> name_of(" Ann  Lee "), name_of("unknown")
+    ('Ann Lee', None)
+
+    Raises: BadRowError for a name longer than 1,000 characters.
     """
     name = printable(" ".join(text.split()))
     if len(name) > _LONGEST_NAME:
-        raise BadRowError(ReasonCode.NAME_TOO_LONG, f"{len(name)} characters, {_LONGEST_NAME} are allowed")
-    return None if name.casefold() in NOBODY_KNOWS else name
+        raise BadRowError(ReasonCode.NAME_TOO_LONG, f"{len(name)} characters; the limit is {_LONGEST_NAME}")
+    return None if name.casefold() in PLACEHOLDERS else name
 
 
 def secondary_of(text: str, primary: str) -> tuple[str, ...]:
-    """Further labels in a cell: a list as Python prints it, or words between commas, semicolons or bars.
+    """Parse further labels: a Python list, or words separated by commas, semicolons or bars; without `primary`.
 
     >>> secondary_of("['amerob', \\"Anna's\\", '']", "wren"), secondary_of("robin; wren", "wren")
     (('amerob', "Anna's"), ('robin',))
 
-    Raises BadRowError for a label that `label_of` refuses.
+    Raises: BadRowError for a label that `label_of` refuses.
     """
     text = text.strip()
     if not text or text == "[]":

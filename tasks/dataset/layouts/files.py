@@ -1,4 +1,4 @@
-"""Which files stand below a dataset's folder, asked a million times without asking the disk a million times."""
+"""Checks whether files exist below a folder, with one listing per folder instead of one disk access per file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from domain.reasons import ReasonCode
 from tasks.dataset.bucket import Bucket
 from tasks.dataset.layouts.layout import BadRowError, is_storable
 
-# Decoded here, or known to be audio: a format libsndfile does not know is quarantined by name, not overlooked.
+# Formats that libsndfile decodes, and other audio formats. Files of the latter are quarantined with a reason instead of
+# being skipped silently.
 # fmt: off
 _DECODED = (
     ".aif", ".aifc", ".aiff", ".au", ".avr", ".caf", ".flac", ".mp2", ".mp3", ".oga", ".ogg", ".opus", ".paf", ".rf64",
@@ -24,23 +25,23 @@ _DECODED = (
 _KNOWN = (".3gp", ".aac", ".ac3", ".amr", ".ape", ".m4a", ".mka", ".mp4", ".mpc", ".wac", ".webm", ".wma", ".wv")
 AUDIO_SUFFIXES = frozenset(_DECODED + _KNOWN)
 
-# Left behind by archivers, servers and operating systems; hidden names (a leading dot) are skipped too.
+# Folders that archivers, servers and operating systems create; hidden names (with a leading dot) are skipped too.
 _JUNK_FOLDERS = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
 
 HOW_TO_RENAME = "rename the file in plain UTF-8"
 
-# What says that a path leads nowhere; any other error is the machine's, and a file behind it is not missing.
+# Errors that mean "no such file". Any other error is the machine's fault, and the file may exist.
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
 
-# What the kernel takes at most, in bytes.
+# Linux's limit, in bytes.
 _LONGEST_PATH = 4096
 
-# About 40 MB of names; folders beyond it are asked file by file, so memory has a bound.
+# Bounds memory to about 40 MB of names. Files in further folders are looked up one by one.
 LISTED_NAMES = 300_000
 
 
 def is_audio_name(name: str) -> bool:
-    """Whether a file's name ends like a recording's, in any case.
+    """Return whether a file name has the suffix of an audio format, in any case.
 
     >>> is_audio_name("20230521_043000.WAV"), is_audio_name("LICENSE")
     (True, False)
@@ -49,13 +50,17 @@ def is_audio_name(name: str) -> bool:
 
 
 def is_junk_name(name: str) -> bool:
-    """Whether a name is hidden or a machine's own, and so never a recording or a class."""
+    """Return whether a name is hidden or belongs to the system, so that it is neither a recording nor a class.
+
+    >>> is_junk_name(".git"), is_junk_name("__MACOSX"), is_junk_name("wren")
+    (True, True, False)
+    """
     return name.startswith(".") or name in _JUNK_FOLDERS
 
 
 @dataclass(frozen=True, slots=True)
 class _Listing:
-    """The names in one folder; `is_complete` is false where there were too many to keep."""
+    """The names in one folder. is_complete: False if the folder has too many names to keep."""
 
     files: frozenset[str] = frozenset()
     links: frozenset[str] = frozenset()
@@ -63,7 +68,7 @@ class _Listing:
 
 
 class Files:
-    """The files below a root: finds the uri for a path somebody wrote down, and refuses what is not below the root."""
+    """Resolves the paths of a table to URIs of files below a root, and refuses paths that leave the root."""
 
     def __init__(self, root: Path | Bucket, listed_names: int = LISTED_NAMES) -> None:
         self.root = root if isinstance(root, Bucket) else root.resolve()
@@ -73,10 +78,12 @@ class Files:
         self._most_listings = max(listed_names, 1)
 
     def uri(self, written: str) -> str:
-        """The uri of the file a path means, spelt as on disk.
+        """Return the URI of the existing file at a path, spelt as on disk.
 
-        written: relative to the root, or absolute below it; accents composed or not; a backslash for `/` where needed.
-        Raises BadRowError for a missing file, and for a path that leaves the root by `..`, absolutely or by a link.
+        written: relative to the root, or absolute below it; in any Unicode normalisation; `/` or a backslash separates
+        folders.
+        Raises: BadRowError if the file does not exist, or if the path leaves the root: by `..`, as an absolute path or
+        through a link.
         """
         for spelling in _spellings(self._relative(written)):
             if self._has(spelling):
@@ -86,9 +93,10 @@ class Files:
         raise BadRowError(ReasonCode.NOT_FOUND)
 
     def named(self, written: str) -> str:
-        """The uri a path means if its file is there, which nobody looks for.
+        """Return the URI of a path without checking that the file exists.
 
-        Raises BadRowError for a path that leaves the root as written; whoever opens it has to see where links lead.
+        Raises: BadRowError if the path as written leaves the root. Links are not resolved: the code that opens the file
+        must check them.
         """
         uri = _tidy(self._relative(written).replace("\\", "/"))
         if not is_storable(uri):
@@ -101,7 +109,7 @@ class Files:
         if len(written) > _LONGEST_PATH:
             raise BadRowError(ReasonCode.NOT_FOUND, f"its path has {len(written)} characters")
         if "\0" in written:
-            raise BadRowError(ReasonCode.UNREADABLE_PATH, "it holds a NUL character")
+            raise BadRowError(ReasonCode.UNREADABLE_PATH, "it contains a NUL character")
         if written.startswith(self._prefix):
             written = written[len(self._prefix) :]
         if written.startswith("/") or written[1:3] in (":\\", ":/"):
@@ -144,7 +152,7 @@ class Files:
             raise
 
     def _is_file(self, uri: str) -> bool:
-        """Asks the disk: for links, and for folders too long to list. The folder itself is known to be inside."""
+        """Look up one file on disk: a link, or a file in a folder too large to list. Its folder is already checked."""
         if isinstance(self.root, Bucket):
             return self.root.has(uri)
         path = self._prefix + uri
@@ -162,14 +170,14 @@ class Files:
     def _refuse_outside(self, path: Path) -> None:
         try:
             is_inside = path.resolve().is_relative_to(str(self.root))
-        except RuntimeError:  # a loop of links, on Python below 3.13
+        except RuntimeError:  # a cycle of links, on Python before 3.13
             is_inside = False
         if not is_inside:
             raise BadRowError(ReasonCode.OUTSIDE_DATASET, "a link leads out of it")
 
 
 def _spellings(path: str) -> Iterator[str]:
-    """The ways a path may be spelt on disk, the written one first."""
+    """Yield the possible spellings of a path on disk, the written one first."""
     yield from dict.fromkeys(_tidy(spelt) for spelt in (path, path.replace("\\", "/")))
     if not path.isascii():
         for form in ("NFC", "NFD"):

@@ -1,4 +1,4 @@
-"""A csv that names files and labels: BirdCLEF's, Hugging Face's, ESC-50's, or somebody's own."""
+"""The layout of a csv with a path and a label column: BirdCLEF, Hugging Face, ESC-50, or a user's own."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from pathlib import Path
 
 from domain.reasons import ReasonCode
 from tasks.dataset.bucket import Bucket
-from tasks.dataset.layouts.circumstances import metadata_of
 from tasks.dataset.layouts.columns import Columns, columns, fold_of, name_of, secondary_of, split_of
+from tasks.dataset.layouts.digest_set import DigestSet
 from tasks.dataset.layouts.files import Files, is_junk_name
 from tasks.dataset.layouts.layout import BadRow, BadRowError, LayoutError, Row, label_of, printable
-from tasks.dataset.layouts.seen import Seen
+from tasks.dataset.layouts.place_and_time import metadata_of
 from tasks.dataset.layouts.table import Table, open_table
 from tasks.dataset.shards.metadata import UNKNOWN
 
-# A csv in a folder of this name describes the folder above it, as in ESC-50 and UrbanSound8K.
+# A csv in a folder of this name describes the folder above, as in ESC-50 and UrbanSound8K.
 METADATA_FOLDERS = ("meta", "metadata")
 
 _ROWS_AT_ONCE = 1000
 _SAMPLED_ROWS = 500
-_SAMPLED_OBJECTS = 50  # each may be a request
+_SAMPLED_OBJECTS = 50  # fewer, because each may need a request to the store
 _MOST_FOLDERS = 64
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a csv's paths begin: in a folder below the root, and perhaps in a folder for each label."""
+    """The folder that a csv's paths are relative to. by_label: each label has a folder of its own there."""
 
     folder: str = ""
     by_label: bool = False
 
-    def written(self, path: str, label: str) -> str:
+    def path_below_root(self, path: str, label: str) -> str:
         if path.startswith("/"):
             return path
         parts = (self.folder, label if self.by_label else "", path)
@@ -42,7 +42,10 @@ class _Place:
 
 @dataclass(frozen=True)
 class LabelledCsv:
-    """The rows of a csv, each with a file below the root."""
+    """Recordings listed in a csv, with paths below the root.
+
+    is_trusted: do not check that the files exist.
+    """
 
     name: str
     root: Path | Bucket
@@ -51,21 +54,20 @@ class LabelledCsv:
     columns: Columns
     place: _Place
     is_trusted: bool = False
-    """Files are not looked for: the csv's word is taken for it that they are there."""
 
     @property
     def has_metadata(self) -> bool:
-        """Whether a column could say where or when a recording was made."""
+        """Whether the csv has columns for place or time."""
         return self.columns.metadata is not None
 
     def rows(self) -> Iterator[Row | BadRow]:
-        """Rows in the csv's order; a path listed a second time is a bad row."""
-        parsed, seen = self._parsed(), Seen()
+        """Yield rows in the csv's order; the second row with the same path is a bad row."""
+        parsed, uris = self._parsed(), DigestSet()
         while batch := list(islice(parsed, _ROWS_AT_ONCE)):
-            are_new = iter(seen.are_new([row.uri for row in batch if isinstance(row, Row)]))
+            is_new = iter(uris.add([row.uri for row in batch if isinstance(row, Row)]))
             for row in batch:
-                is_repeated = isinstance(row, Row) and not next(are_new)
-                yield _repeated(row) if is_repeated else row
+                is_duplicate = isinstance(row, Row) and not next(is_new)
+                yield _duplicate(row) if is_duplicate else row
 
     def _parsed(self) -> Iterator[Row | BadRow]:
         files = Files(self.root)
@@ -84,7 +86,7 @@ class LabelledCsv:
         path = fields[at.path].strip()
         if not path:
             raise BadRowError(ReasonCode.EMPTY_PATH)
-        written = self.place.written(path, label)
+        written = self.place.path_below_root(path, label)
         metadata, unclear = metadata_of(fields, at.metadata) if at.metadata else (UNKNOWN, ())
         return Row(
             uri=files.named(written) if self.is_trusted else files.uri(written),
@@ -100,23 +102,22 @@ class LabelledCsv:
         )
 
 
-def _repeated(row: Row | BadRow) -> BadRow:
+def _duplicate(row: Row | BadRow) -> BadRow:
     return BadRow(row.line, row.uri, ReasonCode.DUPLICATE_PATH, "the csv lists it before")
 
 
 def labelled_csv(path: Path, *, is_trusted: bool = False, bucket: Bucket | None = None) -> LabelledCsv:
-    """The layout of one csv; the root is its folder, or the folder above `meta` and `metadata`, or a bucket.
+    """Open the layout of one csv. The root is its folder, the folder above `meta` or `metadata`, or the bucket.
 
-    is_trusted: take the csv's word that its files are there.  bucket: where the csv at `path` was fetched from.
-
-    Raises LayoutError for a file that is no table, and for one without a path and a label column.
+    is_trusted: do not check that the files exist.  bucket: the bucket that the csv at `path` was downloaded from.
+    Raises: LayoutError if the file is not a table, or has no path or no label column.
     """
     table = open_table(path)
     found = columns(table.header)
     if found is None:
         raise LayoutError(
-            f"{path.name} has the columns {', '.join(table.header)}; one for the path (path, filename, file_name, …) "
-            "and one for the label (label, class, primary_label, …) are needed"
+            f"{path.name} has the columns {', '.join(table.header)}; it needs one for the path "
+            "(path, filename, file_name, …) and one for the label (label, class, primary_label, …)"
         )
     root = bucket or _root(path)
     place = _place(root, table, found)
@@ -142,13 +143,13 @@ def _notes(table: Table, at: Columns, place: _Place) -> Iterator[str]:
     used = {meaning: table.header[position] for meaning, position in at.by_meaning().items()}
     yield f"{table.path.name}: " + ", ".join(f"{meaning} from `{column}`" for meaning, column in used.items())
     if place.folder or place.by_label:
-        yield f"recordings are in {place.written('<path>', '<label>')}"
+        yield f"recordings are in {place.path_below_root('<path>', '<label>')}"
     if table.encoding == "latin-1":
-        yield f"{table.path.name} is not UTF-8 and was read as Latin-1; check that its accents are right"
+        yield f"{table.path.name} is not UTF-8 and was read as Latin-1; check its accented letters, or save it as UTF-8"
 
 
 def _place(root: Path | Bucket, table: Table, at: Columns) -> _Place:
-    """The place where most of the first rows have their files; the plain one when none has."""
+    """Return the place at which most of the first rows have their files; the root itself if no place has any."""
     sample = [
         (fields[at.path].strip(), fields[at.label].strip())
         for _, fields in islice(table.records(), _SAMPLED_OBJECTS if isinstance(root, Bucket) else _SAMPLED_ROWS)
@@ -158,7 +159,7 @@ def _place(root: Path | Bucket, table: Table, at: Columns) -> _Place:
     best, most = _Place(), 0
     for folder, by_label in product(["", *_folders(root)], [False, True]):
         place = _Place(folder, by_label)
-        hits = sum(_is_there(files, place.written(path, label)) for path, label in sample)
+        hits = sum(_exists(files, place.path_below_root(path, label)) for path, label in sample)
         if hits > most:
             best, most = place, hits
         if most == len(sample):
@@ -173,7 +174,7 @@ def _folders(root: Path | Bucket) -> list[str]:
     return sorted(found)[:_MOST_FOLDERS]
 
 
-def _is_there(files: Files, written: str) -> bool:
+def _exists(files: Files, written: str) -> bool:
     try:
         return bool(files.uri(written))
     except BadRowError:

@@ -1,4 +1,4 @@
-"""What every layout gives: rows a person meant, and rows that cannot be used with the reason why."""
+"""The interface of layouts: usable rows, and unusable rows with the reason."""
 
 from __future__ import annotations
 
@@ -13,30 +13,33 @@ from domain.reasons import ReasonCode
 from tasks.dataset.bucket import Bucket
 from tasks.dataset.shards.metadata import UNKNOWN, Metadata
 
-# BirdNET's folders for "no event here". They are labels like any other: a network learns them as a class.
+# BirdNET's folder names for recordings without an event. They are labels like any other: the network has a class for
+# each.
 NON_EVENTS = frozenset({"noise", "background", "other", "silence"})
 
 _LONGEST_LABEL = 200
 
-# What people write in a cell for which they know nothing. Names of nobody, joined, would tie strangers into one group.
-NOBODY_KNOWS = frozenset({"", "-", "?", "anonymous", "n/a", "na", "nan", "none", "null", "unknown"})
+# Cells that mean "unknown". A placeholder such as "unknown" must not become an author: unrelated recordings would
+# become one group.
+PLACEHOLDERS = frozenset({"", "-", "?", "anonymous", "n/a", "na", "nan", "none", "null", "unknown"})
 
-# Control characters, and what Python makes of bytes that are no UTF-8: no database or terminal takes them.
+# Control characters, and the surrogates that Python substitutes for bytes that are not UTF-8. Databases refuse them,
+# and terminals may interpret them.
 _UNSTORABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class LayoutError(Impossible):
-    """A path that is no dataset this system understands."""
+    """The path is not a dataset in a supported layout."""
 
 
 class LayoutNotFound(LayoutError):
-    """A path that does not exist."""
+    """The path does not exist."""
 
     exit_code = 2
 
 
 class BadRowError(ChorusError):
-    """Why one row cannot be used; a layout turns it into a BadRow and goes on."""
+    """One row cannot be used; the text is the reason. The layout yields a BadRow and continues."""
 
     def __init__(self, code: ReasonCode, detail: str = "") -> None:
         super().__init__(_sentence(code, detail))
@@ -44,12 +47,13 @@ class BadRowError(ChorusError):
 
 
 class Row(NamedTuple):
-    """One recording as its owner describes it.
+    """One recording as the dataset describes it; None means that the dataset does not say.
 
-    uri: path below the layout's root, posix, spelt as on disk, so that `root / uri` opens the file; or an object's key.
-    secondary: further labels heard in the recording, never the first one.  fold: >= 0.
-    split: "train", "valid" or "test".  line: line of the csv, or the file's number in the walk; both count from 1.
-    unclear: what is said of where and when and could not be understood, such as "latitude '999'".
+    uri: POSIX path below the layout's root, spelt as on disk, so that `root / uri` opens the file; or an object's key.
+    label: the class.  secondary: other labels of the recording, without `label`.
+    fold: >= 0.  split: "train", "valid" or "test".
+    line: line of the csv, or number of the file in the folder walk, from 1.
+    unclear: cells of place and time that cannot be parsed, such as "latitude '999'".
     """
 
     uri: str
@@ -65,7 +69,7 @@ class Row(NamedTuple):
 
 
 class BadRow(NamedTuple):
-    """A row that names no usable recording. detail: what the code does not say; may be empty."""
+    """A row that cannot be used. detail: completes the sentence of the reason code; may be empty."""
 
     line: int
     uri: str
@@ -83,48 +87,48 @@ def _sentence(code: ReasonCode, detail: str) -> str:
 
 
 class Layout(Protocol):
-    """One way people lay out labelled recordings; `rows` streams in the same order every time."""
+    """A dataset in one supported layout."""
 
     @property
     def name(self) -> str:
-        """The word for people, such as `BirdCLEF csv`."""
+        """Name of the layout for users, such as `BirdCLEF csv`."""
 
     @property
     def root(self) -> Path | Bucket:
-        """The folder every uri is below, with links resolved; or the bucket."""
+        """The folder that contains all recordings, with links resolved; or the bucket."""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """How the layout was understood, one sentence each."""
+        """Sentences that tell the user how the dataset was interpreted."""
 
     @property
     def has_metadata(self) -> bool:
-        """Whether anything could say where or when a recording was made."""
+        """Whether the dataset has columns for place or time."""
 
     def rows(self) -> Iterator[Row | BadRow]:
-        """Every row, good or bad, one at a time."""
+        """Yield every row, usable or not, always in the same order. Memory does not grow with their number."""
 
 
 def label_of(text: str) -> str:
-    """A label as written, with composed accents and single spaces.
+    """Return a label with normalised Unicode (NFC) and single spaces.
 
     >>> label_of("  Grey   heron ")
     'Grey heron'
 
-    Raises BadRowError when nothing is left, when it is longer than 200 characters, or when it cannot be printed.
+    Raises: BadRowError if the label is empty, longer than 200 characters, or contains unprintable characters.
     """
     label = " ".join(unicodedata.normalize("NFC", text).split())
     if not label:
         raise BadRowError(ReasonCode.EMPTY_LABEL)
     if len(label) > _LONGEST_LABEL:
-        raise BadRowError(ReasonCode.LABEL_TOO_LONG, f"{len(label)} characters, {_LONGEST_LABEL} are allowed")
+        raise BadRowError(ReasonCode.LABEL_TOO_LONG, f"{len(label)} characters; the limit is {_LONGEST_LABEL}")
     if not is_storable(label):
         raise BadRowError(ReasonCode.UNPRINTABLE_LABEL, f"{label!r:.60}")
     return label
 
 
 def is_non_event(label: str) -> bool:
-    """Whether a label is one of BirdNET's words for recordings without an event.
+    """Return whether a label is one of BirdNET's names for recordings without an event, in any case.
 
     >>> is_non_event("Background"), is_non_event("Wren")
     (True, False)
@@ -133,12 +137,12 @@ def is_non_event(label: str) -> bool:
 
 
 def is_storable(text: str) -> bool:
-    """Whether a text holds neither control characters nor bytes that are no UTF-8."""
+    """Return whether a text has no control characters and only valid UTF-8, so that databases accept it."""
     return _UNSTORABLE.search(text) is None
 
 
 def printable(text: str) -> str:
-    r"""A path that can be stored and shown: bytes that are no UTF-8 and control characters are escaped.
+    r"""Return a text with control characters and invalid UTF-8 escaped, safe to store and to print.
 
     >>> printable("caf\udce9\n.wav")
     'caf\\xe9\\n.wav'

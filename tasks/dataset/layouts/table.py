@@ -1,4 +1,4 @@
-"""A csv as people save it: any of four separators, UTF-8 with or without a mark, UTF-16 or Latin-1, broken lines."""
+"""Reads csv files with any of four separators, in UTF-8 (with or without BOM), UTF-16 or Latin-1, and damaged rows."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".tab", ".txt"})
 _SEPARATORS = ",;\t|"
 _BLOCK_BYTES = 1 << 20
 
-# csv refuses longer fields; a line is read in pieces of this size, so that a file without line ends fits in memory.
+# Bounds memory for files without line ends: longer lines are read in pieces. The csv module refuses longer fields.
 _LONGEST_LINE = 1 << 18
 
 
 @dataclass(frozen=True)
 class Table:
-    """A csv file whose encoding, separator and header are known; the header's names are fit to be shown."""
+    """A csv file with its encoding, separator and header. The header's names are printable."""
 
     path: Path
     encoding: str
@@ -30,10 +30,12 @@ class Table:
     header: tuple[str, ...]
 
     def records(self) -> Iterator[tuple[int, list[str] | str]]:
-        """Pairs of (line the record begins on, its fields), the header left out; a text instead says what is wrong.
+        """Yield pairs of (line number, fields) for every record after the header.
 
-        Blank lines are skipped. Fields missing at the end, or more than the header has, make the record unreadable:
-        an unquoted separator has shifted them.
+        line: where the record begins, from 1.  fields: a list as long as the header; or a text, the reason why the
+        record is unreadable.
+        Blank lines are skipped. A record with too few or too many fields is unreadable, because an unquoted separator
+        may have shifted its fields.
         """
         with self.path.open(encoding=self.encoding, errors="replace", newline="") as handle:
             reader = csv.reader(_lines(handle), delimiter=self.separator, strict=True)
@@ -60,9 +62,9 @@ class Table:
 
 
 def open_table(path: Path) -> Table:
-    """The table in a file: its encoding found by reading all of it, its separator by the header.
+    """Open a csv file: detect its encoding from the whole file, and its separator from the header.
 
-    Raises LayoutError for a file that is empty, cannot be opened, or has no readable header.
+    Raises: LayoutError if the file is empty, cannot be opened, or has no readable header.
     """
     try:
         encoding = _encoding(path)
@@ -71,7 +73,7 @@ def open_table(path: Path) -> Table:
     except OSError as error:
         raise LayoutError(f"{path.name} cannot be opened: {error.strerror}") from error
     if not first.strip():
-        raise LayoutError(f"{path.name} has no header: its first line is empty; name the columns there")
+        raise LayoutError(f"{path.name} has no header: its first line is empty; put the column names there")
     separator = max(_SEPARATORS, key=first.count)
     try:
         header = next(csv.reader([first], delimiter=separator))

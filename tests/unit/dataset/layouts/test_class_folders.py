@@ -1,4 +1,4 @@
-"""Folder per class: the rules people know from BirdNET, and what is news."""
+"""One folder per class: BirdNET's rules, and the files that cannot be used."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def bad(root: Path) -> dict[str, str]:
     return {row.uri: row.reason for row in open_layout(root).rows() if isinstance(row, BadRow)}
 
 
-def test_the_first_folder_is_the_label_however_deep_the_file_is(tmp_path: Path):
+def test_the_first_folder_is_the_label_at_any_depth(tmp_path: Path):
     put(tmp_path, "Turdus merula_Blackbird/site 1/2021/x.WAV", "wren/y.Mp3", "wren/z.flac")
     assert labels(tmp_path) == {
         "Turdus merula_Blackbird/site 1/2021/x.WAV": "Turdus merula_Blackbird",
@@ -34,35 +34,35 @@ def test_the_first_folder_is_the_label_however_deep_the_file_is(tmp_path: Path):
     }
 
 
-def test_a_comma_means_several_labels_and_the_first_is_learned(tmp_path: Path):
+def test_a_folder_name_with_commas_gives_several_labels_and_the_first_is_the_class(tmp_path: Path):
     put(tmp_path, "wren, robin,wren ,/a.wav", "robin/b.wav")
     row = next(row for row in open_layout(tmp_path).rows() if isinstance(row, Row) and row.uri.endswith("a.wav"))
     assert (row.label, row.secondary) == ("wren", ("robin",))
 
 
-def test_non_events_stay_labels_as_written(tmp_path: Path):
+def test_non_events_are_labels_as_written(tmp_path: Path):
     put(tmp_path, "Noise/a.wav", "wren/b.wav")
     assert set(labels(tmp_path).values()) == {"Noise", "wren"}
     assert is_non_event("Noise")
 
 
-def test_hidden_files_other_files_and_what_archivers_leave_are_not_recordings(tmp_path: Path):
+def test_hidden_files_other_files_and_system_folders_are_not_recordings(tmp_path: Path):
     put(tmp_path, "wren/a.wav", "wren/._a.wav", "wren/notes.txt", "robin/b.wav", "__MACOSX/wren/a.wav", ".git/x/y.wav")
     assert list(labels(tmp_path)) == ["robin/b.wav", "wren/a.wav"]
 
 
-def test_a_format_that_cannot_be_decoded_is_still_a_recording(tmp_path: Path):
+def test_a_file_in_an_unsupported_audio_format_is_a_recording(tmp_path: Path):
     put(tmp_path, "wren/a.m4a", "robin/b.wma")
     assert len(labels(tmp_path)) == 2
 
 
-def test_a_folder_that_only_wraps_the_class_folders_is_looked_through(tmp_path: Path):
+def test_class_folders_are_found_inside_a_single_outer_folder(tmp_path: Path):
     put(tmp_path, "dataset/by_class/wren/a.wav", "dataset/by_class/robin/b.wav")
     assert labels(tmp_path) == {"dataset/by_class/robin/b.wav": "robin", "dataset/by_class/wren/a.wav": "wren"}
-    assert open_layout(tmp_path).notes == ("class folders are those in dataset/by_class",)
+    assert open_layout(tmp_path).notes == ("the class folders are in dataset/by_class",)
 
 
-def test_train_and_test_folders_are_the_datas_own_split(tmp_path: Path):
+def test_train_and_test_folders_become_the_split(tmp_path: Path):
     put(tmp_path, "Train/wren/a.wav", "test/wren/b.wav", "val/robin/c.wav")
     rows = [row for row in open_layout(tmp_path).rows() if isinstance(row, Row)]
     assert {row.uri: (row.split, row.label) for row in rows} == {
@@ -72,17 +72,17 @@ def test_train_and_test_folders_are_the_datas_own_split(tmp_path: Path):
     }
 
 
-def test_train_among_other_classes_is_the_noise_of_a_train(tmp_path: Path):
+def test_a_folder_train_beside_other_classes_is_a_class(tmp_path: Path):
     put(tmp_path, "train/a.wav", "plane/b.wav")
     assert set(labels(tmp_path).values()) == {"train", "plane"}
 
 
-def test_a_recording_outside_every_class_folder_has_no_label(tmp_path: Path):
+def test_a_recording_outside_the_class_folders_has_no_label(tmp_path: Path):
     put(tmp_path, "wren/a.wav", "robin/c.wav", "b.wav")
-    assert bad(tmp_path) == {"b.wav": "no label: the file is in no class folder"}
+    assert bad(tmp_path) == {"b.wav": "no label: the file is not in a class folder"}
 
 
-def test_a_link_out_of_the_dataset_is_refused_and_a_link_inside_is_a_recording(tmp_path: Path):
+def test_a_link_out_of_the_dataset_is_refused_and_a_link_inside_it_is_a_recording(tmp_path: Path):
     put(tmp_path, "outside/secret.wav", "data/wren/a.wav", "data/robin/b.wav")
     (tmp_path / "data/wren/out.wav").symlink_to(tmp_path / "outside/secret.wav")
     (tmp_path / "data/wren/in.wav").symlink_to(tmp_path / "data/robin/b.wav")
@@ -90,12 +90,12 @@ def test_a_link_out_of_the_dataset_is_refused_and_a_link_inside_is_a_recording(t
     assert "wren/in.wav" in labels(tmp_path / "data")
 
 
-def test_linked_folders_and_loops_are_told_and_not_walked(tmp_path: Path):
+def test_linked_folders_and_link_cycles_are_reported_and_not_followed(tmp_path: Path):
     put(tmp_path, "wren/a.wav", "robin/b.wav")
     (tmp_path / "wren/again").symlink_to(tmp_path)
     (tmp_path / "wren/self.wav").symlink_to(tmp_path / "wren/self.wav")
     assert bad(tmp_path) == {
-        "wren/again": "linked folder is not followed: put the folder itself here",
+        "wren/again": "linked folder is not followed: replace the link by the folder itself",
         "wren/self.wav": "outside the dataset folder: a link leads out of it"
         if sys.version_info < (3, 13)
         else "missing file",
@@ -104,14 +104,14 @@ def test_linked_folders_and_loops_are_told_and_not_walked(tmp_path: Path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
-def test_a_name_that_is_no_utf8_is_told_in_ascii(tmp_path: Path):
+def test_a_file_name_that_is_not_utf8_is_reported_escaped(tmp_path: Path):
     put(tmp_path, "wren/a.wav", "robin/b.wav")
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/wren/caf\xe9.wav")).write_bytes(b"RIFF")
     assert bad(tmp_path) == {"wren/caf\\xe9.wav": "unprintable name: rename the file in plain UTF-8"}
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root opens every folder")
-def test_a_locked_folder_is_told_and_its_neighbours_are_read(tmp_path: Path):
+def test_an_unreadable_folder_is_reported_and_the_other_folders_are_read(tmp_path: Path):
     put(tmp_path, "wren/a.wav", "robin/b.wav", "robin/locked/c.wav")
     (tmp_path / "robin/locked").chmod(0)
     try:
@@ -121,7 +121,7 @@ def test_a_locked_folder_is_told_and_its_neighbours_are_read(tmp_path: Path):
         (tmp_path / "robin/locked").chmod(0o755)
 
 
-def test_a_label_written_with_combining_accents_is_the_same_label(tmp_path: Path):
+def test_labels_that_differ_only_in_unicode_normalisation_are_equal(tmp_path: Path):
     put(tmp_path, "cafe\u0301/a.wav", "caf\u00e9/b.wav", "wren/c.wav")
     assert set(labels(tmp_path).values()) == {"caf\u00e9", "wren"}
     assert all((tmp_path / uri).is_file() for uri in labels(tmp_path))

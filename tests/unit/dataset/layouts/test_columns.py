@@ -1,4 +1,4 @@
-"""Columns and cells, and the page that lists them."""
+"""Columns are found and cells are parsed as the page docs/howto/datasets.md says."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ DOCS = Path(__file__).resolve().parents[4] / "docs" / "howto" / "datasets.md"
 
 
 def documented(first: str) -> tuple[str, ...]:
-    """The words in backticks of the second cell in the table row that begins so."""
+    """Return the words in backticks in the second cell of the table row that begins with `first`."""
     (cell,) = re.findall(rf"^\| {first} \| ([^|]+) \|", DOCS.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return tuple(re.findall(r"`([^`]+)`", cell))
 
 
 @pytest.mark.parametrize("meaning", MEANINGS)
-def test_the_page_lists_each_column_in_the_order_it_is_preferred(meaning: str):
+def test_the_page_lists_the_names_of_each_column_in_their_order(meaning: str):
     assert documented(meaning) == MEANINGS[meaning]
 
 
-@pytest.mark.parametrize("side", ["train", "valid", "test"])
-def test_the_page_lists_each_word_for_a_side(side: str):
-    assert documented(side) == tuple(word for word, found in SPLIT_WORDS.items() if found == side)
+@pytest.mark.parametrize("subset", ["train", "valid", "test"])
+def test_the_page_lists_the_words_for_each_subset(subset: str):
+    assert documented(subset) == tuple(word for word, found in SPLIT_WORDS.items() if found == subset)
 
 
-def test_the_primary_label_is_preferred_to_other_names_of_a_species():
+def test_the_column_primary_label_is_preferred_to_scientific_name():
     header = ["scientific_name", "primary_label", "url", "filename", "author"]
     found = columns(header)
     assert found is not None
@@ -37,18 +37,18 @@ def test_the_primary_label_is_preferred_to_other_names_of_a_species():
 
 
 @pytest.mark.parametrize("header", [[], ["path"], ["label"], ["url", "label"], ["path", "target"]])
-def test_a_header_without_path_or_label_has_no_columns(header: list[str]):
+def test_a_header_without_a_path_or_label_column_is_refused(header: list[str]):
     assert columns(header) is None
 
 
 @pytest.mark.parametrize("text", ["1.5", "one", "-1", "1e3", "12345", "\u0661", "1_0"])
-def test_a_fold_is_a_plain_whole_number(text: str):
+def test_a_fold_that_is_not_a_plain_whole_number_is_refused(text: str):
     with pytest.raises(BadRowError, match="fold is not a number"):
         fold_of(text)
 
 
 @pytest.mark.parametrize("text", ["", " ", "Unknown", "N/A", "nan", "-", "anonymous"])
-def test_nobody_is_no_author(text: str):
+def test_a_placeholder_is_not_an_author(text: str):
     assert name_of(text) is None
 
 
@@ -63,10 +63,10 @@ def test_nobody_is_no_author(text: str):
         ("robin;wren;robin|owl", ("robin", "owl")),
     ],
 )
-def test_secondary_labels_are_read_and_the_first_label_is_not_among_them(text: str, expected: tuple[str, ...]):
+def test_secondary_labels_are_parsed_without_the_primary_label(text: str, expected: tuple[str, ...]):
     assert secondary_of(text, "wren") == expected
 
 
-def test_a_name_with_what_no_database_takes_is_escaped():
+def test_unprintable_characters_in_a_name_are_escaped():
     assert name_of("B\0ob  Dylan") == "B\\x00ob Dylan"
     assert name_of("caf\udce9") == "caf\\xe9"

@@ -1,4 +1,4 @@
-"""Files below a root: the same answers from listings and from the disk."""
+"""Paths are resolved the same way from folder listings and from the disk."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ def files(request: pytest.FixtureRequest, tmp_path: Path) -> Files:
 
 
 @pytest.mark.parametrize("uri", ["a.wav", "b.wav", "sub/e.wav", "in.wav"])
-def test_a_file_below_the_root_is_found_by_its_own_name(files: Files, uri: str):
+def test_a_file_below_the_root_is_found_by_its_path(files: Files, uri: str):
     assert files.uri(uri) == uri
     assert files.uri(f"./{uri}") == uri
 
 
 @pytest.mark.parametrize("uri", ["c.wav", "sub", "sub/a.wav", "no/a.wav", "a.wav/b.wav", "gone.wav", "x" * 5000])
-def test_what_is_no_file_is_missing(files: Files, uri: str):
+def test_a_path_without_a_file_is_missing(files: Files, uri: str):
     with pytest.raises(BadRowError, match="missing file"):
         files.uri(uri)
 
 
-def test_a_link_that_leads_out_is_refused(files: Files):
+def test_a_link_out_of_the_root_is_refused(files: Files):
     with pytest.raises(BadRowError, match="a link leads out of it"):
         files.uri("out.wav")
 
 
-def test_what_cannot_be_printed_is_escaped_and_the_rest_left_alone():
+def test_only_unprintable_characters_are_escaped():
     assert printable("caf\u00e9\u3000\u00a0.wav") == "caf\u00e9\u3000\u00a0.wav"
     assert printable("a\udcff\x1b[2J") == "a\\xff\\x1b[2J"

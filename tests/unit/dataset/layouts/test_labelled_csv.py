@@ -1,4 +1,4 @@
-"""A csv's rows: good ones as written, bad ones with their reason, none lost."""
+"""Every row of a csv becomes a row, or a bad row with a reason."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def only(root: Path, text: str | bytes) -> Row | BadRow:
     return row
 
 
-def test_every_column_understood_reaches_the_row(root: Path):
+def test_a_row_has_the_values_of_every_known_column(root: Path):
     text = "path,label,secondary_labels,author,group,fold,split\nc d.wav,wren,\"['robin']\",Ann Lee,site 1,3,dev\n"
     assert only(root, text) == Row("c d.wav", "wren", ("robin",), "Ann Lee", "site 1", 3, "valid", 2)
 
 
-def test_where_and_when_reach_the_row_and_what_makes_no_sense_is_kept_as_it_was_written(root: Path):
+def test_a_row_has_place_and_time_and_keeps_the_text_of_unclear_cells(root: Path):
     text = "path,label,Lat,Decimal Longitude,event-date,time\na.wav,wren,52.5,13.4,2021-05-30,6:15 am\n"
     found = only(root, text)
     assert isinstance(found, Row)
@@ -47,7 +47,7 @@ def test_where_and_when_reach_the_row_and_what_makes_no_sense_is_kept_as_it_was_
     assert (bad.metadata, bad.unclear) == (UNKNOWN, ("latitude '999'", "month '13'"))
 
 
-def test_a_table_says_whether_it_could_know_where_or_when(root: Path):
+def test_a_layout_has_metadata_only_with_a_column_for_place_or_time(root: Path):
     (root / "labels.csv").write_text("path,label,month\na.wav,wren,5\n")
     assert open_layout(root).has_metadata
     assert "month from `month`" in open_layout(root).notes[0]
@@ -72,12 +72,12 @@ def test_a_table_says_whether_it_could_know_where_or_when(root: Path):
         ("a.wav,wren,1,holdback", "bad_split", "unknown split word: 'holdback'; use train, valid or test"),
         ("a.wav,wren,1", "unreadable_row", "unreadable row: 3 fields where the header has 4"),
         ("a.wav,wren,1,train,extra", "unreadable_row", "unreadable row: 5 fields where the header has 4"),
-        ("a\0.wav,wren,1,train", "unreadable_path", "unreadable path: it holds a NUL character"),
-        ("a.wav," + "w" * 300 + ",1,train", "label_too_long", "label too long: 300 characters, 200 are allowed"),
+        ("a\0.wav,wren,1,train", "unreadable_path", "unreadable path: it contains a NUL character"),
+        ("a.wav," + "w" * 300 + ",1,train", "label_too_long", "label too long: 300 characters; the limit is 200"),
         ('"a.wav"x,wren,1,train', "unreadable_row", "unreadable row: ',' expected after '\"'"),
     ],
 )
-def test_a_bad_row_says_why_and_its_neighbour_is_read(root: Path, row: str, code: str, reason: str):
+def test_a_bad_row_has_a_reason_and_the_next_row_is_read(root: Path, row: str, code: str, reason: str):
     bad, neighbour = read(root, f"path,label,fold,split\n{row}\nb.wav,wren,1,train\n")
     assert isinstance(bad, BadRow)
     assert (bad.line, bad.code, bad.reason) == (2, code, reason)
@@ -85,33 +85,33 @@ def test_a_bad_row_says_why_and_its_neighbour_is_read(root: Path, row: str, code
     assert (neighbour.line, neighbour.uri) == (3, "b.wav")
 
 
-def test_a_link_that_leaves_the_dataset_is_refused(root: Path):
+def test_a_link_out_of_the_dataset_is_refused(root: Path):
     (root / "link.wav").symlink_to(root.parent / "outside.wav")
     (root / "folder").symlink_to(root.parent)
     rows = read(root, "path,label\nlink.wav,wren\nfolder/outside.wav,wren\n")
     assert [getattr(row, "reason", None) for row in rows] == ["outside the dataset folder: a link leads out of it"] * 2
 
 
-def test_a_path_listed_twice_counts_once(root: Path):
+def test_the_second_row_with_the_same_path_is_a_duplicate(root: Path):
     first, second, third = read(root, "path,label\na.wav,wren\na.wav,robin\n./a.wav,robin\n")
     assert isinstance(first, Row)
     assert second == BadRow(3, "a.wav", ReasonCode.DUPLICATE_PATH, "the csv lists it before")
     assert third == BadRow(4, "a.wav", ReasonCode.DUPLICATE_PATH, "the csv lists it before")
 
 
-def test_an_absolute_path_below_the_root_becomes_relative(root: Path):
+def test_an_absolute_path_below_the_root_becomes_a_relative_uri(root: Path):
     row = only(root, f"path,label\n{root.resolve()}/sub/e.wav,wren\n")
     assert isinstance(row, Row)
     assert row.uri == "sub/e.wav"
 
 
-def test_windows_separators_are_understood(root: Path):
+def test_backslashes_separate_folders(root: Path):
     row = only(root, "path,label\nsub\\e.wav,wren\n")
     assert isinstance(row, Row)
     assert row.uri == "sub/e.wav"
 
 
-def test_an_accent_is_found_however_the_disk_spells_it(root: Path):
+def test_a_file_is_found_in_any_unicode_normalisation(root: Path):
     (root / "cafe\u0301.wav").write_bytes(b"RIFF")
     row = only(root, "path,label\ncaf\u00e9.wav,cafe\u0301\n")
     assert isinstance(row, Row)
@@ -122,7 +122,9 @@ def test_an_accent_is_found_however_the_disk_spells_it(root: Path):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_a_csv_reads_the_same_however_it_was_saved(root: Path, encoding: str, separator: str, line_end: str):
+def test_encoding_separator_and_line_ends_do_not_change_the_rows(
+    root: Path, encoding: str, separator: str, line_end: str
+):
     lines = ["file name", "Class", "Author"], ["a.wav", "m\u00e9sange", "Ann"], [], ["b.wav", "wren", "unknown"]
     text = line_end.join(separator.join(line) for line in lines)
     assert read(root, text.encode(encoding)) == [
@@ -131,12 +133,12 @@ def test_a_csv_reads_the_same_however_it_was_saved(root: Path, encoding: str, se
     ]
 
 
-def test_latin_1_is_noted_because_it_was_guessed(root: Path):
+def test_a_note_says_that_a_csv_was_read_as_latin_1(root: Path):
     read(root, "path,label\na.wav,m\u00e9sange\n".encode("latin-1"))
     assert any("not UTF-8" in note for note in open_layout(root).notes)
 
 
-def test_an_open_quote_spoils_no_more_than_what_it_swallows(root: Path):
+def test_an_open_quote_makes_only_the_rows_inside_it_unreadable(root: Path):
     text = 'path,label\n"a.wav,wren\n' + "x" * 200_000 + "\nb.wav,wren\n"
     rows = read(root, text)
     assert isinstance(rows[0], BadRow)
@@ -151,7 +153,7 @@ def test_a_file_without_line_ends_is_read_in_pieces(root: Path):
     assert all(isinstance(row, BadRow) for row in rows)
 
 
-def test_a_trusted_csv_is_taken_at_its_word_but_never_out_of_its_folder(root: Path):
+def test_a_trusted_csv_may_list_missing_files_but_no_paths_outside_its_folder(root: Path):
     rows = [
         "gone.wav,wren",
         "sub\\e.wav,wren",
@@ -167,14 +169,14 @@ def test_a_trusted_csv_is_taken_at_its_word_but_never_out_of_its_folder(root: Pa
     assert codes == ["outside_dataset", "outside_dataset", "duplicate_path", "unprintable_name"]
 
 
-def test_only_a_csv_can_be_trusted(tmp_path: Path):
+def test_class_folders_cannot_be_trusted(tmp_path: Path):
     (tmp_path / "wren").mkdir()
     (tmp_path / "wren" / "a.wav").write_bytes(b"RIFF")
-    with pytest.raises(LayoutError, match="no csv"):
+    with pytest.raises(LayoutError, match="no csv with a path"):
         open_layout(tmp_path, is_trusted=True)
 
 
-def test_a_path_is_found_again_among_many(root: Path):
+def test_duplicates_are_found_among_5000_paths(root: Path):
     names = [f"{number}.wav" for number in range(5000)]
     text = "path,label\n" + "".join(f"{name},wren\n" for name in [*names, names[0], names[999], names[4999]])
     (root / "labels.csv").write_text(text)
@@ -183,18 +185,18 @@ def test_a_path_is_found_again_among_many(root: Path):
     assert sum(isinstance(row, Row) for row in found) == 5000
 
 
-def test_what_a_header_says_to_a_terminal_is_not_passed_on(root: Path):
+def test_terminal_control_characters_in_a_header_are_escaped(root: Path):
     (root / "labels.csv").write_text("pa\x1b[31mth,label\na.wav,wren\n")
-    with pytest.raises(LayoutError, match=r"pa\\x1b\[31mth, label") as refused:
+    with pytest.raises(LayoutError, match=r"pa\\x1b\[31mth, label") as caught:
         open_layout(root / "labels.csv")
-    assert "\x1b" not in str(refused.value)
+    assert "\x1b" not in str(caught.value)
     (root / "labels.csv").write_text("path,label\x1b[31m,label\na.wav,wren,wren\n")
     assert "\x1b" not in "".join(open_layout(root / "labels.csv").notes)
 
 
-def test_names_and_paths_without_end_are_bad_rows(root: Path):
+def test_too_long_names_and_paths_are_bad_rows(root: Path):
     bad = only(root, "path,label,author\na.wav,wren," + "a" * 1001 + "\n")
-    assert bad == BadRow(2, "a.wav", ReasonCode.NAME_TOO_LONG, "1001 characters, 1000 are allowed")
+    assert bad == BadRow(2, "a.wav", ReasonCode.NAME_TOO_LONG, "1001 characters; the limit is 1000")
     bad = only(root, "path,label\n" + "a/" * 2049 + ",wren\n")
     assert isinstance(bad, BadRow)
     assert bad.reason == "missing file: its path has 4098 characters"

@@ -1,4 +1,4 @@
-"""A path somebody typed becomes a layout, or a sentence that says why not."""
+"""The layout of a dataset is recognised from its path, or an error says why it is not."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def good(path: Path) -> list[Row]:
     return [row for row in rows if isinstance(row, Row)]
 
 
-def test_the_birdclef_csv_of_birds10_finds_its_hundred_clips_in_by_class():
+def test_birds10_has_a_birdclef_csv_and_a_hundred_clips():
     folder = shared_data("birds10")
     layout = open_layout(folder)
     rows = good(folder)
@@ -35,12 +35,12 @@ def test_the_birdclef_csv_of_birds10_finds_its_hundred_clips_in_by_class():
     assert Counter(row.author for row in rows).most_common(1)[0][1] == 27
 
 
-def test_the_csv_itself_and_the_folder_that_holds_it_are_the_same_dataset():
+def test_a_csv_and_its_folder_are_the_same_dataset():
     folder = shared_data("birds10")
     assert good(folder) == good(folder / "train_metadata.csv")
 
 
-def test_the_class_folders_of_birds10_are_ten_species_without_authors():
+def test_the_class_folders_of_birds10_have_a_hundred_clips_without_authors():
     rows = good(shared_data("birds10") / "by_class")
     assert len(rows) == 100
     assert {row.author for row in rows} == {None}
@@ -48,7 +48,7 @@ def test_the_class_folders_of_birds10_are_ten_species_without_authors():
     assert [row.uri for row in rows] == sorted(row.uri for row in rows)
 
 
-def test_esc10_has_five_folds_and_whole_source_clips_and_paths_with_spaces():
+def test_esc10_has_five_folds_that_keep_source_clips_whole_and_paths_with_spaces():
     rows = good(shared_data("esc10"))
     assert len(rows) == 400
     assert {row.fold for row in rows} == {1, 2, 3, 4, 5}
@@ -57,7 +57,7 @@ def test_esc10_has_five_folds_and_whole_source_clips_and_paths_with_spaces():
     assert all(len(folds) == 1 for folds in folds_of_clip.values())
 
 
-def test_esc50_has_its_csv_in_meta_and_its_audio_beside(tmp_path: Path):
+def test_the_csv_of_esc50_in_the_folder_meta_finds_audio_in_the_folder_beside_it(tmp_path: Path):
     put(tmp_path, "audio/1-100032-A-0.wav")
     put(
         tmp_path,
@@ -69,7 +69,7 @@ def test_esc50_has_its_csv_in_meta_and_its_audio_beside(tmp_path: Path):
     assert good(tmp_path / "meta" / "esc50.csv") == expected
 
 
-def test_a_hugging_face_folder_is_known_by_its_metadata_csv(tmp_path: Path):
+def test_a_hugging_face_dataset_is_recognised_by_its_metadata_csv(tmp_path: Path):
     put(tmp_path, "data/a.wav")
     put(tmp_path, "metadata.csv", content=b"file_name,label,split\ndata/a.wav,wren,validation\n")
     assert open_layout(tmp_path).name == "Hugging Face metadata.csv"
@@ -79,60 +79,60 @@ def test_a_hugging_face_folder_is_known_by_its_metadata_csv(tmp_path: Path):
 @pytest.mark.parametrize(
     "place", ["train_short_audio/wren/a.ogg", "train_audio/wren/a.ogg", "train_audio/a.ogg", "a.ogg"]
 )
-def test_birdclef_audio_is_found_where_the_year_put_it(tmp_path: Path, place: str):
+def test_birdclef_audio_is_found_in_the_folders_of_each_year(tmp_path: Path, place: str):
     put(tmp_path, place)
     put(tmp_path, "train_metadata.csv", content=b"primary_label,filename\nwren,a.ogg\n")
     assert [row.uri for row in good(tmp_path)] == [place]
 
 
-def test_among_several_csv_files_the_one_with_a_known_name_is_taken(tmp_path: Path):
+def test_of_several_csv_files_the_one_with_a_known_name_is_used(tmp_path: Path):
     put(tmp_path, "a.wav")
     put(tmp_path, "old.csv", "train_metadata.csv", content=b"filename,primary_label\na.wav,wren\n")
     assert len(good(tmp_path)) == 1
 
 
-def test_several_csv_files_without_a_known_name_are_a_question(tmp_path: Path):
+def test_several_csv_files_without_a_known_name_are_refused(tmp_path: Path):
     put(tmp_path, "a.wav")
     put(tmp_path, "one.csv", "two.csv", content=b"path,label\na.wav,wren\n")
     with pytest.raises(LayoutError, match=r"one\.csv, two\.csv; give the path of one"):
         open_layout(tmp_path)
 
 
-def test_a_csv_about_something_else_does_not_hide_class_folders(tmp_path: Path):
+def test_a_csv_without_the_required_columns_does_not_replace_class_folders(tmp_path: Path):
     put(tmp_path, "wren/a.wav", "robin/b.wav")
     put(tmp_path, "weather.csv", content=b"day,rain\n1,2\n")
     assert [row.label for row in good(tmp_path)] == ["robin", "wren"]
 
 
-def test_a_path_that_is_not_there_is_named(tmp_path: Path):
+def test_a_missing_path_is_named(tmp_path: Path):
     with pytest.raises(LayoutError, match="nowhere does not exist"):
         open_layout(tmp_path / "nowhere")
 
 
-def test_an_empty_folder_holds_no_recordings(tmp_path: Path):
+def test_an_empty_folder_is_refused(tmp_path: Path):
     with pytest.raises(LayoutError, match="no recordings below"):
         open_layout(tmp_path)
 
 
-def test_a_folder_of_texts_holds_no_recordings(tmp_path: Path):
+def test_a_folder_without_audio_is_refused(tmp_path: Path):
     put(tmp_path, "wren/notes.md", "wren/.hidden.wav", "__MACOSX/wren/._a.wav")
     with pytest.raises(LayoutError, match="no recordings below"):
         open_layout(tmp_path)
 
 
-def test_audio_without_folders_asks_for_labels(tmp_path: Path):
+def test_audio_without_class_folders_is_refused_with_a_remedy(tmp_path: Path):
     put(tmp_path, "a.wav", "b.wav")
     with pytest.raises(LayoutError, match="no class folders; put each class in a folder of its own, or add a csv"):
         open_layout(tmp_path)
 
 
-def test_a_csv_without_a_label_column_names_the_columns_it_has(tmp_path: Path):
+def test_a_csv_without_a_label_column_is_refused_with_the_columns_it_has(tmp_path: Path):
     put(tmp_path, "t.csv", content=b"filename;day\na.wav;1\n")
-    with pytest.raises(LayoutError, match=r"t\.csv has the columns filename, day; one for the path"):
+    with pytest.raises(LayoutError, match=r"t\.csv has the columns filename, day; it needs one for the path"):
         open_layout(tmp_path)
 
 
-def test_a_recording_is_no_dataset(tmp_path: Path):
+def test_a_recording_is_not_a_dataset(tmp_path: Path):
     put(tmp_path, "a.wav")
-    with pytest.raises(LayoutError, match="is a file but no csv"):
+    with pytest.raises(LayoutError, match="is a file but not a csv"):
         open_layout(tmp_path / "a.wav")

@@ -1,4 +1,4 @@
-"""What a csv's cells say of where and when a recording was made."""
+"""Parses the place, date and time of a recording from the cells of a table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
-from tasks.dataset.layouts.layout import NOBODY_KNOWS
+from tasks.dataset.layouts.layout import PLACEHOLDERS
 from tasks.dataset.shards.metadata import UNKNOWN, Metadata
 
 _NUMBER = re.compile(r"[+-]?\d{1,9}(?:[.,]\d*)?(?:e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
@@ -18,7 +18,7 @@ Value = TypeVar("Value")
 
 
 class MetadataColumns(NamedTuple):
-    """Positions of the columns that say where and when; None where the csv has no such column."""
+    """Column positions of place, date and time, from 0; None if the table has no such column."""
 
     latitude: int | None = None
     longitude: int | None = None
@@ -29,11 +29,14 @@ class MetadataColumns(NamedTuple):
 
 
 class _Unclear(Exception):
-    """A cell that says something, and nothing that can be understood."""
+    """A cell is not empty, and its text cannot be parsed."""
 
 
 def metadata_of(fields: Sequence[str], at: MetadataColumns) -> tuple[Metadata, tuple[str, ...]]:
-    """Where and when a row's recording was made, and what each cell that makes no sense means and says.
+    """Parse place and time of a row's recording.
+
+    fields: the row's cells.  at: which cells to parse.
+    Returns the metadata, None for unknown values; and for each cell that cannot be parsed, its meaning and its text.
 
     >>> at = MetadataColumns(latitude=0, longitude=1, date=2)
     >>> metadata_of(["52.5", "13.4", "2021-05-30 06:15"], at)
@@ -41,8 +44,8 @@ def metadata_of(fields: Sequence[str], at: MetadataColumns) -> tuple[Metadata, t
     >>> metadata_of(["999", "13.4", "n/a"], at)
     (Metadata(latitude=None, longitude=None, month=None, hour=None), ("latitude '999'",))
     """
-    said = [_said(fields, position) for position in at]
-    if not any(said):
+    cells = [_cell(fields, position) for position in at]
+    if not any(cells):
         return UNKNOWN, ()
     unclear: list[str] = []
 
@@ -53,27 +56,29 @@ def metadata_of(fields: Sequence[str], at: MetadataColumns) -> tuple[Metadata, t
             unclear.append(f"{meaning} {cell!r:.40}")
             return None
 
-    latitude, longitude, date, month, time, hour = said
+    latitude, longitude, date, month, time, hour = cells
     north = read("latitude", latitude, lambda cell: _within(cell, -90, 90))
     east = read("longitude", longitude, lambda cell: _within(cell, -180, 180))
-    of_date, dated_hour = read("date", date, _month_and_hour) or (None, None)
-    of_month = read("month", month, _month)
-    hours = (read("time", time, _clock), read("hour", hour, _hour), dated_hour)
-    # Nobody records where the equator meets Greenwich's meridian, but many tables write 0 for a place they lack.
+    month_of_date, hour_of_date = read("date", date, _month_and_hour) or (None, None)
+    month_of_column = read("month", month, _month)
+    hours = (read("time", time, _clock), read("hour", hour, _hour), hour_of_date)
+    # Many tables write 0, 0 for an unknown place. No recording is expected there: it is in the open ocean.
     has_place = north is not None and east is not None and (north, east) != (0.0, 0.0)
-    found = Metadata(
-        north if has_place else None, east if has_place else None, of_month if of_date is None else of_date,
-        next((known for known in hours if known is not None), None),
-    )  # fmt: skip
-    return found, tuple(unclear)
+    metadata = Metadata(
+        latitude=north if has_place else None,
+        longitude=east if has_place else None,
+        month=month_of_column if month_of_date is None else month_of_date,
+        hour=next((known for known in hours if known is not None), None),
+    )
+    return metadata, tuple(unclear)
 
 
-def _said(fields: Sequence[str], position: int | None) -> str:
-    """The cell, "" where there is none or it says that nobody knows."""
+def _cell(fields: Sequence[str], position: int | None) -> str:
+    """Return the cell's text; "" if the column is missing or the cell has a placeholder such as "unknown"."""
     if position is None:
         return ""
     cell = fields[position].strip()
-    return "" if cell.casefold() in NOBODY_KNOWS else cell
+    return "" if cell.casefold() in PLACEHOLDERS else cell
 
 
 def _within(cell: str, low: float, high: float) -> float:
@@ -86,7 +91,10 @@ def _within(cell: str, low: float, high: float) -> float:
 
 
 def _month_and_hour(cell: str) -> tuple[int | None, float | None]:
-    """The month of a date, and the hour where a time other than midnight follows; month 0 is one nobody knows."""
+    """Parse a date, with or without a time behind it; return its month and hour.
+
+    Month 0 means unknown. The time 00:00 means unknown too: many programs write it behind every date.
+    """
     match = _YEAR_FIRST.fullmatch(cell)
     if match is not None:
         month, day = int(match[2]), int(match[3] or 0)
@@ -101,7 +109,10 @@ def _month_and_hour(cell: str) -> tuple[int | None, float | None]:
 
 
 def _day_and_month(first: int, separator: str, second: int) -> tuple[int, int]:
-    """With dots the day comes first; else nobody can tell, unless only one of the two can be a month."""
+    """Return day and month of a date with two numbers before the year.
+
+    With dots the day comes first. Otherwise the order is ambiguous, unless only one number can be a month.
+    """
     if separator == "." or first > 12 or first == second:
         return first, second
     if second > 12:
@@ -117,7 +128,7 @@ def _month(cell: str) -> int:
 
 
 def _clock(cell: str) -> float:
-    """Hours since midnight of a time such as 6:05, 18h30, 06:05:59 or 6.05 pm."""
+    """Return the hours since midnight, 0 to below 24, of a time such as 6:05, 18h30, 06:05:59 or 6.05 pm."""
     match = _CLOCK.fullmatch(cell.casefold().replace("z", "Z"))
     if match is None:
         raise _Unclear

@@ -1,4 +1,4 @@
-"""Where and when, as people write it down."""
+"""Place, date and time are parsed from the formats that people use; other text is reported as unclear."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.dataset.layouts.circumstances import MetadataColumns, metadata_of
+from tasks.dataset.layouts.place_and_time import MetadataColumns, metadata_of
 from tasks.dataset.shards.metadata import UNKNOWN, Metadata, as_numbers
 
 AT = MetadataColumns(latitude=0, longitude=1, date=2, month=3, time=4, hour=5)
 
 
-def said(**cells: str) -> tuple[Metadata, tuple[str, ...]]:
+def parse(**cells: str) -> tuple[Metadata, tuple[str, ...]]:
     return metadata_of([cells.get(name, "") for name in AT._fields], AT)
 
 
@@ -37,16 +37,16 @@ def said(**cells: str) -> tuple[Metadata, tuple[str, ...]]:
         ("", None),
     ],
 )
-def test_a_dates_month_is_understood(date: str, month: int | None):
-    found, unclear = said(date=date)
+def test_the_month_of_a_date_is_parsed(date: str, month: int | None):
+    found, unclear = parse(date=date)
     assert (found.month, unclear) == (month, ())
 
 
 @pytest.mark.parametrize(
     "date", ["2021-13-01", "2021-05-32", "05/06/2021", "13.13.2021", "yesterday", "3021-05-30", "٢٠٢١-05-30", "5"]
 )
-def test_a_date_that_makes_no_sense_or_two_senses_is_unclear(date: str):
-    found, unclear = said(date=date)
+def test_an_invalid_or_ambiguous_date_is_unclear(date: str):
+    found, unclear = parse(date=date)
     assert found.month is None
     assert unclear == (f"date {date!r}",)
 
@@ -65,69 +65,69 @@ def test_a_date_that_makes_no_sense_or_two_senses_is_unclear(date: str):
         ("?", None),
     ],
 )
-def test_a_time_of_day_is_understood(time: str, hour: float | None):
-    assert said(time=time) == (UNKNOWN._replace(hour=hour), ())
+def test_a_time_of_day_is_parsed(time: str, hour: float | None):
+    assert parse(time=time) == (UNKNOWN._replace(hour=hour), ())
 
 
 @pytest.mark.parametrize("time", ["24:00", "6:60", "13:00 pm", "0:30 am", "early", "xx:xx", "3.5", "6:1"])
-def test_a_time_that_makes_no_sense_is_unclear(time: str):
-    assert said(time=time) == (UNKNOWN, (f"time {time!r}",))
+def test_an_invalid_time_is_unclear(time: str):
+    assert parse(time=time) == (UNKNOWN, (f"time {time!r}",))
 
 
-def test_a_time_behind_a_date_counts_unless_it_is_midnight_or_a_column_of_its_own_says_better():
-    assert said(date="2021-05-30 06:30")[0].hour == 6.5
-    assert said(date="2021-05-30 00:00:00")[0].hour is None
-    assert said(date="2021-05-30 06:30", time="7:00")[0].hour == 7.0
-    assert said(date="2021-05-30 06:30", hour="8.5")[0].hour == 8.5
+def test_a_time_in_the_date_cell_counts_unless_it_is_midnight_or_a_time_column_has_a_value():
+    assert parse(date="2021-05-30 06:30")[0].hour == 6.5
+    assert parse(date="2021-05-30 00:00:00")[0].hour is None
+    assert parse(date="2021-05-30 06:30", time="7:00")[0].hour == 7.0
+    assert parse(date="2021-05-30 06:30", hour="8.5")[0].hour == 8.5
 
 
 @pytest.mark.parametrize(("hour", "found"), [("0", 0.0), ("23.5", 23.5), ("6,5", 6.5)])
-def test_an_hour_is_a_number(hour: str, found: float):
-    assert said(hour=hour) == (UNKNOWN._replace(hour=found), ())
+def test_an_hour_is_parsed_as_a_number(hour: str, found: float):
+    assert parse(hour=hour) == (UNKNOWN._replace(hour=found), ())
 
 
 @pytest.mark.parametrize("cell", ["24", "-1", "nan ", "inf", "1e999", "6_0"])
-def test_an_hour_of_no_day_is_unclear_or_unknown(cell: str):
-    assert said(hour=cell)[0] == UNKNOWN
+def test_an_hour_outside_the_day_is_unclear_or_unknown(cell: str):
+    assert parse(hour=cell)[0] == UNKNOWN
 
 
 @pytest.mark.parametrize(("month", "found"), [("1", 1), ("12", 12), ("05", 5), ("6.0", 6)])
-def test_a_month_is_a_whole_number(month: str, found: int):
-    assert said(month=month) == (UNKNOWN._replace(month=found), ())
+def test_a_month_is_parsed_as_a_whole_number(month: str, found: int):
+    assert parse(month=month) == (UNKNOWN._replace(month=found), ())
 
 
 @pytest.mark.parametrize("month", ["0", "13", "5.5", "May"])
-def test_a_month_of_no_year_is_unclear(month: str):
-    assert said(month=month) == (UNKNOWN, (f"month {month!r}",))
+def test_a_month_outside_1_to_12_is_unclear(month: str):
+    assert parse(month=month) == (UNKNOWN, (f"month {month!r}",))
 
 
-def test_a_date_wins_over_a_month():
-    assert said(date="2021-05-30", month="7")[0].month == 5
-    assert said(date="2021-00-00", month="7")[0].month == 7
+def test_the_month_of_a_date_wins_over_the_month_column():
+    assert parse(date="2021-05-30", month="7")[0].month == 5
+    assert parse(date="2021-00-00", month="7")[0].month == 7
 
 
-def test_a_place_is_understood_with_a_point_or_a_comma():
-    assert said(latitude="52.5", longitude="-13,25") == (UNKNOWN._replace(latitude=52.5, longitude=-13.25), ())
+def test_coordinates_are_parsed_with_a_decimal_point_or_comma():
+    assert parse(latitude="52.5", longitude="-13,25") == (UNKNOWN._replace(latitude=52.5, longitude=-13.25), ())
 
 
 @pytest.mark.parametrize("cell", ["999", "-90.001", "1e9", "52° N", "1_0", "Infinity"])
-def test_a_latitude_that_is_none_costs_the_place_and_nothing_else(cell: str):
-    found, unclear = said(latitude=cell, longitude="13", month="5")
+def test_an_invalid_latitude_makes_only_the_place_unknown(cell: str):
+    found, unclear = parse(latitude=cell, longitude="13", month="5")
     assert found == UNKNOWN._replace(month=5)
     assert unclear == (f"latitude {cell!r}",)
 
 
 @pytest.mark.parametrize(("latitude", "longitude"), [("52", ""), ("", "13"), ("0", "0.0"), ("NaN", "?")])
-def test_half_a_place_and_a_place_of_zeros_are_unknown(latitude: str, longitude: str):
-    assert said(latitude=latitude, longitude=longitude) == (UNKNOWN, ())
+def test_a_single_coordinate_and_coordinates_of_zero_are_an_unknown_place(latitude: str, longitude: str):
+    assert parse(latitude=latitude, longitude=longitude) == (UNKNOWN, ())
 
 
-def test_a_place_on_the_equator_is_a_place():
-    assert said(latitude="0", longitude="-78.5")[0] == UNKNOWN._replace(latitude=0.0, longitude=-78.5)
+def test_a_place_on_the_equator_is_known():
+    assert parse(latitude="0", longitude="-78.5")[0] == UNKNOWN._replace(latitude=0.0, longitude=-78.5)
 
 
 @given(st.lists(st.text() | st.from_regex(r"[0-9:./+-]{0,14}"), min_size=6, max_size=6))
-def test_whatever_the_cells_say_what_is_known_is_within_its_bounds(cells: list[str]):
+def test_parsed_values_are_within_their_limits_for_random_cells(cells: list[str]):
     found, unclear = metadata_of(cells, AT)
     numbers = as_numbers(found)
     for number, (low, high) in zip(numbers, [(-90, 90), (-180, 180), (1, 12), (0, 24)], strict=True):
