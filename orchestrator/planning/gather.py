@@ -153,4 +153,4 @@ def side_counts(assignment: Assignment) -> dict[str, int]:
     """Recordings of each side or fold, by its name."""
     if assignment.folds:
         return {f"fold {fold}": int((assignment.fold == fold).sum()) for fold in assignment.folds}
-    return {side.name.lower(): int((assignment.side == side).sum()) for side in Subset}
+    return {side.name.lower(): int((assignment.subset == side).sum()) for side in Subset}

@@ -111,7 +111,7 @@ def _write(
         placed = _placed(roll, groups, assignment, at)
         items = plan.items(placed, split, preset.augment.copies, preset.decode.span_s)
         n_items += planning.add_items(database, run, pipeline, items)
-    parts = set(zip(assignment.fold.tolist(), assignment.side.tolist(), strict=True))
+    parts = set(zip(assignment.fold.tolist(), assignment.subset.tolist(), strict=True))
     jobs = graph.jobs(request, parts, cuts.wanted.candidates)
     planning.activate_run(
         database, run, [_job_row(job, cuts.pipelines) for job in jobs],
@@ -134,7 +134,7 @@ def _job_row(job: graph.PlannedJob, pipelines: list[int]) -> planning.JobRow:
 
 def _placed(roll: Roll, groups: Coded, assignment: Assignment, preset: int = 0) -> Iterator[plan.Placed]:
     labels = roll.labels
-    columns = (labels.codes, groups.codes, assignment.fold, assignment.side)
+    columns = (labels.codes, groups.codes, assignment.fold, assignment.subset)
     numbers = zip(*(column.data for column in columns), strict=True)  # their buffers give plain ints, one at a time
     facts = zip(roll.ids, roll.identities_as_text(), roll.orders, roll.n_spans[preset], roll.durations_s, strict=True)
     for (row_id, identity, order, n_spans, duration_s), (label, group, fold, side) in zip(facts, numbers, strict=True):

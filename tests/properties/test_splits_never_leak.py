@@ -1,4 +1,4 @@
-"""Whatever the dataset: groups stay whole, sides and folds cover everything once, and the order of rows is nothing."""
+"""Properties of splits: groups stay whole, each recording has one place, and the row order has no effect."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ class Data:
     labels: list[str]
     names: list[str]
     folds: list[int | None]
-    sides: list[Subset | None]
+    subsets: list[Subset | None]
 
     def reordered(self, order: list[int]) -> Data:
-        return Data(*([column[i] for i in order] for column in (self.labels, self.names, self.folds, self.sides)))
+        return Data(*([column[i] for i in order] for column in (self.labels, self.names, self.folds, self.subsets)))
 
 
 @st.composite
-def datasets(draw: st.DrawFn, *, has_folds: bool = False, has_sides: bool = False) -> Data:
-    """Recordings of mixed groups: most groups hold several classes, and some data cannot be split at all."""
+def datasets(draw: st.DrawFn, *, has_folds: bool = False, has_subsets: bool = False) -> Data:
+    """Draw recordings in groups of several classes; some of these datasets cannot be split."""
     n_groups = draw(st.integers(4, 25))
     numbers = draw(st.lists(st.integers(0, n_groups - 1), min_size=12, max_size=60))
     n = len(numbers)
     fold = st.sampled_from([None, 1, 2, 5]) if has_folds else st.none()
-    side = st.sampled_from([None, *Subset]) if has_sides else st.none()
+    subset = st.sampled_from([None, *Subset]) if has_subsets else st.none()
     return Data(
         draw(st.lists(st.sampled_from("abc"), min_size=n, max_size=n)),
         [f"group {g}" for g in numbers],
         draw(st.lists(fold, min_size=n, max_size=n)),
-        draw(st.lists(side, min_size=n, max_size=n)),
+        draw(st.lists(subset, min_size=n, max_size=n)),
     )
 
 
 @st.composite
 def pure_datasets(draw: st.DrawFn) -> Data:
-    """Recordings whose groups hold one class each; class 0 has three groups or more."""
+    """Draw recordings in groups of one class each; class 0 has three groups or more."""
     sizes = st.integers(1, 6)
     classes = [draw(st.lists(sizes, min_size=3, max_size=6)), *draw(st.lists(st.lists(sizes, min_size=1), min_size=1))]
     cells = [
@@ -60,7 +60,7 @@ def numbers(values: list[int | None] | list[Subset | None]) -> np.ndarray:
 
 def split(data: Data, spec: SplitSpec) -> Assignment:
     try:
-        return assign(Coded.of(data.labels), Coded.of(data.names), numbers(data.folds), numbers(data.sides), spec)
+        return assign(Coded.of(data.labels), Coded.of(data.names), numbers(data.folds), numbers(data.subsets), spec)
     except SplitError:
         assume(False)
         raise
@@ -74,51 +74,53 @@ def places(data: Data, values: np.ndarray) -> dict[str, set[int]]:
 
 
 @given(datasets(), specs)
-def test_no_group_stands_in_two_places_of_a_drawn_split(data: Data, spec: SplitSpec):
+def test_no_group_is_divided_by_a_drawn_split(data: Data, spec: SplitSpec):
     assignment = split(data, spec)
     assert assignment.leaks == 0
-    for values in (assignment.side, assignment.fold):
+    for values in (assignment.subset, assignment.fold):
         assert all(len(found) == 1 for found in places(data, values).values())
 
 
-@given(datasets(has_folds=True, has_sides=True), specs, st.randoms(use_true_random=False))
-def test_the_order_of_the_rows_changes_nothing(data: Data, spec: SplitSpec, random):
+@given(datasets(has_folds=True, has_subsets=True), specs, st.randoms(use_true_random=False))
+def test_the_order_of_the_rows_does_not_change_the_split(data: Data, spec: SplitSpec, random):
     assignment = split(data, spec)
     order = list(range(len(data.labels)))
     random.shuffle(order)
     again = split(data.reordered(order), spec)
-    assert again.side.tolist() == assignment.side[order].tolist()
+    assert again.subset.tolist() == assignment.subset[order].tolist()
     assert again.fold.tolist() == assignment.fold[order].tolist()
     assert (again.notes, again.leaks, again.folds) == (assignment.notes, assignment.leaks, assignment.folds)
 
 
 @given(datasets(), specs)
-def test_every_recording_has_a_place_and_no_place_is_empty(data: Data, spec: SplitSpec):
+def test_every_recording_is_assigned_and_no_subset_or_fold_is_empty(data: Data, spec: SplitSpec):
     assignment = split(data, spec)
     if spec.n_folds is None:
-        assert set(assignment.side.tolist()) == set(Subset)
+        assert set(assignment.subset.tolist()) == set(Subset)
         assert set(assignment.fold.tolist()) == {-1}
     else:
         assert set(assignment.fold.tolist()) == set(assignment.folds) == set(range(spec.n_folds))
-        assert set(assignment.side.tolist()) <= {Subset.TRAIN, Subset.VALID}
-        assert all((assignment.side[assignment.fold != fold] == Subset.TRAIN).any() for fold in assignment.folds)
+        assert set(assignment.subset.tolist()) <= {Subset.TRAIN, Subset.VALID}
+        assert all((assignment.subset[assignment.fold != fold] == Subset.TRAIN).any() for fold in assignment.folds)
 
 
-@given(datasets(has_sides=True), specs)
-def test_a_named_side_is_never_changed_where_the_data_has_a_split(data: Data, spec: SplitSpec):
-    assume(any(side for side in data.sides))
+@given(datasets(has_subsets=True), specs)
+def test_an_official_subset_is_never_changed_if_the_data_has_a_split(data: Data, spec: SplitSpec):
+    assume(any(subset for subset in data.subsets))
     assignment = split(data, spec)
-    for side, found in zip(data.sides, assignment.side.tolist(), strict=True):
-        assert side in (None, Subset.TRAIN) or found == side
-    complete = {Subset.VALID, Subset.TEST} <= set(data.sides)
+    for subset, found in zip(data.subsets, assignment.subset.tolist(), strict=True):
+        assert subset in (None, Subset.TRAIN) or found == subset
+    complete = {Subset.VALID, Subset.TEST} <= set(data.subsets)
     named = [
-        (side, found) for side, found in zip(data.sides, assignment.side.tolist(), strict=True) if side is not None
+        (subset, found)
+        for subset, found in zip(data.subsets, assignment.subset.tolist(), strict=True)
+        if subset is not None
     ]
-    assert not complete or all(side == found for side, found in named)
+    assert not complete or all(subset == found for subset, found in named)
 
 
 @given(datasets(has_folds=True), specs)
-def test_a_named_fold_is_never_changed_and_leaks_are_counted(data: Data, spec: SplitSpec):
+def test_an_official_fold_is_never_changed_and_leaks_are_counted(data: Data, spec: SplitSpec):
     assume(len(set(data.folds) - {None}) > 1)
     assignment = split(data, spec)
     assert all(fold in (None, found) for fold, found in zip(data.folds, assignment.fold.tolist(), strict=True))
@@ -126,19 +128,19 @@ def test_a_named_fold_is_never_changed_and_leaks_are_counted(data: Data, spec: S
 
 
 @given(pure_datasets(), st.integers(0, 5))
-def test_a_class_is_on_as_many_sides_as_it_has_groups(data: Data, seed: int):
+def test_a_class_is_in_as_many_subsets_as_it_has_groups(data: Data, seed: int):
     assignment = split(data, SplitSpec(None, seed))
     groups_of: dict[str, set[str]] = {}
-    sides_of: dict[str, set[int]] = {}
-    for label, name, side in zip(data.labels, data.names, assignment.side.tolist(), strict=True):
+    subsets_of: dict[str, set[int]] = {}
+    for label, name, subset in zip(data.labels, data.names, assignment.subset.tolist(), strict=True):
         groups_of.setdefault(label, set()).add(name)
-        sides_of.setdefault(label, set()).add(side)
-    for label, sides in sides_of.items():
-        assert sides == ({Subset.TRAIN}, {Subset.TRAIN, Subset.TEST}, set(Subset))[min(len(groups_of[label]), 3) - 1]
+        subsets_of.setdefault(label, set()).add(subset)
+    for label, subsets in subsets_of.items():
+        assert subsets == ({Subset.TRAIN}, {Subset.TRAIN, Subset.TEST}, set(Subset))[min(len(groups_of[label]), 3) - 1]
 
 
 @given(pure_datasets(), st.sampled_from([2, 3, 5]), st.integers(0, 5))
-def test_a_class_of_two_groups_is_learned_in_every_run_that_tests_it(data: Data, n_folds: int, seed: int):
+def test_a_class_of_two_groups_is_trained_on_in_every_run_that_tests_it(data: Data, n_folds: int, seed: int):
     assignment = split(data, SplitSpec(n_folds, seed))
     labels = np.array(data.labels)
     for label in set(data.labels):
@@ -146,7 +148,7 @@ def test_a_class_of_two_groups_is_learned_in_every_run_that_tests_it(data: Data,
         if len({name for name, found in zip(data.names, is_class, strict=True) if found}) < 2:
             continue
         for fold in set(assignment.fold[is_class].tolist()):
-            learned = is_class & (assignment.fold != fold) & (assignment.side == Subset.TRAIN)
+            learned = is_class & (assignment.fold != fold) & (assignment.subset == Subset.TRAIN)
             assert learned.any()
 
 
@@ -154,7 +156,7 @@ names = st.one_of(st.none(), st.sampled_from("pqrs"))
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), names), max_size=30), st.randoms(use_true_random=False))
-def test_copies_and_names_are_never_torn_apart_by_grouping(rows: list[tuple[int, str | None]], random):
+def test_copies_and_named_groups_are_never_divided_by_grouping(rows: list[tuple[int, str | None]], random):
     def final(rows):
         identities = np.array([(row[0], 7) for row in rows], np.uint64).reshape(-1, 2)
         return list(groups(identities, Coded.of([row[1] for row in rows])))

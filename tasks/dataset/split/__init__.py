@@ -1,1 +1,1 @@
-"""Splits: which recording goes to which subset and fold, by group."""
+"""Splits: assigns recordings to subsets and folds, by group."""

@@ -1,4 +1,4 @@
-"""Which recording learns, which validates, which judges: decided by group, before anything is augmented."""
+"""The split of a dataset: assigns each recording to a subset or fold, by group, before anything is augmented."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ import numpy as np
 
 from domain.plural import counted
 from domain.subsets import Subset
-from tasks.dataset.split.class_counts import Cohort, Folds, Sides
-from tasks.dataset.split.folds import completed_folds, drawn_folds, fold_notes, fold_sides
+from tasks.dataset.split.class_counts import EncodedDataset, Folds, Subsets
+from tasks.dataset.split.folds import completed_folds, drawn_folds, fold_notes, fold_subsets
 from tasks.dataset.split.groups import Coded, Ints, groups, joined_groups
-from tasks.dataset.split.holdout import SplitError, drawn_sides, official_sides, presence_notes
+from tasks.dataset.split.holdout import SplitError, drawn_subsets, missing_class_notes, official_subsets
 
 __all__ = ["Assignment", "Coded", "SplitError", "SplitSpec", "Subset", "assign", "groups", "joined_groups"]
 
 
 @dataclass(frozen=True)
 class SplitSpec:
-    """What was asked for. n_folds: None for one holdout.  valid_share: of the training groups, in every run.
+    """The requested split.
 
-    Raises SplitError for fewer than two folds and for shares that are not between 0 and 1.
+    n_folds: >= 2; None for a holdout.  test_share: of all groups, in a holdout; between 0 and 1.
+    valid_share: of the training groups, in every run; between 0 and 1.
+    Raises: SplitError for a value outside these limits.
     """
 
     n_folds: int | None
@@ -30,108 +32,116 @@ class SplitSpec:
 
     def __post_init__(self) -> None:
         if self.n_folds is not None and self.n_folds < 2:
-            raise SplitError(f"{self.n_folds} folds cannot judge anything; ask for 2 or more, or for none")
+            raise SplitError(f"{self.n_folds} folds were requested; request 2 or more, or none")
         for name, share in (("test", self.test_share), ("validation", self.valid_share)):
             if not 0 < share < 1:
-                raise SplitError(f"{name} share {share} is not between 0 and 1")
+                raise SplitError(f"the {name} share is {share}; it must be between 0 and 1")
 
 
 @dataclass(frozen=True, eq=False)
 class Assignment:
-    """Where each recording stands.
+    """The subset or fold of each recording.
 
-    fold: (n,) the fold that tests it, -1 throughout a holdout.  side: (n,) a Subset; with folds TRAIN or VALID, what
-    it is used for in the runs that test another fold.  folds: the fold numbers to run, () for a holdout.
-    leaks: groups that stand on two sides or in two folds, which only the data's own columns can bring about; with any,
-    the result must not be called honest.
+    fold: (n,) the fold that tests the recording; -1 in a holdout.
+    subset: (n,) Subset. With folds it is TRAIN or VALID: the recording's use in the runs that test another fold.
+    method: how the split was made.  notes: sentences for the user.  folds: the fold numbers to run; () for a holdout.
+    leaks: number of groups in more than one subset or fold. Only the dataset's own columns can cause leaks; a result
+    with leaks must not be called honest.
     """
 
     fold: Folds
-    side: Sides
+    subset: Subsets
     method: str
     notes: tuple[str, ...]
     folds: tuple[int, ...]
     leaks: int
 
 
-def assign(labels: Coded, groups: Coded, official_fold: Ints, official_side: Ints, spec: SplitSpec) -> Assignment:
-    """The split of a dataset, one entry a recording in each column.
+def assign(labels: Coded, groups: Coded, official_fold: Ints, official_subset: Ints, spec: SplitSpec) -> Assignment:
+    """Split a dataset.
 
-    official_fold, official_side: (n,) what the data says, -1 where it says nothing.
-
-    The data's own sides win, then its own folds, then the folds asked for; else a holdout is drawn. What is drawn
-    follows from the seed and the names of groups and classes, not from the order of the recordings, keeps groups
-    whole, and brings each class to every side it has groups for.
-    Raises SplitError when there are fewer than two classes, or too few groups for what is asked.
-    Raises ValueError when the columns are not of one length.
+    labels, groups: the class and the group of each of n recordings.
+    official_fold, official_subset: (n,) the values of the dataset's own columns; -1 if it has none.
+    The first that applies decides: the dataset's subsets, the dataset's folds, the requested folds, a holdout.
+    A drawn split keeps groups whole, and brings each class to every subset for which it has groups. It depends on the
+    seed and on the names of groups and classes, not on the order of the recordings.
+    Raises: SplitError if there are fewer than two classes, or too few groups. ValueError if the columns differ in
+    length.
     """
-    if not len(labels) == len(groups) == len(official_fold) == len(official_side):
-        raise ValueError("labels, groups, official folds and official sides are not one each for every recording")
-    cohort = Cohort.of(labels, groups, spec.seed)
-    if len(cohort.class_names) < 2:
-        n = counted(len(cohort.class_names), "class", "classes")
-        raise SplitError(f"{n}: a classifier needs at least two labels")
+    if not len(labels) == len(groups) == len(official_fold) == len(official_subset):
+        raise ValueError("labels, groups, official folds and official subsets must have the same length")
+    dataset = EncodedDataset.of(labels, groups, spec.seed)
+    if len(dataset.class_names) < 2:
+        n = counted(len(dataset.class_names), "class", "classes")
+        raise SplitError(f"the dataset has {n}; a classifier needs at least two")
     own_folds = np.unique(official_fold[official_fold >= 0])
-    if (official_side > Subset.TRAIN).any():
-        return _by_official_sides(cohort, official_side, spec, has_folds=len(own_folds) > 0)
-    notes = ["the split column names no valid or test side and was not used"] if (official_side >= 0).any() else []
+    if (official_subset > Subset.TRAIN).any():
+        return _by_official_subsets(dataset, official_subset, spec, has_folds=len(own_folds) > 0)
+    has_subsets = (official_subset >= 0).any()
+    notes = ["the split column has no valid or test subset and was not used"] if has_subsets else []
     if len(own_folds) > 1:
-        return _by_official_folds(cohort, official_fold, own_folds, spec, notes)
+        return _by_official_folds(dataset, official_fold, own_folds, spec, notes)
     if len(own_folds) == 1:
-        notes.append(f"the fold column only knows fold {own_folds[0]} and was not used")
-    return _by_draw(cohort, spec, notes)
+        notes.append(f"the fold column has only fold {own_folds[0]} and was not used")
+    return _by_draw(dataset, spec, notes)
 
 
-def _by_official_sides(cohort: Cohort, given: Ints, spec: SplitSpec, *, has_folds: bool) -> Assignment:
-    sides, notes = official_sides(cohort, given, (spec.test_share, spec.valid_share))
+# The split's digest covers the text of `method`: another wording would give every split another name.
+
+
+def _by_official_subsets(dataset: EncodedDataset, given: Ints, spec: SplitSpec, *, has_folds: bool) -> Assignment:
+    subsets, notes = official_subsets(dataset, given, (spec.test_share, spec.valid_share))
     if has_folds or spec.n_folds:
-        notes.append("the data's own split was used, so there are no folds")
-    return _holdout(cohort, sides, "the data's own split", notes)
+        notes.append("the split in the data was used, so there are no folds")
+    return _holdout(dataset, subsets, "the data's own split", notes)
 
 
-def _by_official_folds(cohort: Cohort, given: Ints, own: Ints, spec: SplitSpec, notes: list[str]) -> Assignment:
+def _by_official_folds(
+    dataset: EncodedDataset, given: Ints, own: Ints, spec: SplitSpec, notes: list[str]
+) -> Assignment:
     positions = np.where(given >= 0, np.searchsorted(own, given), -1)
-    folds, more = completed_folds(cohort, positions, len(own))
+    folds, more = completed_folds(dataset, positions, len(own))
     notes = [*notes, *more]
     if spec.n_folds not in (None, len(own)):
-        notes.append(f"the data's own {len(own)} folds were used, not the {spec.n_folds} asked for")
-    return _folded(cohort, folds, tuple(own.tolist()), spec, (f"the data's own {len(own)} folds", notes))
+        notes.append(f"the {len(own)} folds in the data were used, not the {spec.n_folds} requested ones")
+    return _folded(dataset, folds, tuple(own.tolist()), spec, (f"the data's own {len(own)} folds", notes))
 
 
-def _by_draw(cohort: Cohort, spec: SplitSpec, notes: list[str]) -> Assignment:
+def _by_draw(dataset: EncodedDataset, spec: SplitSpec, notes: list[str]) -> Assignment:
     if spec.n_folds:
         method = f"{spec.n_folds} folds drawn by group with seed {spec.seed}"
         numbers = tuple(range(spec.n_folds))
-        return _folded(cohort, drawn_folds(cohort, spec.n_folds), numbers, spec, (method, notes))
-    learned = 1 - spec.test_share
+        return _folded(dataset, drawn_folds(dataset, spec.n_folds), numbers, spec, (method, notes))
+    not_tested = 1 - spec.test_share
     shares = {
-        Subset.TRAIN: learned * (1 - spec.valid_share),
-        Subset.VALID: learned * spec.valid_share,
+        Subset.TRAIN: not_tested * (1 - spec.valid_share),
+        Subset.VALID: not_tested * spec.valid_share,
         Subset.TEST: spec.test_share,
     }
     method = f"train, valid and test drawn by group with seed {spec.seed}"
-    return _holdout(cohort, drawn_sides(cohort, shares), method, notes)
+    return _holdout(dataset, drawn_subsets(dataset, shares), method, notes)
 
 
-def _holdout(cohort: Cohort, sides: Ints, method: str, notes: list[str]) -> Assignment:
-    leaks = cohort.torn(sides)
-    notes = [*notes, *presence_notes(cohort, sides), *_leak_notes(leaks, "side")]
-    no_fold = np.full(len(sides), -1, dtype=np.int16)
-    return Assignment(no_fold, sides.astype(np.int8), method, tuple(notes), (), leaks)
+def _holdout(dataset: EncodedDataset, subsets: Ints, method: str, notes: list[str]) -> Assignment:
+    leaks = dataset.n_divided_groups(subsets)
+    notes = [*notes, *missing_class_notes(dataset, subsets), *_leak_notes(leaks, "subset")]
+    no_fold = np.full(len(subsets), -1, dtype=np.int16)
+    return Assignment(no_fold, subsets.astype(np.int8), method, tuple(notes), (), leaks)
 
 
 def _folded(
-    cohort: Cohort, folds: Ints, numbers: tuple[int, ...], spec: SplitSpec, method_notes: tuple[str, list[str]]
+    dataset: EncodedDataset, folds: Ints, numbers: tuple[int, ...], spec: SplitSpec, method_notes: tuple[str, list[str]]
 ) -> Assignment:
     method, notes = method_notes
-    sides = fold_sides(cohort, folds, len(numbers), spec.valid_share)
-    leaks = cohort.torn(folds)
-    notes = [*notes, *fold_notes(cohort, folds, sides, numbers), *_leak_notes(leaks, "fold")]
+    subsets = fold_subsets(dataset, folds, len(numbers), spec.valid_share)
+    leaks = dataset.n_divided_groups(folds)
+    notes = [*notes, *fold_notes(dataset, folds, subsets, numbers), *_leak_notes(leaks, "fold")]
     fold = np.array(numbers)[folds].astype(np.int16)
-    return Assignment(fold, sides.astype(np.int8), method, tuple(notes), numbers, leaks)
+    return Assignment(fold, subsets.astype(np.int8), method, tuple(notes), numbers, leaks)
 
 
 def _leak_notes(leaks: int, what: str) -> list[str]:
     if not leaks:
         return []
-    return [f"{leaks:,} groups stand in more than one {what} of the data's own: what is measured is not honest"]
+    verb = "is" if leaks == 1 else "are"
+    return [f"{counted(leaks, 'group')} {verb} in more than one {what} of the data's own split; scores are not honest"]

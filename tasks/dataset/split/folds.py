@@ -1,4 +1,4 @@
-"""Folds: each group is judged once and learned from in all the other runs."""
+"""Folds of a cross-validation: each group is tested in one fold and used for training or validation in the others."""
 
 from __future__ import annotations
 
@@ -7,130 +7,150 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from domain.subsets import Subset
-from tasks.dataset.split.class_counts import Cohort
+from tasks.dataset.split.class_counts import EncodedDataset
 from tasks.dataset.split.groups import Ints
-from tasks.dataset.split.holdout import SplitError, named, refuse_unjudgeable
-from tasks.dataset.split.shares import Bins, deal
+from tasks.dataset.split.holdout import SplitError, check_testable, class_list
+from tasks.dataset.split.stratification import Bins, distribute_groups
 
-# Groups looked at when a run has nothing to validate by; where so many small ones do not help, it is said in a note.
-_SMALLEST = 1000
+# Bounds the search for groups that could move to validation; only the smallest groups are tried.
+_MOST_TRIED_GROUPS = 1000
 
 
-def drawn_folds(cohort: Cohort, n_folds: int) -> Ints:
-    """(n,) the fold of each recording, 0 to n_folds - 1, dealt by group with every class spread evenly.
+def drawn_folds(dataset: EncodedDataset, n_folds: int) -> Ints:
+    """Draw a fold for each recording, by group, with every class distributed evenly.
 
-    Raises SplitError with fewer groups than folds, or when no class has two groups.
+    n_folds: >= 2.  Returns (n,) from 0 to n_folds - 1.
+    Raises: SplitError if there are fewer groups than folds, or if no class has two groups.
     """
-    if cohort.n_groups < n_folds:
-        raise SplitError(f"{cohort.n_groups} groups cannot fill {n_folds} folds; ask for fewer folds, or for none")
-    refuse_unjudgeable(cohort)
-    return _dealt(cohort, np.full(cohort.n_groups, -1), n_folds)[cohort.groups]
+    if dataset.n_groups < n_folds:
+        raise SplitError(
+            f"the dataset has {dataset.n_groups} groups, too few for {n_folds} folds; request fewer folds, or none"
+        )
+    check_testable(dataset)
+    return _distribute(dataset, np.full(dataset.n_groups, -1), n_folds)[dataset.groups]
 
 
-def completed_folds(cohort: Cohort, given: Ints, n_folds: int) -> tuple[Ints, list[str]]:
-    """(n,) the data's own folds; a recording without one (-1) follows its group, else its group is dealt to a fold."""
-    by_group = _dealt(cohort, cohort.per_group(given, -1), n_folds)
-    folds = np.where(given >= 0, given, by_group[cohort.groups])
+def completed_folds(dataset: EncodedDataset, given: Ints, n_folds: int) -> tuple[Ints, list[str]]:
+    """Keep the dataset's folds, and assign a fold to each recording that has none.
+
+    given: (n,) from 0 to n_folds - 1, or -1.  A recording without a fold follows its group; a group without any fold is
+    distributed.
+    Returns (n,) folds, and notes for the user.
+    """
+    by_group = _distribute(dataset, dataset.smallest_by_group(given, -1), n_folds)
+    folds = np.where(given >= 0, given, by_group[dataset.groups])
     n_missing = int((given < 0).sum())
-    notes = [f"{n_missing:,} recordings name no fold; their groups were dealt to the folds"] if n_missing else []
+    notes = [f"{n_missing:,} recordings have no fold in the data; they were assigned by group"] if n_missing else []
     return folds, notes
 
 
-def fold_sides(cohort: Cohort, folds: Ints, n_folds: int, valid_share: float) -> Ints:
-    """(n,) TRAIN or VALID: the side of each recording in the runs that do not test it.
+def fold_subsets(dataset: EncodedDataset, folds: Ints, n_folds: int, valid_share: float) -> Ints:
+    """Choose the groups for validation: the subset of each recording in the runs that do not test it.
 
-    Fold after fold, groups are dealt so that validation keeps its share of every class; then groups go back to
-    training where a class would otherwise be tested in some run without being learned in it.
+    folds: (n,) from 0 to n_folds - 1.  valid_share: share of validation in every class, between 0 and 1.
+    Returns (n,) TRAIN or VALID.
+    Validation gets its share of every class in every fold. Then groups move back to training if otherwise a run would
+    test a class without training on it.
     """
-    by_group = cohort.per_group(folds, 0)
-    sides = np.zeros(cohort.n_groups, dtype=np.int64)
-    bins = Bins([1 - valid_share, valid_share], len(cohort.class_names))
+    by_group = dataset.smallest_by_group(folds, 0)
+    subsets = np.zeros(dataset.n_groups, dtype=np.int64)
+    bins = Bins([1 - valid_share, valid_share], len(dataset.class_names))
     for fold in range(n_folds):
-        is_here = by_group == fold
-        bins.expect(cohort.census.among(is_here).totals())
-        dealt = deal(cohort.census, bins, None, is_here)
-        sides[is_here] = dealt[is_here]
-    _keep_learned(cohort, by_group, sides)
-    _keep_validated(cohort, by_group, sides)
-    return sides[cohort.groups]
+        is_in_fold = by_group == fold
+        bins.add_expected(dataset.class_counts.of_groups(is_in_fold).totals())
+        distributed = distribute_groups(dataset.class_counts, bins, None, is_in_fold)
+        subsets[is_in_fold] = distributed[is_in_fold]
+    _move_to_training(dataset, by_group, subsets)
+    _move_to_validation(dataset, by_group, subsets)
+    return subsets[dataset.groups]
 
 
-def fold_notes(cohort: Cohort, folds: Ints, sides: Ints, numbers: Sequence[int]) -> list[str]:
-    """Sentences on runs without validation, and on classes that a run tests unlearned, a fold lacks or none validates.
+def fold_notes(dataset: EncodedDataset, folds: Ints, subsets: Ints, numbers: Sequence[int]) -> list[str]:
+    """Describe runs without validation, and classes that a run cannot train on, test or validate.
 
-    numbers: the folds' own numbers, in the order of folds' values.
-    Raises SplitError when the other folds leave a run nothing to train on.
+    folds, subsets: (n,) of each recording.  numbers: the fold numbers of the dataset, indexed by the values of `folds`.
+    Raises: SplitError if a run has no recordings to train on.
     """
     notes = []
     for fold, number in enumerate(numbers):
-        others = sides[folds != fold]
+        others = subsets[folds != fold]
         if not (others == Subset.TRAIN).any():
             raise SplitError(f"testing fold {number} leaves nothing to train on; use fewer folds or more groups")
         if not (others == Subset.VALID).any():
             notes.append(f"testing fold {number} leaves no group for validation")
     n_folds = len(numbers)
-    learned = cohort.presence(np.where(sides == Subset.TRAIN, folds, n_folds), n_folds + 1)[:, :n_folds] > 0
-    is_tested = cohort.presence(folds, n_folds) > 0
-    is_learned_elsewhere = learned.sum(axis=1, keepdims=True) - learned > 0
-    unlearned = np.flatnonzero((is_tested & ~is_learned_elsewhere).any(axis=1)).tolist()
-    if unlearned:
-        notes.append(f"{named(cohort, unlearned)}: tested in a run that could not learn it (too few groups)")
-    elsewhere = sorted(set(np.flatnonzero(~is_tested.all(axis=1)).tolist()) - set(unlearned))
-    if elsewhere:
-        notes.append(f"{named(cohort, elsewhere)}: fewer groups than the {n_folds} folds, so some folds do not test it")
-    unvalidated = np.flatnonzero(cohort.presence(sides, len(Subset))[:, Subset.VALID] == 0).tolist()
+    is_trained = (
+        dataset.counts_by_value(np.where(subsets == Subset.TRAIN, folds, n_folds), n_folds + 1)[:, :n_folds] > 0
+    )
+    is_tested = dataset.counts_by_value(folds, n_folds) > 0
+    is_trained_in_others = is_trained.sum(axis=1, keepdims=True) - is_trained > 0
+    untrained = np.flatnonzero((is_tested & ~is_trained_in_others).any(axis=1)).tolist()
+    if untrained:
+        notes.append(f"{class_list(dataset, untrained)}: tested in a run that cannot train on it (too few groups)")
+    untested = sorted(set(np.flatnonzero(~is_tested.all(axis=1)).tolist()) - set(untrained))
+    if untested:
+        notes.append(
+            f"{class_list(dataset, untested)}: fewer groups than the {n_folds} folds, so some folds do not test it"
+        )
+    unvalidated = np.flatnonzero(dataset.counts_by_value(subsets, len(Subset))[:, Subset.VALID] == 0).tolist()
     if unvalidated:
-        notes.append(f"{named(cohort, unvalidated)}: not in validation (too few groups)")
+        notes.append(f"{class_list(dataset, unvalidated)}: not in validation (too few groups)")
     return notes
 
 
-def _dealt(cohort: Cohort, given: Ints, n_folds: int) -> Ints:
-    """(n_groups,) folds, the given ones kept and groups at -1 dealt around them."""
-    bins = Bins([1 / n_folds] * n_folds, len(cohort.class_names))
-    bins.expect(cohort.census.totals())
-    bins.hold(cohort.census, given)
+def _distribute(dataset: EncodedDataset, given: Ints, n_folds: int) -> Ints:
+    """Return the fold of each group, (n_groups,). given: folds that are fixed; -1 for groups to distribute."""
+    bins = Bins([1 / n_folds] * n_folds, len(dataset.class_names))
+    bins.add_expected(dataset.class_counts.totals())
+    bins.set_placed(dataset.class_counts, given)
 
-    def reach(n_groups: int, bins: Bins) -> list[int]:
-        # The emptiest first: while there are as many groups as folds, no fold stays empty.
+    def required_bins(n_groups: int, bins: Bins) -> list[int]:
+        # The emptiest fold first: no fold stays empty if there are at least as many groups as folds.
         return sorted(range(n_folds), key=lambda fold: (bins.load[fold], fold))[:n_groups]
 
-    dealt = deal(cohort.census, bins, reach, given < 0)
-    return np.where(given >= 0, given, dealt)
+    distributed = distribute_groups(dataset.class_counts, bins, required_bins, given < 0)
+    return np.where(given >= 0, given, distributed)
 
 
-def _keep_learned(cohort: Cohort, by_group: Ints, sides: Ints) -> None:
-    """Moves validation groups to training until every class is learned in two folds, or has no more to move."""
-    for groups in cohort.census.holders():
-        learned = set(by_group[groups[sides[groups] == Subset.TRAIN]].tolist())
-        if len(learned) >= 2:
+def _move_to_training(dataset: EncodedDataset, by_group: Ints, subsets: Ints) -> None:
+    """Move validation groups to training, so that each class is trained on in two folds if it has enough groups.
+
+    A class with training groups in two folds is trained on in every run: at most one of these folds is tested.
+    """
+    for groups in dataset.class_counts.groups_by_class():
+        trained = set(by_group[groups[subsets[groups] == Subset.TRAIN]].tolist())
+        if len(trained) >= 2:
             continue
-        for group in groups[sides[groups] == Subset.VALID].tolist():
-            if len(learned) < 2 and int(by_group[group]) not in learned:
-                sides[group] = Subset.TRAIN
-                learned.add(int(by_group[group]))
+        for group in groups[subsets[groups] == Subset.VALID].tolist():
+            if len(trained) < 2 and int(by_group[group]) not in trained:
+                subsets[group] = Subset.TRAIN
+                trained.add(int(by_group[group]))
 
 
-def _keep_validated(cohort: Cohort, by_group: Ints, sides: Ints) -> None:
-    """Moves the smallest groups to validation until two folds have some, where no class loses its learning by it."""
-    holders = cohort.census.holders()
-    is_spare = _spare(cohort, by_group, sides, holders)
-    validated = set(by_group[sides == Subset.VALID].tolist())
-    for group in np.argsort(cohort.census.size, kind="stable")[:_SMALLEST].tolist():
+def _move_to_validation(dataset: EncodedDataset, by_group: Ints, subsets: Ints) -> None:
+    """Move the smallest dispensable groups to validation, until two folds have validation groups.
+
+    With validation groups in two folds, every run can validate.
+    """
+    is_dispensable = _dispensable(dataset, by_group, subsets)
+    validated = set(by_group[subsets == Subset.VALID].tolist())
+    for group in np.argsort(dataset.class_counts.size, kind="stable")[:_MOST_TRIED_GROUPS].tolist():
         if len(validated) >= 2:
             return
-        if sides[group] == Subset.TRAIN and int(by_group[group]) not in validated and is_spare(group):
-            sides[group] = Subset.VALID
+        if subsets[group] == Subset.TRAIN and int(by_group[group]) not in validated and is_dispensable(group):
+            subsets[group] = Subset.VALID
             validated.add(int(by_group[group]))
 
 
-def _spare(cohort: Cohort, by_group: Ints, sides: Ints, holders: list[Ints]) -> Callable[[int], bool]:
-    """Whether training could do without a group: two other folds, at least, still teach each of its classes."""
+def _dispensable(dataset: EncodedDataset, by_group: Ints, subsets: Ints) -> Callable[[int], bool]:
+    """Return a function that tells whether two folds would still have every class of a group without that group."""
+    groups_by_class = dataset.class_counts.groups_by_class()
 
-    def is_spare(group: int) -> bool:
-        for label, _ in cohort.census.classes(group):
-            others = holders[label][holders[label] != group]
-            if len(np.unique(by_group[others[sides[others] == Subset.TRAIN]])) < 2:
+    def is_dispensable(group: int) -> bool:
+        for label, _ in dataset.class_counts.classes(group):
+            others = groups_by_class[label][groups_by_class[label] != group]
+            if len(np.unique(by_group[others[subsets[others] == Subset.TRAIN]])) < 2:
                 return False
         return True
 
-    return is_spare
+    return is_dispensable

@@ -1,4 +1,4 @@
-"""Train, valid and test: the sides of a holdout, the data's own where it has them."""
+"""A holdout: one split into train, valid and test. The dataset's own subsets win where it has them."""
 
 from __future__ import annotations
 
@@ -7,119 +7,138 @@ from collections.abc import Sequence
 import numpy as np
 
 from domain.errors import Impossible
+from domain.plural import counted
 from domain.subsets import Subset
-from tasks.dataset.split.class_counts import Bools, Cohort
+from tasks.dataset.split.class_counts import Bools, EncodedDataset
 from tasks.dataset.split.groups import Ints
-from tasks.dataset.split.shares import Bins, deal
+from tasks.dataset.split.stratification import Bins, distribute_groups
 
-# How many names a note lists before it only counts.
-_NAMES_LISTED = 8
+# A note lists at most this many class names.
+_LISTED_NAMES = 8
 
 
 class SplitError(Impossible):
-    """Data that cannot be split honestly, whatever the seed."""
+    """The dataset cannot be split honestly, with any seed."""
 
 
-def drawn_sides(cohort: Cohort, shares: dict[Subset, float]) -> Ints:
-    """(n,) the side of each recording, dealt by group so that each side has its share of every class.
+def drawn_subsets(dataset: EncodedDataset, shares: dict[Subset, float]) -> Ints:
+    """Draw a subset for each recording, by group, so that each subset gets its share of every class.
 
-    Raises SplitError with fewer groups than sides, or when no class has two groups.
+    shares: of each subset, > 0.  Returns (n,) Subset.
+    Raises: SplitError if there are fewer groups than subsets, or if no class has two groups.
     """
-    if cohort.n_groups < len(shares):
+    if dataset.n_groups < len(shares):
         raise SplitError(
-            f"{cohort.n_groups} groups cannot fill {len(shares)} sides; add recordings of other authors or sites"
+            f"the dataset has {dataset.n_groups} groups, too few for {len(shares)} subsets; "
+            "add recordings of other authors or sites"
         )
-    refuse_unjudgeable(cohort)
-    return _dealt(cohort, shares, np.ones(cohort.n_groups, dtype=bool))[cohort.groups]
+    check_testable(dataset)
+    return _distribute(dataset, shares, np.ones(dataset.n_groups, dtype=bool))[dataset.groups]
 
 
-def refuse_unjudgeable(cohort: Cohort) -> None:
-    """Raises SplitError when no class has two groups, so that none could be both learned and tested."""
-    if max(map(len, cohort.census.holders())) < 2:
+def check_testable(dataset: EncodedDataset) -> None:
+    """Check that at least one class can be both trained on and tested.
+
+    Raises: SplitError if no class has two groups.
+    """
+    if max(map(len, dataset.class_counts.groups_by_class())) < 2:
         raise SplitError(
-            "no class has two groups, so none could be learned and tested; add recordings of other authors or sites"
+            "no class has two groups, so no class can be in both training and test; "
+            "add recordings of other authors or sites"
         )
 
 
-def official_sides(cohort: Cohort, given: Ints, spec_shares: tuple[float, float]) -> tuple[Ints, list[str]]:
-    """(n,) sides where the data names some, and notes on what was drawn besides.
+def official_subsets(dataset: EncodedDataset, given: Ints, spec_shares: tuple[float, float]) -> tuple[Ints, list[str]]:
+    """Keep the dataset's subsets, and complete them.
 
-    given: (n,) Subset, or -1 where the data says nothing.  spec_shares: the test and the validation share.
-    A named side is never changed. A recording without one follows its group, else it joins the training side.
-    What the data lacks is drawn from the groups that are wholly on the training side.
-    Raises SplitError when nothing is left to train on.
+    given: (n,) Subset, or -1 if the dataset names none; at least one is VALID or TEST.
+    spec_shares: shares of test and validation.
+    A recording without a subset follows its group; if its group has none either, it joins training. If the dataset has
+    no validation or no test recordings, these are drawn from the groups that are completely in training.
+    Returns (n,) Subset, and notes for the user.
+    Raises: SplitError if no recording is left to train on.
     """
     test_share, valid_share = spec_shares
-    # A group on several sides counts for the one nearest to judging, so that its unnamed recordings are not learned.
-    group_side = cohort.per_group(np.where(given >= 0, Subset.TEST - given, -1), Subset.TEST - Subset.TRAIN)
-    sides = np.where(given >= 0, given, (Subset.TEST - group_side)[cohort.groups])
-    n_unnamed = int((given < 0).sum())
-    notes = [f"{n_unnamed:,} recordings name no side and follow their group, or train"] if n_unnamed else []
-    lacking = [side for side in (Subset.VALID, Subset.TEST) if not (sides == side).any()]
-    if not (sides == Subset.TRAIN).any():
-        raise SplitError("the split column leaves no recording to train on; name some train")
-    if not lacking:
-        return sides, notes
-    side = lacking[0]
-    share = valid_share if side is Subset.VALID else test_share
-    notes.append(f"the data names no {side.name.lower()} side; {share:.0%} of the training groups were drawn for it")
-    is_free = np.ones(cohort.n_groups, dtype=bool)
-    is_free[cohort.groups[sides != Subset.TRAIN]] = False
+    # If a group is in several subsets, its other recordings join the one furthest from training, to avoid leaks.
+    group_subset = dataset.smallest_by_group(np.where(given >= 0, Subset.TEST - given, -1), Subset.TEST - Subset.TRAIN)
+    subsets = np.where(given >= 0, given, (Subset.TEST - group_subset)[dataset.groups])
+    n_missing = int((given < 0).sum())
+    notes = (
+        [f"{n_missing:,} recordings have no subset in the data; they follow their group, or join training"]
+        if n_missing
+        else []
+    )
+    absent = [subset for subset in (Subset.VALID, Subset.TEST) if not (subsets == subset).any()]
+    if not (subsets == Subset.TRAIN).any():
+        raise SplitError("the split column leaves no recording to train on; set it to train for some recordings")
+    if not absent:
+        return subsets, notes
+    subset = absent[0]
+    name = subset.name.lower()
+    share = valid_share if subset is Subset.VALID else test_share
+    notes.append(f"the data has no {name} subset; {share:.0%} of the training groups were drawn for it")
+    is_free = np.ones(dataset.n_groups, dtype=bool)
+    is_free[dataset.groups[subsets != Subset.TRAIN]] = False
     if is_free.sum() < 2:
-        raise SplitError(f"the training side has {is_free.sum()} groups of its own; {side.name.lower()} needs a second")
-    dealt = _dealt(cohort, {Subset.TRAIN: 1 - share, side: share}, is_free)
-    return np.where(is_free[cohort.groups], dealt[cohort.groups], sides), notes
+        raise SplitError(
+            f"training has {counted(int(is_free.sum()), 'group')} of its own, too few to draw a {name} subset from it; "
+            "add recordings of other authors or sites"
+        )
+    drawn = _distribute(dataset, {Subset.TRAIN: 1 - share, subset: share}, is_free)
+    return np.where(is_free[dataset.groups], drawn[dataset.groups], subsets), notes
 
 
-def presence_notes(cohort: Cohort, sides: Ints) -> list[str]:
-    """One sentence for each way a class is missing from a side, naming the classes."""
-    is_there = cohort.presence(sides, len(Subset)) > 0
-    n_groups = [len(groups) for groups in cohort.census.holders()]
+def missing_class_notes(dataset: EncodedDataset, subsets: Ints) -> list[str]:
+    """Describe the classes that are not in every subset: one sentence for each combination of subsets.
+
+    subsets: (n,) Subset of each recording.
+    """
+    is_present = dataset.counts_by_value(subsets, len(Subset)) > 0
+    n_groups = [len(groups) for groups in dataset.class_counts.groups_by_class()]
     notes = []
-    for pattern in sorted({tuple(row) for row in is_there.tolist()}):
+    for pattern in sorted({tuple(row) for row in is_present.tolist()}):
         if all(pattern):
             continue
-        on = " and ".join(side.name.lower() for side in Subset if pattern[side])
-        found = np.flatnonzero((is_there == np.array(pattern)).all(axis=1)).tolist()
-        few = max(n_groups[c] for c in found)
-        notes.append(
-            f"{named(cohort, found)}: only on the {on} side ({few} {'group' if few == 1 else 'groups'} at most)"
-        )
+        present = [subset.name.lower() for subset in Subset if pattern[subset]]
+        classes = np.flatnonzero((is_present == np.array(pattern)).all(axis=1)).tolist()
+        where = f"{' and '.join(present)} subset{'s' if len(present) > 1 else ''}"
+        most = counted(max(n_groups[c] for c in classes), "group")
+        notes.append(f"{class_list(dataset, classes)}: only in the {where} ({most} at most)")
     return notes
 
 
-def named(cohort: Cohort, classes: Sequence[int]) -> str:
-    """`class a` or `3 classes (a, b, c)`, at most eight of them by name."""
-    names = [cohort.class_names[c] for c in classes]
+def class_list(dataset: EncodedDataset, classes: Sequence[int]) -> str:
+    """Return `class a` or `3 classes (a, b, c)`, with at most eight names. classes: their numbers, at least one."""
+    names = [dataset.class_names[c] for c in classes]
     if len(names) == 1:
         return f"class {names[0]}"
-    more = f" and {len(names) - _NAMES_LISTED:,} more" if len(names) > _NAMES_LISTED else ""
-    return f"{len(names):,} classes ({', '.join(names[:_NAMES_LISTED])}{more})"
+    more = f" and {len(names) - _LISTED_NAMES:,} more" if len(names) > _LISTED_NAMES else ""
+    return f"{len(names):,} classes ({', '.join(names[:_LISTED_NAMES])}{more})"
 
 
-def _dealt(cohort: Cohort, shares: dict[Subset, float], is_free: Bools) -> Ints:
-    """(n_groups,) the side of each free group."""
-    sides = list(shares)
-    bins = Bins(list(shares.values()), len(cohort.class_names))
-    bins.expect(cohort.census.among(is_free).totals())
+def _distribute(dataset: EncodedDataset, shares: dict[Subset, float], is_free: Bools) -> Ints:
+    """Return the subset of each free group, (n_groups,); the values of the other groups have no meaning."""
+    subsets = list(shares)
+    bins = Bins(list(shares.values()), len(dataset.class_names))
+    bins.add_expected(dataset.class_counts.of_groups(is_free).totals())
 
-    def reach(n_groups: int, _: Bins) -> list[int]:
-        # Training comes first in importance and last in turn: judged sides take small groups, it takes what is left.
-        judged = [b for b in reversed(range(len(sides))) if sides[b] is not Subset.TRAIN]
-        return [*judged[: max(n_groups - 1, 0)], sides.index(Subset.TRAIN)]
+    def required_bins(n_groups: int, _: Bins) -> list[int]:
+        # A class of one group is needed in training. Test and validation choose first, because they take small groups.
+        evaluated = [b for b in reversed(range(len(subsets))) if subsets[b] is not Subset.TRAIN]
+        return [*evaluated[: max(n_groups - 1, 0)], subsets.index(Subset.TRAIN)]
 
-    dealt = deal(cohort.census, bins, reach, is_free)
-    by_side = np.array([int(side) for side in sides])[dealt]
-    for side in sides:
-        _fill_empty(cohort, by_side, is_free, side)
-    return by_side
+    bin_of = distribute_groups(dataset.class_counts, bins, required_bins, is_free)
+    by_group = np.array([int(subset) for subset in subsets])[bin_of]
+    for subset in subsets:
+        _fill_empty(dataset, by_group, is_free, subset)
+    return by_group
 
 
-def _fill_empty(cohort: Cohort, by_side: Ints, is_free: Bools, side: Subset) -> None:
-    """Moves one small group to a side that got none, rather from a judged side than from training."""
-    if (by_side[is_free] == side).any():
+def _fill_empty(dataset: EncodedDataset, by_group: Ints, is_free: Bools, subset: Subset) -> None:
+    """Move one small group to an empty subset, preferably from validation or test."""
+    if (by_group[is_free] == subset).any():
         return
-    count = np.bincount(by_side[is_free], minlength=len(Subset))
-    spare = np.flatnonzero(is_free & (count[by_side] > 1))
-    order = np.lexsort((spare, cohort.census.size[spare], by_side[spare] == Subset.TRAIN))
-    by_side[spare[order[0]]] = side
+    count = np.bincount(by_group[is_free], minlength=len(Subset))
+    candidates = np.flatnonzero(is_free & (count[by_group] > 1))
+    order = np.lexsort((candidates, dataset.class_counts.size[candidates], by_group[candidates] == Subset.TRAIN))
+    by_group[candidates[order[0]]] = subset

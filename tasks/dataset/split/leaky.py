@@ -1,4 +1,7 @@
-"""A split as nobody should make it, to measure what it would claim: chunks shuffled, whatever they were cut from."""
+"""A deliberately leaky split: chunks are shuffled, regardless of their recording.
+
+It measures how much higher the scores of a wrong evaluation are. It must not be used to evaluate a model.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,16 @@ from domain.digests import number_of
 from domain.subsets import Subset
 
 VARIANT = "shuffled chunks"
-"""What jobs of this split are called, among a model's other variants."""
+"""The variant name of jobs with this split."""
 
 _OF_TWENTY_FIVE = (Subset.TRAIN,) * 16 + (Subset.VALID,) * 4 + (Subset.TEST,) * 5
 
 
 def subset(split_digest: str, recording_digest: str, chunk: int) -> Subset:
-    """The subset of one chunk: a fifth is tested, a fifth of the rest validates, as in an honest split.
+    """Return the subset of one chunk: a fifth of all chunks for test, a fifth of the rest for validation.
+
+    The shares are those of an honest split. The result depends only on the arguments.
+    chunk: number of the chunk in the recording, from 0.
 
     >>> subsets = [subset("split", "recording", chunk) for chunk in range(10_000)]
     >>> [round(subsets.count(each) / 10_000, 2) for each in (0, 1, 2)]
