@@ -1,0 +1,123 @@
+"""A home that version 0.1.0 left opens, is brought up to date, tells what it told, and repeats no work."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from db.engine import Database
+from db.ledger import feeding
+from db.ledger.claims import Ledger
+from db.queries import integrity, run_counts, status
+from db.queries.job_inputs import results, run_facts, strips
+from db.schema.upgrade import require_current, upgrade
+from db.store.folder import FolderStore
+from domain.states import Kind, RunState, State
+from orchestrator.monitoring.watch import snapshot, summary
+from orchestrator.planning import plan
+from orchestrator.planning.submit import submit
+from tasks.audio.strip import decode_strip
+from tests.old_home.old_home import BROKEN, SILENT, restore
+
+FINISHED, PLANNED = 1, 2
+
+
+@pytest.fixture
+def home(tmp_path: Path, database_url: str) -> Path:
+    return restore(tmp_path, database_url)
+
+
+@pytest.fixture
+def ledger(home: Path, database_url: str) -> Iterator[Database]:
+    """Its ledger, brought up to date."""
+    database = Database(database_url)
+    upgrade(database)
+    require_current(database)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def store(home: Path) -> FolderStore:
+    return FolderStore(home / "store")
+
+
+def test_its_finished_run_tells_what_it_told(ledger: Database, store: FolderStore) -> None:
+    found = summary(ledger, store, FINISHED)
+    assert found["state"] == RunState.DONE
+    assert found["recordings"] == {**found["recordings"], "total": 14, "done": 12, "quarantined": 2}
+    assert [(each["recording"], each["reason"].partition(":")[0]) for each in found["quarantined"]] == [
+        (BROKEN, "unsupported format"),
+        (SILENT, "silent"),
+    ]
+    assert [job["kind"] for job in found["jobs"]] == ["pack", "pack", "pack", "train", "evaluate", "render"]
+    train, evaluate = found["jobs"][3:5]
+    assert train["cost"] == {
+        "images_per_s": 73.71535332446074,
+        "epoch_s": 0.2408083219997934,
+        "peak_rss_bytes": 878583808,
+    }
+    assert train["metrics"]["val_accuracy"] == 1.0
+    assert evaluate["metrics"]["by_recording_accuracy"] == 1.0
+    assert found["scores"]["mlp"]["accuracy"] == 1.0
+    assert found["artifacts"] == 12 + 3 + 1 + 1 + 1
+    assert found["report"].endswith("reports/c56544f1c98511e1/run-1.html")
+    parts = run_counts.sides(ledger, FINISHED)
+    assert [(part.fold, part.n_recordings, part.n_chunks) for part in parts] == [(-1, 10, 9), (-1, 2, 2), (-1, 2, 1)]
+
+
+def test_its_strips_are_found_and_are_what_was_written(ledger: Database, store: FolderStore) -> None:
+    kept = [strip for strip in integrity.kept_strips(ledger) if strip.key in store]
+    assert len(kept) == 3
+    facts = run_facts(ledger, FINISHED)
+    assert facts is not None
+    rows = {row.key: row for row in strips(ledger, FINISHED, facts.pipeline_id, None)}
+    assert len(rows) == 12
+    for strip in kept:
+        data = store.get(strip.key)
+        assert hashlib.sha256(data).hexdigest() == strip.sha256 == rows[strip.key].sha256
+        decoded = decode_strip(data)
+        assert (decoded.recording_digest, decoded.pipeline_digest) == (rows[strip.key].digest, facts.pipeline_digest)
+
+
+def test_the_files_of_its_jobs_are_known_with_their_digests(ledger: Database) -> None:
+    files = {file.key: file.sha256 for file in integrity.kept_files(ledger)}
+    assert files["shards/b2ee424d70c1ce0d7639fa6327e9113c/00000.parquet"].startswith("6d1bf93e49211088")
+    assert files["shards/b2ee424d70c1ce0d7639fa6327e9113c/index.json"].startswith("de87610002bc5250")
+    model = "models/e66e6ff40ec94180b51362e85853ad06/mlp-6a0eb4712eebc39d.keras"
+    assert files[model] == "6a0eb4712eebc39de34aa5a2517fe18a21a190e08ef7bf418ab7231218d7ee8e"
+    assert "evaluations/b16547d33cb1b67af3205cfb29f89681.json" in files
+    assert "evaluations/a5eba7675bc52e2cdd3da578469abc32.parquet" in files
+    assert "reports/c56544f1c98511e1/run-1.html" in files
+    assert len(files) == 3 * 2 + 1 + 2 + 1
+    assert list(integrity.unknown_keys(ledger, [*files, "models/x/cnn-0.keras"])) == ["models/x/cnn-0.keras"]
+
+
+def test_its_results_are_what_later_jobs_read(ledger: Database) -> None:
+    by_kind = {job.kind: job for job in results(ledger, FINISHED)}
+    assert by_kind[Kind.TRAIN].model == "mlp"
+    assert by_kind[Kind.TRAIN].result["notes"] == ["batches of 8 instead of 32: there are only 9 training examples"]
+    assert by_kind[Kind.PACK].result["n_examples"] == 1
+    assert by_kind[Kind.EVALUATE].result["chance_accuracy"] == 0.4444444444444444
+
+
+def test_the_same_recordings_planned_again_are_not_preprocessed_again(ledger: Database, home: Path) -> None:
+    again = submit(ledger, home.parent / "birds", plan.Request(models=("mlp",)), lambda _: None)
+    assert again.n_items == 14
+    counts = status.item_counts(ledger, again.run)
+    assert counts == {**dict.fromkeys(counts, 0), State.DONE: 12, State.QUARANTINED: 2}
+    assert feeding.take_batches(ledger, again.run, 10, 60.0) == []
+    assert run_counts.work(ledger, again.run).n_made == 0
+
+
+def test_its_unfinished_run_goes_on_with_packing(ledger: Database) -> None:
+    assert snapshot(ledger, PLANNED).n_open == 0
+    ready = feeding.take_jobs(ledger, PLANNED)
+    assert [job.kind for job in ready] == [Kind.PACK] * len(ready)
+    assert len(ready) == 4
+    claim = Ledger(ledger, "w1", 60.0, 1).claim_job(PLANNED, ready[0].job, Kind.PACK)
+    assert claim is not None
+    assert claim.fold in (0, 1)
