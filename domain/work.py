@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar, cast
+
+from domain.results import JobResult, LeftFile, Role
+
+_Result_co = TypeVar("_Result_co", bound=JobResult, covariant=True)
+_Wanted = TypeVar("_Wanted", bound=JobResult)
 
 
 class PlannedItem(NamedTuple):
@@ -32,3 +38,38 @@ class KnownFile:
     digest: str
     n_frames: int
     rate_hz: int
+
+
+@dataclass(frozen=True)
+class FinishedJob(Generic[_Result_co]):
+    """A job that was done, and what it left."""
+
+    id: int
+    kind: str
+    model: str | None
+    seed: int | None
+    fold: int | None
+    side: int | None
+    variant: str | None
+    result: _Result_co
+    files: tuple[LeftFile, ...] = ()
+
+    @property
+    def shards(self) -> list[LeftFile]:
+        """The shards of real examples that it packed."""
+        return [file for file in self.files if file.role == Role.SHARD]
+
+    @property
+    def synthetic_shards(self) -> list[LeftFile]:
+        """The shards of examples that it generated."""
+        return [file for file in self.files if file.role == Role.SYNTHETIC]
+
+    @property
+    def bundle(self) -> LeftFile:
+        """The bundle of the model that it trained."""
+        return next(file for file in self.files if file.role == Role.MODEL)
+
+
+def with_result(jobs: Iterable[FinishedJob[Any]], kind: type[_Wanted]) -> list[FinishedJob[_Wanted]]:
+    """Those of the jobs whose result is of this kind."""
+    return [cast("FinishedJob[_Wanted]", job) for job in jobs if isinstance(job.result, kind)]

@@ -11,8 +11,9 @@ from celery import shared_task
 
 from db.queries.job_inputs import needed_results, run_facts
 from domain.errors import Impossible
-from domain.states import Kind
+from domain.results import EvaluateResult, JobOutput, PackResult, Role, TrainResult
 from domain.subsets import Subset, is_unseen
+from domain.work import with_result
 from tasks.model.variants import WITH_SYNTHETIC
 from tasks.model.zoo import entry
 from tasks.report.plots.pictures import PicturePairs
@@ -36,13 +37,13 @@ def evaluate(self: LedgerTask, message: dict[str, Any]) -> None:
     self.carry_out_job(message, judged_in_store)
 
 
-def judged_in_store(work: Work) -> dict[str, Any]:
+def judged_in_store(work: Work) -> JobOutput:
     """Judges the job's model as its kind is judged; see the two functions below."""
     return (likeness_in_store if entry(str(work.claim.model)).is_generator else evaluation_in_store)(work)
 
 
-def evaluation_in_store(work: Work) -> dict[str, Any]:
-    """Judges the job's model; returns the evaluation's key in the store and its main figures.
+def evaluation_in_store(work: Work) -> JobOutput:
+    """Judges the job's model; returns the evaluation's files and its main figures.
 
     Raises Impossible when the test side holds no usable recording.
     """
@@ -54,21 +55,21 @@ def evaluation_in_store(work: Work) -> dict[str, Any]:
     assert run is not None  # noqa: S101  # a job's row refers to its run's
     prepare_devices(run.options.get("device", "auto"))
     needed = needed_results(work.database, work.claim.id)
-    trained = next(job for job in needed if job.kind == Kind.TRAIN)
-    shards = [local(work, key) for job in needed if job.kind == Kind.PACK for key in job.result["shards"]]
+    [trained] = with_result(needed, TrainResult)
+    shards = [local(work, key) for job in with_result(needed, PackResult) for key in job.result.shards]
     if not shards:
         raise Impossible("no usable recording is left on the test side; there is nothing to judge the model on")
     judge = Judge(run.labels)
-    for predicted in predictions(read_bundle(local(work, trained.result["key"])), shards):
+    for predicted in predictions(read_bundle(local(work, trained.result.key)), shards):
         work.require_claim()
         judge.add(predicted.probabilities, predicted.truth, predicted.recordings, predicted.groups)
-    counts = {int(label): n for label, n in trained.result["label_counts"].items()}
-    evaluation = judge.evaluation(counts)
-    key = evaluations.keep(work.store, json.dumps(evaluation.as_dict(), sort_keys=True).encode(), "json")
-    outcomes_key = evaluations.keep(work.store, judge.outcomes().to_parquet(), "parquet")
+    evaluation = judge.evaluation(trained.result.label_counts)
+    of_classes = json.dumps(evaluation.as_dict(), sort_keys=True).encode()
+    kept = evaluations.keep(work.store, of_classes, Role.EVALUATION)
+    outcomes = evaluations.keep(work.store, judge.outcomes().to_parquet(), Role.OUTCOMES)
     figures = _figures(evaluation)
     work.ledger.write_metrics(work.claim, 0, figures)
-    return {"key": key, "outcomes_key": outcomes_key, "device": device(), **figures}
+    return JobOutput(EvaluateResult(kept.key, outcomes.key, None, device(), figures), (kept, outcomes))
 
 
 def _figures(evaluation: Evaluation) -> dict[str, float]:
@@ -82,8 +83,8 @@ def _figures(evaluation: Evaluation) -> dict[str, float]:
     }  # fmt: skip
 
 
-def likeness_in_store(work: Work) -> dict[str, Any]:
-    """Judges the job's generator; returns the keys of its measures and of some pictures, and its main figures.
+def likeness_in_store(work: Work) -> JobOutput:
+    """Judges the job's generator; returns the files of its measures and of some pictures, and its main figures.
 
     Raises Impossible when a side it is compared with holds no usable recording.
     """
@@ -104,12 +105,10 @@ def likeness_in_store(work: Work) -> dict[str, Any]:
     likeness = judged_likeness(run.labels, synthetic, train, held_out, learnt_from)
     pictures = PicturePairs.of(sides[0].pictures, sides[0].labels, sides[1].pictures, sides[1].labels)
     figures = {**likeness.figures(), **found.accuracies}
-    keys_of = {
-        "key": evaluations.keep(work.store, json.dumps(likeness.as_dict(), sort_keys=True).encode(), "json"),
-        "pictures_key": evaluations.keep(work.store, pictures.to_npz(), "npz"),
-    }
+    kept = evaluations.keep(work.store, json.dumps(likeness.as_dict(), sort_keys=True).encode(), Role.EVALUATION)
+    drawn = evaluations.keep(work.store, pictures.to_npz(), Role.PICTURES)
     work.ledger.write_metrics(work.claim, 0, figures)
-    return {**keys_of, "device": device(), **figures}
+    return JobOutput(EvaluateResult(kept.key, None, drawn.key, device(), figures), (kept, drawn))
 
 
 def _while_claimed(work: Work, blocks: Iterator[_T]) -> Iterator[_T]:
@@ -133,18 +132,17 @@ class _Needed:
 def _needed_by_generator(work: Work) -> _Needed:
     model, fold = entry(str(work.claim.model)), work.claim.fold
     needed = needed_results(work.database, work.claim.id)
-    of_model = {(job.kind, job.model, job.variant): job.result for job in needed if job.kind != Kind.PACK}
-    packs = [(is_unseen(job.fold, job.side, fold), job) for job in needed if job.kind == Kind.PACK]
+    trained = {(job.model, job.variant): job.result for job in with_result(needed, TrainResult)}
+    evaluated = {(job.model, job.variant): job.result for job in with_result(needed, EvaluateResult)}
+    packs = [(is_unseen(job.fold, job.side, fold), job) for job in with_result(needed, PackResult)]
     accuracies = {
-        f"accuracy_{word}": float(of_model[Kind.EVALUATE, model.judge, variant]["by_recording_accuracy"])
+        f"accuracy_{word}": float(evaluated[model.judge, variant].figures["by_recording_accuracy"])
         for word, variant in (("without", None), ("with", WITH_SYNTHETIC))
     }
     return _Needed(
-        judge_key=of_model[Kind.TRAIN, model.judge, None]["key"],
-        synthetic=of_model[Kind.TRAIN, model.name, None]["synthetic_shards"],
-        train=[
-            key for is_test, job in packs if not is_test and job.side == Subset.TRAIN for key in job.result["shards"]
-        ],
-        held_out=[key for is_test, job in packs if is_test for key in job.result["shards"]],
+        judge_key=trained[model.judge, None].key,
+        synthetic=list(trained[model.name, None].synthetic_shards or ()),
+        train=[key for is_test, job in packs if not is_test and job.side == Subset.TRAIN for key in job.result.shards],
+        held_out=[key for is_test, job in packs if is_test for key in job.result.shards],
         accuracies=accuracies,
     )

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from celery import shared_task
 
-from db.queries.job_inputs import RunFacts, StripRow, run_facts, strips
+from db.queries.job_inputs import RunFacts, StripRow, left_files, run_facts, strips
 from db.store.interface import Store, TooLarge
 from domain import revisions
 from domain.digests import Digest, content_digest, digest_of
 from domain.errors import Damaged, MachineFault
+from domain.results import JobOutput, LeftFile, PackResult, Role
 from tasks.audio.preset import Preset
 from tasks.audio.strip import Strip, decode_strip
 from tasks.dataset.shards.metadata import as_numbers
@@ -42,12 +43,8 @@ def pack(self: LedgerTask, message: dict[str, Any]) -> None:
     self.carry_out_job(message, shards_in_store)
 
 
-def shards_in_store(work: Work) -> dict[str, Any]:
-    """Writes the part's shards, unless another run has; returns their index.
-
-    The index: `key`, `shards` (keys in the store) and their `sha256`, `n_examples`, `label_counts` (of those that are
-    no augmented copies, by the numbers of the run's labels), `index_sha256` (of the file it stands in), `revision`.
-    """
+def shards_in_store(work: Work) -> JobOutput:
+    """Writes the part's shards, unless another run has; returns them and the index."""
     run = run_facts(work.database, work.claim.run, work.claim.pipeline_id)
     assert run is not None  # noqa: S101  # a job's row refers to its run's
     fold, side = work.claim.fold, work.claim.side
@@ -59,10 +56,29 @@ def shards_in_store(work: Work) -> dict[str, Any]:
     deque(name.noted(strips(*part)), maxlen=0)
     key = f"shards/{name.text}"
     index = _index(work.store, key)
-    if not index or not _is_whole(work, index):
+    sizes: dict[str, int | None] = {}
+    if index and _is_whole(work, index):
+        sizes = {each: file.size_bytes for each, file in left_files(work.database, index["shards"]).items()}
+    else:
         rows = _unchanged(strips(*part), name.text, _named(run, shuffled))
-        index = _write(work.store, key, run, _examples(work, run, shuffled, rows))
-    return {**index, "index_sha256": content_digest(_sealed(index)), "revision": revisions.SHARDS}
+        index = _write(work.store, key, run, _examples(work, run, shuffled, rows), sizes)
+    return _output(index, sizes)
+
+
+def _output(index: dict[str, Any], sizes: Mapping[str, int | None]) -> JobOutput:
+    """sizes: of the shards in bytes, by key, as far as they are known."""
+    sealed = _sealed(index)
+    shard_files = (
+        LeftFile(key, Role.SHARD, sizes.get(key), digest)
+        for key, digest in zip(index["shards"], index["sha256"], strict=True)
+    )
+    index_file = LeftFile(f"{index['key']}/index.json", Role.INDEX, len(sealed), content_digest(sealed))
+    result = PackResult(
+        key=index["key"], shards=tuple(index["shards"]), sha256=tuple(index["sha256"]), n_examples=index["n_examples"],
+        label_counts={int(label): n for label, n in index["label_counts"].items()},
+        index_sha256=index_file.sha256, revision=revisions.SHARDS,
+    )  # fmt: skip
+    return JobOutput(result, (*shard_files, index_file))
 
 
 @dataclass(frozen=True)
@@ -110,7 +126,10 @@ def _sealed(index: dict[str, Any]) -> bytes:
     return json.dumps({"sha256": digest_of(index), "index": index}, indent=1).encode()
 
 
-def _write(store: Store, key: str, run: RunFacts, examples: Iterator[Example]) -> dict[str, Any]:
+def _write(
+    store: Store, key: str, run: RunFacts, examples: Iterator[Example], sizes: dict[str, int | None]
+) -> dict[str, Any]:
+    """Writes shards and index; returns the index. sizes: takes the size of each shard in bytes, by key."""
     by_copy: Counter[tuple[int, bool]] = Counter()
 
     def counted() -> Iterator[Example]:
@@ -122,7 +141,7 @@ def _write(store: Store, key: str, run: RunFacts, examples: Iterator[Example]) -
     for at, data in enumerate(shards(counted(), run.split["digest"], run.pipeline_digest)):
         names.append(f"{key}/{at:05d}.parquet")
         digests.append(content_digest(data))
-        store.put(names[-1], data)
+        sizes[names[-1]] = store.put(names[-1], data)
     originals = {str(label): n for (label, is_copy), n in sorted(by_copy.items()) if not is_copy}
     index = {
         "key": key, "shards": names, "sha256": digests, "n_examples": by_copy.total(), "label_counts": originals,

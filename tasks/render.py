@@ -21,6 +21,7 @@ from db.queries.status import JobStatus
 from db.store.interface import Store
 from domain.digests import content_digest
 from domain.errors import Damaged
+from domain.results import EvaluateResult, JobOutput, JobResult, LeftFile, PackResult, RenderResult, Role, to_json
 from domain.states import Kind, State
 from domain.subsets import Subset
 from tasks.audio.preset import Preset
@@ -62,17 +63,18 @@ def render(self: LedgerTask, message: dict[str, Any]) -> None:
     self.carry_out_job(message, report_in_store)
 
 
-def report_in_store(work: Work) -> dict[str, Any]:
-    """Writes the run's report; returns its key in the store.
+def report_in_store(work: Work) -> JobOutput:
+    """Writes the run's report; returns its file.
 
     Two ledgers on one store both have a run 1, so the key begins with the page's own digest.
     """
     from tasks.report.html.page import page  # noqa: PLC0415  # two seconds of drawing libraries that most workers never need
 
     content = page(report_data(work.database, work.store, work.claim.run)).encode()
-    key = f"reports/{content_digest(content)[:16]}/run-{work.claim.run}.html"
+    digest = content_digest(content)
+    key = f"reports/{digest[:16]}/run-{work.claim.run}.html"
     work.store.put(key, content)
-    return {"key": key}
+    return JobOutput(RenderResult(key), (LeftFile(key, Role.REPORT, len(content), digest),))
 
 
 def report_data(database: Database, store: Store, run: int) -> ReportData:
@@ -184,9 +186,9 @@ def _chunks_by_label(planned: PlannedRun, jobs: list[JobStatus]) -> dict[str, Co
     counts: dict[str, Counter[str]] = {label: Counter() for label in planned.labels}
     for job in jobs:
         is_own = job.pipeline_id in (None, planned.pipeline_id) and job.variant is None
-        if is_own and job.kind == Kind.PACK and job.state == State.DONE:
-            for number, n in job.result["label_counts"].items():
-                counts[planned.labels[int(number)]][_part(job.fold, job.side)] += n
+        if is_own and isinstance(job.result, PackResult) and job.state == State.DONE:
+            for number, n in job.result.label_counts.items():
+                counts[planned.labels[number]][_part(job.fold, job.side)] += n
     return counts
 
 
@@ -254,23 +256,24 @@ def _job(database: Database, store: Store, job: JobStatus) -> JobReport:
 
 
 def _judged(store: Store, job: JobStatus) -> dict[str, Any]:
-    if job.kind != Kind.EVALUATE or job.state != State.DONE:
+    left = job.result
+    if not isinstance(left, EvaluateResult) or job.state != State.DONE:
         return {}
-    keys = job.result
     if entry(str(job.model)).is_generator:
-        likeness = evaluations.read(store, keys["key"], lambda data: Likeness.from_dict(json.loads(data)))
-        return {"likeness": likeness, "pictures": evaluations.read(store, keys["pictures_key"], PicturePairs.from_npz)}
-    outcomes_key = keys.get("outcomes_key")
+        likeness = evaluations.read(store, left.key, lambda data: Likeness.from_dict(json.loads(data)))
+        pictures = evaluations.read(store, str(left.pictures_key), PicturePairs.from_npz)
+        return {"likeness": likeness, "pictures": pictures}
+    outcomes_key = left.outcomes_key
     return {
-        "evaluation": evaluations.read(store, keys["key"], lambda data: Evaluation.from_dict(json.loads(data))),
+        "evaluation": evaluations.read(store, left.key, lambda data: Evaluation.from_dict(json.loads(data))),
         "outcomes": evaluations.read(store, outcomes_key, GroupOutcomes.from_parquet) if outcomes_key else None,
     }
 
 
-def _parameters(result: Mapping[str, Any]) -> dict[str, str | int | float | bool | None]:
+def _parameters(result: JobResult | None) -> dict[str, str | int | float | bool | None]:
     return {
         name: value
-        for name, value in result.items()
+        for name, value in (to_json(result) if result else {}).items()
         if isinstance(value, str | int | float | bool) and not name.endswith("key")
     }
 

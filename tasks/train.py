@@ -7,17 +7,18 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from celery import shared_task
 
-from db.queries.job_inputs import JobResult, RunFacts, needed_results, own_result, run_facts
+from db.queries.job_inputs import RunFacts, needed_results, own_result, run_facts
 from db.store.keys import checkpoint_of
 from domain.digests import content_digest, digest_of
-from domain.states import Kind
+from domain.results import JobOutput, JobResult, LeftFile, PackResult, Role, TrainResult
 from domain.subsets import Subset
+from domain.work import FinishedJob, with_result
 from settings import Settings
 from tasks.dataset.shards.shard import shards
 from tasks.model import variants
@@ -46,8 +47,8 @@ def train(self: LedgerTask, message: dict[str, Any]) -> None:
     self.carry_out_job(message, model_in_store)
 
 
-def model_in_store(work: Work) -> dict[str, Any]:
-    """Trains the job's model and puts its bundle into the store; returns its key and figures.
+def model_in_store(work: Work) -> JobOutput:
+    """Trains the job's model and puts its bundle into the store; returns its result and files.
 
     A training that was done before, from the same shards, is not done again.
     """
@@ -56,7 +57,7 @@ def model_in_store(work: Work) -> dict[str, Any]:
     run = run_facts(work.database, work.claim.run, work.claim.pipeline_id)
     assert run is not None  # noqa: S101  # a job's row refers to its run's
     needed = needed_results(work.database, work.claim.id)
-    packs, synthetic = [job for job in needed if job.kind == Kind.PACK], _synthetic_shards(needed)
+    packs, synthetic = with_result(needed, PackResult), _synthetic_shards(needed)
     spec = _spec(work, run, packs, synthetic)
     name = _model_name(run, spec, packs, synthetic)
     if left := _left_before(work, name):
@@ -77,25 +78,31 @@ def model_in_store(work: Work) -> dict[str, Any]:
     work.store.put(key, bundle)
     work.store.remove(checkpoint)
     counts = _label_counts(pack for pack in packs if pack.side in _learnt_from(spec.settings))
-    return {
-        "key": key,
-        "sha256": digest,
-        **(_painted(work, run, spec, result.model, counts) if entry(spec.model).is_generator else {}),
-        "label_counts": {str(label): n for label, n in sorted(counts.items())},
-        **({"features": spec.settings.features} if _reads_features(spec.model) else {}),
-        **_figures(result),
-    }
+    files = [LeftFile(key, Role.MODEL, len(bundle), digest)]
+    trained = TrainResult(
+        key=key, sha256=digest, label_counts=counts,
+        features=spec.settings.features if _reads_features(spec.model) else None, **_figures(result),
+    )  # fmt: skip
+    if entry(spec.model).is_generator:
+        synthetic_files = _synthetic_files(work, run, spec, result.model, counts)
+        files += synthetic_files
+        trained = replace(
+            trained,
+            synthetic_shards=tuple(file.key for file in synthetic_files),
+            synthetic_sha256=tuple(str(file.sha256) for file in synthetic_files),
+        )
+    return JobOutput(trained, tuple(files))
 
 
-def _left_before(work: Work, name: str) -> dict[str, Any] | None:
+def _left_before(work: Work, name: str) -> JobOutput | None:
     """What this job left at an earlier time, if that was made from the same and all of it is whole."""
     left = own_result(work.database, work.claim.id)
-    if not left.get("key", "").startswith(f"{name}-"):
+    if left is None or not left.result.key.startswith(f"{name}-"):
         return None
-    files = {left["key"]: left["sha256"]}
-    files |= zip(left.get("synthetic_shards", ()), left.get("synthetic_sha256", ()), strict=True)
-    is_whole = all(key in work.store and work.store.digest(key) == sha256 for key, sha256 in files.items())
-    return left if is_whole else None
+    is_whole = bool(left.files) and all(
+        file.key in work.store and work.store.digest(file.key) == file.sha256 for file in left.files
+    )
+    return JobOutput(left.result, left.files) if is_whole else None
 
 
 def _trainer(model: str) -> Callable[..., Trained]:
@@ -104,21 +111,21 @@ def _trainer(model: str) -> Callable[..., Trained]:
     return adversarial.train if entry(model).is_generator else classifier.train
 
 
-def _painted(
+def _synthetic_files(
     work: Work, run: RunFacts, spec: TrainingSpec, generator: Any, counts: Counter[int]
-) -> dict[str, list[str]]:
-    """Writes as many synthetic examples as real ones were learnt from; the keys of their shards, and their digests."""
+) -> list[LeftFile]:
+    """Writes as many synthetic examples as real ones were trained on; returns their shards."""
     from tasks.model.synthesis import synthetic_examples  # noqa: PLC0415
     from tasks.model.training.stream import surveyed  # noqa: PLC0415
 
     made = synthetic_examples(generator, counts, surveyed(spec.train_shards).shapes, spec.settings.seed)
-    keys, digests = [], []
+    files = []
     for data in shards(made, run.split["digest"], run.pipeline_digest):
         work.require_claim()
-        digests.append(content_digest(data))
-        keys.append(f"shards/{digests[-1][:32]}/synthetic.parquet")
-        work.store.put(keys[-1], data)
-    return {"synthetic_shards": keys, "synthetic_sha256": digests}
+        digest = content_digest(data)
+        files.append(LeftFile(f"shards/{digest[:32]}/synthetic.parquet", Role.SYNTHETIC, len(data), digest))
+        work.store.put(files[-1].key, data)
+    return files
 
 
 def _checkpoints(work: Work, key: str) -> Checkpoints:
@@ -133,12 +140,12 @@ def _checkpoints(work: Work, key: str) -> Checkpoints:
     return Checkpoints(lambda: work.store.get(key) if key in work.store else None, save)
 
 
-def _synthetic_shards(needed: list[JobResult]) -> tuple[str, ...]:
+def _synthetic_shards(needed: list[FinishedJob[JobResult]]) -> tuple[str, ...]:
     """Keys of what a needed training has left to learn from; beyond packs, only a variant needs one."""
-    return tuple(key for job in needed if job.kind == Kind.TRAIN for key in job.result["synthetic_shards"])
+    return tuple(key for job in with_result(needed, TrainResult) for key in job.result.synthetic_shards or ())
 
 
-def _spec(work: Work, run: RunFacts, packs: list[JobResult], synthetic: tuple[str, ...]) -> TrainingSpec:
+def _spec(work: Work, run: RunFacts, packs: list[FinishedJob[PackResult]], synthetic: tuple[str, ...]) -> TrainingSpec:
     model = entry(str(work.claim.model))
     if synthetic:
         variants.require_pictures_alone(model)
@@ -166,23 +173,25 @@ def _learnt_from(settings: TrainingSettings) -> set[Subset]:
     return {Subset.TRAIN} if settings.hold_out else {Subset.TRAIN, Subset.VALID}
 
 
-def _shards(work: Work, packs: list[JobResult], sides: set[Subset]) -> tuple[Path, ...]:
-    return tuple(local(work, key) for pack in packs if pack.side in sides for key in pack.result["shards"])
+def _shards(work: Work, packs: list[FinishedJob[PackResult]], sides: set[Subset]) -> tuple[Path, ...]:
+    return tuple(local(work, key) for pack in packs if pack.side in sides for key in pack.result.shards)
 
 
-def _label_counts(packs: Iterable[JobResult]) -> Counter[int]:
+def _label_counts(packs: Iterable[FinishedJob[PackResult]]) -> Counter[int]:
     """Real examples of each label, augmented copies not counted."""
     counts: Counter[int] = Counter()
     for pack in packs:
-        counts.update({int(label): n for label, n in pack.result["label_counts"].items()})
+        counts.update(pack.result.label_counts)
     return counts
 
 
-def _model_name(run: RunFacts, spec: TrainingSpec, packs: list[JobResult], synthetic: tuple[str, ...]) -> str:
+def _model_name(
+    run: RunFacts, spec: TrainingSpec, packs: list[FinishedJob[PackResult]], synthetic: tuple[str, ...]
+) -> str:
     """Where the model stands in the store, by what it is made from: the beginning of its key and its checkpoint's."""
     made_from: dict[str, Any] = {
         "model": spec.model, "labels": run.labels, "settings": asdict(spec.settings),
-        "packs": [(pack.side, pack.result["key"]) for pack in packs],
+        "packs": [(pack.side, pack.result.key) for pack in packs],
     }  # fmt: skip
     if synthetic:
         made_from["synthetic"] = synthetic
@@ -215,7 +224,7 @@ def _figures(result: Trained) -> dict[str, Any]:
         "best_epoch", "device", "images_per_s", "epoch_s", "peak_rss_bytes", "parameters", "trainable_parameters",
     )  # fmt: skip
     known = {name: value for name in names if not _is_nan(value := getattr(result, name))}
-    return {**known, "notes": list(result.notes)}
+    return {**known, "notes": tuple(result.notes)}
 
 
 def _is_nan(value: object) -> bool:

@@ -14,6 +14,7 @@ from db.ledger import feeding, planning
 from db.ledger.claims import ItemClaim, Ledger, Outcome, StripFacts
 from db.ledger.planning import JobRow, RecordingRow
 from db.schema.upgrade import upgrade
+from domain.results import JobOutput, LeftFile, from_json
 from domain.states import State
 from domain.work import PlannedItem
 
@@ -113,6 +114,13 @@ def expired(small: SmallRun) -> None:
     with small.database.write() as connection:
         connection.exec_driver_sql(f"UPDATE item SET lease_until = 0 WHERE run_id = {small.run} AND state = 'running'")
     feeding.put_back_expired(small.database)
+
+
+def output(kind: str, key: str = "k", **result: object) -> JobOutput:
+    """What a job of that kind leaves: the result, and its one file."""
+    left = from_json(kind, {"key": key, **result})
+    assert left is not None
+    return JobOutput(left, (LeftFile(key, "model", 1, "f" * 64),))
 
 
 def done(claim: ItemClaim) -> Outcome:

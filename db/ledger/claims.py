@@ -10,7 +10,7 @@ import os
 import random
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -31,11 +31,13 @@ from db.schema.tables import (
     Dataset,
     Item,
     Job,
+    JobFile,
     Metric,
     Pipeline,
     Recording,
     Run,
 )
+from domain.results import JobOutput, to_json
 from domain.states import CLAIMABLE, MAX_FAULTS, RunState, State
 
 RETRY_PAUSE_S = 2.0
@@ -193,9 +195,9 @@ class Ledger:
         return len(held)
 
     def settle_job(
-        self, claim: JobClaim, state: State, reason: str | None = None, result: dict[str, Any] | None = None
+        self, claim: JobClaim, state: State, reason: str | None = None, output: JobOutput | None = None
     ) -> bool:
-        """Writes what became of the job; False when somebody else holds it by now.
+        """Writes how the attempt ended, and of a done job its result and its files; False without the claim.
 
         A job given up because its run was cancelled waits again when the run has been resumed in the meantime.
         """
@@ -204,9 +206,8 @@ class Ledger:
             now = connection.execute(sa.select(now_s())).scalar_one()
             move_each(connection, Job, [_settled(row, state, reason, now, cancelled) for row in rows])
             count(connection, Counter((row.run, RETRIES) for row in rows if state == State.WAITING))
-            if rows and result is not None:
-                values = {"result": result, "device": result.get("device")}
-                connection.execute(sa.update(Job).where(Job.id == claim.id).values(**values))
+            if rows and output is not None:
+                _keep_output(connection, claim.id, output)
             note_progress(connection, self.worker)
         return bool(rows)
 
@@ -261,6 +262,15 @@ class Ledger:
     def _is_ours(self, table: Worked) -> tuple[sa.ColumnElement[bool], ...]:
         """Claimed by this very process: what another child of the worker has taken since is none of its own."""
         return table.state == State.RUNNING, table.worker == self.worker, table.process == self.process
+
+
+def _keep_output(connection: Connection, job: int, output: JobOutput) -> None:
+    values = {"result": to_json(output.result), "device": output.device}
+    connection.execute(sa.update(Job).where(Job.id == job).values(**values))
+    connection.execute(sa.delete(JobFile).where(JobFile.job_id == job))
+    rows = {file.key: {"job_id": job, **asdict(file)} for file in output.files}
+    if rows:
+        connection.execute(sa.insert(JobFile), list(rows.values()))
 
 
 def _is_its_job(claim: JobClaim) -> tuple[sa.ColumnElement[bool], ...]:

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from db.engine import Database, now_s
 from db.id_lists import is_one_of
 from db.ledger.transitions import Worked, move_all
-from db.schema.tables import Item, Job, Need, Run
+from db.schema.tables import SHARD_REVISION, Item, Job, Need, Run
 from domain import revisions
 from domain.states import CLAIMABLE, RUN_FINAL, Kind, RunState, State
 
@@ -70,9 +70,8 @@ def pack_anew(database: Database, run: int) -> int:
 
     Nothing changes in a run that is not active. An older shard may hold the labels of another run.
     """
-    revision = sa.func.coalesce(Job.result["revision"].as_integer(), 0)
     is_active = sa.select(Run.id).where(Run.id == run, Run.state == RunState.ACTIVE).exists()
-    is_outdated = (Job.run_id == run, Job.kind == Kind.PACK, Job.state == State.DONE, revision < revisions.SHARDS)
+    is_outdated = (Job.run_id == run, Job.kind == Kind.PACK, Job.state == State.DONE, SHARD_REVISION < revisions.SHARDS)
     query = sa.select(Job.id).where(*is_outdated, is_active)
     with database.read() as connection:
         if connection.execute(query.limit(1)).first() is None:

@@ -14,7 +14,20 @@ from sqlalchemy.orm import aliased
 from db.bulk import insert_rows, new_ids
 from db.engine import Database, now_s
 from db.ledger.transitions import insert
-from db.schema.tables import IS_ITS_STRIP, Artifact, BadRow, Dataset, Item, Job, Need, Pipeline, Recording, Run, Tally
+from db.schema.tables import (
+    IS_ITS_STRIP,
+    SHARD_REVISION,
+    Artifact,
+    BadRow,
+    Dataset,
+    Item,
+    Job,
+    Need,
+    Pipeline,
+    Recording,
+    Run,
+    Tally,
+)
 from domain import revisions
 from domain.digests import content_digest
 from domain.states import MAX_LOSSES, MAX_OWN_DEATHS, OF_THE_PLACE, UNTRIED, Kind, RunState, State
@@ -110,9 +123,8 @@ def is_first_to_pack_anew(database: Database, run: int) -> bool:
     dataset = sa.select(Run.dataset_id).where(Run.id == run).scalar_subquery()
     packs = sa.select(Job.id).join(Run, Run.id == Job.run_id)
     packs = packs.where(Run.dataset_id == dataset, Run.id != run, Job.kind == Kind.PACK)
-    left = sa.func.coalesce(Job.result["revision"].as_integer(), 0)
     planned = sa.func.coalesce(Run.facts["shard_revision"].as_integer(), 0)
-    is_packed = packs.where(Job.state == State.DONE, left < revisions.SHARDS).exists()
+    is_packed = packs.where(Job.state == State.DONE, SHARD_REVISION < revisions.SHARDS).exists()
     is_planned = packs.where(planned >= revisions.SHARDS).exists()
     with database.read() as connection:
         return bool(connection.execute(sa.select(is_packed & ~is_planned)).scalar_one())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -13,8 +12,8 @@ from sqlalchemy.engine import Connection
 from db.engine import Database, now_s
 from db.id_lists import is_one_of
 from db.ledger.transitions import lock, move
-from db.schema.tables import Artifact, Item, Job, Recording, Run
-from db.store.keys import checkpointed_model
+from db.schema.tables import Artifact, Item, Job, JobFile, Recording, Run
+from db.store.keys import checkpointed_model, named_digest
 from domain.states import RUN_FINAL, Kind, RunState, State
 
 PAGE = 5000
@@ -47,7 +46,10 @@ def kept_strips(database: Database) -> Iterator[KeptStrip]:
 
 @dataclass(frozen=True)
 class KeptFile:
-    """A file that a finished job left; `sha256` may be only its beginning, as the name holds it, or empty."""
+    """A file that a finished job left.
+
+    sha256: only its beginning where the ledger does not hold it and the key does; empty where neither does.
+    """
 
     job: int
     run: int
@@ -56,57 +58,35 @@ class KeptFile:
 
 
 def kept_files(database: Database) -> Iterator[KeptFile]:
-    """Everything that finished jobs left in the store."""
-    return _left_by(database, Job.state == State.DONE)
-
-
-def _left_by(database: Database, *where: sa.ColumnElement[bool]) -> Iterator[KeptFile]:
-    columns = (Job.id, Job.run_id, Job.result)
-    with database.read() as connection:
-        left = connection.execute(sa.select(*columns).where(*where).order_by(Job.id)).all()
-    for job, run, result in left:
-        if "shards" in result:
-            pairs = zip(result["shards"], result["sha256"], strict=True)
-            yield from (KeptFile(job, run, key, digest) for key, digest in pairs)
-            if "index_sha256" in result:
-                yield KeptFile(job, run, f"{result['key']}/index.json", result["index_sha256"])
-        elif "key" in result:
-            yield KeptFile(job, run, result["key"], result.get("sha256", "") or _named_digest(result["key"]))
-        for further in ("outcomes_key", "pictures_key"):
-            if further in result:
-                yield KeptFile(job, run, result[further], _named_digest(result[further]))
-        painted = zip(result.get("synthetic_shards", ()), result.get("synthetic_sha256", ()), strict=True)
-        yield from (KeptFile(job, run, key, digest) for key, digest in painted)
-
-
-def _named_digest(key: str) -> str:
-    """The digest of its content that a key begins with, below its kind: of evaluations and reports."""
-    kind, _, rest = key.partition("/")
-    return re.split(r"[/.]", rest)[0] if kind in ("evaluations", "reports") else ""
+    """Every file of every finished job, a page at a time, in the order of jobs and keys."""
+    columns = (JobFile.job_id, Job.run_id, JobFile.key, JobFile.sha256)
+    query = sa.select(*columns).join(Job, Job.id == JobFile.job_id).where(Job.state == State.DONE)
+    query = query.order_by(JobFile.job_id, JobFile.key).limit(PAGE)
+    last = (0, "")
+    while True:
+        with database.read() as connection:
+            page = connection.execute(query.where(sa.tuple_(JobFile.job_id, JobFile.key) > last)).all()
+        for row in page:
+            yield KeptFile(job=row.job_id, run=row.run_id, key=row.key, sha256=row.sha256 or named_digest(row.key))
+        if len(page) < PAGE:
+            return
+        last = (page[-1].job_id, page[-1].key)
 
 
 def unknown_keys(database: Database, keys: Iterable[str]) -> Iterator[str]:
-    """Those of the keys that no row of this ledger names, nor stands beside one that is named.
+    """Those of the keys that no row of this ledger names.
 
     Checkpoints of models that are still to be trained are left out, however old: a run may be paused for weeks,
     and one that failed or was called off goes on from them too. So is what a job left that is to be done again: where
     that would come out the same, it is taken as it is.
     """
-    named = {file.key for file in _left_by(database)}
     untrained = _untrained_models(database)
-    folders = {key.rpartition("/")[0] for key in named if key.startswith("shards/")}  # an index is no row's
     pending = iter(keys)
     while page := list(islice(pending, PAGE)):
         with database.read() as connection:
-            strips = set(connection.scalars(sa.select(Artifact.key).where(Artifact.key.in_(page))))
-        yield from (
-            key
-            for key in page
-            if key not in named
-            and key not in strips
-            and key.rpartition("/")[0] not in folders
-            and checkpointed_model(key) not in untrained
-        )
+            known = set(connection.scalars(sa.select(Artifact.key).where(Artifact.key.in_(page))))
+            known |= set(connection.scalars(sa.select(JobFile.key).where(JobFile.key.in_(page))))
+        yield from (key for key in page if key not in known and checkpointed_model(key) not in untrained)
 
 
 def _untrained_models(database: Database) -> set[str]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from db.engine import Database
-from db.schema.tables import IS_ITS_STRIP, Artifact, Dataset, Item, Job, Need, Pipeline, Recording, Run
+from db.id_lists import is_one_of
+from db.schema.tables import IS_ITS_STRIP, Artifact, Dataset, Item, Job, JobFile, Need, Pipeline, Recording, Run
 from domain.errors import MachineFault
+from domain.results import JobResult, LeftFile, from_json
 from domain.states import State
+from domain.work import FinishedJob
 
 PAGE = 2000
 
@@ -50,20 +55,6 @@ class StripRow:
     size_bytes: int
     metadata: tuple[float | None, ...]
     """Latitude, longitude, month and hour."""
-
-
-@dataclass(frozen=True)
-class JobResult:
-    """What a finished job left."""
-
-    id: int
-    kind: str
-    model: str | None
-    seed: int | None
-    fold: int | None
-    side: int | None
-    variant: str | None
-    result: dict[str, Any]
 
 
 def run_facts(database: Database, run: int, pipeline: int | None = None) -> RunFacts | None:
@@ -148,32 +139,61 @@ def _with_place(order_key: int, item: int, *facts: Any) -> tuple[tuple[int, int]
     return (order_key, item), StripRow(*values)
 
 
-def results(database: Database, run: int) -> list[JobResult]:
-    """What the finished jobs of a run left, in the order of their ids."""
-    columns = (Job.id, Job.kind, Job.model, Job.seed, Job.fold, Job.side, Job.variant, Job.result)
-    query = sa.select(*columns).where(Job.run_id == run, Job.state == State.DONE).order_by(Job.id)
+def results(database: Database, run: int) -> list[FinishedJob[JobResult]]:
+    """The finished jobs of a run with what they left, in the order of their ids."""
+    query = sa.select(*_OF_FINISHED).where(Job.run_id == run, Job.state == State.DONE).order_by(Job.id)
     with database.read() as connection:
-        return [JobResult(*row) for row in connection.execute(query)]
+        return _finished(connection, connection.execute(query).all())
 
 
-def needed_results(database: Database, job: int) -> list[JobResult]:
-    """What the jobs left that this one needs.
+def needed_results(database: Database, job: int) -> list[FinishedJob[JobResult]]:
+    """The jobs that this one needs, with what they left.
 
     Raises MachineFault while one of them is not done. Such a job was claimed through a late message, after what it
     needs was started again; it waits until that is done.
     """
-    columns = (Job.id, Job.kind, Job.model, Job.seed, Job.fold, Job.side, Job.variant, Job.result)
-    query = sa.select(Job.state, *columns).join(Need, Need.needs_id == Job.id).where(Need.job_id == job)
+    query = sa.select(*_OF_FINISHED).join(Need, Need.needs_id == Job.id).where(Need.job_id == job).order_by(Job.id)
     with database.read() as connection:
-        rows = connection.execute(query.order_by(Job.id)).all()
-    for state, needed, *_ in rows:
-        if state != State.DONE:
-            raise MachineFault(f"job {needed}, which this one needs, is {state} and not yet done")
-    return [JobResult(*row[1:]) for row in rows]
+        rows = connection.execute(query).all()
+        for row in rows:
+            if row.state != State.DONE:
+                raise MachineFault(f"job {row.id}, which this one needs, is {row.state} and not yet done")
+        return _finished(connection, rows)
 
 
-def own_result(database: Database, job: int) -> dict[str, Any]:
-    """What the job left when it was done before; empty where it never was."""
+def own_result(database: Database, job: int) -> FinishedJob[JobResult] | None:
+    """The job with what it left when it was done before; None where it never was."""
     with database.read() as connection:
-        left: dict[str, Any] = connection.execute(sa.select(Job.result).where(Job.id == job)).scalar_one()
-        return left
+        found = _finished(connection, connection.execute(sa.select(*_OF_FINISHED).where(Job.id == job)).all())
+        return found[0] if found else None
+
+
+_OF_FILE = (JobFile.job_id, JobFile.key, JobFile.role, JobFile.size_bytes, JobFile.sha256)
+_OF_FINISHED = (Job.id, Job.kind, Job.model, Job.seed, Job.fold, Job.side, Job.variant, Job.state, Job.result)
+
+
+def _finished(connection: Connection, rows: Sequence[sa.Row[Any]]) -> list[FinishedJob[JobResult]]:
+    """The jobs that have a result: one without was never done."""
+    files: dict[int, list[LeftFile]] = defaultdict(list)
+    query = sa.select(*_OF_FILE).where(is_one_of(JobFile.job_id, [row.id for row in rows]))
+    for file in connection.execute(query.order_by(JobFile.job_id, JobFile.key)).all():
+        files[file.job_id].append(_left_file(file))
+    return [
+        FinishedJob(
+            id=row.id, kind=row.kind, model=row.model, seed=row.seed, fold=row.fold, side=row.side,
+            variant=row.variant, result=result, files=tuple(files[row.id]),
+        )
+        for row in rows
+        if (result := from_json(row.kind, row.result)) is not None
+    ]  # fmt: skip
+
+
+def left_files(database: Database, keys: Collection[str]) -> dict[str, LeftFile]:
+    """The files of these keys that jobs of this ledger left, by key; the latest job's where several left one."""
+    query = sa.select(*_OF_FILE).where(JobFile.key.in_(keys)).order_by(JobFile.job_id)
+    with database.read() as connection:
+        return {row.key: _left_file(row) for row in connection.execute(query).all()}
+
+
+def _left_file(row: Any) -> LeftFile:
+    return LeftFile(key=row.key, role=row.role, size_bytes=row.size_bytes, sha256=row.sha256)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from db.engine import Database
-from db.schema.tables import BadRow, Dataset, Item, Job, Metric, Recording, Run, Tally
+from db.schema.tables import BadRow, Dataset, Item, Job, JobFile, Metric, Recording, Run, Tally
+from domain.results import JobResult, Role, from_json
 from domain.states import FINAL, OPEN, State
 
 
@@ -33,7 +33,8 @@ class JobStatus:
     attempts: int
     started_at: float | None
     finished_at: float | None
-    result: dict[str, Any]
+    result: JobResult | None
+    """None where the job was never done."""
     epoch: int
     """Epochs finished; 0 before the first one."""
 
@@ -157,12 +158,11 @@ def jobs(database: Database, run: int) -> list[JobStatus]:
     epoch = sa.select(sa.func.coalesce(sa.func.max(Metric.epoch), 0)).where(Metric.job_id == Job.id).scalar_subquery()
     columns = (
         Job.id, Job.kind, Job.model, Job.seed, Job.fold, Job.side, Job.pipeline_id, Job.variant, Job.state, Job.device,
-        Job.reason, Job.worker, Job.attempts, Job.started_at, Job.finished_at, Job.result, epoch,
+        Job.reason, Job.worker, Job.attempts, Job.started_at, Job.finished_at, Job.result, epoch.label("epoch"),
     )  # fmt: skip
     with database.read() as connection:
-        return [
-            JobStatus(*row) for row in connection.execute(sa.select(*columns).where(Job.run_id == run).order_by(Job.id))
-        ]
+        rows = connection.execute(sa.select(*columns).where(Job.run_id == run).order_by(Job.id)).mappings().all()
+    return [JobStatus(**{**row, "result": from_json(row["kind"], row["result"])}) for row in rows]
 
 
 def metrics(database: Database, job: int) -> Iterator[tuple[int, str, float]]:
@@ -179,9 +179,13 @@ def n_artifacts(database: Database, run: int) -> int:
         n_strips = connection.execute(
             sa.select(sa.func.coalesce(sa.func.sum(Tally.n), 0)).where(Tally.run_id == run, Tally.state == State.DONE)
         ).scalar_one()
-    return int(n_strips) + sum(
-        len(job.result.get("shards", [None])) for job in jobs(database, run) if job.state == State.DONE
-    )
+        of_run = (Job.run_id == run, Job.state == State.DONE, JobFile.role.in_(_COUNTED))
+        files = sa.select(sa.func.count()).select_from(JobFile).join(Job, Job.id == JobFile.job_id).where(*of_run)
+        return int(n_strips) + int(connection.execute(files).scalar_one())
+
+
+_COUNTED = (Role.SHARD, Role.MODEL, Role.EVALUATION, Role.REPORT)
+"""Files that are results by themselves; others stand beside them."""
 
 
 @dataclass(frozen=True)

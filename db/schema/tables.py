@@ -209,7 +209,20 @@ class Job(Claimable, Table):
     """The one change its model is trained under, to measure what that is worth; None: as it is."""
     device: Mapped[str | None] = mapped_column(sa.Text)
     result: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """Keys in the store and figures; what the jobs that need this one read."""
+    """Its typed result as JSON, read and written by `domain.results` alone; the jobs that need this one read it."""
+
+
+class JobFile(Table):
+    """A file in the store that a job left when it was done; written in the transaction that says so."""
+
+    __tablename__ = "job_file"
+    job_id: Mapped[int] = mapped_column(_Id, _refers("job.id", cascade=True), primary_key=True)
+    key: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    role: Mapped[str] = mapped_column(sa.String(12))
+    size_bytes: Mapped[int | None] = mapped_column(sa.BigInteger)
+    sha256: Mapped[str | None] = mapped_column(_Digest)
+    """NULL, as the size is, where the version that left the file did not record it."""
+    __table_args__ = (sa.Index(None, "key"),)
 
 
 class Need(Table):
@@ -264,6 +277,9 @@ class Tally(Table):
     slot: Mapped[int] = mapped_column(sa.SmallInteger, primary_key=True)
     n: Mapped[int] = mapped_column(sa.BigInteger)
 
+
+SHARD_REVISION = sa.func.coalesce(Job.result["revision"].as_integer(), 0)
+"""Of a pack job's shards; 0 where the version that packed them did not record it."""
 
 IS_ITS_STRIP = sa.and_(
     Artifact.recording_digest == Recording.digest,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
-_NEWEST = "0007"
+_NEWEST = "0008"
 """The newest revision, so that opening a ledger that is up to date does not import Alembic; a test holds it true."""
 
 

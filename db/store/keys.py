@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 class TooLarge(ValueError):
     """What stands under a key is larger than whoever asked for it can believe; nothing of it was read."""
@@ -20,6 +22,16 @@ def parts(key: str) -> list[str]:
     if not key or key.startswith("/") or any(part in {"", ".", ".."} for part in found):
         raise ValueError(f"store key {key!r:.80} is not a relative path without dots")
     return found
+
+
+def named_digest(key: str) -> str:
+    """The beginning of its content's SHA-256 that a key holds, as keys of evaluations and reports do; "" in others.
+
+    >>> named_digest("evaluations/ab12.json"), named_digest("reports/cd34/run-1.html"), named_digest("models/1/x.keras")
+    ('ab12', 'cd34', '')
+    """
+    kind, _, rest = key.partition("/")
+    return re.split(r"[/.]", rest)[0] if kind in ("evaluations", "reports") else ""
 
 
 def checkpoint_of(model_key: str) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
-from db.queries.job_inputs import JobResult, results, run_facts
+from db.queries.job_inputs import results, run_facts
+from domain.results import JobResult
 from domain.states import Kind
+from domain.work import FinishedJob
 from orchestrator.session import Session
 from tasks.model.zoo import is_generator
 from tasks.report.scoring.classification import Evaluation, classification_table
@@ -17,13 +19,13 @@ def classification_tables(session: Session, run: int) -> str:
     tables = []
     for job in results(session.database, run):
         if _is_classified(job) and facts is not None:
-            evaluation = Evaluation.from_dict(json.loads(session.store.get(job.result["key"])))
+            evaluation = Evaluation.from_dict(json.loads(session.store.get(job.result.key)))
             fold = f", fold {job.fold}" if job.fold is not None and job.fold >= 0 else ""
             table = classification_table(evaluation.by_chunk, facts.labels)
             tables.append(f"{job.model}{fold}, seed {job.seed}, by chunk\n\n{table}")
     return "\n\n".join(tables)
 
 
-def _is_classified(job: JobResult) -> bool:
+def _is_classified(job: FinishedJob[JobResult]) -> bool:
     is_own = job.kind == Kind.EVALUATE and job.variant is None
     return is_own and not is_generator(str(job.model))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from db.queries.status import JobStatus
 from db.store.interface import Store
 from domain.errors import Damaged
-from domain.states import Kind, State
+from domain.results import EvaluateResult
+from domain.states import State
 from tasks.model.variants import factor_of
 from tasks.runtime import evaluations
 
@@ -25,12 +26,16 @@ def judged_by_group(store: Store, jobs: Sequence[JobStatus]) -> list[JobReport]:
     """
     wanted = [
         job for job in jobs
-        if job.kind == Kind.EVALUATE and job.state == State.DONE and "outcomes_key" in job.result
+        if job.state == State.DONE and _outcomes_key(job)
         and (job.variant is None or factor_of(job.variant))
     ]  # fmt: skip
     reports = list(_reports(store, wanted)) if wanted else []
     unread = {(report.model, report.variant) for report in reports if report.outcomes is None}
     return [report for report in reports if (report.model, report.variant) not in unread]
+
+
+def _outcomes_key(job: JobStatus) -> str:
+    return (job.result.outcomes_key if isinstance(job.result, EvaluateResult) else None) or ""
 
 
 def _reports(store: Store, jobs: Sequence[JobStatus]) -> Iterator[JobReport]:
@@ -39,7 +44,7 @@ def _reports(store: Store, jobs: Sequence[JobStatus]) -> Iterator[JobReport]:
 
     for job in jobs:
         try:
-            outcomes = evaluations.read(store, job.result["outcomes_key"], GroupOutcomes.from_parquet)
+            outcomes = evaluations.read(store, _outcomes_key(job), GroupOutcomes.from_parquet)
         except (Damaged, OSError):
             outcomes = None
         yield JobReport(job.kind, job.state, str(job.model), job.fold, job.seed, variant=job.variant, outcomes=outcomes)

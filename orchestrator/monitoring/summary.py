@@ -12,6 +12,7 @@ from db.engine import Database
 from db.queries import run_counts, status
 from db.queries.status import JobStatus, NotUsed
 from db.store.interface import Store
+from domain.results import EvaluateResult, TrainResult
 from domain.states import Kind, RunState, State
 from orchestrator.monitoring.run_scores import ablation, intervals, judged_by_group
 from orchestrator.progress import Snapshot, numbered, snapshot
@@ -56,8 +57,8 @@ def summary(database: Database, store: Store, run: int) -> dict[str, Any]:
 
 def report_address(store: Store, seen: Snapshot) -> str | None:
     """Where the run's report stands; None while there is none."""
-    rendered = (job for job in seen.jobs if job.kind == Kind.RENDER and job.state == State.DONE)
-    key = next((job.result["key"] for job in rendered), None)
+    rendered = (job.result for job in seen.jobs if job.kind == Kind.RENDER and job.state == State.DONE)
+    key = next((result.key for result in rendered if result), None)
     return store.address(key) if key else None
 
 
@@ -66,12 +67,14 @@ def _listed(recordings: Sequence[NotUsed]) -> list[dict[str, str]]:
 
 
 def _job(database: Database, job: JobStatus) -> dict[str, Any]:
-    shown = (0, job.result.get("best_epoch", job.epoch))
+    trained = job.result if isinstance(job.result, TrainResult) else None
+    best_epoch = trained.best_epoch if trained else None
+    shown = (0, job.epoch if best_epoch is None else best_epoch)
     last = {name: value for epoch, name, value in status.metrics(database, job.id) if epoch in shown}
     return {
         "kind": job.kind, "model": job.model, "variant": job.variant, "fold": numbered(job.fold), "seed": job.seed,
         "state": job.state, "device": job.device, "metrics": last, "reason": job.reason,
-        "cost": {name: job.result[name] for name in _COST if name in job.result},
+        "cost": {name: value for name in _COST if (value := getattr(trained, name, None)) is not None},
     }  # fmt: skip
 
 
@@ -91,7 +94,8 @@ def scores(jobs: Sequence[JobStatus]) -> dict[str, dict[str, float | None]]:
 
 def _score(model: str, judged: list[JobStatus], n_planned: int) -> dict[str, float | None]:
     names = GENERATOR_FIGURES if is_generator(model) else _FIGURES
-    values = {name: [job.result[name] for job in judged] for name in names}
+    figures = [job.result.figures for job in judged if isinstance(job.result, EvaluateResult)]
+    values = {name: [each[name] for each in figures] for name in names}
     means: dict[str, float | None] = {name: fmean(each) for name, each in values.items()}
     deviations = {f"{name}_sd": stdev(each) if len(each) > 1 else None for name, each in values.items()}
     trainings = {"trainings": len(judged), "trainings_planned": n_planned}

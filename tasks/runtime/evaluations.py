@@ -9,15 +9,20 @@ from typing import TypeVar
 from db.store.interface import Store
 from domain.digests import content_digest
 from domain.errors import Damaged
+from domain.results import LeftFile, Role
 
 _T = TypeVar("_T")
 
 
-def keep(store: Store, data: bytes, kind: str) -> str:
-    """Writes the file; returns its key. kind: what its name ends in, without a dot."""
-    key = f"evaluations/{content_digest(data)[:32]}.{kind}"
+_ENDINGS = {Role.EVALUATION: "json", Role.OUTCOMES: "parquet", Role.PICTURES: "npz"}
+
+
+def keep(store: Store, data: bytes, role: Role) -> LeftFile:
+    """Writes the file under a name made of its digest, with the ending of its role."""
+    digest = content_digest(data)
+    key = f"evaluations/{digest[:32]}.{_ENDINGS[role]}"
     store.put(key, data)
-    return key
+    return LeftFile(key, role, len(data), digest)
 
 
 def read(store: Store, key: str, understood: Callable[[bytes], _T]) -> _T:

@@ -24,6 +24,7 @@ from db.engine import Database, DatabaseUnusable
 from db.ledger.claims import ItemClaim, JobClaim, Ledger, Outcome, StripFacts
 from db.store.interface import Lend, Store, open_store
 from domain.errors import ChorusError, Fail, MachineFault, Quarantine, Verdict, verdict
+from domain.results import JobOutput
 from domain.states import State
 from settings import Settings
 from tasks.runtime.heartbeat import Heartbeat
@@ -142,7 +143,7 @@ class LedgerTask(Task):  # type: ignore[type-arg]
                 patiently(lambda: ledger.settle_items(outcomes), ledger.lease_s)
         _require_done([f"{o.claim.uri}: {o.reason}" for o in outcomes if o.state != State.DONE], len(outcomes))
 
-    def carry_out_job(self, message: dict[str, Any], do: Callable[[Work], dict[str, Any]]) -> None:
+    def carry_out_job(self, message: dict[str, Any], do: Callable[[Work], JobOutput]) -> None:
         """Claims the message's job, does it, and settles it.
 
         Raises NotDone when it could not be done, Reject for a message of another version.
@@ -153,8 +154,8 @@ class LedgerTask(Task):  # type: ignore[type-arg]
         if claim is None:
             return
         with self._heartbeat([claim]) as held:
-            state, reason, result = _attempt_job(lambda: _done(claim, ledger, held, do), claim)
-            patiently(lambda: ledger.settle_job(claim, state, reason, result), ledger.lease_s)
+            state, reason, output = _attempt_job(lambda: _done(claim, ledger, held, do), claim)
+            patiently(lambda: ledger.settle_job(claim, state, reason, output), ledger.lease_s)
         _require_done([] if state == State.DONE else [f"{claim.kind} {claim.model or ''}: {reason}"], 1)
 
 
@@ -244,12 +245,12 @@ def _attempt(claim: ItemClaim, do: Callable[[], _T]) -> _T | Outcome:
         return Outcome(claim, state, reason)
 
 
-def _done(claim: JobClaim, ledger: Ledger, held: Heartbeat, do: Callable[[Work], dict[str, Any]]) -> dict[str, Any]:
+def _done(claim: JobClaim, ledger: Ledger, held: Heartbeat, do: Callable[[Work], JobOutput]) -> JobOutput:
     with engine().store.lending() as lend:
         return do(Work(claim, engine().database, engine().store, ledger, held, lend))
 
 
-def _attempt_job(do: Callable[[], dict[str, Any]], claim: JobClaim) -> tuple[State, str | None, dict[str, Any] | None]:
+def _attempt_job(do: Callable[[], JobOutput], claim: JobClaim) -> tuple[State, str | None, JobOutput | None]:
     try:
         return State.DONE, None, do()
     except ClaimLost as lost:

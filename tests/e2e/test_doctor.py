@@ -16,11 +16,12 @@ import sqlalchemy as sa
 
 from db.ledger import control, feeding
 from db.ledger.planning import JobRow
-from db.queries import integrity
-from db.schema.tables import Job, Run
+from db.queries import integrity, status
+from db.schema.tables import Job, JobFile, Run
 from db.store.folder import FolderStore
 from db.store.keys import checkpoint_of
 from domain.errors import MachineFault
+from domain.results import Role
 from domain.states import Kind, RunState, State
 from orchestrator.broker import Doorbell, Sender
 from orchestrator.execution.stack import Stack
@@ -83,11 +84,13 @@ def test_the_checkpoint_of_a_training_that_is_done_is_a_stray(session: Session, 
 
 def test_what_a_job_left_stays_while_it_waits_to_be_done_again(session: Session, paused: SmallRun) -> None:
     """Where it would come out the same, it is taken as it is."""
-    left = [put_old(session, key) for key in ("models/ab/cnn-12.keras", "shards/cd/00000.parquet")]
-    result = {"key": "models/ab/cnn-12.keras", "sha256": "f" * 64}
-    painted = {"synthetic_shards": ["shards/cd/00000.parquet"], "synthetic_sha256": ["f" * 64]}
+    keys = ("models/ab/cnn-12.keras", "shards/cd/00000.parquet")
+    left = [put_old(session, key) for key in keys]
+    [job] = status.jobs(session.database, paused.run)
+    rows = [{"job_id": job.id, "key": key, "role": Role.MODEL} for key in keys]
     with session.database.write() as connection:
-        connection.execute(sa.update(Job).values(result={**result, **painted}, state=State.WAITING))
+        connection.execute(sa.insert(JobFile), rows)
+        connection.execute(sa.update(Job).values(state=State.WAITING))
     assert said(session, repair=True) == ""
     assert all(path.exists() for path in left)
 

@@ -42,10 +42,10 @@ def test_a_generator_alone_brings_its_judge_as_it_is_and_with_synthetic_examples
 def test_it_leaves_as_many_examples_of_each_class_as_it_has_learnt_from_in_shards_marked_as_synthetic(ended):
     session, seen, _ = ended
     (training,) = jobs_of(seen, Kind.TRAIN)
-    facts = [shard_facts(session.store.local(key)) for key in training.result["synthetic_shards"]]
+    facts = [shard_facts(session.store.local(key)) for key in training.result.synthetic_shards]
     assert all(each.is_synthetic for each in facts)
     real = [job.result for job in seen.jobs if job.kind == Kind.PACK and job.side == 0]
-    assert sum(each.n_examples for each in facts) == sum(result["n_examples"] for result in real)
+    assert sum(each.n_examples for each in facts) == sum(result.n_examples for result in real)
 
 
 def test_the_judge_that_learns_from_synthetic_examples_too_is_another_model_and_is_judged_as_well(ended):

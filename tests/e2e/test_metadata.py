@@ -39,7 +39,7 @@ def test_networks_are_given_place_and_month_and_their_bundles_say_so(tmp_path: P
         seen = carried_out(session, table, request)
         assert seen.run.state == RunState.DONE, [(job.kind, job.state, job.reason) for job in seen.jobs]
         for job in (job for job in seen.jobs if job.kind == Kind.TRAIN):
-            bundle = read_bundle(session.store.local(job.result["key"]))
+            bundle = read_bundle(session.store.local(job.result.key))
             assert bundle.model.inputs[-1].shape[1:] == (24,)
             assert bundle.facts.features[15:] == METADATA_INPUTS
         page = Path(summary(session.database, session.store, seen.run.id)["report"]).read_text()

@@ -147,7 +147,7 @@ def test_models_that_want_different_presets_share_one_run_and_one_split(tmp_path
         assert sum(seen.items.values()) == 2 * 36
         counts = status.recording_counts(session.database, seen.run.id)
         assert (counts["total"], counts["done"]) == (36, 36)
-        bundles = {job.model: job.result["key"] for job in seen.jobs if job.kind == Kind.TRAIN}
+        bundles = {job.model: job.result.key for job in seen.jobs if job.kind == Kind.TRAIN}
         shapes = {
             model: read_bundle(session.store.local(key)).model.inputs[0].shape[1:] for model, key in bundles.items()
         }
@@ -170,15 +170,15 @@ def test_a_model_is_judged_without_denoising_and_with_augmented_copies_on_the_sa
             ("mlp", "augmentation"),
         ]
         own, bare, copied = (job.result for job in seen.jobs if job.kind == Kind.TRAIN)
-        assert own["label_counts"] == bare["label_counts"] == copied["label_counts"], "copies are not counted"
+        assert own.label_counts == bare.label_counts == copied.label_counts, "copies are not counted"
         packs = [job for job in seen.jobs if job.kind == Kind.PACK and job.side == Subset.TRAIN]
-        n_packed = sorted(job.result["n_examples"] for job in packs)
+        n_packed = sorted(job.result.n_examples for job in packs)
         assert n_packed == [n_packed[0], n_packed[0], 3 * n_packed[0]]
         judged = [job.result for job in seen.jobs if job.kind == Kind.EVALUATE]
-        assert len({each["n_recordings"] for each in judged}) == 1
-        assert len({each["key"] for each in (own, bare, copied)}) == 3
+        assert len({each.figures["n_recordings"] for each in judged}) == 1
+        assert len({each.key for each in (own, bare, copied)}) == 3
         for each, effect in zip(judged[1:], found["ablation"], strict=True):
-            accuracies = sorted([judged[0]["by_recording_accuracy"], each["by_recording_accuracy"]])
+            accuracies = sorted([judged[0].figures["by_recording_accuracy"], each.figures["by_recording_accuracy"]])
             assert sorted([effect["with"], effect["without"]]) == pytest.approx(accuracies)
         page = Path(found["report"]).read_text()
         assert "What each part is worth" in page
@@ -192,7 +192,7 @@ def test_the_leak_meter_learns_from_pieces_of_the_recordings_it_is_judged_on(tmp
         assert seen.run.state == RunState.DONE, [(job.kind, job.state, job.reason) for job in seen.jobs]
         sides: dict[str | None, list[set[tuple[str, int]]]] = {}
         for job in (job for job in seen.jobs if job.kind == Kind.PACK):
-            rows = [read_shard(session.store.local(key)) for key in job.result["shards"]]
+            rows = [read_shard(session.store.local(key)) for key in job.result.shards]
             held = {(digest, int(at)) for row in rows for digest, at in zip(row.digests, row.chunks, strict=True)}
             sides.setdefault(job.variant, []).append(held)
         assert [sum(map(len, sides[variant])) for variant in (None, leaky.VARIANT)] == [18 * 8] * 2

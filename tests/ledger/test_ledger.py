@@ -21,7 +21,7 @@ from orchestrator.broker import Doorbell, Sender
 from orchestrator.execution.dispatcher import Dispatcher
 from orchestrator.progress import snapshot
 from settings import Settings
-from tests.ledger_rows import another_run, counted_states, done, item_states, recording, small_run
+from tests.ledger_rows import another_run, counted_states, done, item_states, output, recording, small_run
 
 PACK, TRAIN, RENDER = (
     JobRow("pack", fold=-1, side=0),
@@ -186,7 +186,7 @@ def test_jobs_come_in_the_order_of_their_needs(database: Database) -> None:
         assert claim is not None
         assert ledger.claim_job(small.run, ready.job, ready.kind) is None
         assert feeding.take_jobs(small.database) == []
-        assert ledger.settle_job(claim, State.DONE, result={"key": kind})
+        assert ledger.settle_job(claim, State.DONE, output=output(claim.kind, kind))
     assert feeding.close_runs(small.database) == [small.run]
     assert feeding.close_runs(small.database) == []
     assert snapshot(small.database, small.run).run.state == RunState.DONE
@@ -224,7 +224,7 @@ def test_a_model_is_judged_before_the_next_but_one_is_trained(database: Database
         assert claim is not None
         dispatcher.step()  # while it works another one waits
         order.append((claim.kind, claim.fold))
-        ledger.settle_job(claim, State.DONE, result={})
+        ledger.settle_job(claim, State.DONE, output=output(claim.kind))
     assert sorted(order) == sorted((job.kind, job.fold) for job in jobs)
     assert order.index(("evaluate", 0)) < order.index(("train", 2))
 
@@ -242,7 +242,7 @@ def test_a_failed_job_calls_off_those_that_need_it_but_not_the_report(database: 
     assert ready.kind == "render"
     report = ledger.claim_job(small.run, ready.job, ready.kind)
     assert report is not None
-    ledger.settle_job(report, State.DONE, result={"key": "r"})
+    ledger.settle_job(report, State.DONE, output=output(report.kind, "r"))
     feeding.close_runs(small.database)
     assert snapshot(small.database, small.run).run.state == RunState.FAILED
 
@@ -325,7 +325,8 @@ def test_a_variant_goes_with_its_job_from_the_plan_to_the_claim_and_to_whoever_n
         claim = ledger.claim_job(small.run, ready.job, ready.kind)
         assert claim is not None
         seen.append((claim.variant, [job.variant for job in needed_results(small.database, claim.id)]))
-        ledger.settle_job(claim, State.DONE, result={"accuracy": 0.5, "macro_f1": 0.5, "by_recording_accuracy": 0.5})
+        figures = {"accuracy": 0.5, "macro_f1": 0.5, "by_recording_accuracy": 0.5}
+        ledger.settle_job(claim, State.DONE, output=output(claim.kind, **figures if claim.kind == "evaluate" else {}))
     assert seen == [(None, []), (name, [None]), (name, [name])]
     assert [job.variant for job in results(small.database, small.run)] == [None, name, name]
     jobs = snapshot(small.database, small.run).jobs
@@ -359,7 +360,7 @@ def test_whoever_holds_a_job_that_is_tried_again_writes_nothing(database: Databa
     assert claim is not None
     control.cancel(small.database, small.run)
     assert control.retry(small.database, small.run) == 1  # the training; packing is still held and nobody's fault
-    assert ledger.settle_job(claim, State.DONE, result={"key": "k"})
+    assert ledger.settle_job(claim, State.DONE, output=output(claim.kind, "k"))
     assert [job.kind for job in feeding.take_jobs(small.database)] == ["train"]
 
 

@@ -7,18 +7,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from db.engine import Database
 from db.ledger import feeding
 from db.ledger.claims import Ledger
 from db.queries import integrity, run_counts, status
 from db.queries.job_inputs import results, run_facts, strips
+from db.schema.tables import Job
 from db.schema.upgrade import require_current, upgrade
 from db.store.folder import FolderStore
+from domain.results import EvaluateResult, LeftFile, PackResult, Role, TrainResult, from_json, to_json
 from domain.states import Kind, RunState, State
-from orchestrator.monitoring.watch import snapshot, summary
+from domain.work import with_result
+from orchestrator.monitoring.summary import summary
 from orchestrator.planning import plan
 from orchestrator.planning.submit import submit
+from orchestrator.progress import snapshot
 from tasks.audio.strip import decode_strip
 from tests.old_home.old_home import BROKEN, SILENT, restore
 
@@ -97,11 +102,28 @@ def test_the_files_of_its_jobs_are_known_with_their_digests(ledger: Database) ->
 
 
 def test_its_results_are_what_later_jobs_read(ledger: Database) -> None:
-    by_kind = {job.kind: job for job in results(ledger, FINISHED)}
-    assert by_kind[Kind.TRAIN].model == "mlp"
-    assert by_kind[Kind.TRAIN].result["notes"] == ["batches of 8 instead of 32: there are only 9 training examples"]
-    assert by_kind[Kind.PACK].result["n_examples"] == 1
-    assert by_kind[Kind.EVALUATE].result["chance_accuracy"] == 0.4444444444444444
+    left = results(ledger, FINISHED)
+    [train] = with_result(left, TrainResult)
+    assert train.result.notes == ("batches of 8 instead of 32: there are only 9 training examples",)
+    assert train.result.label_counts == {0: 5, 1: 4}
+    assert train.bundle == LeftFile(train.result.key, Role.MODEL, None, train.result.sha256)
+    packs = with_result(left, PackResult)
+    assert [job.result.n_examples for job in packs] == [9, 2, 1]
+    for job in packs:
+        assert [(file.key, file.sha256) for file in job.shards] == list(
+            zip(job.result.shards, job.result.sha256, strict=True)
+        )
+    [evaluate] = with_result(left, EvaluateResult)
+    assert evaluate.result.figures["chance_accuracy"] == 0.4444444444444444
+    assert evaluate.result.outcomes_key == "evaluations/a5eba7675bc52e2cdd3da578469abc32.parquet"
+    with ledger.read() as connection:
+        kept = connection.execute(sa.select(Job.kind, Job.result).where(Job.run_id == FINISHED)).all()
+    for kind, stored in kept:
+        read = from_json(kind, stored)
+        assert read is not None
+        written = to_json(read)
+        assert written.pop("revision", 0) == 0
+        assert written == stored, "what an older version wrote comes out as it was"
 
 
 def test_the_same_recordings_planned_again_are_not_preprocessed_again(ledger: Database, home: Path) -> None:

@@ -16,7 +16,7 @@ from domain.states import MAX_FAULTS, RunState, State
 from orchestrator.cli.terminal import result_lines
 from orchestrator.monitoring.summary import summary
 from settings import Settings
-from tests.ledger_rows import SmallRun, done, item_states, small_run
+from tests.ledger_rows import SmallRun, done, item_states, output, small_run
 
 JOBS = (
     JobRow("pack", fold=-1, side=0),
@@ -55,7 +55,7 @@ def test_nothing_is_packed_or_trained_while_items_failed_and_a_retry_makes_all_o
     ledger = small.ledger()
     claim = ledger.claim_job(small.run, ready.job, ready.kind)
     assert claim is not None
-    ledger.settle_job(claim, State.DONE, result={"key": "r"})
+    ledger.settle_job(claim, State.DONE, output=output(claim.kind, "r"))
     assert feeding.close_runs(database) == [small.run]
     assert summary(database, FolderStore(tmp_path), small.run)["state"] == RunState.FAILED
 

@@ -26,7 +26,7 @@ from orchestrator.execution.dispatcher import Dispatcher
 from orchestrator.planning.plan import Request
 from orchestrator.planning.submit import submit
 from settings import Settings
-from tests.ledger_rows import SmallRun, done, small_run
+from tests.ledger_rows import SmallRun, done, output, small_run
 from tests.recordings import write_class_folders
 
 
@@ -69,8 +69,8 @@ def end_jobs(small: SmallRun, revision: dict[str, int]) -> None:
     for job in status.jobs(small.database, small.run)[:4]:
         claim = small.ledger().claim_job(small.run, job.id, job.kind)
         assert claim is not None
-        left = revision if job.kind == "pack" else {"key": "models/a"}
-        assert small.ledger().settle_job(claim, State.DONE, result=left)
+        left = output(job.kind, **revision if job.kind == "pack" else {})
+        assert small.ledger().settle_job(claim, State.DONE, output=left)
 
 
 def job_states(small: SmallRun) -> list[str]:
@@ -99,7 +99,7 @@ def test_a_training_that_was_sent_waits_for_parts_that_are_packed_anew(database:
     for job in packs:
         claim = small.ledger().claim_job(small.run, job.id, job.kind)
         assert claim is not None
-        assert small.ledger().settle_job(claim, State.DONE, result={"key": "shards/older"})
+        assert small.ledger().settle_job(claim, State.DONE, output=output(claim.kind, "shards/older"))
     assert train.id in [job.job for job in feeding.take_jobs(database)]
     assert control.pack_anew(database, small.run) == 2
     assert job_states(small) == [State.WAITING] * 5

@@ -7,7 +7,7 @@ from db.ledger import feeding
 from db.ledger.planning import JobRow
 from db.queries import run_counts, status
 from domain.states import MAX_LOSSES, State
-from tests.ledger_rows import done, item_states, small_run
+from tests.ledger_rows import done, item_states, output, small_run
 from tests.ledger_rows import expired as expire
 
 PACK, TRAIN = JobRow("pack", fold=-1, side=0), JobRow("train", "cnn", 0, -1)
@@ -34,7 +34,7 @@ def test_a_child_that_dies_with_a_message_heard_twice_takes_no_job_of_its_neighb
     second = small.ledger("w1", process=2)
     assert second.claim_job(small.run, job.id, "train") is None
     second.record_job_crash(job.id, is_own=False, reason="signal 9 (SIGKILL)")
-    assert small.ledger("w1", process=1).settle_job(claim, State.DONE, result={})
+    assert small.ledger("w1", process=1).settle_job(claim, State.DONE, output=output(claim.kind))
 
 
 def test_a_task_claims_no_job_of_another_kind(database: Database) -> None:

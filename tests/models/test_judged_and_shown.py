@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,6 +14,7 @@ from db.ledger.planning import JobRow
 from db.queries import status
 from db.schema.upgrade import upgrade
 from db.store.folder import FolderStore
+from domain.results import JobOutput, TrainResult, from_json
 from domain.states import Kind, State
 from orchestrator.monitoring.summary import summary
 from orchestrator.planning.plan import Request
@@ -65,7 +65,9 @@ def work(database: Database, store: FolderStore, run: int, kind: Kind) -> Work:
 
 def settled(database: Database, run: int, kind: Kind, state: State = State.DONE, **result: object) -> None:
     ledger, claim = claimed(database, run, kind)
-    assert ledger.settle_job(claim, state, None, result)
+    left = from_json(kind, {"key": "k", **result})
+    assert left is not None
+    assert ledger.settle_job(claim, state, None, JobOutput(left, ()))
 
 
 def planned(database: Database, folder: Path, name: str, request: Request | None = None) -> int:
@@ -90,7 +92,7 @@ def test_an_evaluation_records_the_device_it_ran_on_not_that_of_the_training(
     settled(database, run, Kind.PACK, shards=["shards/test.parquet"], label_counts={"0": 4, "1": 4})
     counts = {"0": 5, "1": 5}
     settled(database, run, Kind.TRAIN, key="models/cnn.keras", device="GPU: of another machine", label_counts=counts)
-    assert evaluation_in_store(work(database, store, run, Kind.EVALUATE))["device"] == device()
+    assert evaluation_in_store(work(database, store, run, Kind.EVALUATE)).device == device()
 
 
 def packed(store: FolderStore, folder: Path, name: str, first: int) -> str:
@@ -99,14 +101,16 @@ def packed(store: FolderStore, folder: Path, name: str, first: int) -> str:
     return f"shards/{name}.parquet"
 
 
-def trained(database: Database, store: FolderStore, run: int, model: str, variant: str | None) -> dict[str, Any]:
+def trained(database: Database, store: FolderStore, run: int, model: str, variant: str | None) -> TrainResult:
     """What the training of that model leaves, done here."""
     ledger = Ledger(database, "w1", 60.0)
     jobs = status.jobs(database, run)
     job = next(job for job in jobs if (job.kind, job.model, job.variant) == (Kind.TRAIN, model, variant))
     claim = ledger.claim_job(run, job.id, Kind.TRAIN)
     assert claim is not None
-    return model_in_store(Work(claim, database, store, ledger, Heartbeat(ledger, [claim]), store.there))
+    left = model_in_store(Work(claim, database, store, ledger, Heartbeat(ledger, [claim]), store.there)).result
+    assert isinstance(left, TrainResult)
+    return left
 
 
 def test_a_training_done_before_is_done_again_only_where_its_model_is_not_whole(
@@ -123,14 +127,15 @@ def test_a_training_done_before_is_done_again_only_where_its_model_is_not_whole(
     monkeypatch.setattr(train, "_trainer", lambda model: (trainings.append(model), trainer(model))[1])
     for damage, n_trainings in ((b"", 0), (b"x", 1)):
         assert ledger.settle_job(claim, State.DONE, None, made)
-        with store.local(made["key"]).open("ab") as file:
+        with store.local(made.result.key).open("ab") as file:
             file.write(damage)
         with database.write() as connection:
             connection.exec_driver_sql("UPDATE job SET state = 'waiting' WHERE kind = 'train'")
         ledger, claim = claimed(database, run, Kind.TRAIN)
         again = model_in_store(Work(claim, database, store, ledger, Heartbeat(ledger, [claim]), store.there))
-        assert (again["key"], again["sha256"], len(trainings)) == (made["key"], made["sha256"], n_trainings)
-        assert store.digest(made["key"]) == made["sha256"]
+        assert (again, len(trainings)) == (made, n_trainings)
+        [bundle] = made.files
+        assert (bundle.key, bundle.sha256) == (made.result.key, store.digest(made.result.key))
 
 
 SYNTHETIC = "with synthetic examples"
@@ -154,10 +159,10 @@ def test_a_variant_learns_from_synthetic_shards_too_and_is_another_model(
     settled(database, run, Kind.TRAIN, synthetic_shards=[packed(store, tmp_path, "synthetic", 100)])
     plain = trained(database, store, run, "cnn", None)
     fed, augmented = (trained(database, store, run, "cnn", name) for name in (SYNTHETIC, "with augmentation"))
-    assert len({each["key"] for each in (plain, fed, augmented)}) == 3
-    assert plain["label_counts"] == fed["label_counts"] == counts
-    assert [round(each["images_per_s"] * each["epoch_s"]) for each in (plain, fed)] == [16, 32]
-    settings = [read_bundle(store.local(each["key"])).facts.settings for each in (plain, fed, augmented)]
+    assert len({each.key for each in (plain, fed, augmented)}) == 3
+    assert plain.label_counts == fed.label_counts == {0: 8, 1: 8}
+    assert [round(each.images_per_s * each.epoch_s) for each in (plain, fed)] == [16, 32]
+    settings = [read_bundle(store.local(each.key)).facts.settings for each in (plain, fed, augmented)]
     assert settings[0] == settings[1]
     assert settings[2] == replace(settings[0], **ADDED)
 
@@ -172,7 +177,7 @@ def test_a_training_repeated_with_other_libraries_leaves_the_first_model_as_it_w
         run = small_run(database, jobs=rows, training={"epochs": 1}).run
         settled(database, run, Kind.PACK, key="shards/real", shards=[shard], label_counts={"0": 8, "1": 8})
         models.append(trained(database, store, run, "cnn", None))
-    first, again, other = ((each["key"], each["sha256"]) for each in models)
+    first, again, other = ((each.key, each.sha256) for each in models)
     assert first == again != other
     assert [store.digest(key) for key, _ in (first, other)] == [digest for _, digest in (first, other)]
 
@@ -204,7 +209,7 @@ def test_two_ledgers_on_one_store_keep_their_reports_apart(
     for ledger, name in ((database, "dawn"), (other, "dusk")):
         run = planned(ledger, tmp_path, name)
         assert run == 1
-        keys.append(report_in_store(work(ledger, store, run, Kind.RENDER))["key"])
+        keys.append(report_in_store(work(ledger, store, run, Kind.RENDER)).result.key)
     other.close()
     assert [key.rpartition("/")[2] for key in keys] == ["run-1.html", "run-1.html"]
     assert [name for key in keys for name in ("dawn", "dusk") if f"<bdi>{name}</bdi>" in store.get(key).decode()] == [

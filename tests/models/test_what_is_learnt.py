@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 
+from domain.results import EvaluateResult, PackResult, TrainResult
 from domain.states import Kind
 from domain.subsets import HOLDOUT, Subset
 from tasks import evaluate, train
@@ -93,7 +94,9 @@ def test_the_validation_side_is_learnt_from_only_where_nothing_is_stopped_by_it(
     monkeypatch: pytest.MonkeyPatch, model: str, learns_all: bool
 ) -> None:
     monkeypatch.setattr(train, "local", lambda _, key: Path(key))
-    packs: Any = [SimpleNamespace(side=side, result={"shards": [side.name]}) for side in (Subset.TRAIN, Subset.VALID)]
+    packs: Any = [
+        SimpleNamespace(side=side, result=PackResult("k", (side.name,))) for side in (Subset.TRAIN, Subset.VALID)
+    ]
     work: Any = SimpleNamespace(claim=SimpleNamespace(model=model, seed=3, variant=None))
     run: Any = SimpleNamespace(options={}, labels=("a", "b"))
     spec = train._spec(work, run, packs, ("SYNTHETIC",) if model == "cnn" else ())
@@ -105,20 +108,20 @@ def test_the_validation_side_is_learnt_from_only_where_nothing_is_stopped_by_it(
 @pytest.mark.parametrize("fold", [HOLDOUT, 2])
 def test_a_generator_is_judged_against_what_it_never_saw(monkeypatch: pytest.MonkeyPatch, fold: int) -> None:
     def pack(of_fold: int, side: Subset) -> SimpleNamespace:
-        shards = {"shards": [f"{of_fold} {side.name}"]}
+        shards = PackResult("k", (f"{of_fold} {side.name}",))
         return SimpleNamespace(kind=Kind.PACK, model=None, variant=None, fold=of_fold, side=side, result=shards)
 
-    def job(kind: Kind, model: str, variant: str | None = None, **result: Any) -> SimpleNamespace:
-        return SimpleNamespace(kind=kind, model=model, variant=variant, fold=fold, side=None, result=result)
+    def job(result: TrainResult | EvaluateResult, model: str, variant: str | None = None) -> SimpleNamespace:
+        return SimpleNamespace(model=model, variant=variant, fold=fold, side=None, result=result)
 
     split = [pack(fold, side) for side in (Subset.TRAIN, Subset.VALID, Subset.TEST)]
     folds = [pack(number, side) for number in (1, 2, 3) for side in (Subset.TRAIN, Subset.VALID)]
     needed = [
         *(split if fold == HOLDOUT else folds),
-        job(Kind.TRAIN, "cnn", key="the judge"),
-        job(Kind.TRAIN, "gan", synthetic_shards=["painted"]),
-        job(Kind.EVALUATE, "cnn", by_recording_accuracy=0.75),
-        job(Kind.EVALUATE, "cnn", WITH_SYNTHETIC, by_recording_accuracy=0.5),
+        job(TrainResult("the judge"), "cnn"),
+        job(TrainResult("the generator", synthetic_shards=("painted",)), "gan"),
+        job(EvaluateResult("e", figures={"by_recording_accuracy": 0.75}), "cnn"),
+        job(EvaluateResult("e", figures={"by_recording_accuracy": 0.5}), "cnn", WITH_SYNTHETIC),
     ]
     monkeypatch.setattr(evaluate, "needed_results", lambda *_: needed)
     work: Any = SimpleNamespace(database=None, claim=SimpleNamespace(id=1, model="gan", fold=fold))

@@ -16,10 +16,10 @@ from db.ledger import control, feeding
 from db.ledger.claims import JobClaim, Ledger
 from db.ledger.planning import JobRow
 from db.queries import status
-from db.schema.tables import Job
+from db.schema.tables import Job, JobFile
 from db.schema.upgrade import upgrade
 from domain.states import CLAIMABLE, FINAL, Kind, RunState, State
-from tests.ledger_rows import SmallRun, another_run, done
+from tests.ledger_rows import SmallRun, another_run, done, output
 
 JOBS = (
     JobRow("pack", fold=-1, side=0),
@@ -60,7 +60,7 @@ class Interleaving(RuleBasedStateMachine):
             of_run = sa.update(Job).where(Job.run_id == self.small.run)
             connection.execute(of_run.values(lease_until=None, state=State.CANCELLED))
 
-    def _rows(self) -> dict[int, tuple[str, int, dict[str, int]]]:
+    def _rows(self) -> dict[int, tuple[str, int, dict[str, str]]]:
         query = sa.select(Job.id, Job.state, Job.fence, Job.result).where(Job.run_id == self.small.run)
         with self._database.read() as connection:
             return {job: (state, fence, result) for job, state, fence, result in connection.execute(query)}
@@ -114,8 +114,8 @@ class Interleaving(RuleBasedStateMachine):
     def settle(self, claim: JobClaim, end: State) -> None:
         """An attempt ends, of whoever holds the job or of one who lost it long ago; perhaps for the second time."""
         is_held, is_off = self._is_held(claim), self._run_state() == RunState.CANCELLED
-        result = {"fence": claim.fence} if end == State.DONE else None
-        assert self.small.ledger().settle_job(claim, end, "why", result) == is_held
+        left = output(claim.kind, f"file-{claim.fence}") if end == State.DONE else None
+        assert self.small.ledger().settle_job(claim, end, "why", left) == is_held
         if not is_held:
             return
         del self.holders[claim.id]
@@ -197,8 +197,15 @@ class Interleaving(RuleBasedStateMachine):
     @invariant()
     def what_is_done_was_done_once_by_whoever_held_it(self) -> None:
         rows = self._rows()
-        effects = {job: result["fence"] for job, (state, _, result) in rows.items() if state == State.DONE}
-        assert effects == self.effects
+        effects = {job: result["key"] for job, (state, _, result) in rows.items() if state == State.DONE}
+        assert effects == {job: f"file-{fence}" for job, fence in self.effects.items()}
+
+    @invariant()
+    def a_done_job_has_the_files_of_the_claim_that_did_it_and_no_others(self) -> None:
+        query = sa.select(JobFile.job_id, JobFile.key).join(Job, Job.id == JobFile.job_id)
+        with self._database.read() as connection:
+            of_run = connection.execute(query.where(Job.run_id == self.small.run, Job.state == State.DONE)).all()
+        assert sorted(map(tuple, of_run)) == sorted((job, f"file-{fence}") for job, fence in self.effects.items())
 
     @invariant()
     def nothing_of_a_cancelled_run_waits(self) -> None:

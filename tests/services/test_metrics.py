@@ -28,7 +28,7 @@ from orchestrator.monitoring.prometheus import Exporter, MetricsUnusable
 from settings import Settings
 from tests import servers
 from tests.e2e.command import until
-from tests.ledger_rows import done, small_run
+from tests.ledger_rows import done, output, small_run
 
 Labels = frozenset[tuple[str, str]]
 
@@ -108,7 +108,7 @@ def test_a_training_shows_its_epochs_while_it_is_under_way_and_its_end_is_counte
             ledger.write_metrics(claim, epoch, {"loss": 1.0})
         running.measure()
         assert one(scraped(running)[1], "chorus_job_epoch", job=str(ready.job), model="cnn") == 2
-        ledger.settle_job(claim, State.DONE, None, {})
+        ledger.settle_job(claim, State.DONE, None, output(claim.kind))
         running.measure()
         values = scraped(running)[1]
         assert not any(name == "chorus_job_epoch" for name, _ in values)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from db.store.folder import FolderStore
+from domain.results import EvaluateResult, Role
 from domain.states import Kind, State
 from orchestrator.monitoring.run_scores import ablation, intervals, judged_by_group
 from tasks.dataset.split import leaky
@@ -32,10 +33,10 @@ def outcomes(fold: int) -> GroupOutcomes:
 
 
 def job(store: FolderStore, fold: int, found: GroupOutcomes, variant: str | None = None) -> Any:
-    key = evaluations.keep(store, found.to_parquet(), "parquet")
+    key = evaluations.keep(store, found.to_parquet(), Role.OUTCOMES).key
     return SimpleNamespace(
         kind=Kind.EVALUATE, state=State.DONE, model="cnn", fold=fold, seed=0, variant=variant,
-        result={"outcomes_key": key},
+        result=EvaluateResult("evaluations/e.json", outcomes_key=key),
     )  # fmt: skip
 
 
@@ -77,11 +78,11 @@ def test_where_one_fold_cannot_be_read_there_is_no_interval_and_no_comparison(
     store, variant = FolderStore(tmp_path), "without augmentation"
     own, changed = ([job(store, fold, outcomes(fold), name) for fold in range(3)] for name in (None, variant))
     assert len(ablation(judged_by_group(store, [*own, *changed]))) == 1
-    harm(store, changed[1].result["outcomes_key"])
+    harm(store, changed[1].result.outcomes_key)
     judged = judged_by_group(store, [*own, *changed])
     assert intervals("cnn", judged) != UNKNOWN
     assert ablation(judged) == []
-    harm(store, own[2].result["outcomes_key"])
+    harm(store, own[2].result.outcomes_key)
     assert intervals("cnn", judged_by_group(store, [*own, *changed])) == UNKNOWN
 
 

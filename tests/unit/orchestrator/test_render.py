@@ -6,6 +6,7 @@ from rich.console import Console
 
 from db.queries.job_inputs import RunFacts
 from db.queries.status import JobStatus
+from domain.results import EvaluateResult
 from domain.states import RunState, State
 from orchestrator.cli.terminal import ProgressView, Rate, result_lines
 from orchestrator.monitoring.summary import scores
@@ -22,9 +23,11 @@ def seen(state: str = RunState.ACTIVE, **items: int) -> Snapshot:
 
 
 def judged(model: str, fold: int, accuracy: float) -> JobStatus:
-    result = {"accuracy": accuracy, "macro_f1": accuracy / 2, "by_recording_accuracy": 0.6}
+    figures = {"accuracy": accuracy, "macro_f1": accuracy / 2, "by_recording_accuracy": 0.6}
     where = (model, 0, fold, None, None, None)
-    return JobStatus(fold, "evaluate", *where, State.DONE, "CPU", None, "w", 1, 0.0, 1.0, result, 0)
+    return JobStatus(
+        fold, "evaluate", *where, State.DONE, "CPU", None, "w", 1, 0.0, 1.0, EvaluateResult("e", figures=figures), 0
+    )
 
 
 def test_a_rate_is_taken_over_the_last_seconds() -> None:

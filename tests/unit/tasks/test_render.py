@@ -15,6 +15,7 @@ import typer.main
 
 from db.store.folder import FolderStore
 from domain.errors import Damaged
+from domain.results import EvaluateResult
 from domain.states import Kind, State
 from orchestrator.cli import main
 from orchestrator.planning.plan import Request
@@ -72,7 +73,7 @@ def test_a_damaged_judgement_fails_at_once_and_is_named(tmp_path: Path, key: str
     keys = {name: f"evaluations/{sha256(data).hexdigest()[:32]}.{kind}" for name, (data, kind) in files.items()}
     for name, (data, _) in files.items():
         store.put(keys[name], data)
-    job: Any = SimpleNamespace(kind=Kind.EVALUATE, state=State.DONE, model="cnn", result=keys)
+    job: Any = SimpleNamespace(kind=Kind.EVALUATE, state=State.DONE, model="cnn", result=EvaluateResult(**keys))
     found = render._judged(store, job)
     assert found["outcomes"].groups == judge.outcomes().groups
     whole = files[key][0]

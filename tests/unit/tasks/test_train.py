@@ -7,6 +7,7 @@ import math
 from types import SimpleNamespace
 from typing import Any, cast
 
+from domain.results import TrainResult, to_json
 from tasks.train import _checkpoints, _figures
 
 
@@ -19,8 +20,9 @@ class Ended:
 
 
 def test_what_nobody_measured_is_left_out_for_no_database_holds_it_as_json() -> None:
-    figures = _figures(cast("Any", Ended()))
-    assert json.loads(json.dumps(figures, allow_nan=False)) == {
+    result = TrainResult("models/a.keras", **_figures(cast("Any", Ended())))
+    assert json.loads(json.dumps(to_json(result), allow_nan=False)) == {
+        "key": "models/a.keras", "label_counts": {},
         "best_epoch": 3, "device": "CPU", "peak_rss_bytes": 10**9, "parameters": 99, "trainable_parameters": 98,
         "notes": ["a note"],
     }  # fmt: skip
