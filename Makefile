@@ -3,7 +3,7 @@ PYTHON ?= python3
 LOCK   ?= dev
 BIN    := .venv/bin
 
-.PHONY: install demo test test-models test-services test-e2e test-chaos test-cluster test-all chaos cluster-speed soak fuzz check lock secrets clean
+.PHONY: install demo test test-models test-services test-e2e test-chaos test-cluster test-all chaos cluster-speed soak fuzz check docs lock secrets clean
 
 install: .venv/installed-$(LOCK)
 
@@ -77,6 +77,10 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The pages of docs/reference that follow from the code.
+docs: install
+	$(BIN)/python -m docs.generate
 
 # The lock files: universal for Python 3.11 to 3.13, with hashes and without any address.
 UV_COMPILE = uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from docs.generate import GENERATED
+from docs.generate import PAGES as GENERATED_IN
+
 ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)\s]+)\)")
@@ -37,3 +40,9 @@ def test_every_page_is_linked_from_another() -> None:
         if not link.startswith("#")
     }
     assert {page.name for page in PAGES if page.is_relative_to(ROOT / "docs") and page not in linked} == set()
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_a_generated_page_says_what_the_code_says(name: str) -> None:
+    page = (GENERATED_IN / name).read_text(encoding="utf-8")
+    assert page == GENERATED[name](), f"docs/reference/{name} is out of date; run `make docs`"
