@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,3 +59,23 @@ def test_the_doctor_finds_nothing_wrong(first: Answer, home: Path) -> None:
     answer = orchestrator("doctor", "--home", home)
     assert answer.code == 0, answer.err
     assert "all is well" in answer.out
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "json.md").read_text("utf-8")
+
+
+def keys(value: Any, path: str = "") -> set[str]:
+    """Paths of all leaves, as the reference page writes them; names of models and metrics are placeholders there."""
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return set().union(*(keys(each, f"{path}[]") for each in value))
+    if not isinstance(value, dict) or not value:
+        return {path}
+    placeholder = {"scores": "MODEL", "jobs[].metrics": "NAME"}.get(path)
+    return set().union(*(keys(each, f"{path}.{placeholder or name}".lstrip(".")) for name, each in value.items()))
+
+
+def test_every_key_of_the_json_object_is_documented(first: Answer) -> None:
+    documented = {
+        name for row in re.findall(r"^\| (`.+?) \|", PAGE, re.MULTILINE) for name in re.findall(r"`(\S+?)`", row)
+    }
+    assert keys(first.json) - {"failed", "jobs[].cost"} <= documented
