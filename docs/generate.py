@@ -135,7 +135,7 @@ def preset_keys() -> str:
 
 
 _PRESETS = """`name` is what people call the preset: up to 60 letters, digits, dots, dashes and underscores.
-`like` names a built-in preset whose values hold where the file says nothing. 
+`like` names a built-in preset whose values hold where the file says nothing.
 [Presets](../howto/presets.md) says how to write one."""
 
 
