@@ -1,4 +1,4 @@
-"""Strips to shards."""
+"""The task `pack`: writes the examples of strips into shards."""
 
 from __future__ import annotations
 
@@ -26,19 +26,21 @@ from tasks.runtime.task import LedgerTask, Work, patiently
 
 _STRIPS_AHEAD = 16
 _READS_WITHIN_S = 10.0
-"""A job reads thousands of strips: one failed read must not cost it all the others."""
+"""Failed reads are repeated for this long: a job reads thousands of strips, and one failure would discard them all."""
 _GROWN, _GROWN_BYTES = 2, 1 << 16
-"""A strip that another kind of processor made again may have some bytes more than the ledger says, never so many."""
+"""Limits of a strip's size, relative to the size in the ledger. Another processor family may have made the strip again
+with a few more bytes; a file beyond both limits is damaged."""
 _LARGEST_INDEX_BYTES = 1 << 28
 _INDEX_FIELDS = {"key", "shards", "sha256", "n_examples", "label_counts"}
 
 
 @shared_task(name="pack", base=LedgerTask, bind=True)
 def pack(self: LedgerTask, message: dict[str, Any]) -> None:
-    """Strips of one split or fold to Parquet shards.
+    """Write the strips of one part of a run (subset or fold) into Parquet shards.
 
-    Reads: the strips of one part of the run, in the order drawn from the split's digest. Writes: its shards, then
-    their index, then the job row. Safe to repeat because names and bytes follow from the strips and the split.
+    Reads: the strips of the part, in an order that follows from the split's digest. Writes: the shards, then their
+    index, then the job row.
+    Idempotent: names and bytes of the shards follow from the strips and the split.
     """
     self.carry_out_job(message, shards_in_store)
 
@@ -83,12 +85,12 @@ def _output(index: dict[str, Any], sizes: Mapping[str, int | None]) -> JobOutput
 
 @dataclass(frozen=True)
 class _PartName:
-    """What a part's shards are called by: all that their bytes follow from."""
+    """The name of a part's shards: a digest of everything that determines their bytes."""
 
     digest: Digest
 
     def noted(self, rows: Iterable[StripRow]) -> Iterator[StripRow]:
-        """Yields the rows and adds each to the name."""
+        """Yield the rows, and add each to the name."""
         for row in rows:
             self.digest.add([row.digest, row.span, row.copy, row.label, row.group, row.recording, *row.metadata])
             yield row
@@ -104,10 +106,10 @@ def _named(run: RunFacts, shuffled: int | None) -> _PartName:
 
 
 def _unchanged(rows: Iterable[StripRow], known_as: str, name: _PartName) -> Iterator[StripRow]:
-    """The rows; raises MachineFault behind the last of them where they are not those the part is named by."""
+    """Yield the rows. Raises MachineFault after the last row if the rows have changed since the name was made."""
     yield from name.noted(rows)
     if name.text != known_as:
-        raise MachineFault("strips were taken out of the ledger, or came to it, while they were packed")
+        raise MachineFault("the ledger's strips changed during packing; the job starts again")
 
 
 def _index(store: Store, key: str) -> dict[str, Any] | None:
@@ -151,7 +153,7 @@ def _write(
 
 
 def _is_whole(work: Work, index: dict[str, Any]) -> bool:
-    """Whether every shard is there as it was written; what is not is written again."""
+    """Return whether every shard of the index exists with its recorded digest."""
     for key, digest in zip(index["shards"], index["sha256"], strict=True):
         work.require_claim()
         if key not in work.store or work.store.digest(key) != digest:
@@ -160,7 +162,10 @@ def _is_whole(work: Work, index: dict[str, Any]) -> bool:
 
 
 def _examples(work: Work, run: RunFacts, shuffled: int | None, rows: Iterable[StripRow]) -> Iterator[Example]:
-    """Every chunk of the strips; shuffled: only those that a leaky split puts on this side, and no augmented copy."""
+    """Yield an example for every chunk of the strips.
+
+    shuffled: a subset of the leaky split; only its chunks are yielded, without augmented copies. None for the others.
+    """
     number = {label: at for at, label in enumerate(run.labels)}
     chunks_per_span = Preset.from_dict(run.preset).chunks_per_span
     wanted = (row for row in rows if shuffled is None or not row.copy)
@@ -178,7 +183,7 @@ def _examples(work: Work, run: RunFacts, shuffled: int | None, rows: Iterable[St
 
 
 def _fetched(store: Store, rows: Iterable[StripRow]) -> Iterator[tuple[StripRow, bytes]]:
-    """Each strip's bytes, in the order of the rows; some are fetched ahead, for a store may be far away."""
+    """Yield each strip's bytes in the order of the rows. Threads read ahead, because stores may have a high latency."""
     waiting: deque[tuple[StripRow, Future[bytes]]] = deque()
     with ThreadPoolExecutor(_STRIPS_AHEAD, "strips") as threads:
         try:
@@ -207,7 +212,7 @@ def _bytes(store: Store, row: StripRow) -> bytes:
             f"{row.key} is gone from the store; `orchestrator doctor --repair` has it made again"
         ) from error
     except TooLarge as error:
-        raise Damaged(f"{error}; it was written with {row.size_bytes}") from error
+        raise Damaged(f"{error}; the ledger records {row.size_bytes}") from error
 
 
 def _strip(data: bytes, run: RunFacts, row: StripRow) -> Strip:
@@ -216,7 +221,7 @@ def _strip(data: bytes, run: RunFacts, row: StripRow) -> Strip:
     except Damaged as error:
         raise Damaged(f"{row.key}: {error}") from error
     if (strip.recording_digest, strip.span, strip.copy) != (row.digest, row.span, row.copy):
-        raise Damaged(f"{row.key} holds the strip of another recording, span or copy")
+        raise Damaged(f"{row.key} contains the strip of another recording, span or copy")
     if strip.pipeline_digest != run.pipeline_digest:
         raise Damaged(f"{row.key} was made by another pipeline")
     return strip

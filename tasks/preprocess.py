@@ -1,4 +1,4 @@
-"""Recordings to strips."""
+"""The task `preprocess`: makes strips of recordings."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from tasks.runtime.task import LedgerTask, StripFile
 
 @shared_task(name="preprocess", base=LedgerTask, bind=True)
 def preprocess(self: LedgerTask, message: dict[str, Any]) -> None:
-    """Recordings to strips.
+    """Make the strips of the items in a message.
 
-    Reads: the items named in the message. Writes: one strip a span, then its item row.
-    Safe to repeat because a strip's bytes follow from the recording and the pipeline alone, and its name from these.
-    Retries when the machine is at fault (store, database, disk), never when the recording is.
+    Reads: the items named in the message. Writes: one strip per span, then its item row.
+    Idempotent: a strip's bytes follow from the recording and the pipeline, and its name from both and from the bytes.
+    Retries if the machine is at fault (store, database, disk), never if the recording is.
     """
     self.carry_out_items(message, strip_file)
 
 
 def strip_file(claim: ItemClaim, sources: Sources) -> StripFile:
-    """Makes the claimed span's strip, as a file for the store.
+    """Make the strip of the claimed span, as a file for the store.
 
-    Raises Unusable when the recording is at fault, OSError when the machine is.
+    Raises: Unusable if the recording is at fault; MachineFault or OSError if the machine is.
     """
     preset = Preset.from_json(claim.pipeline)
     with sources.reading(claim) as recording:
@@ -46,17 +46,18 @@ def strip_file(claim: ItemClaim, sources: Sources) -> StripFile:
 
 
 def strip_key(pipeline_digest: str, recording_digest: str, span: int, copy: int, sha256: str) -> str:
-    """Where a strip stands in the store: named by what it is made from, and by what came out.
+    """Return a strip's key in the store, which depends on the strip's inputs and on its bytes.
 
-    Another family of processors may make another last bit of it. Those bytes get a name of their own, so that whoever
-    comes late, or works for another ledger, never writes over what a row stands for.
+    sha256: of the strip's bytes, in hex.
+    Another processor family may round the last bit of a value differently. The key then differs too, so that a late
+    worker, or a worker of another ledger, never overwrites the file that a row refers to.
     """
     made_from = f"{recording_digest}-{span}-{copy}"
     return f"strips/{pipeline_digest[:16]}/{recording_digest[:2]}/{made_from}-{sha256[:16]}.png"
 
 
 def _found(recording: Opened, claim: ItemClaim, preset: Preset) -> FoundFile:
-    """What planning finds out about a file, where a csv was trusted instead. Raises Unusable."""
+    """Return the facts that planning did not read because the csv was trusted. Raises Unusable."""
     facts = probe(recording.place)
     spans = n_spans(facts.n_frames, facts.rate_hz, recording.stamp.size_bytes, preset)
     digest = claim.digest or file_digest(recording.place)

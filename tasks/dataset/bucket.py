@@ -1,4 +1,4 @@
-"""A dataset in a bucket: what layouts, plans and workers ask of it, from listings where they are enough."""
+"""A dataset in a bucket of an object store, for layouts, plans and workers. Listings are used instead of requests."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from domain.digests import content_digest
 from tasks.audio.source import Remote
 
 LONG_BYTES = 32 << 20
-"""A recording longer than this is read in ranges, a shorter one at once into memory."""
+"""Recordings up to this size are read into memory at once; larger ones are read in ranges."""
 _STAMPS_KEPT = 300_000
 
 
 class Stamp(NamedTuple):
-    """What tells a recording from what it was, without reading it.
+    """Detects a changed recording without reading it.
 
-    mtime_ns: time of its last change; of an object 63 bits of a digest of its ETag, which another content changes.
+    mtime_ns: modification time of a file; for an object, 63 bits of a digest of its ETag, which changes with its bytes.
     """
 
     size_bytes: int
@@ -29,58 +29,61 @@ class Stamp(NamedTuple):
 
 
 class Object(Protocol):
-    """An object as it was looked at."""
+    """The metadata of an object at the time of a request."""
 
     @property
     def key(self) -> str:
-        """Below the prefix."""
+        """The key below the prefix."""
 
     @property
     def size_bytes(self) -> int:
-        """All of it."""
+        """Size of the object."""
 
     @property
     def version(self) -> str:
-        """Its ETag."""
+        """The ETag."""
 
 
 class Objects(Protocol):
-    """Objects below a URL. Every method raises FileNotFoundError, or a ConnectionError when the network fails."""
+    """Objects below a URL.
+
+    Every method raises FileNotFoundError if the object does not exist, and ConnectionError if the network fails.
+    """
 
     @property
     def url(self) -> str:
-        """Without a slash at its end."""
+        """The URL, without a slash at its end."""
 
     def head(self, key: str) -> Object:
-        """The object as it is now."""
+        """Return the object's current metadata."""
 
     def looked_at(self, key: str, most_bytes: float) -> tuple[Object, bytes | None]:
-        """The object as it is now, and its bytes where they are no more than that."""
+        """Return the object's current metadata, and its bytes if there are at most `most_bytes`, else None."""
 
     def get_range(self, key: str, version: str, start: int, stop: int) -> bytes:
-        """Bytes from start to before stop of this version of the object."""
+        """Return the bytes from `start` up to, but not including, `stop` of this version of the object."""
 
     def listed(self, prefix: str) -> Iterator[Object]:
-        """Every object below a prefix, in the order of their keys."""
+        """Yield every object below a prefix, in the order of the keys."""
 
     def folder(self, prefix: str) -> tuple[Sequence[str], Sequence[Object]]:
-        """Folders and objects right below a prefix."""
+        """Return the folders and objects directly below a prefix."""
 
     def holds_anything(self) -> bool:
-        """Whether any object is below the URL."""
+        """Return whether any object is below the URL."""
 
 
 class Fetched(NamedTuple):
-    """A recording that can be read, and the stamp of the version that is read."""
+    """A recording to read, and the stamp of the version that is read."""
 
     stamp: Stamp
     place: Remote
 
 
 class Bucket:
-    """The objects below a prefix as a dataset's folder; uris are keys below it.
+    """The objects below a prefix, used like a dataset's folder. URIs are keys below the prefix.
 
-    table_uri: of the csv that was asked for by name, "" where the folder was.
+    table_uri: the URI of the csv if the user gave one; "" if the user gave a folder.
     """
 
     def __init__(self, objects: Objects, table_uri: str = "") -> None:
@@ -92,18 +95,18 @@ class Bucket:
         return self._objects.url
 
     def walk(self, base: str) -> Iterator[str]:
-        """The uris of all objects below a folder, in their own order; memory does not follow their number."""
+        """Yield the URIs of all objects below a folder, in the order of the keys. Memory is bounded."""
         for found in self._objects.listed(base):
-            yield self._noted(found)
+            yield self._remember(found)
 
     def entries(self, folder: str) -> tuple[list[str], list[str]]:
-        """Names of folders and of files right in a folder, sorted."""
+        """Return the sorted names of the folders and of the files directly in a folder."""
         folders, found = self._objects.folder(folder)
-        names = [self._noted(each).rpartition("/")[2] for each in found]
+        names = [self._remember(each).rpartition("/")[2] for each in found]
         return sorted(each.rpartition("/")[2] for each in folders), sorted(names)
 
     def has(self, uri: str) -> bool:
-        """Whether there is such an object."""
+        """Return whether the object exists."""
         try:
             self.stamp(uri)
         except FileNotFoundError:
@@ -111,13 +114,19 @@ class Bucket:
         return True
 
     def stamp(self, uri: str) -> Stamp:
-        """As listed a moment ago, or else asked for now. Raises FileNotFoundError."""
+        """Return the stamp of an object, from the last listing if it was listed, else by a request.
+
+        Raises: FileNotFoundError if the object does not exist.
+        """
         if uri not in self._stamps:
-            self._noted(self._objects.head(uri))
+            self._remember(self._objects.head(uri))
         return self._stamps[uri]
 
     def fetched(self, uri: str) -> Fetched:
-        """The recording as it is now, its bytes read already unless it is long. Raises FileNotFoundError."""
+        """Open the current version of a recording; up to LONG_BYTES are read at once.
+
+        Raises: FileNotFoundError if the object does not exist.
+        """
         found, content = self._objects.looked_at(uri, LONG_BYTES)
         name = uri.rpartition("/")[2]
         if content is None:
@@ -129,7 +138,10 @@ class Bucket:
         return Fetched(_stamp(found), place)
 
     def table(self, uri: str) -> Path:
-        """A csv as a file on this machine, for as long as this object lives. Raises FileNotFoundError."""
+        """Download a csv and return its local path. The file exists as long as this object.
+
+        Raises: FileNotFoundError if the object does not exist.
+        """
         if self._tables is None:
             self._tables = Path(tempfile.mkdtemp(prefix="chorus-tables-"))
             weakref.finalize(self, shutil.rmtree, self._tables, ignore_errors=True)
@@ -143,10 +155,10 @@ class Bucket:
         return path
 
     def holds_anything(self) -> bool:
-        """Whether any object is below the prefix."""
+        """Return whether any object is below the prefix."""
         return self._objects.holds_anything()
 
-    def _noted(self, found: Object) -> str:
+    def _remember(self, found: Object) -> str:
         self._stamps[found.key] = _stamp(found)
         if len(self._stamps) > _STAMPS_KEPT:
             self._stamps.popitem(last=False)

@@ -1,4 +1,4 @@
-"""Rows become recordings: each file's size, digest and length, and a count of the whole."""
+"""The manifest: finds size, digest and length of each row's file, and counts the dataset."""
 
 from __future__ import annotations
 
@@ -22,34 +22,36 @@ from tasks.dataset.shards.metadata import UNKNOWN
 
 _KNOWN_AT_ONCE = 1000
 
-# A thread takes so many files at once: handing them out singly costs more than looking at a known one, or at a header.
+# Files per task of the thread pool. Starting a task takes longer than the check of a known file.
 _FILES_A_TASK = 16
 
-# Not the file's doing: memory, handles, or a network folder that went away.
+# Faults of the machine, not of the file: no memory, no file handles, or a network folder that is unavailable.
 _MACHINE_ERRORS = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN}
 )
 
 
 class Facts(Protocol):
-    """What a probe tells about a file's audio without decoding it."""
+    """Facts about a file's audio from its header."""
 
     @property
     def n_frames(self) -> int:
-        """Samples in each channel, >= 0."""
+        """Samples of each channel, >= 0."""
 
     @property
     def rate_hz(self) -> int:
-        """Samples a second, > 0."""
+        """Sampling rate, > 0."""
 
 
 _UNREAD = KnownFile(0, 0, "", 0, 0)
 
 
 class Recording(NamedTuple):
-    """A row and its file. digest: SHA-256 in hex. n_frames and rate_hz are 0 where the audio is unusable.
+    """A row with the facts of its file.
 
-    On trust, the file was not read; where nobody ever did, digest is "" and the numbers are 0.
+    digest: SHA-256 in hex.  n_frames, rate_hz: 0 if the audio is unusable.
+    is_on_trust: the file was not read in this plan. The facts are those of an earlier plan; without one, digest is ""
+    and the numbers are 0.
     """
 
     row: Row
@@ -63,19 +65,20 @@ class Recording(NamedTuple):
 
 Lookup = Callable[[list[str]], dict[str, KnownFile]]
 Probe = Callable[[list[Path | Remote]], Sequence[Facts | Exception]]
-"""Of each of some recordings what its header says, or the error that reading it raised."""
+"""Returns, for each recording, the facts of its header, or the error that reading it raised."""
 
 
 def recordings(
     rows: Iterable[Row | BadRow], root: Path | Bucket, known: Lookup, probe: Probe, n_threads: int
 ) -> Iterator[Recording | BadRow]:
-    """Each row's recording, in the order of the rows; bad rows pass through and files that cannot be read become bad.
+    """Yield each row's recording in the order of the rows. Bad rows are yielded unchanged.
 
-    rows are taken a thousand at a time, so memory does not follow their number. known is asked once for each thousand,
-    in the calling thread, and files it knows with the same size and time of change are not opened. The others are
-    hashed and probed in n_threads threads; where probe finds one Unusable the recording comes with no length, for the
-    worker will name the reason.
-    Raises MachineFault when the machine, not the file, is why it cannot be read.
+    known: returns the facts from earlier plans by URI; called in this thread, once per thousand rows. A file with the
+    same size and modification time is not opened again.
+    probe: reads headers.  n_threads: threads that hash and probe the other files, >= 1.
+    A file that cannot be read becomes a bad row. A file with unusable audio becomes a recording without a length; the
+    worker then reports the reason. Memory does not grow with the number of rows.
+    Raises: MachineFault if a file cannot be read because of a fault of the machine.
     """
     from joblib import Parallel, delayed  # noqa: PLC0415 - a tenth of a second that a plan's importers need not pay
 
@@ -90,7 +93,7 @@ def recordings(
 
 
 def trusted(rows: Iterable[Row | BadRow], known: Lookup) -> Iterator[Recording | BadRow]:
-    """Each row's recording with what is known of its file, which is not looked at; bad rows pass through."""
+    """Yield each row's recording with the facts from earlier plans, without opening files. Bad rows stay unchanged."""
     rows = iter(rows)
     while batch := list(islice(rows, _KNOWN_AT_ONCE)):
         found = known([row.uri for row in batch if isinstance(row, Row)])
@@ -105,7 +108,7 @@ def _on_trust(row: Row, known: KnownFile | None) -> Recording:
 
 @dataclass(frozen=True, slots=True)
 class _Hashed:
-    """A file whose length is still to be found."""
+    """A file with its digest; its header is not read yet."""
 
     row: Row
     path: Path
@@ -116,13 +119,13 @@ class _Hashed:
 def _recordings(
     rows: list[Row | BadRow], root: Path | Bucket, known: dict[str, KnownFile], probe: Probe
 ) -> list[Recording | BadRow]:
-    begun = [_begun(row, root, known, probe) for row in rows]
-    hashed = [entry for entry in begun if isinstance(entry, _Hashed)]
+    read = [_read_row(row, root, known, probe) for row in rows]
+    hashed = [entry for entry in read if isinstance(entry, _Hashed)]
     found = iter(probe([file.path for file in hashed]) if hashed else ())
-    return [_measured(entry, next(found)) if isinstance(entry, _Hashed) else entry for entry in begun]
+    return [_measured(entry, next(found)) if isinstance(entry, _Hashed) else entry for entry in read]
 
 
-def _begun(
+def _read_row(
     row: Row | BadRow, root: Path | Bucket, known: dict[str, KnownFile], probe: Probe
 ) -> Recording | BadRow | _Hashed:
     if isinstance(row, BadRow):
@@ -130,21 +133,23 @@ def _begun(
     try:
         if isinstance(root, Bucket):
             return _read_object(row, root, known.get(row.uri), probe)
-        return _read(row, root / row.uri, known.get(row.uri))
+        return _read_file(row, root / row.uri, known.get(row.uri))
     except OSError as error:
-        return _unread(row, error)
+        return _unreadable_row(row, error)
 
 
-def _unread(row: Row, error: OSError) -> BadRow:
+def _unreadable_row(row: Row, error: OSError) -> BadRow:
     if error.errno in _MACHINE_ERRORS or isinstance(error, ConnectionError):
-        raise MachineFault(f"{row.uri} cannot be read now: {error.strerror or error}; plan again later") from error
+        raise MachineFault(
+            f"{row.uri} cannot be read now: {error.strerror or error}; repeat the command later"
+        ) from error
     return BadRow(row.line, row.uri, ReasonCode.CANNOT_BE_READ, str(error.strerror or error))
 
 
-def _read(row: Row, path: Path, known: KnownFile | None) -> Recording | BadRow | _Hashed:
+def _read_file(row: Row, path: Path, known: KnownFile | None) -> Recording | BadRow | _Hashed:
     before = path.stat()
     stamp = Stamp(before.st_size, before.st_mtime_ns)
-    if (found := _without_reading(row, stamp, known)) is not None:
+    if (found := _known_recording(row, stamp, known)) is not None:
         return found
     return _Hashed(row, path, stamp, file_digest(path))
 
@@ -154,7 +159,7 @@ def _measured(file: _Hashed, found: Facts | Exception) -> Recording | BadRow:
         n_frames, rate_hz = _length(found)
         after = file.path.stat()
     except OSError as error:
-        return _unread(file.row, error)
+        return _unreadable_row(file.row, error)
     if (after.st_size, after.st_mtime_ns) != file.stamp:
         what_to_do = "plan again when nothing writes to it"
         return BadRow(file.row.line, file.row.uri, ReasonCode.CHANGED_WHILE_READ, what_to_do)
@@ -162,16 +167,16 @@ def _measured(file: _Hashed, found: Facts | Exception) -> Recording | BadRow:
 
 
 def _read_object(row: Row, root: Bucket, known: KnownFile | None, probe: Probe) -> Recording | BadRow:
-    """As above; one version of an object is read, so there is nothing to compare at the end."""
-    if (found := _without_reading(row, root.stamp(row.uri), known)) is not None:
+    """Do the same for an object. Its size and version need no second check, because reads name the version."""
+    if (found := _known_recording(row, root.stamp(row.uri), known)) is not None:
         return found
     fetched = root.fetched(row.uri)
     digest = file_digest(fetched.place)
-    [facts] = probe([fetched.place])  # one at a time: what was fetched is held in memory
+    [facts] = probe([fetched.place])  # one at a time, because the object's bytes are in memory
     return Recording(row, *fetched.stamp, digest, *_length(facts))
 
 
-def _without_reading(row: Row, stamp: Stamp, known: KnownFile | None) -> Recording | BadRow | None:
+def _known_recording(row: Row, stamp: Stamp, known: KnownFile | None) -> Recording | BadRow | None:
     if stamp.size_bytes == 0:
         return BadRow(row.line, row.uri, ReasonCode.EMPTY, "0 bytes")
     if known is not None and (known.size_bytes, known.mtime_ns) == stamp:
@@ -180,12 +185,15 @@ def _without_reading(row: Row, stamp: Stamp, known: KnownFile | None) -> Recordi
 
 
 def file_digest(place: Place) -> str:
-    """The SHA-256 of a recording's bytes in hex, read in blocks of 1 MiB. Raises OSError."""
+    """Return the SHA-256 of a recording's bytes in hex, read in blocks of 1 MiB.
+
+    Raises: OSError if the recording cannot be read.
+    """
     return pieces_digest(pieces(place))
 
 
 def _length(found: Facts | Exception) -> tuple[int, int]:
-    """Frames and rate, none where the audio is unusable. Raises what else was raised."""
+    """Return frames and rate, or zeros for unusable audio. Any other error of the probe is raised."""
     if isinstance(found, Unusable):
         return 0, 0
     if isinstance(found, Exception):
@@ -195,7 +203,7 @@ def _length(found: Facts | Exception) -> tuple[int, int]:
 
 @dataclass
 class Summary:
-    """A running count of a manifest, for people and programs. Memory follows classes and named groups alone."""
+    """Counts of a manifest. Memory grows with the number of classes and named groups only."""
 
     n_recordings: int = 0
     n_unread: int = 0
@@ -258,11 +266,11 @@ class Summary:
 
     @property
     def n_groups(self) -> int:
-        """Groups and authors named in the data, and a group for each recording without one; copies not yet joined."""
+        """Number of named groups and authors, plus the recordings without one. Exact copies are not joined yet."""
         return len(self._named_groups) + self._n_ungrouped
 
     def lines(self) -> list[str]:
-        """What people read before they submit."""
+        """Return the sentences that the user reads before a submission."""
         hours = self.duration_s / 3600
         lines = [
             f"{counted(self.n_recordings, 'recording')}, {self.size_bytes / 1e6:,.1f} MB, {hours:,.2f} h",
@@ -277,20 +285,21 @@ class Summary:
             lines.append("known: " + ", ".join(f"{name} of {n:,}" for name, n in sorted(self.known.items())))
         for meaning, n in sorted(self.unclear.items()):
             first = self._first_unclear[meaning]
-            lines.append(f"{n:,} cells with a {meaning} that makes no sense, as {first}; taken as unknown")
+            cells = counted(n, f"{meaning} cell")
+            lines.append(f"{cells} cannot be parsed, for example {first}; the {meaning} counts as unknown")
         if self.n_unread:
             lines.append(
-                f"{counted(self.n_unread, 'recording')} taken on trust; workers find out their bytes and lengths"
+                f"{counted(self.n_unread, 'recording')} not read (--trust-csv); workers find their digests and lengths"
             )
         if self.n_unmeasured:
             lines.append(
-                f"{counted(self.n_unmeasured, 'recording')} whose audio could not be measured; a worker will say why"
+                f"{counted(self.n_unmeasured, 'recording')} without a readable header; workers will report the reasons"
             )
         lines += [f"{counted(n, 'row')} not used: {words}" for words, n in self._bad_by_words().items()]
         return lines
 
     def as_dict(self) -> dict[str, object]:
-        """The same counts for `--json`; keys sorted, nothing rounded but the duration, to milliseconds."""
+        """Return the counts for `--json`, with sorted keys; the duration is rounded to milliseconds."""
         return {
             "recordings": self.n_recordings,
             "unread": self.n_unread,

@@ -1,4 +1,4 @@
-"""Rows become recordings: hashed once, in order, with what went wrong in its place."""
+"""The manifest hashes and probes each file once, in the order of the rows, and reports bad rows in their place."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ def one_second(path: Path) -> Length:
 
 
 def each(probe: Callable[[Path], Length]) -> Probe:
-    """A probe of many out of a probe of one."""
+    """Make a probe of many recordings from a probe of one."""
 
-    def told(path: Path) -> Length | Exception:
+    def facts_or_error(path: Path) -> Length | Exception:
         try:
             return probe(path)
         except Exception as error:
             return error
 
-    return lambda paths: [told(path) for path in paths]  # type: ignore[arg-type]
+    return lambda paths: [facts_or_error(path) for path in paths]  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_recordings_come_in_the_order_of_their_rows_with_the_digest_of_their_bytes(root: Path):
+def test_recordings_keep_the_order_of_their_rows_and_have_the_digest_of_their_bytes(root: Path):
     rows = [row(f"{i}.wav", line=i) for i in range(30)]
     found = list(recordings(rows, root, nothing_known, each(one_second), 4))
     assert [entry.row for entry in found if isinstance(entry, Recording)] == rows
@@ -88,7 +88,7 @@ def test_a_known_file_is_not_opened_again(root: Path):
     assert probed == ["2.wav"]
 
 
-def test_the_database_is_asked_a_thousand_at_a_time_and_in_the_callers_thread(root: Path):
+def test_known_files_are_looked_up_a_thousand_at_a_time_in_the_callers_thread(root: Path):
     asked: list[int] = []
 
     def known(uris: list[str]) -> dict[str, KnownFile]:
@@ -101,7 +101,7 @@ def test_the_database_is_asked_a_thousand_at_a_time_and_in_the_callers_thread(ro
     assert asked == [1000, 1000, 500]
 
 
-def test_no_more_rows_are_drawn_than_a_batch_needs(root: Path):
+def test_rows_are_read_one_batch_at_a_time(root: Path):
     drawn = []
 
     def rows() -> Iterator[Row]:
@@ -115,14 +115,14 @@ def test_no_more_rows_are_drawn_than_a_batch_needs(root: Path):
     assert len(drawn) <= 1000
 
 
-def test_a_file_that_vanished_and_a_bad_row_keep_their_places(root: Path):
+def test_a_missing_file_and_a_bad_row_keep_their_places(root: Path):
     rows = [row("1.wav"), row("gone.wav", 7), BadRow(8, "z", ReasonCode.NOT_FOUND), row("2.wav")]
     _, gone, bad, _ = recordings(rows, root, nothing_known, each(one_second), 2)
     assert gone == BadRow(7, "gone.wav", ReasonCode.CANNOT_BE_READ, "No such file or directory")
     assert bad == rows[2]
 
 
-def test_an_empty_file_is_told_before_it_is_hashed(root: Path):
+def test_an_empty_file_is_a_bad_row(root: Path):
     (root / "empty.wav").touch()
     assert list(recordings([row("empty.wav", 3)], root, nothing_known, each(one_second), 1)) == [
         BadRow(3, "empty.wav", ReasonCode.EMPTY, "0 bytes")
@@ -145,7 +145,7 @@ def test_unusable_audio_is_a_recording_without_length(root: Path):
     assert found.digest == hashlib.sha256(b"x").hexdigest()
 
 
-def test_a_file_written_to_while_it_is_read_is_not_trusted(root: Path):
+def test_a_file_that_changes_during_reading_is_a_bad_row(root: Path):
     def probe(path: Path) -> Length:
         path.write_bytes(b"more")
         return Length(1, 1)
@@ -155,7 +155,7 @@ def test_a_file_written_to_while_it_is_read_is_not_trusted(root: Path):
     assert found.code == ReasonCode.CHANGED_WHILE_READ
 
 
-def test_a_machine_out_of_handles_is_no_fault_of_the_file(root: Path):
+def test_a_machine_without_file_handles_raises_a_machine_fault(root: Path):
     def probe(path: Path) -> Length:
         raise OSError(24, "Too many open files")
 
@@ -163,7 +163,7 @@ def test_a_machine_out_of_handles_is_no_fault_of_the_file(root: Path):
         list(recordings([row("1.wav")], root, nothing_known, each(probe), 1))
 
 
-def test_the_summary_counts_what_people_ask_before_they_submit():
+def test_the_summary_counts_recordings_classes_groups_and_bad_rows():
     summary = Summary()
     summary.add(Recording(row("a", author="Ann", fold=1), 1_000_000, 0, "d1", 32_000 * 1800, 32_000))
     summary.add(Recording(row("b", author="Ann", fold=2), 1_000_000, 0, "d2", 32_000 * 1800, 32_000))
@@ -190,12 +190,12 @@ def test_the_summary_counts_what_people_ask_before_they_submit():
         "2 groups",
         "folds: 1: 1, 2: 1",
         "split: test: 1",
-        "1 recording whose audio could not be measured; a worker will say why",
+        "1 recording without a readable header; workers will report the reasons",
         "2 rows not used: label too long",
     ]
 
 
-def test_the_summary_counts_what_is_known_of_place_and_time_and_shows_what_was_not_understood():
+def test_the_summary_counts_known_places_and_times_and_shows_unclear_cells():
     summary = Summary()
     summary.add(Recording(row("a", metadata=Metadata(52.5, 13.4, 5, None)), 1, 0, "d1", 1, 1))
     summary.add(Recording(row("b", metadata=UNKNOWN._replace(month=6)), 1, 0, "d2", 1, 1))
@@ -205,16 +205,16 @@ def test_the_summary_counts_what_is_known_of_place_and_time_and_shows_what_was_n
     assert summary.as_dict()["unclear_cells"] == {"date": 1, "latitude": 2}
     assert summary.lines()[-3:] == [
         "known: month of 2, place of 1",
-        "1 cells with a date that makes no sense, as 'in May' in line 4; taken as unknown",
-        "2 cells with a latitude that makes no sense, as '999' in line 4; taken as unknown",
+        "1 date cell cannot be parsed, for example 'in May' in line 4; the date counts as unknown",
+        "2 latitude cells cannot be parsed, for example '999' in line 4; the latitude counts as unknown",
     ]
 
 
-def test_an_empty_manifest_has_a_summary_too():
+def test_an_empty_manifest_has_a_summary():
     assert Summary().lines() == ["0 recordings, 0.0 MB, 0.00 h", "0 classes", "0 groups"]
 
 
-def test_what_was_taken_on_trust_is_not_said_to_be_unusable():
+def test_recordings_of_a_trusted_csv_count_as_unread_not_as_unusable():
     known = {"2.wav": KnownFile(10, 1, "d" * 64, 64_000, 32_000)}
     found = list(trusted([row("1.wav"), row("2.wav")], lambda uris: known))
     assert [(entry.digest, entry.is_on_trust) for entry in found] == [("", True), ("d" * 64, True)]
@@ -222,4 +222,4 @@ def test_what_was_taken_on_trust_is_not_said_to_be_unusable():
     for entry in found:
         summary.add(entry)
     assert (summary.n_unread, summary.n_unmeasured, summary.duration_s) == (1, 0, 2.0)
-    assert "1 recording taken on trust; workers find out their bytes and lengths" in summary.lines()
+    assert "1 recording not read (--trust-csv); workers find their digests and lengths" in summary.lines()

@@ -1,4 +1,4 @@
-"""What packing believes of a strip before it reads it."""
+"""Packing checks strips and indexes before it uses them."""
 
 from __future__ import annotations
 
@@ -22,55 +22,55 @@ def row(size_bytes: int) -> StripRow:
     return StripRow("strips/a.png", "f" * 64, "a.wav", "d" * 64, "wren", "Ann", 0, 0, size_bytes, (None,) * 4)
 
 
-def test_a_strip_that_grew_beyond_belief_is_damaged_and_not_read(tmp_path: Path) -> None:
+def test_a_strip_far_larger_than_recorded_is_damaged_and_not_read(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     store.put("strips/a.png", bytes(100_000))
     assert len(pack._bytes(store, row(100_000))) == 100_000
-    assert len(pack._bytes(store, row(90_000))) == 100_000  # another kind of processor may have written it again
+    assert len(pack._bytes(store, row(90_000))) == 100_000  # another processor family may have written it again
     store.local("strips/a.png").write_bytes(b"")
     with store.local("strips/a.png").open("r+b") as file:
-        file.truncate(1 << 40)  # a hole
-    with pytest.raises(Damaged, match=r"a\.png has 1099511627776 bytes, more than .*; it was written with 100000"):
+        file.truncate(1 << 40)  # sparse
+    with pytest.raises(Damaged, match=r"a\.png has 1099511627776 bytes, more than .*; the ledger records 100000"):
         pack._bytes(store, row(100_000))
 
 
-def test_a_strip_that_is_gone_is_named_with_what_to_do(tmp_path: Path) -> None:
+def test_a_missing_strip_is_reported_with_its_remedy(tmp_path: Path) -> None:
     with pytest.raises(MachineFault, match="doctor --repair"):
         pack._bytes(FolderStore(tmp_path), row(10))
 
 
 @pytest.mark.parametrize("other", [{"digest": "e" * 64}, {"span": 1}, {"copy": 1}])
-def test_a_strip_of_something_else_is_not_packed(other: dict[str, Any]) -> None:
+def test_a_strip_of_another_recording_span_copy_or_pipeline_is_not_packed(other: dict[str, Any]) -> None:
     image, features = np.zeros((48, 128), np.uint8), np.zeros((1, 15), np.float32)
     data = encode(Strip(image, features, "d" * 64, 0, 0, "p" * 64, {}))
     run: Any = SimpleNamespace(pipeline_digest="p" * 64)
     assert pack._strip(data, run, row(10)).recording_digest == "d" * 64
-    with pytest.raises(Damaged, match=r"a\.png holds the strip of another recording, span or copy"):
+    with pytest.raises(Damaged, match=r"a\.png contains the strip of another recording, span or copy"):
         pack._strip(data, run, replace(row(10), **other))
     with pytest.raises(Damaged, match="another pipeline"):
         pack._strip(data, SimpleNamespace(pipeline_digest="q" * 64), row(10))  # type: ignore[arg-type]
 
 
-def test_strips_that_leave_the_ledger_while_they_are_packed_end_the_packing() -> None:
+def test_strips_removed_from_the_ledger_during_packing_end_the_packing() -> None:
     rows = [row(10), replace(row(10), span=1)]
     name = pack._PartName(Digest())
     assert list(name.noted(rows)) == rows
     assert list(pack._unchanged(rows, name.text, pack._PartName(Digest()))) == rows
     fewer = pack._unchanged(rows[:1], name.text, pack._PartName(Digest()))
     assert next(fewer) == rows[0]
-    with pytest.raises(MachineFault, match="taken out"):
+    with pytest.raises(MachineFault, match="changed during packing"):
         next(fewer)
 
 
 @pytest.mark.parametrize("text", ["", "{", "5", "null", "[]", '{"key": "shards/a"}', "\udcff"])
-def test_an_index_that_is_none_is_written_anew(tmp_path: Path, text: str) -> None:
+def test_an_invalid_index_is_ignored(tmp_path: Path, text: str) -> None:
     store = FolderStore(tmp_path)
     assert pack._index(store, "shards/a") is None
     store.put("shards/a/index.json", text.encode(errors="surrogateescape"))
     assert pack._index(store, "shards/a") is None
 
 
-def test_the_index_of_another_part_is_not_believed(tmp_path: Path) -> None:
+def test_the_index_of_another_part_is_ignored(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     index = {"key": "shards/a", "shards": [], "sha256": [], "n_examples": 0, "label_counts": {}}
     store.put("shards/a/index.json", pack._sealed(index))
@@ -79,7 +79,7 @@ def test_the_index_of_another_part_is_not_believed(tmp_path: Path) -> None:
     assert pack._index(store, "shards/b") is None
 
 
-def test_an_index_with_one_byte_flipped_is_not_believed(tmp_path: Path) -> None:
+def test_an_index_with_one_changed_bit_is_ignored(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     counts = {"n_examples": 70, "label_counts": {"0": 30, "1": 40}}
     whole = pack._sealed({"key": "shards/a", "shards": ["shards/a/00000.parquet"], "sha256": ["0" * 64], **counts})

@@ -53,21 +53,21 @@ def claim(tmp_path: Path) -> ItemClaim:
     return claim_of(write_tone(tmp_path / "data" / "a.wav", 1000, 0.5), tmp_path / "data")
 
 
-def test_a_strip_is_named_by_what_it_is_made_of(claim: ItemClaim) -> None:
+def test_a_strip_is_named_by_its_recording_and_counts_its_chunks(claim: ItemClaim) -> None:
     made = strip_file(claim, Sources())
     assert claim.digest in made.facts.key
     assert hashlib.sha256(made.data).hexdigest() == made.facts.sha256
     assert len(decode_strip(made.data).spectrograms) == made.facts.n_chunks == 1
 
 
-def test_names_of_recordings_and_strips_do_not_stay_in_the_interpreter(
+def test_names_of_recordings_and_strips_are_not_interned(
     claim: ItemClaim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its table of interned strings is made anew, megabytes larger, once so many have passed through it."""
-    strip_file(replace(claim, is_on_trust=True), Sources())  # what is loaded late interns names, once
+    """CPython enlarges its table of interned strings by megabytes when many pass through it."""
+    strip_file(replace(claim, is_on_trust=True), Sources())  # late imports intern names once
     interned: list[str] = []
     monkeypatch.setattr(sys, "intern", lambda text: interned.append(text) or text)
-    assert Path("seen.wav").name in interned, "the test sees what it is about"
+    assert Path("seen.wav").name in interned, "the patched function records interned strings"
     store = FolderStore(tmp_path / "store")
     interned.clear()
     made = strip_file(replace(claim, is_on_trust=True), Sources())
@@ -76,10 +76,8 @@ def test_names_of_recordings_and_strips_do_not_stay_in_the_interpreter(
     assert not {claim.uri, made.facts.key.rpartition("/")[2]} & set(interned)
 
 
-def test_other_bytes_of_the_same_strip_have_a_name_of_their_own(
-    claim: ItemClaim, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As another family of processors makes them: whoever comes late never writes over what a row stands for."""
+def test_another_rounding_of_the_same_strip_has_another_name(claim: ItemClaim, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another processor family may round differently; a late worker must not overwrite the file of a row."""
     first = strip_file(claim, Sources())
     assert strip_file(claim, Sources()) == first
     made = preprocess.make_strip
@@ -94,20 +92,18 @@ def test_other_bytes_of_the_same_strip_have_a_name_of_their_own(
     assert other.facts.key != first.facts.key
 
 
-def test_a_file_that_was_only_touched_is_still_the_planned_one(claim: ItemClaim, tmp_path: Path) -> None:
+def test_a_file_with_a_new_modification_time_and_the_same_bytes_is_accepted(claim: ItemClaim, tmp_path: Path) -> None:
     Path(claim.root, claim.uri).touch()
     assert strip_file(claim, Sources()).facts.n_chunks == 1
 
 
-def test_other_bytes_under_the_same_name_are_noticed(claim: ItemClaim, tmp_path: Path) -> None:
+def test_a_file_with_other_bytes_has_changed(claim: ItemClaim, tmp_path: Path) -> None:
     write_tone(Path(claim.root, claim.uri), 4000, 0.5)
     with pytest.raises(Changed, match="plan it again"):
         strip_file(claim, Sources())
 
 
-def test_a_file_that_is_gone_is_missing_but_a_dataset_that_is_gone_is_the_machines_fault(
-    claim: ItemClaim, tmp_path: Path
-) -> None:
+def test_a_missing_file_is_missing_and_a_missing_dataset_is_a_machine_fault(claim: ItemClaim, tmp_path: Path) -> None:
     with pytest.raises(Missing):
         strip_file(replace(claim, uri="nowhere.wav"), Sources())
     with pytest.raises(Missing):
@@ -122,7 +118,7 @@ def test_a_file_that_is_gone_is_missing_but_a_dataset_that_is_gone_is_the_machin
 
 @pytest.fixture
 def disturbed(claim: ItemClaim, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Path], object]], ItemClaim]:
-    """The claim on a recording to which something happens when its first samples have been read."""
+    """Return the claim on a recording that is disturbed after its first samples have been read."""
     read = recording._read_averaged
 
     def with_disturbance(disturb: Callable[[Path], object]) -> ItemClaim:
@@ -138,14 +134,14 @@ def disturbed(claim: ItemClaim, monkeypatch: pytest.MonkeyPatch) -> Callable[[Ca
 
 
 @pytest.mark.parametrize("left_bytes", [0, 100, 5_000, 20_000])
-def test_a_file_that_shrinks_while_it_is_read_leaves_no_strip(
+def test_a_file_that_shrinks_during_reading_gives_no_strip(
     left_bytes: int, disturbed: Callable[[Callable[[Path], object]], ItemClaim], tmp_path: Path
 ) -> None:
     with pytest.raises(Changed, match="written while it was read"):
         strip_file(disturbed(lambda path: os.truncate(path, left_bytes)), Sources())
 
 
-def test_a_file_that_is_rewritten_or_removed_while_it_is_read_leaves_no_strip(
+def test_a_file_that_is_rewritten_or_removed_during_reading_gives_no_strip(
     disturbed: Callable[[Callable[[Path], object]], ItemClaim], tmp_path: Path
 ) -> None:
     with pytest.raises(Changed, match="written while it was read"):
@@ -156,11 +152,11 @@ def test_a_file_that_is_rewritten_or_removed_while_it_is_read_leaves_no_strip(
 
 @pytest.mark.parametrize("is_on_trust", [True, False])
 @pytest.mark.parametrize("span", [0, 1])
-def test_a_recording_that_became_a_link_to_another_place_is_not_read(
+def test_a_recording_replaced_by_a_link_out_of_the_dataset_is_not_read(
     claim: ItemClaim, tmp_path: Path, span: int, is_on_trust: bool
 ) -> None:
     path = Path(claim.root, claim.uri)
-    elsewhere = path.rename(tmp_path / "elsewhere.wav")  # the same size and time as the one that was planned
+    elsewhere = path.rename(tmp_path / "elsewhere.wav")  # with the size and time of the planned file
     path.symlink_to(elsewhere)
     with pytest.raises(Outside, match="another place"):
         strip_file(replace(claim, span=span, is_on_trust=is_on_trust), Sources())
@@ -172,7 +168,7 @@ def test_a_link_to_another_recording_of_the_dataset_is_read(claim: ItemClaim) ->
     assert strip_file(claim, Sources()).facts.n_chunks == 1
 
 
-def test_a_recording_that_became_a_pipe_or_a_device_is_not_waited_for(claim: ItemClaim) -> None:
+def test_a_recording_replaced_by_a_pipe_or_a_device_is_refused_without_blocking(claim: ItemClaim) -> None:
     path = Path(claim.root, claim.uri)
     path.unlink()
     os.mkfifo(path)
