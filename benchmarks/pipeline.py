@@ -36,7 +36,7 @@ from db.store.folder import FolderStore
 from domain.errors import Unusable
 from domain.states import State
 from orchestrator.execution.dispatcher import LARGEST_MESSAGE_S
-from orchestrator.planning import plan
+from orchestrator.planning.request import Request
 from orchestrator.planning.submit import submit
 from tasks.audio.strip import warm
 from tasks.dataset.layouts import Row, open_layout
@@ -161,7 +161,7 @@ def split(dataset: Path) -> dict[str, float]:
         database, store = Database(f"sqlite:///{folder}/ledger.sqlite"), TimedStore(Path(folder) / "store")
         upgrade.upgrade(database)
         warm()
-        request = plan.Request(until="preprocess")
+        request = Request(until="preprocess")
         planned = timed("planning with hashing", lambda: submit(database, dataset, request, lambda _: None))
         ledger = Ledger(database, "benchmark", 60.0)
         while batches := timed("feed", lambda: take_batches(database, planned.run, 8, LARGEST_MESSAGE_S)):

@@ -31,7 +31,7 @@ from db.schema import upgrade
 from orchestrator.broker import Sender
 from orchestrator.execution.dispatcher import Dispatcher
 from orchestrator.execution.stack import Stack
-from orchestrator.planning import plan
+from orchestrator.planning.request import Request
 from orchestrator.planning.submit import submit
 from orchestrator.progress import snapshot
 from settings import Settings
@@ -86,7 +86,7 @@ def measured(size: int, url: str) -> dict[str, float]:
         settings = Settings(home=Path(folder) / "home", database_url=url)
         database = Database(settings.database)
         upgrade.upgrade(database)
-        request = plan.Request(until="preprocess", trust_csv=True)
+        request = Request(until="preprocess", trust_csv=True)
         begun_s = time.process_time()
         plan_s = seconds(lambda: submit(database, table, request, lambda _: None))
         plan_cpu_s = time.process_time() - begun_s

@@ -36,7 +36,7 @@ from benchmarks.growth import Growth, Meter
 from db.queries import status
 from db.queries.run_counts import faults
 from db.schema.tables import Item
-from orchestrator.planning import plan
+from orchestrator.planning.request import Request
 from orchestrator.progress import snapshot
 from tests import servers
 from tests.chaos.machines import Broker, Machines, machines, submitted
@@ -176,7 +176,7 @@ def soak(asked: Asked) -> Verdict:
         data.mkdir()
         table = make_dataset(data, asked.n_items)
         with Broker(sockets) as broker, machines(Path(folder), broker.url, lease_s=20.0, concurrency=1) as cluster:
-            run = submitted(cluster, table, plan.Request(until="preprocess", trust_csv=True))
+            run = submitted(cluster, table, Request(until="preprocess", trust_csv=True))
             for name in WORKERS:
                 cluster.start_worker(name)
             cluster.start_dispatcher()

@@ -1,4 +1,4 @@
-"""The command line: parses and prints, nothing else. Whatever is slow to import is imported where it is used."""
+"""The command line: parses options and prints results. Slow imports stand in the functions that need them."""
 
 from __future__ import annotations
 
@@ -10,45 +10,24 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from orchestrator.cli import services
-from orchestrator.cli.options import (
-    Ablate,
-    AsJson,
-    DataPath,
-    Device,
-    DryRun,
-    Epochs,
-    Features,
-    Flower,
-    FlowerPort,
-    Folds,
-    LeakMeter,
-    Models,
-    Preset,
-    RunId,
-    Seed,
-    Seeds,
-    SplitSeed,
-    TrustCsv,
-    Until,
-    with_settings,
-)
-from orchestrator.cli.output import FAILED, INTERRUPTED, OK, USAGE, opened, print_json, say, say_planned, view
+from orchestrator.cli.options import AsJson, FlowerPort, Remote, RunId, RunOptions, with_settings
+from orchestrator.cli.output import FAILED, INTERRUPTED, OK, USAGE, opened, print_json, report_planning, say, view
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from orchestrator.planning.plan import Request
+    from orchestrator.planning.request import Request
     from orchestrator.session import Session
     from settings import Settings
     from tasks.dataset.bucket import Bucket
 
 app = typer.Typer(
     rich_markup_mode=None, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
-    help="Labelled recordings in; trained, honestly judged classifiers out.",
+    help="Turns labelled recordings into trained, honestly evaluated classifiers.",
 )  # fmt: skip
 
 
-def _version(is_asked: bool) -> None:
+def _version(is_asked: bool) -> None:  # noqa: FBT001  # called by click
     if is_asked:
         from importlib.metadata import version  # noqa: PLC0415
 
@@ -58,20 +37,21 @@ def _version(is_asked: bool) -> None:
 
 @app.callback()
 def _of_the_program(
+    *,
     version: Annotated[  # its callback has answered
-        bool, typer.Option("--version", help="Print the version, and do nothing.", callback=_version, is_eager=True)
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
     pass
 
 
 def main() -> NoReturn:
-    """Runs a command; every refusal is one sentence on stderr and the right exit code."""
+    """Runs a command; every error is one sentence on stderr and its exit code."""
     from domain.errors import ChorusError  # noqa: PLC0415
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end, a command ends as by Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM acts like Ctrl-C
     try:
-        ended = app(standalone_mode=False)  # what a command returns, or the code it exited with
+        ended = app(standalone_mode=False)  # the exit code, or what the command returned
         code = ended if isinstance(ended, int) else OK
     except KeyboardInterrupt:
         code = INTERRUPTED
@@ -80,7 +60,7 @@ def main() -> NoReturn:
         code = getattr(error, "exit_code", FAILED)
         if "--json" in sys.argv:
             print_json({"error": str(error), "exit_code": code})
-    except BaseException as error:  # click's usage errors know how to show themselves
+    except BaseException as error:  # usage errors of click have a `show` method
         code = _shown(error)
     sys.stdout.flush()
     sys.exit(code)
@@ -94,14 +74,10 @@ def _shown(error: BaseException) -> int:
     return int(getattr(error, "exit_code", USAGE))
 
 
-def _requested(
-    models: str, preset: str | None, folds: int | None, seeds: tuple[int, int], split_seed: int, epochs: int | None,
-    until: str, *, trust_csv: bool = False, leak_meter: bool = False, device: str = "auto", ablate: str | None = None,
-    features: str = "audio",
-) -> Request:  # fmt: skip
-    from orchestrator.planning.plan import Request  # noqa: PLC0415
+def _requested(options: RunOptions) -> Request:
+    from orchestrator.planning.candidates import ablated  # noqa: PLC0415
     from orchestrator.planning.request import (  # noqa: PLC0415
-        ablated,
+        Request,
         device_name,
         feature_set,
         last_stage,
@@ -109,14 +85,20 @@ def _requested(
         seed_numbers,
     )
 
-    training = {} if epochs is None else {"epochs": epochs}
-    numbers = seed_numbers(*seeds)
-    names, stage = model_names(models), last_stage(until)
     request = Request(
-        names, numbers, folds, split_seed, stage, preset, training, trust_csv, leak_meter,
-        device=device_name(device), features=feature_set(features),
-    )  # fmt: skip
-    return ablated(request, ablate)
+        seeds=seed_numbers(options.seed, options.seeds),
+        models=model_names(options.models),
+        until=last_stage(options.until),
+        n_folds=options.folds,
+        split_seed=options.split_seed,
+        preset=options.preset,
+        training={} if options.epochs is None else {"epochs": options.epochs},
+        trust_csv=options.trust_csv,
+        leak_meter=options.leak_meter,
+        device=device_name(options.device),
+        features=feature_set(options.features),
+    )
+    return ablated(request, options.ablate)
 
 
 def _finish(session: Session, run: int, *, as_json: bool) -> NoReturn:
@@ -134,57 +116,59 @@ def _finish(session: Session, run: int, *, as_json: bool) -> NoReturn:
 @app.command()
 @with_settings
 def run(
-    settings: Settings, path: DataPath, models: Models = "cnn", preset: Preset = None, folds: Folds = None,
-    seeds: Seeds = 1, seed: Seed = 0, split_seed: SplitSeed = 0, epochs: Epochs = None, until: Until = "all",
-    device: Device = "auto", features: Features = "audio", trust_csv: TrustCsv = False, leak_meter: LeakMeter = False,
-    ablate: Ablate = None, dry_run: DryRun = False, as_json: AsJson = False, flower: Flower = False,
+    settings: Settings,
+    options: RunOptions,
+    *,
+    flower: Annotated[bool, typer.Option("--flower", help="Start the Flower monitor on 127.0.0.1.")] = False,
     flower_port: FlowerPort = 5555,
-) -> None:  # fmt: skip
-    """Take a dataset through the whole way on this machine: plan, preprocess, pack, train, evaluate, report."""
+) -> None:
+    """Plan a dataset and do all the work on this machine.
+
+    Preprocesses, packs, trains, evaluates and writes the report.
+    """
     from orchestrator.broker import require_broker  # noqa: PLC0415
     from orchestrator.execution.serve import require_gpu_where_wanted  # noqa: PLC0415
 
-    wanted = _requested(
-        models, preset, folds, (seed, seeds), split_seed, epochs, until,
-        trust_csv=trust_csv, leak_meter=leak_meter, device=device, ablate=ablate, features=features,
-    )  # fmt: skip
-    if dry_run:
-        return _preview(settings, path, wanted, as_json=as_json)
-    place = _dataset(settings, path, wanted)
-    require_gpu_where_wanted(settings, wanted.device)
+    request = _requested(options)
+    if options.dry_run:
+        return _dry_run(settings, options, request)
+    place = _dataset(settings, options.path, request)
+    require_gpu_where_wanted(settings, request.device)
     session = opened(settings)
     session.store.require_reachable()
     if not settings.is_broker_embedded:
         require_broker(settings, say)
     port = flower_port if flower else None
-    return _carry_out(session, lambda: _submitted(session, place, wanted), as_json=as_json, flower_port=port)
+    return _carry_out(session, lambda: _submitted(session, place, request), as_json=options.as_json, flower_port=port)
 
 
-def _dataset(settings: Settings, path: str, wanted: Request) -> Path | Bucket:
-    """The dataset's place; a path that is none is refused before a home is made for it."""
-    from orchestrator.planning.request import dataset_at, opened_layout  # noqa: PLC0415
+def _dataset(settings: Settings, path: str, request: Request) -> Path | Bucket:
+    """The dataset's place. A path that is no dataset is refused before a home is created."""
+    from orchestrator.planning.planner import dataset_at, opened_layout  # noqa: PLC0415
 
     place = dataset_at(path, settings)
-    opened_layout(place, wanted)
+    opened_layout(place, request)
     return place
 
 
-def _preview(settings: Settings, path: str, wanted: Request, *, as_json: bool) -> None:
-    from orchestrator.planning.preview import preview  # noqa: PLC0415
-    from orchestrator.planning.request import dataset_at  # noqa: PLC0415
+def _dry_run(settings: Settings, options: RunOptions, request: Request) -> None:
+    from orchestrator.planning.dry_run import SHOWN_BAD_ROWS, dry_run  # noqa: PLC0415
+    from orchestrator.planning.planner import dataset_at  # noqa: PLC0415
 
     is_there = bool(settings.database_url) or (settings.home / "ledger.sqlite").exists()
-    found = preview(opened(settings).database if is_there else None, dataset_at(path, settings), wanted, say_planned())
-    if as_json:
-        return print_json(found.values)
-    return print("\n".join(found.lines))
+    database = opened(settings).database if is_there else None
+    most_bad_rows = None if options.as_json else SHOWN_BAD_ROWS
+    found = dry_run(database, dataset_at(options.path, settings), request, report_planning(), most_bad_rows)
+    if options.as_json:
+        return print_json(found.values())
+    return print("\n".join(found.lines()))
 
 
-def _submitted(session: Session, place: Path | Bucket, wanted: Request) -> int:
+def _submitted(session: Session, place: Path | Bucket, request: Request) -> int:
     from domain.plural import counted  # noqa: PLC0415
     from orchestrator.planning.submit import submit  # noqa: PLC0415
 
-    planned = submit(session.database, place, wanted, say_planned())
+    planned = submit(session.database, place, request, report_planning())
     for line in planned.lines:
         say(line)
     say(f"run {planned.run}: {counted(planned.n_recordings, 'recording')}, {counted(planned.n_items, 'item')}")
@@ -207,36 +191,34 @@ def _carry_out(
 @app.command()
 @with_settings
 def submit(
-    settings: Settings, path: DataPath, models: Models = "cnn", preset: Preset = None, folds: Folds = None,
-    seeds: Seeds = 1, seed: Seed = 0, split_seed: SplitSeed = 0, epochs: Epochs = None, until: Until = "all",
-    device: Device = "auto", features: Features = "audio", trust_csv: TrustCsv = False, leak_meter: LeakMeter = False,
-    ablate: Ablate = None,
-    dry_run: DryRun = False, as_json: AsJson = False,
+    settings: Settings,
+    options: RunOptions,
+    *,
     watch: Annotated[bool, typer.Option("--watch", help="Follow the run.")] = False,
-) -> None:  # fmt: skip
-    """Plan a dataset and leave the work to a dispatcher and workers that run elsewhere."""
+) -> None:
+    """Plan a dataset; other processes do the work.
+
+    A dispatcher and workers must run elsewhere.
+    """
     from orchestrator.broker import require_broker  # noqa: PLC0415
     from orchestrator.execution.serve import require_dispatcher  # noqa: PLC0415
     from orchestrator.monitoring.workers import unserved  # noqa: PLC0415
 
-    wanted = _requested(
-        models, preset, folds, (seed, seeds), split_seed, epochs, until,
-        trust_csv=trust_csv, leak_meter=leak_meter, device=device, ablate=ablate, features=features,
-    )  # fmt: skip
-    if dry_run:
-        return _preview(settings, path, wanted, as_json=as_json)
-    place = _dataset(settings, path, wanted)
+    request = _requested(options)
+    if options.dry_run:
+        return _dry_run(settings, options, request)
+    place = _dataset(settings, options.path, request)
     session = opened(settings)
     session.store.require_reachable()
     require_broker(settings, say)
     require_dispatcher(settings)
-    number = _submitted(session, place, wanted)
+    number = _submitted(session, place, request)
     missing = unserved(session, number)
     for sentence in missing:
         say(sentence)
     if watch:
-        return _followed(session, number, as_json=as_json)
-    if as_json:
+        return _followed(session, number, as_json=options.as_json)
+    if options.as_json:
         from orchestrator.monitoring.summary import summary  # noqa: PLC0415
 
         print_json({**summary(session.database, session.store, number), "unserved": missing})
@@ -253,8 +235,8 @@ def _followed(session: Session, number: int, *, as_json: bool) -> None:
 
 @app.command()
 @with_settings
-def watch(settings: Settings, run: RunId, as_json: AsJson = False) -> None:
-    """Follow a run; Ctrl-C ends the watching, never the work."""
+def watch(settings: Settings, run: RunId, *, as_json: AsJson = False) -> None:
+    """Follow a run. Ctrl-C stops watching; the work continues."""
     from orchestrator.execution.serve import abandoned  # noqa: PLC0415
     from orchestrator.progress import snapshot  # noqa: PLC0415
 
@@ -266,8 +248,8 @@ def watch(settings: Settings, run: RunId, as_json: AsJson = False) -> None:
 
 @app.command()
 @with_settings
-def status(settings: Settings, run: RunId, as_json: AsJson = False) -> None:
-    """Say how a run stands."""
+def status(settings: Settings, run: RunId, *, as_json: AsJson = False) -> None:
+    """Print the state, scores and problems of a run."""
     from domain.states import RunState  # noqa: PLC0415
     from orchestrator.cli.terminal import result_lines  # noqa: PLC0415
     from orchestrator.execution.serve import abandoned  # noqa: PLC0415
@@ -287,7 +269,7 @@ def status(settings: Settings, run: RunId, as_json: AsJson = False) -> None:
 
 @app.command()
 @with_settings
-def runs(settings: Settings, as_json: AsJson = False) -> None:
+def runs(settings: Settings, *, as_json: AsJson = False) -> None:
     """List all runs, newest first."""
     from dataclasses import asdict  # noqa: PLC0415
 
@@ -304,53 +286,64 @@ def runs(settings: Settings, as_json: AsJson = False) -> None:
 @app.command()
 @with_settings
 def resume(
-    settings: Settings, run: RunId, as_json: AsJson = False,
-    remote: Annotated[bool, typer.Option("--remote", help="Only mark it; a dispatcher elsewhere goes on.")] = False,
-) -> None:  # fmt: skip
-    """Go on with a paused, interrupted or cancelled run."""
+    settings: Settings,
+    run: RunId,
+    *,
+    as_json: AsJson = False,
+    remote: Remote = False,
+) -> None:
+    """Continue a paused, interrupted or cancelled run."""
     from orchestrator.execution.run import resumed  # noqa: PLC0415
 
     session = opened(settings, make=False)
     if remote:
-        return say(f"run {resumed(session, run)} goes on where a dispatcher is")
+        return say(f"run {resumed(session, run)} is continued by the dispatcher")
     return _carry_out(session, lambda: resumed(session, run), as_json=as_json)
 
 
 @app.command()
 @with_settings
 def retry(
-    settings: Settings, run: RunId, as_json: AsJson = False,
-    remote: Annotated[bool, typer.Option("--remote", help="Only mark it; a dispatcher elsewhere goes on.")] = False,
-) -> None:  # fmt: skip
-    """Try again what was quarantined, failed or cancelled."""
+    settings: Settings,
+    run: RunId,
+    *,
+    as_json: AsJson = False,
+    remote: Remote = False,
+) -> None:
+    """Try quarantined, failed and cancelled work again."""
     from orchestrator.execution.run import retried  # noqa: PLC0415
 
     session = opened(settings, make=False)
     if remote:
-        return say(f"run {retried(session, run)} goes on where a dispatcher is")
+        return say(f"run {retried(session, run)} is continued by the dispatcher")
     return _carry_out(session, lambda: retried(session, run), as_json=as_json)
 
 
 @app.command()
 @with_settings
 def cancel(settings: Settings, run: RunId) -> None:
-    """Call a run off; what is finished is kept."""
+    """Cancel a run. Finished work is kept."""
     from db.ledger import control  # noqa: PLC0415
     from orchestrator.progress import snapshot  # noqa: PLC0415
 
     session = opened(settings, make=False)
     state = snapshot(session.database, run).run.state
     cancelled = control.cancel(session.database, run)
-    say(f"run {run} is cancelled" if cancelled else f"run {run} is {state}; there is nothing to call off")
+    say(f"run {run} is cancelled" if cancelled else f"run {run} is {state}; there is nothing to cancel")
 
 
 @app.command()
 @with_settings
 def report(
-    settings: Settings, run: RunId,
-    open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
-) -> None:  # fmt: skip
-    """Print the path of a run's report; one on S3 is fetched into the home."""
+    settings: Settings,
+    run: RunId,
+    *,
+    open_: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
+) -> None:
+    """Print the path of a run's report.
+
+    A report on S3 is copied into the home first.
+    """
     from orchestrator.monitoring.summary import report_address  # noqa: PLC0415
     from orchestrator.progress import snapshot  # noqa: PLC0415
     from orchestrator.session import fetched  # noqa: PLC0415
@@ -369,16 +362,19 @@ def report(
 
 @app.command()
 @with_settings
-def demo(settings: Settings, as_json: AsJson = False) -> None:
-    """Make a synthetic dataset of 27 invented species and take it through the whole way."""
+def demo(settings: Settings, *, as_json: AsJson = False) -> None:
+    """Make a synthetic dataset and do a whole run on it.
+
+    It holds 27 invented species. The run goes from planning to the report.
+    """
     from orchestrator.demo import make_dataset  # noqa: PLC0415
 
     session = opened(settings)
     say("making recordings of invented birds …")
     made = make_dataset(settings.home / "demo")
     say(f"{made.n_recordings} recordings of {made.n_species} invented species in {made.root}")
-    wanted = _requested("cnn", None, None, (0, 1), 0, None, "all")
-    _carry_out(session, lambda: _submitted(session, made.root, wanted), as_json=as_json, tables=True)
+    request = _requested(RunOptions(str(made.root)))
+    _carry_out(session, lambda: _submitted(session, made.root, request), as_json=as_json, tables=True)
 
 
 app.add_typer(services.app)

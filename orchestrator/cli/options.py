@@ -1,53 +1,66 @@
-"""The options every command has: where things are. They win over the environment."""
+"""Options of the commands. Those that say where things are belong to every command, and win over the environment."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
-if TYPE_CHECKING:
-    from settings import Settings
-
 RunId = Annotated[int, typer.Argument(metavar="RUN", help="Number of the run, as `runs` lists it.", min=1, max=2**31)]
-DataPath = Annotated[
-    str, typer.Argument(metavar="PATH", help="Folder of recordings, or a csv that names them; on disk or s3://….")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
-Models = Annotated[str, typer.Option(help="Models to train, separated by commas; `orchestrator models` lists them.")]
-Preset = Annotated[
-    str | None, typer.Option(help="Preprocessing preset for all models: a name, or a TOML file.  [each model's own]")
-]
-Folds = Annotated[int | None, typer.Option(help="Cross-validate over so many folds.", min=2, max=1000)]
-Seeds = Annotated[int, typer.Option(help="Train every model with so many seeds.", min=1, max=1000)]
-Seed = Annotated[int, typer.Option(help="First seed of the training.", min=0, max=2**31 - 1)]
-SplitSeed = Annotated[int, typer.Option(help="Seed the split is drawn with.", min=0, max=2**31)]
-Epochs = Annotated[int | None, typer.Option(help="Longest training, in epochs.", min=1, max=100_000)]
-Features = Annotated[
-    str, typer.Option(help="What models that read features are given: audio, metadata (where and when) or both.")
-]
-Until = Annotated[str, typer.Option(help="Last stage: preprocess, pack, train or all.")]
-TrustCsv = Annotated[
-    bool, typer.Option("--trust-csv", help="Plan from the csv alone: workers read the files, and find copies later.")
-]
-LeakMeter = Annotated[
-    bool, typer.Option("--leak-meter", help="Also train on shuffled chunks, to show what such a split would claim.")
-]
-Device = Annotated[str, typer.Option(help="What to train on: auto (a GPU where there is one), cpu or gpu.")]
-Ablate = Annotated[
-    str | None,
-    typer.Option(
-        help="Also train every model with or without, as it is not: denoising, augmentation, synthetic, separated by "
-        "commas, or all."
-    ),
-]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
-Flower = Annotated[bool, typer.Option("--flower", help="Start the Flower monitor on 127.0.0.1.")]
-FlowerPort = Annotated[int, typer.Option(help="The monitor's port.", min=1, max=65535)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else.")]
+FlowerPort = Annotated[int, typer.Option(help="Port of the Flower monitor.", min=1, max=65535)]
+Remote = Annotated[bool, typer.Option("--remote", help="Only update the ledger; a dispatcher elsewhere does the work.")]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What `run` and `submit` are asked for, as typed."""
+
+    path: Annotated[
+        str,
+        typer.Argument(metavar="PATH", help="Folder of recordings, or a csv that lists them; local or s3://BUCKET."),
+    ]
+    models: Annotated[
+        str, typer.Option(help="Models to train, separated by commas; `orchestrator models` lists them.")
+    ] = "cnn"
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Preprocessing preset for all models: a name, or a TOML file.  [each model's own]"),
+    ] = None
+    folds: Annotated[int | None, typer.Option(help="Number of folds of a cross-validation.", min=2, max=1000)] = None
+    seeds: Annotated[int, typer.Option(help="Number of seeds to train every model with.", min=1, max=1000)] = 1
+    seed: Annotated[int, typer.Option(help="First training seed.", min=0, max=2**31 - 1)] = 0
+    split_seed: Annotated[int, typer.Option(help="Seed of the split.", min=0, max=2**31)] = 0
+    epochs: Annotated[int | None, typer.Option(help="Maximum number of epochs.", min=1, max=100_000)] = None
+    until: Annotated[str, typer.Option(help="Last stage: preprocess, pack, train or all.")] = "all"
+    device: Annotated[str, typer.Option(help="Device to train on: auto (a GPU if there is one), cpu or gpu.")] = "auto"
+    features: Annotated[
+        str,
+        typer.Option(help="Features for models that read them: audio, metadata (where and when) or both."),
+    ] = "audio"
+    trust_csv: Annotated[
+        bool,
+        typer.Option("--trust-csv", help="Plan from the csv alone; workers read the files and find copies later."),
+    ] = False
+    leak_meter: Annotated[
+        bool,
+        typer.Option("--leak-meter", help="Also train on shuffled chunks, to show what a leaky split would claim."),
+    ] = False
+    ablate: Annotated[
+        str | None,
+        typer.Option(
+            help="Train every model again with one change: denoising, augmentation, synthetic, separated by commas, "
+            "or all."
+        ),
+    ] = None
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan; write nothing.")] = False
+    as_json: AsJson = False
+
 
 _SHARED: dict[str, Any] = {
     "home": Annotated[
@@ -64,29 +77,47 @@ _SHARED: dict[str, Any] = {
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """A command whose first parameter, `settings`, comes from the shared options and the environment."""
+    """Makes a typer command of a function whose first parameter is `settings`.
 
-    @functools.wraps(command)
-    def filled(**options: Any) -> None:
-        shared = {name: options.pop(name) for name in _SHARED}
-        command(_settings(shared), **options)
-
-    signature = inspect.signature(command)
+    The settings come from the shared options and the environment. A parameter whose type is a dataclass becomes one
+    option for each field, and the function receives the dataclass.
+    """
     hints = get_type_hints(
         command, globalns=vars(inspect.getmodule(command)) | {"Settings": object}, include_extras=True
     )
-    own = [parameter for name, parameter in signature.parameters.items() if name != "settings"]
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    shared = [inspect.Parameter(name, keyword, default=None, annotation=kind) for name, kind in _SHARED.items()]
-    filled.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=[p.replace(kind=keyword, annotation=hints[p.name]) for p in own] + shared
-    )
-    filled.__annotations__ = {**{p.name: hints[p.name] for p in own}, **_SHARED, "return": None}
+    groups: dict[str, Any] = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+
+    @functools.wraps(command)
+    def filled(**given: Any) -> None:
+        from orchestrator.session import settings_from  # noqa: PLC0415  # pydantic takes a tenth of a second
+
+        settings = settings_from({name: given.pop(name) for name in _SHARED})
+        for name, group in groups.items():
+            given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
+        command(settings, **given)
+
+    options: dict[str, inspect.Parameter] = {}
+    for name, parameter in inspect.signature(command).parameters.items():
+        if name in groups:
+            options |= _options_of(groups[name])
+        elif name != "settings":
+            options[name] = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[name])
+    for name, kind in _SHARED.items():
+        options[name] = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+    filled.__signature__ = inspect.Signature(list(options.values()))  # type: ignore[attr-defined]
+    filled.__annotations__ = {**{name: option.annotation for name, option in options.items()}, "return": None}
     del filled.__wrapped__  # typer would read the inner signature
     return filled
 
 
-def _settings(shared: dict[str, Any]) -> Settings:
-    from orchestrator.session import settings_from  # noqa: PLC0415  # pydantic is a tenth of a second
-
-    return settings_from(shared)
+def _options_of(group: Any) -> dict[str, inspect.Parameter]:
+    """A keyword parameter for each field of the dataclass."""
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return {
+        name: inspect.Parameter(name, keyword, default=parameter.default, annotation=hint)
+        for (name, parameter), hint in zip(
+            inspect.signature(group).parameters.items(),
+            get_type_hints(group, include_extras=True).values(),
+            strict=True,
+        )
+    }

@@ -22,8 +22,8 @@ def say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def say_planned() -> Callable[[int], None]:
-    """Says how far a plan is, every few seconds."""
+def report_planning() -> Callable[[int], None]:
+    """A function that prints, every few seconds, how many recordings were read."""
     said_s = time.monotonic()
 
     def tell(n_rows: int) -> None:

@@ -1,4 +1,4 @@
-"""Commands about machines: workers, the dispatcher, the doctor, the database."""
+"""Commands for operators: workers, dispatcher, monitor, health, doctor, database."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ app.add_typer(database_app, name="db")
 
 @app.command()
 @with_settings
-def workers(settings: Settings, as_json: AsJson = False) -> None:
-    """List the workers that answer: host, role, queues, device, what each is doing, and when it last went on."""
+def workers(settings: Settings, *, as_json: AsJson = False) -> None:
+    """List the workers that answer.
+
+    Prints host, role, queues, device, current work, and the time since the last progress of each.
+    """
     from orchestrator.monitoring.workers import workers as listed  # noqa: PLC0415
 
     found = listed(opened(settings, make=False))
@@ -37,12 +40,13 @@ def worker(
     role: Annotated[
         str, typer.Argument(metavar="cpu|gpu", help="cpu: preprocess, pack, render. gpu: train, evaluate.")
     ],
-    concurrency: Annotated[int | None, typer.Option(help="Child processes of the worker.", min=1)] = None,
+    *,
+    concurrency: Annotated[int | None, typer.Option(help="Number of child processes.", min=1)] = None,
     require_gpu: Annotated[
-        bool, typer.Option("--require-gpu", help="Refuse to start where no GPU is seen.  [CHORUS_REQUIRE_GPU]")
+        bool, typer.Option("--require-gpu", help="Refuse to start without a GPU.  [CHORUS_REQUIRE_GPU]")
     ] = False,
 ) -> None:
-    """Become a worker, and join whatever runs use this broker."""
+    """Start a worker in this process. It serves all runs of the broker."""
     from orchestrator.execution.serve import become_worker  # noqa: PLC0415
 
     asked = {"require_gpu": True} if require_gpu else {}
@@ -52,7 +56,7 @@ def worker(
 @app.command()
 @with_settings
 def dispatcher(settings: Settings) -> None:
-    """Feed all runs until stopped; without a broker URL, own the embedded broker."""
+    """Feed all runs until stopped. Without a broker URL, also start the embedded broker."""
     from orchestrator.execution.run import dispatch_here  # noqa: PLC0415
 
     session = opened(settings)
@@ -70,9 +74,12 @@ def flower(
     settings: Settings,
     port: FlowerPort = 5555,
     address: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    state: Annotated[Path | None, typer.Option(help="File that keeps over restarts what was seen.")] = None,
+    state: Annotated[Path | None, typer.Option(help="File that keeps the task history over restarts.")] = None,
 ) -> None:
-    """Become the Flower monitor, behind the password in CHORUS_FLOWER_PASSWORD_FILE."""
+    """Start the Flower monitor in this process.
+
+    It asks for the password in CHORUS_FLOWER_PASSWORD_FILE.
+    """
     from orchestrator.execution.serve import become_flower  # noqa: PLC0415
 
     become_flower(settings, port, address, state, say)
@@ -82,9 +89,9 @@ def flower(
 @with_settings
 def health(
     settings: Settings,
-    role: Annotated[str, typer.Argument(metavar="cpu|gpu|dispatcher", help="What runs in this container.")],
+    role: Annotated[str, typer.Argument(metavar="cpu|gpu|dispatcher", help="The process that runs in this container.")],
 ) -> None:
-    """Say whether this container's process goes on; exit code 1 when it does not."""
+    """Check that this container's process makes progress. Exit code 1 if it does not."""
     from orchestrator.monitoring.health import require_progress  # noqa: PLC0415
 
     print(require_progress(settings, role))
@@ -93,10 +100,18 @@ def health(
 @app.command()
 @with_settings
 def doctor(
-    settings: Settings, as_json: AsJson = False,
-    repair: Annotated[bool, typer.Option("--repair", help="Have what is gone made again.")] = False,
-) -> None:  # fmt: skip
-    """Compare ledger, store and broker, and say in words what is wrong."""
+    settings: Settings,
+    *,
+    as_json: AsJson = False,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Mark missing or corrupt files for regeneration, and delete orphans."),
+    ] = False,
+) -> None:
+    """Check ledger, store and broker.
+
+    Prints a sentence for each problem.
+    """
     from orchestrator.monitoring.doctor import findings  # noqa: PLC0415
 
     found = findings(opened(settings, make=False), repair=repair)
@@ -109,12 +124,13 @@ def doctor(
 
 @app.command()
 def models(
-    model: Annotated[str, typer.Argument(metavar="[MODELS]", help="Only these, separated by commas.")] = "all",
-    classes: Annotated[int, typer.Option(help="Classes to tell apart.", min=2, max=1_000_000)] = 27,
+    model: Annotated[str, typer.Argument(metavar="[MODELS]", help="Models to list, separated by commas.")] = "all",
+    *,
+    classes: Annotated[int, typer.Option(help="Number of classes.", min=2, max=1_000_000)] = 27,
     layers: Annotated[bool, typer.Option("--layers", help="Show every layer.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List what can be trained: inputs, parameters, layers, and what each model is for."""
+    """List the models: purpose, inputs, parameters and layers."""
     from orchestrator.monitoring.catalogue import lines, listed  # noqa: PLC0415
     from orchestrator.planning.request import model_names  # noqa: PLC0415
 
@@ -127,7 +143,7 @@ def models(
 @database_app.command("upgrade")
 @with_settings
 def database_upgrade(settings: Settings) -> None:
-    """Bring the ledger's tables up to this version."""
+    """Upgrade the ledger's tables to this version. Stop all workers first."""
     from db.engine import Database  # noqa: PLC0415
     from db.schema.upgrade import upgrade  # noqa: PLC0415
     from orchestrator.cli.output import say_who_looks_in  # noqa: PLC0415

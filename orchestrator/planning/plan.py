@@ -1,50 +1,45 @@
-"""What is there, what is asked -> what is to do. Pure: values in, values out."""
+"""The plan of a run: follows from a request and the recordings found. Pure: values in, values out.
+
+`submit` writes this value to the ledger, `--dry-run` prints it.
+"""
 
 from __future__ import annotations
 
+from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import repeat
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from domain.digests import Digest, number_of
-from domain.subsets import Subset
+from domain.plural import counted
+from domain.states import Stage
+from domain.subsets import HOLDOUT, Subset
 from domain.work import PlannedItem
+from orchestrator.planning import graph
+from orchestrator.planning.candidates import Selection
+from orchestrator.planning.request import Request
+from tasks.dataset.index import Roll
+from tasks.dataset.manifest import Summary
+from tasks.dataset.split.assignment import Assignment, SplitError, SplitSpec, assign
+from tasks.dataset.split.groups import Coded, contradictions, groups
 
 WORK_S_A_SECOND = 0.0012
 """Estimated seconds of one core a second of audio takes."""
 WORK_S_A_FILE = 0.003
 UNKNOWN_DURATION_S = 30.0
-"""Taken for a recording whose length is not known."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a person asks for."""
-
-    models: tuple[str, ...] = ("cnn",)
-    seeds: tuple[int, ...] = (0,)
-    n_folds: int | None = None
-    split_seed: int = 0
-    until: str = "all"
-    preset: str | None = None
-    training: dict[str, Any] = field(default_factory=dict)
-    trust_csv: bool = False
-    leak_meter: bool = False
-    ablate: tuple[str, ...] = ()
-    device: str = "auto"
-    features: str = "audio"
-
-    def as_dict(self) -> dict[str, Any]:
-        """The JSON form, kept with the run."""
-        return {
-            **self.__dict__, "models": list(self.models), "seeds": list(self.seeds), "ablate": list(self.ablate),
-        }  # fmt: skip
+"""Assumed for a recording whose length is not known."""
+_CLASSES_LISTED = 5
 
 
 class Placed(NamedTuple):
     """One recording and where the split put it.
 
-    identity: what copies have in common.  order: 64 bits that are its own.  duration_s: 0 where it is not known.
+    identity: what copies have in common.  order: 64 bits of its own.  duration_s: 0 where it is not known.
     """
 
     id: int
@@ -58,8 +53,144 @@ class Placed(NamedTuple):
     duration_s: float
 
 
+@dataclass(frozen=True)
+class Source:
+    """The dataset as its layout describes it."""
+
+    layout: str
+    root: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Everything that a run will do. Columns instead of rows: about 60 bytes a recording.
+
+    groups: each recording's final group.
+    """
+
+    request: Request
+    selection: Selection
+    source: Source
+    recordings: Roll
+    summary: Summary
+    assignment: Assignment
+    groups: Coded
+
+    @cached_property
+    def jobs(self) -> list[graph.PlannedJob]:
+        """The jobs, each after those it needs."""
+        parts = set(zip(self.assignment.fold.tolist(), self.assignment.subset.tolist(), strict=True))
+        return graph.jobs(self.request, parts, self.selection.candidates)
+
+    @cached_property
+    def split_digest(self) -> str:
+        """The name of the split."""
+        return split_digest(
+            self.assignment.method, self.request.split_seed, self._placed(0, repeat(0, len(self.recordings)))
+        )
+
+    @property
+    def n_spans(self) -> int:
+        """Spans of all recordings, once for each preset."""
+        return sum(int(spans.sum(dtype=np.int64)) for spans in map(np.asarray, self.recordings.n_spans))
+
+    @property
+    def n_items(self) -> int:
+        """The number of items: spans, and augmented copies of those that may be trained on."""
+        is_trained_on = self.assignment.subset == Subset.TRAIN
+        n = self.n_spans
+        for spans, preset in zip(self.recordings.n_spans, self.selection.presets, strict=True):
+            n += preset.augment.copies * int(np.asarray(spans)[is_trained_on].sum(dtype=np.int64))
+        return n
+
+    def items(self, preset: int, ids: array[int]) -> Iterator[PlannedItem]:
+        """The items of one preset, made one at a time.
+
+        preset: its position in the selection.  ids: the ledger's row of each recording.
+        """
+        chosen = self.selection.presets[preset]
+        return items(self._placed(preset, ids), self.split_digest, chosen.augment.copies, chosen.decode.span_s)
+
+    def _placed(self, preset: int, ids: Iterable[int]) -> Iterator[Placed]:
+        found, split = self.recordings, self.assignment
+        labels = found.labels
+        columns = (labels.codes, self.groups.codes, split.fold, split.subset)
+        numbers = zip(*(column.data for column in columns), strict=True)  # buffers give plain ints, one at a time
+        facts = zip(
+            ids, found.identities_as_text(), found.orders, found.n_spans[preset], found.durations_s, strict=True
+        )
+        for (row_id, identity, order, n_spans, duration_s), (label, group, fold, side) in zip(
+            facts, numbers, strict=True
+        ):
+            names = labels.names[label], self.groups.names[group]
+            yield Placed(row_id, identity, order, *names, fold, side, n_spans, duration_s)
+
+    def split(self) -> dict[str, Any]:
+        """How the recordings are divided, as the ledger keeps it."""
+        made = self.assignment
+        return {
+            "digest": self.split_digest, "method": made.method, "seed": self.request.split_seed,
+            "notes": list(made.notes), "folds": list(made.folds), "leaks": made.leaks, "counts": subset_counts(made),
+            "groups": len(self.groups.names),
+        }  # fmt: skip
+
+    def n_jobs(self) -> dict[str, int]:
+        """The number of jobs of each kind."""
+        return dict(Counter(job.kind for job in self.jobs))
+
+    def lines(self) -> tuple[str, ...]:
+        """The plan for people."""
+        source, split = self.source, self.assignment
+        return (f"{source.layout} at {source.root}", *source.notes, *self.summary.lines(), f"split: {split.method}",
+                *split.notes, *self.selection.notes)  # fmt: skip
+
+
+def plan_of(request: Request, selection: Selection, source: Source, recordings: Roll, summary: Summary) -> Plan:
+    """The plan for these recordings.
+
+    Raises:
+        SplitError: the recordings cannot be divided as asked. A run that ends with preprocessing needs no split:
+            all its recordings are for training.
+    """
+    found = groups(recordings.identities, recordings.wider)
+    spec = SplitSpec(n_folds=request.n_folds, seed=request.split_seed)
+    try:
+        split = assign(recordings.labels, found, recordings.folds, recordings.sides, spec)
+    except SplitError as error:
+        if request.until != Stage.PREPROCESS:
+            raise
+        split = _undivided(len(recordings), str(error))
+    else:
+        split = replace(split, notes=(*split.notes, *_contradiction_notes(recordings)))
+    return Plan(request, selection, source, recordings, summary, split, found)
+
+
+def _contradiction_notes(recordings: Roll) -> list[str]:
+    labels = recordings.labels
+    rows = contradictions(recordings.identities, labels)
+    if not len(rows):
+        return []
+    names = sorted({str(labels[row]) for row in rows.tolist()})
+    listed = ", ".join(names[:_CLASSES_LISTED]) + (", …" if len(names) > _CLASSES_LISTED else "")
+    are = counted(len(rows), "recording has an exact copy", "recordings have exact copies")
+    return [f"{are} under another label ({listed}): at most one label of each is right"]
+
+
+def _undivided(n: int, why: str) -> Assignment:
+    fold, side = np.full(n, HOLDOUT, np.int16), np.full(n, Subset.TRAIN, np.int8)
+    return Assignment(fold, side, method="not at all", notes=(why,), folds=(), leaks=0)
+
+
+def subset_counts(assignment: Assignment) -> dict[str, int]:
+    """The number of recordings in each subset or fold, by its name."""
+    if assignment.folds:
+        return {f"fold {fold}": int((assignment.fold == fold).sum()) for fold in assignment.folds}
+    return {subset.name.lower(): int((assignment.subset == subset).sum()) for subset in Subset}
+
+
 def split_digest(method: str, seed: int, placed: Iterable[Placed]) -> str:
-    """What names a split: how it was made, and where every recording stands."""
+    """The name of a split: follows from the method and from the place of every recording."""
     named = Digest([method, seed])
     for recording in placed:
         named.add([recording.identity, recording.label, recording.fold, recording.side])
@@ -67,7 +198,10 @@ def split_digest(method: str, seed: int, placed: Iterable[Placed]) -> str:
 
 
 def items(placed: Iterable[Placed], split: str, copies: int, span_s: float) -> Iterator[PlannedItem]:
-    """Every span once, and `copies` augmented times where the recording may be trained on."""
+    """Every span once, and `copies` augmented times where the recording may be trained on.
+
+    order_key follows from the split and the recording, not from the order of the rows.
+    """
     for recording in placed:
         n_copies = 1 + (copies if recording.side == Subset.TRAIN else 0)
         for span in range(recording.n_spans):
@@ -76,10 +210,6 @@ def items(placed: Iterable[Placed], split: str, copies: int, span_s: float) -> I
             for copy in range(n_copies):
                 yield PlannedItem(
                     recording_id=recording.id, span=span, copy=copy, fold=recording.fold, side=recording.side,
-                    group_name=recording.group, order_key=_order_key(split, recording, span, copy), work_s=work_s,
+                    group_name=recording.group, order_key=number_of([split, recording.order, span, copy]),
+                    work_s=work_s,
                 )  # fmt: skip
-
-
-def _order_key(split: str, recording: Placed, span: int, copy: int) -> int:
-    """A place in the packed order that follows from the split and the recording, not from who came first."""
-    return number_of([split, recording.order, span, copy])

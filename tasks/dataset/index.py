@@ -1,4 +1,4 @@
-"""The roll of a dataset: what a plan must know of every recording, in columns of some 60 bytes a recording."""
+"""The roll of a dataset: what a plan must know of every recording, in columns of some 50 bytes a recording."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ _IDENTITY_BYTES = 16
 class Roll:
     """Recordings in the order of their rows; the columns grow by one entry with each `add`.
 
-    ids: the ledger's.  orders: 64 bits that follow from the recording's bytes and URI, to draw an order from.
+    orders: 64 bits that follow from the recording's bytes and URI, to draw an order from.
     n_spans: a column for each preset, >= 1.  durations_s: 0 where the length is not known.
     """
 
     def __init__(self, n_presets: int = 1) -> None:
-        self.ids = array("q")
         self.orders = array("Q")
         self.n_spans = tuple(array("i") for _ in range(n_presets))
         self.durations_s = array("f")
@@ -32,14 +31,13 @@ class Roll:
         self._labels, self._wider = _Column(), _Column()
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.orders)
 
-    def add(self, recording: Recording, row_id: int, n_spans: Sequence[int]) -> None:
-        """Notes a recording as the ledger's row of that id; n_spans: one for each preset."""
+    def add(self, recording: Recording, n_spans: Sequence[int]) -> None:
+        """Adds a recording; n_spans: one for each preset."""
         row = recording.row
         identity = identity_of(recording)
         named = short_digest(row.uri, identity)
-        self.ids.append(row_id)
         self.orders.append(int.from_bytes(named, "big"))
         for column, n in zip(self.n_spans, n_spans, strict=True):
             column.append(n)

@@ -13,7 +13,7 @@ from db.engine import Database
 from db.queries import status
 from db.schema.tables import ATTEMPTS, Artifact, Item, Job, Tally
 from domain.states import FINAL, RunState, State
-from orchestrator.planning import plan
+from orchestrator.planning.request import Request
 from orchestrator.progress import Snapshot
 from orchestrator.session import Session
 from tasks.dataset.shards.shard import read_shard
@@ -21,7 +21,7 @@ from tests.e2e.way import carried_out, files, home
 from tests.recordings import write_class_folders
 
 TONES = {"high": 6000.0, "low": 1000.0, "middle": 3000.0}
-PACK = plan.Request(until="pack")
+PACK = Request(until="pack")
 N_RECORDINGS = 60
 
 

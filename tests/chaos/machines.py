@@ -23,7 +23,7 @@ from domain.states import State
 from orchestrator.broker import Doorbell, Sender
 from orchestrator.execution.dispatcher import Dispatcher
 from orchestrator.execution.run import DispatcherThread
-from orchestrator.planning import plan
+from orchestrator.planning.request import Request
 from orchestrator.planning.submit import submit
 from orchestrator.progress import Snapshot, snapshot
 from orchestrator.session import Session, opened
@@ -232,11 +232,11 @@ def at_milestones(*faults: Callable[[], object], every: int = N_RECORDINGS // 8)
     return disturb
 
 
-def submitted(cluster: Machines, data: Path, request: plan.Request = PACK) -> int:
+def submitted(cluster: Machines, data: Path, request: Request = PACK) -> int:
     return submit(cluster.session.database, data, request, lambda _: None).run
 
 
-def begun(cluster: Machines, data: Path, request: plan.Request = PACK, **environ: str) -> int:
+def begun(cluster: Machines, data: Path, request: Request = PACK, **environ: str) -> int:
     """A submitted run, with the worker `a` and a dispatcher at work on it; environ: the worker's, such as CHAOS."""
     run = submitted(cluster, data, request)
     cluster.start_worker("a", **environ)

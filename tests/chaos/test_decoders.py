@@ -11,14 +11,14 @@ import pytest
 
 from db.queries import status
 from domain.states import MAX_LOSSES, MAX_OWN_DEATHS, RunState, State
-from orchestrator.planning import plan
+from orchestrator.planning.request import Request
 from tests.chaos.calm import assert_each_attempt_has_an_end, assert_rows_are_true
 from tests.chaos.machines import Machines, begun, machines
 from tests.e2e.command import until
 from tests.e2e.way import carried_out, files, home
 from tests.recordings import write_class_folders, write_tone
 
-PREPROCESS = plan.Request(until="preprocess")
+PREPROCESS = Request(until="preprocess")
 REASONS = {
     "segfault": f"ended its process {MAX_OWN_DEATHS} times: Worker exited prematurely: signal 11 (SIGSEGV)",
     "forever": f"ended its process {MAX_OWN_DEATHS} times: still at work after 4 s",

@@ -18,14 +18,14 @@ from db.ledger import control
 from db.queries.status import JobStatus
 from db.schema.tables import Metric
 from domain.states import Kind, RunState, State
-from orchestrator.planning import plan
+from orchestrator.planning.request import Request
 from orchestrator.progress import Snapshot, snapshot
 from tests.chaos.calm import assert_each_attempt_has_an_end, assert_rows_are_true, strips_in
 from tests.chaos.machines import Machines, machines, submitted
 from tests.e2e.command import until
 from tests.e2e.way import carried_out, dataset, files, home
 
-TRAIN = plan.Request(models=("mlp",), training={"epochs": 40, "early_stop_patience": 1000}, until="train")
+TRAIN = Request(models=("mlp",), training={"epochs": 40, "early_stop_patience": 1000}, until="train")
 KINDS = ("strips", "shards", "models")
 
 
@@ -151,7 +151,7 @@ def test_two_gpu_workers_offered_the_same_training_by_two_dispatchers_train_it_o
 def test_a_training_that_is_called_off_ends_within_ten_seconds(
     tmp_path: Path, redis_url: str, weights: tuple[Path, dict[str, str]]
 ) -> None:
-    endless = plan.Request(models=("mlp",), training={"epochs": 100_000, "early_stop_patience": 10**6}, until="train")
+    endless = Request(models=("mlp",), training={"epochs": 100_000, "early_stop_patience": 10**6}, until="train")
     with machines(tmp_path, redis_url, gpu_concurrency=1, lease_s=60.0) as cluster:
         run = submitted(cluster, weights[0], endless)
         cluster.start_worker("a")

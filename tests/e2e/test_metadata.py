@@ -14,7 +14,7 @@ from db.queries.job_inputs import strips
 from domain.states import Kind, RunState, State
 from domain.work import PlannedItem
 from orchestrator.monitoring.summary import summary
-from orchestrator.planning import plan
+from orchestrator.planning.request import Request
 from tasks.model.bundle.bundle import read_bundle
 from tasks.model.inputs import METADATA_INPUTS
 from tests.e2e.way import carried_out, dataset, home
@@ -34,7 +34,7 @@ def test_networks_are_given_place_and_month_and_their_bundles_say_so(tmp_path: P
     """Slow: each training and each evaluation is a process that imports TensorFlow."""
     cells = ("52.5,13.4,2021-05-30", "999,13.4,n/a", "-33.9,151.2,2021-13-01", "40.7,-74,12.11.2020")
     table = as_csv(dataset(tmp_path), lambda number: cells[number % 4])
-    request = plan.Request(models=("mlp", "cnn_mlp"), training={"epochs": 1}, features="both", trust_csv=True)
+    request = Request(models=("mlp", "cnn_mlp"), training={"epochs": 1}, features="both", trust_csv=True)
     with home(tmp_path / "home") as session:
         seen = carried_out(session, table, request)
         assert seen.run.state == RunState.DONE, [(job.kind, job.state, job.reason) for job in seen.jobs]
@@ -52,7 +52,7 @@ def test_a_model_that_cannot_be_trained_is_told_in_the_report_and_the_other_is_t
 ) -> None:
     """Slow: each training and each evaluation is a process that imports TensorFlow."""
     table = as_csv(dataset(tmp_path), lambda _number: "52.5,13.4,2021-05-30")
-    request = plan.Request(models=("mlp", "cnn"), training={"epochs": 1}, features="metadata")
+    request = Request(models=("mlp", "cnn"), training={"epochs": 1}, features="metadata")
     with home(tmp_path / "home") as session:
         seen = carried_out(session, table, request)
         states = {(job.kind, job.model): job.state for job in seen.jobs if job.model}

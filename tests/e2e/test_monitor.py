@@ -17,7 +17,7 @@ from orchestrator.broker import Sender
 from orchestrator.execution.dispatcher import Dispatcher
 from orchestrator.execution.run import DispatcherThread
 from orchestrator.execution.stack import Stack
-from orchestrator.planning import plan
+from orchestrator.planning.request import Request
 from orchestrator.planning.submit import submit
 from orchestrator.progress import snapshot
 from tests import servers
@@ -57,7 +57,7 @@ def test_a_run_with_its_monitor(tmp_path: Path) -> None:
             url = stack.start_flower(servers.free_port())
             stack.start_worker(CPU)
             awaited(url, "/api/workers?status=1", lambda found: list(found.values()) == [True])
-            run = submit(session.database, tones, plan.Request(until="preprocess"), lambda _: None).run
+            run = submit(session.database, tones, Request(until="preprocess"), lambda _: None).run
             with DispatcherThread(Dispatcher(session.database, Sender(session.settings), session.settings)):
                 tasks = awaited(url, "/api/tasks", lambda found: {t["state"] for t in found.values()} == {"SUCCESS"})
                 while not snapshot(session.database, run).is_over:

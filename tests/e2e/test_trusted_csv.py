@@ -16,12 +16,12 @@ from db.schema.tables import Item, Recording
 from db.schema.upgrade import upgrade
 from domain.states import State
 from domain.work import PlannedItem
-from orchestrator.planning import plan
+from orchestrator.planning.request import Request
 from orchestrator.planning.submit import submit
 from tests.e2e.way import carried_out, dataset, files, home
 from tests.ledger_rows import SmallRun, counted_states, item_ids, item_states, recording
 
-PREPROCESS = plan.Request(until="preprocess")
+PREPROCESS = Request(until="preprocess")
 
 
 def on_trust(database: Database, sides: list[int], copies: int = 0) -> SmallRun:

@@ -21,7 +21,7 @@ from orchestrator.broker import Doorbell, Sender
 from orchestrator.execution.run import retried
 from orchestrator.monitoring.doctor import findings
 from orchestrator.monitoring.summary import summary
-from orchestrator.planning import plan
+from orchestrator.planning.request import Request
 from orchestrator.progress import Snapshot
 from orchestrator.session import Session
 from tasks.dataset.shards.shard import read_shard
@@ -70,7 +70,7 @@ def test_the_same_dataset_again_is_not_preprocessed_or_packed_again(
 ) -> None:
     session, first = undisturbed
     before = files(session, *KINDS)
-    again = carried_out(session, tones, plan.Request(until="pack"))
+    again = carried_out(session, tones, Request(until="pack"))
     assert again.run.state == RunState.DONE
     assert again.items == first.items
     assert files(session, *KINDS) == before
@@ -108,7 +108,7 @@ def test_a_cpu_worker_killed_in_the_middle_changes_nothing(
             killed.append(worker)
 
     with home(tmp_path) as session:
-        seen = carried_out(session, tones, plan.Request(until="pack"), disturb=kill)
+        seen = carried_out(session, tones, Request(until="pack"), disturb=kill)
         assert (seen.run.state, seen.items) == (RunState.DONE, undisturbed[1].items)
         assert files(session, "strips", "shards") == files(undisturbed[0], "strips", "shards")
     assert killed
@@ -141,7 +141,7 @@ def test_postgresql_and_a_redis_by_its_url_leave_the_same(
 def test_models_that_want_different_presets_share_one_run_and_one_split(tmp_path: Path) -> None:
     with home(tmp_path / "home") as session:
         data = dataset(tmp_path)
-        seen = carried_out(session, data, plan.Request(models=("mlp", "deep_cnn"), training={"epochs": 1}))
+        seen = carried_out(session, data, Request(models=("mlp", "deep_cnn"), training={"epochs": 1}))
         assert seen.run.state == RunState.DONE
         assert {job.state for job in seen.jobs} == {State.DONE}
         assert sum(seen.items.values()) == 2 * 36
@@ -160,7 +160,7 @@ def test_models_that_want_different_presets_share_one_run_and_one_split(tmp_path
 
 def test_a_model_is_judged_without_denoising_and_with_augmented_copies_on_the_same_recordings(tmp_path: Path) -> None:
     with home(tmp_path / "home") as session:
-        request = plan.Request(("mlp",), training={"epochs": 1}, ablate=("denoising", "augmentation"))
+        request = Request(("mlp",), training={"epochs": 1}, ablate=("denoising", "augmentation"))
         seen = carried_out(session, dataset(tmp_path), request)
         assert seen.run.state == RunState.DONE, [(job.kind, job.state, job.reason) for job in seen.jobs]
         found = summary(session.database, session.store, seen.run.id)
@@ -188,7 +188,7 @@ def test_a_model_is_judged_without_denoising_and_with_augmented_copies_on_the_sa
 def test_the_leak_meter_learns_from_pieces_of_the_recordings_it_is_judged_on(tmp_path: Path) -> None:
     data = write_class_folders(tmp_path / "long", TONES, per_label=6, seconds=40.0)
     with home(tmp_path / "home") as session:
-        seen = carried_out(session, data, plan.Request(models=("mlp",), training={"epochs": 1}, leak_meter=True))
+        seen = carried_out(session, data, Request(models=("mlp",), training={"epochs": 1}, leak_meter=True))
         assert seen.run.state == RunState.DONE, [(job.kind, job.state, job.reason) for job in seen.jobs]
         sides: dict[str | None, list[set[tuple[str, int]]]] = {}
         for job in (job for job in seen.jobs if job.kind == Kind.PACK):
@@ -209,7 +209,7 @@ def test_another_seed_trains_again_and_does_nothing_else_again(
 ) -> None:
     session, _ = undisturbed
     before = files(session, *KINDS)
-    seen = carried_out(session, tones, plan.Request(seeds=(7,), training=QUICK.training))
+    seen = carried_out(session, tones, Request(seeds=(7,), training=QUICK.training))
     after = files(session, *KINDS)
     assert seen.run.state == RunState.DONE
     assert {key.split("/")[0] for key in after.keys() - before.keys()} <= {"models", "evaluations"}
@@ -220,13 +220,13 @@ def test_another_seed_trains_again_and_does_nothing_else_again(
 
 def test_a_shard_that_was_lost_is_found_by_the_doctor_and_packed_again(tones: Path, tmp_path: Path) -> None:
     with home(tmp_path) as session:
-        first = carried_out(session, tones, plan.Request(until="pack"))
+        first = carried_out(session, tones, Request(until="pack"))
         before = files(session, "shards")
         for shard in (key for key in before if key.endswith(".parquet")):
             session.store.local(shard).unlink()
         assert any("gone from the store" in finding for finding in findings(session, repair=False))
         assert any(f"retry {first.run.id}" in finding for finding in findings(session, repair=True))
-        again = carried_out(session, tones, plan.Request(until="pack"))
+        again = carried_out(session, tones, Request(until="pack"))
         assert again.run.state == RunState.DONE
         assert files(session, "shards") == before
         [waiting] = findings(session, repair=False)

@@ -18,7 +18,7 @@ from orchestrator.broker import Doorbell, Sender
 from orchestrator.execution.dispatcher import LOST_AFTER_S, Dispatcher
 from orchestrator.execution.run import DispatcherThread
 from orchestrator.execution.stack import Stack
-from orchestrator.planning import plan
+from orchestrator.planning.request import Request
 from orchestrator.planning.submit import submit
 from orchestrator.progress import snapshot
 from orchestrator.session import Session
@@ -70,7 +70,7 @@ class NextSender(Sender):
 def test_a_message_of_another_version_is_put_back_until_a_worker_comes_that_knows_it(tmp_path, tones, monkeypatch):
     monkeypatch.setitem(LOST_AFTER_S, "cpu", 1000.0)  # nothing is sent again: what is put back is what comes
     with home(tmp_path / "home", concurrency=1) as session, Stack(session.settings, session.database):
-        run = submit(session.database, tones, plan.Request(until="preprocess"), lambda _: None).run
+        run = submit(session.database, tones, Request(until="preprocess"), lambda _: None).run
         dispatcher = Dispatcher(session.database, NextSender(session.settings), session.settings)
         with DispatcherThread(dispatcher), worker(session, CPU):
             await_that(lambda: log_of(session).read_text().count("put back") >= 3, session)
@@ -116,7 +116,7 @@ def test_a_worker_refuses_for_good_what_it_cannot_understand_and_goes_on(tmp_pat
         for task, argument, serializer in HOSTILE:
             sender._app.send_task(task, args=[argument], queue="cpu", serializer=serializer)
         assert sender.queued("cpu") == len(HOSTILE)
-        run = submit(session.database, tones, plan.Request(until="preprocess"), lambda _: None).run
+        run = submit(session.database, tones, Request(until="preprocess"), lambda _: None).run
         dispatcher = Dispatcher(session.database, Sender(session.settings), session.settings)
         with DispatcherThread(dispatcher), worker(session, CPU):
             await_that(lambda: snapshot(session.database, run).is_over, session)
@@ -139,7 +139,7 @@ def test_a_worker_with_nothing_to_do_ends_when_it_was_told_to(tmp_path):
 
 def test_a_worker_asked_to_end_gives_back_at_its_limit_what_it_cannot_finish(tmp_path, tones):
     """Slow: a training has to begin before it can be ended."""
-    endless = plan.Request(models=("mlp",), training={"epochs": 100_000, "early_stop_patience": 100_000})
+    endless = Request(models=("mlp",), training={"epochs": 100_000, "early_stop_patience": 100_000})
     with home(tmp_path / "home", shutdown_s=3.0) as session, Stack(session.settings, session.database) as stack:
         run = submit(session.database, tones, endless, lambda _: None).run
         stack.start_worker(CPU)

@@ -15,7 +15,7 @@ from orchestrator.broker import Sender
 from orchestrator.execution.dispatcher import Dispatcher
 from orchestrator.execution.run import DispatcherThread
 from orchestrator.execution.stack import Stack
-from orchestrator.planning import plan
+from orchestrator.planning.request import Request
 from orchestrator.planning.submit import submit
 from orchestrator.progress import Snapshot, snapshot
 from orchestrator.session import Session, opened
@@ -24,7 +24,7 @@ from tests.recordings import write_class_folders
 from workers.roles import CPU, GPU
 
 TONES = {"high": 6000.0, "low": 1000.0, "middle": 3000.0}
-QUICK = plan.Request(models=("mlp",), training={"epochs": 2})
+QUICK = Request(models=("mlp",), training={"epochs": 2})
 """The smallest network: what a way leaves does not depend on which one is trained."""
 
 Disturbance = Callable[["Way", Snapshot], None]
@@ -65,7 +65,7 @@ def home(folder: Path, **settings: object) -> Iterator[Session]:
 def carried_out(
     session: Session,
     path: Path,
-    request: plan.Request = QUICK,
+    request: Request = QUICK,
     disturb: Disturbance | None = None,
     sender: type[Sender] = Sender,
     limit_s: float = 600.0,

@@ -23,7 +23,7 @@ from domain.errors import MachineFault
 from domain.states import RunState, State
 from orchestrator.broker import Doorbell, Sender
 from orchestrator.execution.dispatcher import Dispatcher
-from orchestrator.planning.plan import Request
+from orchestrator.planning.request import Request
 from orchestrator.planning.submit import submit
 from settings import Settings
 from tests.ledger_rows import SmallRun, done, output, small_run

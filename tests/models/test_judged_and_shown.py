@@ -17,7 +17,7 @@ from db.store.folder import FolderStore
 from domain.results import JobOutput, TrainResult, from_json
 from domain.states import Kind, State
 from orchestrator.monitoring.summary import summary
-from orchestrator.planning.plan import Request
+from orchestrator.planning.request import Request
 from orchestrator.planning.submit import submit
 from tasks import train
 from tasks.evaluate import evaluation_in_store

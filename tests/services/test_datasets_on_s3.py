@@ -14,7 +14,7 @@ from db.store.objects import Object, Objects, StoreUnreachable
 from domain.errors import MachineFault, UsageError
 from domain.work import KnownFile
 from orchestrator.planning.gather import looked_at
-from orchestrator.planning.request import dataset_at
+from orchestrator.planning.planner import dataset_at
 from settings import Settings
 from tasks.audio.preset import load_preset
 from tasks.dataset import bucket

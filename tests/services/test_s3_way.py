@@ -17,8 +17,8 @@ from domain.errors import MachineFault
 from domain.states import RunState, State
 from orchestrator.monitoring.doctor import findings
 from orchestrator.monitoring.summary import summary
-from orchestrator.planning import plan
-from orchestrator.planning.request import dataset_at
+from orchestrator.planning.planner import dataset_at
+from orchestrator.planning.request import Request
 from orchestrator.progress import Snapshot
 from orchestrator.session import Session, fetched
 from settings import Settings
@@ -27,7 +27,7 @@ from tests.e2e.way import TONES, Way, carried_out, files, home
 from tests.recordings import write_class_folders
 
 KINDS = ("strips", "shards", "models", "evaluations")
-QUICK = plan.Request(models=("mlp",), training={"epochs": 1})
+QUICK = Request(models=("mlp",), training={"epochs": 1})
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_a_trusted_csv_on_s3_is_read_by_workers_alone_and_a_second_run_does_noth
     table = "\n".join(["path,label", *lines, "high/never-was.wav,high"])
     Objects(f"{s3_url}/data", allows_plain_http=True).put("list.csv", table.encode())
     place = dataset_at(f"{s3_url}/data/list.csv", on_s3.settings)
-    wanted = plan.Request(until="pack", trust_csv=True)
+    wanted = Request(until="pack", trust_csv=True)
     first = carried_out(on_s3, place, wanted)
     assert (first.items[State.DONE], first.items[State.QUARANTINED]) == (24, 1)
     [lost] = status.quarantined(on_s3.database, first.run.id)
@@ -118,7 +118,7 @@ def test_an_object_that_is_another_one_by_now_is_said_to_have_changed(tones: Pat
         objects.put("low/low-7.wav", tones / "high" / "high-1.wav")
 
     place = dataset_at(f"{s3_url}/data", on_s3.settings)
-    seen = carried_out(on_s3, place, plan.Request(until="preprocess"), disturb=replace_one)
+    seen = carried_out(on_s3, place, Request(until="preprocess"), disturb=replace_one)
     reasons = {lost.recording: lost.reason for lost in status.quarantined(on_s3.database, seen.run.id)}
     assert set(reasons) <= {"low/low-7.wav"}, reasons
     assert all(reason.startswith("changed") for reason in reasons.values())
@@ -144,7 +144,7 @@ def test_a_server_that_goes_away_and_comes_back_costs_time_and_no_recording(tmp_
                 started.enter_context(buckets.seaweedfs(folder, first))
                 times_s["back"] = time.monotonic()
 
-        seen = carried_out(session, dataset_at("s3://birds/data", Settings()), plan.Request(until="preprocess"), cut)
+        seen = carried_out(session, dataset_at("s3://birds/data", Settings()), Request(until="preprocess"), cut)
         assert set(times_s) == {"away", "back"}, "the run was over before the server was away"
         assert seen.run.state == RunState.DONE
         assert seen.items[State.DONE] == 180

@@ -16,7 +16,7 @@ from db.schema.upgrade import upgrade
 from domain.errors import BrokerUnreachable
 from domain.states import RunState
 from orchestrator.broker import Sender
-from orchestrator.planning import plan
+from orchestrator.planning.request import Request
 from settings import Settings
 from tests import servers
 from tests.e2e.way import carried_out, dataset, home
@@ -104,7 +104,7 @@ def test_a_run_goes_the_way_over_encrypted_connections(encrypted: Encrypted, tmp
     assert used is True
     database.close()
     with home(tmp_path / "home", **urls) as session:
-        seen = carried_out(session, dataset(tmp_path), plan.Request(until="preprocess"))
+        seen = carried_out(session, dataset(tmp_path), Request(until="preprocess"))
         assert seen.run.state == RunState.DONE
         logs = "".join(path.read_text() for path in session.settings.logs.iterdir())
     assert PASSWORD not in logs

@@ -39,7 +39,7 @@ def split_of_folder(path: Path, spec: SplitSpec) -> tuple[list[Row], list[str], 
     roll = Roll()
     for row in rows:
         digest = hashlib.sha256((layout.root / row.uri).read_bytes()).hexdigest()
-        roll.add(Recording(row, 1, 1, digest, 0, 0), 0, [1])
+        roll.add(Recording(row, 1, 1, digest, 0, 0), [1])
     names = groups(roll.identities, roll.wider)
     return rows, list(names), assign(roll.labels, names, roll.folds, roll.sides, spec)
 

@@ -3,16 +3,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from domain.subsets import HOLDOUT
-from orchestrator.planning.graph import Candidate, jobs
-from orchestrator.planning.plan import Request
+from orchestrator.planning.candidates import Candidate
+from orchestrator.planning.graph import jobs
+from orchestrator.planning.request import Request
 from tasks.dataset.split import leaky
 
 HOLDOUT_PARTS = [(-1, 0), (-1, 1), (-1, 2)]
 FOLD_PARTS = [(fold, side) for fold in (1, 2, 3) for side in (0, 1)]
-CNN, MLP, GAN = Candidate("cnn"), Candidate("mlp"), Candidate("gan", is_judged=False)
+CNN, MLP, GAN = Candidate("cnn"), Candidate("mlp"), Candidate("gan", is_evaluated=False)
 
 
-def test_a_holdout_trains_on_train_and_valid_and_is_judged_on_test() -> None:
+def test_a_holdout_trains_on_train_and_valid_and_is_evaluated_on_test() -> None:
     planned = jobs(Request(), HOLDOUT_PARTS, [CNN])
     assert [job.kind for job in planned] == ["pack", "pack", "pack", "train", "evaluate", "render"]
     assert [planned[at].side for at in planned[3].needs] == [0, 1]
@@ -93,8 +94,8 @@ def test_a_variant_is_trained_and_judged_after_its_model_in_the_same_folds_with_
         assert {varied[at].variant for at in job.needs if varied[at].kind == "train"} <= {job.variant}
 
 
-def test_a_variant_learns_from_the_gan_of_its_own_fold_and_seed_which_nobody_judges() -> None:
-    fed = CNN._replace(variant="with synthetic examples", learns_from="gan")
+def test_a_variant_generator_the_gan_of_its_own_fold_and_seed_which_nobody_judges() -> None:
+    fed = CNN._replace(variant="with synthetic examples", generator="gan")
     planned = jobs(Request(seeds=(0, 1), leak_meter=True), FOLD_PARTS, [CNN, GAN, fed])
     assert {job.kind for job in planned if job.model == "gan"} == {"train"}
     for job in (job for job in planned if job.kind == "train" and job.variant == fed.variant):
@@ -105,9 +106,9 @@ def test_a_variant_learns_from_the_gan_of_its_own_fold_and_seed_which_nobody_jud
     )
 
 
-def test_a_generator_is_judged_last_by_what_its_judge_became_without_and_with_its_examples() -> None:
-    painter = Candidate("gan", judge="cnn")
-    fed = CNN._replace(variant="with synthetic examples", learns_from="gan")
+def test_a_generator_is_evaluated_last_by_what_its_judge_became_without_and_with_its_examples() -> None:
+    painter = Candidate("gan", evaluator="cnn")
+    fed = CNN._replace(variant="with synthetic examples", generator="gan")
     planned = jobs(Request(seeds=(0, 1), leak_meter=True), FOLD_PARTS, [painter, CNN, fed])
     judgings = [job for job in planned if (job.kind, job.model) == ("evaluate", "gan")]
     assert [(job.fold, job.seed) for job in judgings] == [(fold, seed) for fold in (1, 2, 3) for seed in (0, 1)]
@@ -122,7 +123,7 @@ def test_a_generator_is_judged_last_by_what_its_judge_became_without_and_with_it
 
 
 def test_nothing_but_the_variant_waits_for_a_generator_so_that_its_failure_costs_no_other_model() -> None:
-    painter, fed = Candidate("gan", judge="cnn"), CNN._replace(variant="with synthetic examples", learns_from="gan")
+    painter, fed = Candidate("gan", evaluator="cnn"), CNN._replace(variant="with synthetic examples", generator="gan")
     planned = jobs(Request(), FOLD_PARTS, [CNN, MLP, painter, fed])
     behind = {at for at, job in enumerate(planned) if job.model == "gan"}
     for at, job in enumerate(planned):
@@ -135,5 +136,5 @@ def test_nothing_but_the_variant_waits_for_a_generator_so_that_its_failure_costs
 
 
 def test_a_generator_that_is_only_trained_is_not_judged() -> None:
-    planned = jobs(Request(until="train"), FOLD_PARTS, [CNN, Candidate("gan", judge="cnn")])
+    planned = jobs(Request(until="train"), FOLD_PARTS, [CNN, Candidate("gan", evaluator="cnn")])
     assert {job.kind for job in planned} == {"pack", "train"}

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from domain.errors import UsageError
-from orchestrator.planning.plan import Request
-from orchestrator.planning.request import ablated, model_names, seed_numbers, wanted
+from orchestrator.planning.candidates import ablated, selection
+from orchestrator.planning.request import Request, model_names, seed_numbers
 from tasks.model.variants import VariantError
 
 
 def planned(request: Request) -> list[tuple[str, str | None, str]]:
     """Model, variant and the name of the preset of everything that is trained."""
-    found = wanted(request)
+    found = selection(request)
     return [(each.model, each.variant, found.presets[each.preset].name) for each in found.candidates]
 
 
@@ -41,18 +41,18 @@ def test_nothing_ablated_nothing_added() -> None:
 
 
 def test_synthetic_examples_bring_the_gan_with_them_which_is_not_judged() -> None:
-    found = wanted(Request(ablate=("synthetic",)))
+    found = selection(Request(ablate=("synthetic",)))
     gan, fed = (
         next(each for each in found.candidates if each.model == name and each != found.candidates[0])
         for name in ("gan", "cnn")
     )
-    assert (gan.variant, gan.is_judged) == (None, False)
-    assert (fed.variant, fed.learns_from, fed.preset) == ("with synthetic examples", "gan", gan.preset)
+    assert (gan.variant, gan.is_evaluated) == (None, False)
+    assert (fed.variant, fed.generator, fed.preset) == ("with synthetic examples", "gan", gan.preset)
     assert found.candidates.index(gan) < found.candidates.index(fed)
 
 
 def test_a_model_that_a_factor_does_not_suit_is_left_out_with_a_sentence() -> None:
-    found = wanted(Request(("cnn", "mlp", "deep_cnn"), ablate=("synthetic",)))
+    found = selection(Request(("cnn", "mlp", "deep_cnn"), ablate=("synthetic",)))
     assert [each.model for each in found.candidates if each.variant] == ["cnn"]
     assert [note.split()[0] for note in found.notes] == ["mlp", "deep_cnn"]
 
@@ -67,15 +67,15 @@ def test_pictures_too_small_for_a_model_are_refused_before_anything_is_done(
     preset.write_text('like = "birdclef2021"\n[mel]\nn_mels = 40\n')
     request = Request(model_names(models), until=until, preset=str(preset))
     if not is_refused:
-        assert wanted(request).presets[0].mel.n_mels == 40
+        assert selection(request).presets[0].mel.n_mels == 40
         return
     with pytest.raises(UsageError, match="cnn needs pictures of 46 bands and frames at least, and the preset low"):
-        wanted(request)
+        selection(request)
 
 
 def test_a_factor_that_suits_no_model_is_refused() -> None:
     with pytest.raises(VariantError, match="mlp reads features"):
-        wanted(Request(("mlp",), ablate=("synthetic",)))
+        selection(Request(("mlp",), ablate=("synthetic",)))
 
 
 @pytest.mark.parametrize(

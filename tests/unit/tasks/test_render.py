@@ -18,7 +18,8 @@ from domain.errors import Damaged
 from domain.results import EvaluateResult
 from domain.states import Kind, State
 from orchestrator.cli import main
-from orchestrator.planning.plan import Request
+from orchestrator.cli.options import RunOptions
+from orchestrator.planning.request import Request
 from tasks import render
 from tasks.render import command
 from tests.unit.report.examples import LABELS, evaluation_of, judge_of
@@ -30,11 +31,7 @@ def typed(line: str) -> tuple[str, dict[str, Any]]:
     assert (program, verb) == ("orchestrator", "run")
     group: Any = typer.main.get_command(main.app)
     given = group.commands["run"].make_context("run", words).params
-    request = main._requested(
-        given["models"], given["preset"], given["folds"], (given["seed"], given["seeds"]), given["split_seed"],
-        given["epochs"], given["until"], trust_csv=given["trust_csv"], leak_meter=given["leak_meter"],
-        device=given["device"], ablate=given["ablate"], features=given["features"],
-    )  # fmt: skip
+    request = main._requested(RunOptions(**{option.name: given[option.name] for option in fields(RunOptions)}))
     return str(given["path"]), request.as_dict()
 
 
