@@ -22,8 +22,8 @@ from db.schema import upgrade
 from domain.work import PlannedItem
 from orchestrator.broker import Sender
 from orchestrator.execution.dispatcher import Dispatcher
+from orchestrator.execution.local_processes import LocalProcesses
 from orchestrator.execution.run import DispatcherThread
-from orchestrator.execution.stack import Stack
 from orchestrator.progress import snapshot
 from settings import Settings
 from workers.roles import CPU, command, environment
@@ -67,7 +67,7 @@ def made_up_run(database: Database, n_items: int) -> int:
 def measured(settings: Settings, database: Database, run: int, n_items: int) -> dict[str, float]:
     """Items a second, and microseconds of CPU an item, from a worker that makes nothing of them."""
     argv = ["benchmarks.noop_app" if word == "workers.app" else word for word in command(CPU, settings, "noop@here")]
-    with Stack(settings, database), (settings.home / "worker.log").open("wb") as log:
+    with LocalProcesses(settings, database), (settings.home / "worker.log").open("wb") as log:
         environ = environment(CPU, settings) | {"PYTHONPATH": str(ROOT)}
         with subprocess.Popen(argv, env=environ, cwd=ROOT, stdout=log, stderr=log) as worker:
             try:

@@ -30,7 +30,7 @@ from db.queries import status
 from db.schema import upgrade
 from orchestrator.broker import Sender
 from orchestrator.execution.dispatcher import Dispatcher
-from orchestrator.execution.stack import Stack
+from orchestrator.execution.local_processes import LocalProcesses
 from orchestrator.planning.request import Request
 from orchestrator.planning.submit import submit
 from orchestrator.progress import snapshot
@@ -119,7 +119,7 @@ def asked(database: Database) -> dict[str, float]:
 
 def fed(settings: Settings, database: Database) -> dict[str, float]:
     """The feeder's first step, which fills the broker's window; nobody takes anything out."""
-    with Stack(settings, database):
+    with LocalProcesses(settings, database):
         dispatcher = Dispatcher(database, Sender(settings), settings, only_run=1)
         feed_ms = 1000 * seconds(dispatcher.step)
         memory = redis.Redis(unix_socket_path=str(settings.socket)).info("memory")

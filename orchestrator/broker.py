@@ -21,25 +21,29 @@ _LOG = logging.getLogger("chorus")
 
 @dataclass(frozen=True)
 class Doorbell:
-    """A message: ids for the worker, and a sentence for people who watch the monitor."""
+    """A message. ids: for the worker.  spoken: a sentence for people who read the monitor."""
 
     ids: dict[str, Any]
     spoken: str
 
 
 class Sender:
-    """Puts messages into queues by task name, and looks at how full they are.
+    """Puts messages into queues by task name, and counts those that wait.
 
-    Every method raises BrokerUnreachable when the broker does not answer. For one thread: see `_connection`.
+    For one thread: see `_connection`.
+
+    Raises:
+        BrokerUnreachable: from every method, when the broker does not answer.
     """
 
     def __init__(self, settings: Settings) -> None:
-        from workers.app import make_app  # noqa: PLC0415  # Celery is a third of a second; commands that only read skip it
+        from workers.app import make_app  # noqa: PLC0415  # Celery takes a third of a second; commands that only read skip it
 
         self._settings = settings
         self._app: Celery = make_app(settings.model_copy(update={"role": ""}))
-        # Kept, for a new one costs ten times the question; closed after an error, which would cut off another thread's
-        # question. For questions alone: on a connection that Celery listens to, an answer may be that of its own BRPOP.
+        # Kept, because a new connection costs ten times the query. It is closed after an error, which would interrupt
+        # another thread's query. For queries only: on a connection that Celery listens on, an answer may belong to its
+        # own BRPOP.
         self._connection = self._app.connection_for_write()
 
     def require_broker(self) -> None:
@@ -47,16 +51,16 @@ class Sender:
         self._asked(lambda client: client.ping())
 
     def queued(self, queue: str) -> int:
-        """Messages that no worker has taken yet."""
+        """The number of messages that no worker has taken yet."""
         return int(self._asked(lambda client: client.llen(queue)))
 
     def clock_s(self) -> float:
-        """Seconds since 1970, by the broker's clock."""
+        """The broker's clock: seconds since 1970."""
         seconds, microseconds = self._asked(lambda client: client.time())
         return float(seconds) + float(microseconds) / 1e6
 
     def send(self, task: str, queue: str, messages: Sequence[Doorbell]) -> int:
-        """Sends the messages one after the other; returns how many the broker took before it stopped answering."""
+        """Sends the messages one by one; returns how many the broker accepted."""
         sent = 0
         try:
             with self._app.producer_pool.acquire(block=True, timeout=5) as producer:
@@ -71,7 +75,7 @@ class Sender:
         return sent
 
     def workers(self) -> dict[str, list[str]]:
-        """Names of the workers that answer within a second, with their queues."""
+        """The queues of each worker that answers within a second, by its name."""
         self.require_broker()
         try:
             answers = self._app.control.inspect(timeout=1.0).active_queues() or {}

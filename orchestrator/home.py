@@ -14,15 +14,18 @@ from settings import Settings
 
 
 def require_home(settings: Settings, *, make: bool = True) -> None:
-    """The home is there and can be written, or the ledger stands elsewhere. Raises HomeUnusable.
+    """Checks that the home exists and can be written, unless the ledger is named by a URL.
 
-    make: it may be made, and is for its owner alone; one that is there keeps its mode, for others may be meant to read
-    it: see `seen_by_others`.
+    make: creates a missing home, with access for its owner only. An existing home keeps its mode, because others may
+    be meant to read it: see `seen_by_others`.
+
+    Raises:
+        HomeUnusable: with what to do about it.
     """
     home = settings.home
     if settings.database_url:
         if make:
-            with suppress(OSError):  # it may never be needed; whoever writes there first says what is wrong
+            with suppress(OSError):  # it may never be needed; the first write reports the error
                 home.mkdir(mode=0o700, parents=True, exist_ok=True)
         return
     if not make and not (home / "ledger.sqlite").exists():
@@ -41,16 +44,20 @@ def require_home(settings: Settings, *, make: bool = True) -> None:
 
 
 def seen_by_others(home: Path) -> str:
-    """The home's mode where others than its owner may look into it, as `755`; else "".
+    """The home's mode, such as `755`, if others than its owner may read it; else "".
 
-    Ledger and store say who recorded what and where.
+    Ledger and store hold who recorded what and where.
     """
     mode = stat.S_IMODE(home.stat().st_mode) if home.is_dir() else 0
     return f"{mode:o}" if mode & 0o077 else ""
 
 
-def locked(home: Path) -> IO[str]:
-    """The home's lock, held until the file is closed or the process ends. Raises HomeUnusable."""
+def lock_home(home: Path) -> IO[str]:
+    """The home's lock, held until the file is closed or the process ends.
+
+    Raises:
+        HomeUnusable: another command holds the lock, or the home cannot be written.
+    """
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (home / "lock").open("a+")
@@ -69,7 +76,11 @@ def locked(home: Path) -> IO[str]:
 
 
 def private_folder(folder: Path) -> Path:
-    """The folder, ours alone. Raises HomeUnusable when somebody else made it first."""
+    """Creates the folder with access for this user only.
+
+    Raises:
+        HomeUnusable: another user created it, or may read it.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.lstat()
     if found.st_uid != os.getuid() or found.st_mode & 0o077 or folder.is_symlink():
@@ -78,6 +89,6 @@ def private_folder(folder: Path) -> Path:
 
 
 def is_run_at_work(settings: Settings) -> bool:
-    """Whether the home was last taken by a `run`, which brings its own workers, not by a `dispatcher`."""
+    """Whether a `run`, which starts its own workers, was the last to lock the home, not a `dispatcher`."""
     lock = settings.home / "lock"
     return settings.is_broker_embedded and lock.exists() and lock.read_text() == "run"

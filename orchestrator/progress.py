@@ -50,7 +50,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A run as it stands."""
+    """A run at one moment."""
 
     run: RunFacts
     items: dict[str, int]
@@ -58,16 +58,16 @@ class Snapshot:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing will happen any more by itself."""
+        """Whether nothing more happens unless a user acts."""
         return self.run.state in (*RUN_FINAL, RunState.PAUSED)
 
     @property
     def n_open(self) -> int:
-        """Items that are not final."""
+        """The number of items that are not final."""
         return sum(self.items[state] for state in OPEN)
 
     def steps(self) -> list[Step]:
-        """Progress by kind of work, in the order of the way."""
+        """Progress by kind of work, in the order of the stages."""
         total = sum(self.items.values())
         steps = [Step("preprocess", total - self.n_open, total)]
         for kind in Kind:
@@ -92,8 +92,12 @@ def numbered(fold: int | None) -> int | None:
 
 
 def snapshot(database: Database, run: int) -> Snapshot:
-    """The run as it stands. Raises UnknownRun."""
+    """The run as it is now.
+
+    Raises:
+        UnknownRun: there is no such run.
+    """
     facts = run_facts(database, run)
     if facts is None:
-        raise UnknownRun(f"there is no run {run}; `orchestrator runs` lists those there are")
+        raise UnknownRun(f"there is no run {run}; `orchestrator runs` lists all runs")
     return Snapshot(facts, status.item_counts(database, run), tuple(status.jobs(database, run)))

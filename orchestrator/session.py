@@ -1,4 +1,4 @@
-"""What a command needs: settings, ledger and store, opened so that a refusal is one sentence."""
+"""What a command needs: settings, ledger and store. Errors on opening them are one sentence."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SettingsUnusable(ChorusError):
 
 @dataclass(frozen=True)
 class Session:
-    """One command's view of the system."""
+    """The settings, ledger and store of one command."""
 
     settings: Settings
     database: Database
@@ -31,13 +31,17 @@ class Session:
 
 
 def settings_from(options: dict[str, object]) -> Settings:
-    """Settings from the options a person gave, then the environment. Raises SettingsUnusable."""
+    """Settings from the given options, then from the environment.
+
+    Raises:
+        SettingsUnusable: a value is not valid.
+    """
     try:
         return Settings(**{name: value for name, value in options.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
         message = first["msg"].removeprefix("Value error, ")
-        if not first["loc"]:  # several settings that do not go together
+        if not first["loc"]:  # several settings exclude each other
             raise SettingsUnusable(message) from error
         name = "CHORUS_" + "_".join(map(str, first["loc"])).upper()
         shown = "not usable" if name.endswith("_URL") else repr(first["input"])  # a URL may hold a password
@@ -65,9 +69,11 @@ def opened(settings: Settings, *, make: bool = True, say: Say = print) -> Sessio
 
 
 def fetched(session: Session, address: str) -> str:
-    """The path of a report: where it stands, or, of a store on S3, a copy in the home.
+    """The path of a report; a report on S3 is copied into the home.
 
-    Raises MachineFault for one that is gone, OSError where the home takes no copy.
+    Raises:
+        MachineFault: the report is missing.
+        OSError: the home cannot be written.
     """
     key = address.removeprefix(f"{session.store.shown}/")
     if key not in session.store:

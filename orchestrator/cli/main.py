@@ -139,7 +139,7 @@ def run(
     if not settings.is_broker_embedded:
         require_broker(settings, say)
     port = flower_port if flower else None
-    return _carry_out(session, lambda: _submitted(session, place, request), as_json=options.as_json, flower_port=port)
+    return _execute(session, lambda: _submitted(session, place, request), as_json=options.as_json, flower_port=port)
 
 
 def _dataset(settings: Settings, path: str, request: Request) -> Path | Bucket:
@@ -175,7 +175,7 @@ def _submitted(session: Session, place: Path | Bucket, request: Request) -> int:
     return planned.run
 
 
-def _carry_out(
+def _execute(
     session: Session, begin: Callable[[], int], *, as_json: bool, flower_port: int | None = None, tables: bool = False
 ) -> None:
     from orchestrator.execution.run import run_here  # noqa: PLC0415
@@ -298,7 +298,7 @@ def resume(
     session = opened(settings, make=False)
     if remote:
         return say(f"run {resumed(session, run)} is continued by the dispatcher")
-    return _carry_out(session, lambda: resumed(session, run), as_json=as_json)
+    return _execute(session, lambda: resumed(session, run), as_json=as_json)
 
 
 @app.command()
@@ -316,7 +316,7 @@ def retry(
     session = opened(settings, make=False)
     if remote:
         return say(f"run {retried(session, run)} is continued by the dispatcher")
-    return _carry_out(session, lambda: retried(session, run), as_json=as_json)
+    return _execute(session, lambda: retried(session, run), as_json=as_json)
 
 
 @app.command()
@@ -374,7 +374,7 @@ def demo(settings: Settings, *, as_json: AsJson = False) -> None:
     made = make_dataset(settings.home / "demo")
     say(f"{made.n_recordings} recordings of {made.n_species} invented species in {made.root}")
     request = _requested(RunOptions(str(made.root)))
-    _carry_out(session, lambda: _submitted(session, made.root, request), as_json=as_json, tables=True)
+    _execute(session, lambda: _submitted(session, made.root, request), as_json=as_json, tables=True)
 
 
 app.add_typer(services.app)

@@ -110,6 +110,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     return filled
 
 
+@functools.cache
 def _options_of(group: Any) -> dict[str, inspect.Parameter]:
     """A keyword parameter for each field of the dataclass."""
     keyword = inspect.Parameter.KEYWORD_ONLY

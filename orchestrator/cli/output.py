@@ -1,4 +1,4 @@
-"""How commands speak: people's text on stderr, programs' on stdout, and what an exit code means."""
+"""Output of commands: text for people on stderr, for programs on stdout; and exit codes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SAID_EVERY_S = 5.0
 
 
 def say(text: str) -> None:
-    """A line for people."""
+    """Prints a line for people."""
     print(text, file=sys.stderr)
 
 
@@ -36,17 +36,17 @@ def report_planning() -> Callable[[int], None]:
 
 
 def opened(settings: Settings, *, make: bool = True) -> Session:
-    """Ledger and store; says where they are."""
+    """Opens ledger and store; prints where they are."""
     from orchestrator import session  # noqa: PLC0415
 
     say(f"home {settings.home}" if not settings.database_url else "database and store as configured")
     found = session.opened(settings, make=make, say=say)
-    say_who_looks_in(settings)
+    warn_of_readers(settings)
     return found
 
 
-def say_who_looks_in(settings: Settings) -> None:
-    """Names a home that others than its owner may look into."""
+def warn_of_readers(settings: Settings) -> None:
+    """Warns of a home that others than its owner may read."""
     from orchestrator import home  # noqa: PLC0415
 
     if not settings.database_url and (mode := home.seen_by_others(settings.home)):
@@ -54,7 +54,7 @@ def say_who_looks_in(settings: Settings) -> None:
 
 
 def view() -> ProgressView:
-    """Progress on stderr."""
+    """A progress view on stderr."""
     from rich.console import Console  # noqa: PLC0415
 
     from orchestrator.cli.terminal import ProgressView  # noqa: PLC0415
@@ -63,5 +63,5 @@ def view() -> ProgressView:
 
 
 def print_json(values: Any) -> None:
-    """The one object of `--json`."""
+    """Prints the one object of `--json`."""
     print(json.dumps(values, ensure_ascii=False, default=str))

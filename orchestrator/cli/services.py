@@ -146,12 +146,12 @@ def database_upgrade(settings: Settings) -> None:
     """Upgrade the ledger's tables to this version. Stop all workers first."""
     from db.engine import Database  # noqa: PLC0415
     from db.schema.upgrade import upgrade  # noqa: PLC0415
-    from orchestrator.cli.output import say_who_looks_in  # noqa: PLC0415
+    from orchestrator.cli.output import warn_of_readers  # noqa: PLC0415
     from orchestrator.home import require_home  # noqa: PLC0415
     from orchestrator.waiting import wait_for  # noqa: PLC0415
 
     require_home(settings)
-    say_who_looks_in(settings)
+    warn_of_readers(settings)
     database = Database(settings.database)
     wait_for(database.require_answer, settings.wait_s, say, settings.progress_file)
     print(f"{database.shown} is at revision {upgrade(database)}")

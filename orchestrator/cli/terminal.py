@@ -1,4 +1,4 @@
-"""Progress and results -> terminal. People's text goes to stderr; stdout belongs to `--json` and the final report."""
+"""Progress and results as text for a terminal."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ from orchestrator.progress import Snapshot, Step
 
 _BAR_WIDTH = 30
 _RATE_WINDOW_S = 20.0
-_PLAIN_EVERY_S = 5.0
+_LINE_EVERY_S = 5.0
 
 
 @dataclass
 class Rate:
-    """How fast a count grows, over the last `window_s` seconds."""
+    """The growth rate of a count over the last `window_s` seconds."""
 
     window_s: float = _RATE_WINDOW_S
     seen: deque[tuple[float, int]] = field(default_factory=deque)
 
     def add(self, at_s: float, done: int) -> None:
-        """Notes a count."""
+        """Adds a count."""
         self.seen.append((at_s, done))
         while at_s - self.seen[0][0] > self.window_s:
             self.seen.popleft()
 
     @property
     def a_second(self) -> float:
-        """Units a second, 0 when nothing is known."""
+        """Units a second; 0 while unknown."""
         (first_s, first), (last_s, last) = self.seen[0], self.seen[-1]
         return (last - first) / (last_s - first_s) if last_s > first_s else 0.0
 
 
 class ProgressView:
-    """Bars on a terminal, a line every few seconds elsewhere; used as a context around `show`."""
+    """Shows bars on a terminal, and a line every few seconds elsewhere; used as a context around `show`."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console, self._clock = console, clock
         self._rates: dict[str, Rate] = {}
         self._live = Live(console=console, refresh_per_second=4, transient=False) if console.is_terminal else None
-        self._said, self._said_at = "", -_PLAIN_EVERY_S
+        self._printed, self._printed_at_s = "", -_LINE_EVERY_S
 
     def __enter__(self) -> Self:
         if self._live:
@@ -63,21 +63,21 @@ class ProgressView:
             self._live.__exit__(kind, error, trace)
 
     def say(self, sentence: str) -> None:
-        """A line that stays."""
+        """Prints a line that stays."""
         self._console.print(sentence, highlight=False, markup=False)
 
     def show(self, seen: Snapshot) -> None:
-        """The run as it stands now."""
+        """Shows the run as it is now."""
         now_s = self._clock()
         steps = seen.steps()
         for step in steps:
-            if _is_told(step):  # jobs are few and long: their pace is taken since the first of them began
+            if _is_shown(step):  # jobs are few and long: their rate is measured since the first one
                 window_s = _RATE_WINDOW_S if step.name == "preprocess" else math.inf
                 self._rates.setdefault(step.name, Rate(window_s)).add(now_s, step.done)
         if self._live:
             self._live.update(self._bars(seen, steps))
         else:
-            self._say_plainly(seen, steps, now_s)
+            self._print_line(seen, steps, now_s)
 
     def _bars(self, seen: Snapshot, steps: list[Step]) -> Table:
         table = Table.grid(padding=(0, 1))
@@ -86,8 +86,8 @@ class ProgressView:
             bar = f"[green]{'━' * filled}[/][dim]{'━' * (_BAR_WIDTH - filled)}[/]"
             table.add_row(step.name, bar, f"{step.done:,}/{step.total:,}", self._pace(step), step.doing)
         colours = {"quarantined": "yellow", "failed": "red"}
-        lost = [f"[{colour}]{n:,} {state}[/]" for state, colour in colours.items() if (n := seen.items[state])]
-        table.add_row("", ", ".join(lost), "", "", "")
+        problems = [f"[{colour}]{n:,} {state}[/]" for state, colour in colours.items() if (n := seen.items[state])]
+        table.add_row("", ", ".join(problems), "", "", "")
         return table
 
     def _pace(self, step: Step) -> str:
@@ -97,14 +97,14 @@ class ProgressView:
         pace = f"{rate:.1f}/s" if rate >= 1 else f"{60 * rate:.1f}/min"
         return f"{pace}, {duration((step.total - step.done) / rate)} left"
 
-    def _say_plainly(self, seen: Snapshot, steps: list[Step], now_s: float) -> None:
-        line = f"run {seen.run.id} {seen.run.state}: " + ", ".join(_plain(step) for step in steps if _is_told(step))
-        if line != self._said and (now_s - self._said_at >= _PLAIN_EVERY_S or seen.is_over):
+    def _print_line(self, seen: Snapshot, steps: list[Step], now_s: float) -> None:
+        line = f"run {seen.run.id} {seen.run.state}: " + ", ".join(_plain(step) for step in steps if _is_shown(step))
+        if line != self._printed and (now_s - self._printed_at_s >= _LINE_EVERY_S or seen.is_over):
             self.say(line)
-            self._said, self._said_at = line, now_s
+            self._printed, self._printed_at_s = line, now_s
 
 
-def _is_told(step: Step) -> bool:
+def _is_shown(step: Step) -> bool:
     return step.done > 0 or bool(step.doing) or step.name == "preprocess"
 
 
@@ -113,9 +113,9 @@ def _plain(step: Step) -> str:
 
 
 def result_lines(found: dict[str, Any], advised: Callable[[str], str], limit: int = 20) -> list[str]:
-    """What a finished run has to say, from the object that `--json` prints.
+    """The summary of a run as text, from the object that `--json` prints.
 
-    advised: a command as people have to type it, from the words after `orchestrator`.
+    advised: makes a complete command from the words after `orchestrator`.
     """
     run, counts = found["run"], found["recordings"]
     shown = ", ".join(f"{n:,} {state}" for state, n in counts.items() if n and state != "total")
@@ -124,13 +124,11 @@ def result_lines(found: dict[str, Any], advised: Callable[[str], str], limit: in
     unread = [
         model for model, score in found["scores"].items() if score.get("by_recording_accuracy_interval", 0) is None
     ]
-    lines += [
-        f"no interval for {model}: what its judging left cannot be read; see: {advised('doctor')}" for model in unread
-    ]
+    lines += [f"no interval for {model}: its evaluation cannot be read; see: {advised('doctor')}" for model in unread]
     lines += [_leak_line(model, score, found["scores"].get(model)) for model, score in found["leak_meter"].items()]
     lines += map(_effect_line, found["ablation"])
     lines += _failures(found["jobs"])
-    lines += _survived(found["faults"])
+    lines += _faults(found["faults"])
     rest = advised(f"status {run} --json")
     lines += _list("not used:", found["quarantined"], limit, rest)
     lines += _list(f"given up; `{advised(f'retry {run}')}` tries again:", found["failed"], limit, rest)
@@ -163,16 +161,16 @@ def _fold(job: dict[str, Any]) -> str:
     return f"fold {job['fold']}" if job["fold"] is not None else ""
 
 
-def _survived(faults: dict[str, int]) -> list[str]:
-    told = {"retries": "retried", "losses": "lost with their worker", "deaths": "ended their process"}
-    met = [f"{faults[name]:,} {what}" for name, what in told.items() if faults[name]]
+def _faults(faults: dict[str, int]) -> list[str]:
+    names = {"retries": "retried", "losses": "lost with their worker", "deaths": "ended their process"}
+    met = [f"{faults[name]:,} {what}" for name, what in names.items() if faults[name]]
     return [f"attempts survived: {', '.join(met)}"] if met else []
 
 
 def _leak_line(model: str, claimed: dict[str, Any], honest: dict[str, Any] | None) -> str:
     instead = f"; honestly {100 * (honest['accuracy'] or 0):.1f} %" if honest else ""
     share = f"{100 * (claimed['accuracy'] or 0):.1f} %"
-    return f"leak meter, {model}: shuffled chunks would claim {share} by chunk{instead}{_of_some(honest or {})}"
+    return f"leak meter, {model}: shuffled chunks would claim {share} by chunk{instead}{_coverage(honest or {})}"
 
 
 def _effect_line(effect: dict[str, Any]) -> str:
@@ -182,7 +180,7 @@ def _effect_line(effect: dict[str, Any]) -> str:
     verdict = "" if effect["is_significant"] else "; may be chance"
     return (
         f"{effect['model']}, {effect['factor']}: {with_it:.1f} % with and {without:.1f} % without by recording, worth "
-        f"{difference:+.1f} points ({low:+.1f} to {high:+.1f}, p = {effect['p']:.2g}){verdict}{_of_some(effect)}"
+        f"{difference:+.1f} points ({low:+.1f} to {high:+.1f}, p = {effect['p']:.2g}){verdict}{_coverage(effect)}"
     )
 
 
@@ -197,12 +195,12 @@ def _score_line(model: str, score: dict[str, Any]) -> str:
     return (
         f"{model}: accuracy {100 * (score['accuracy'] or 0):.1f} %{spread} by chunk, "
         f"{100 * (score['by_recording_accuracy'] or 0):.1f} %{_bounds(score)} by recording, "
-        f"macro F1 {score['macro_f1'] or 0:.3f}{_of_some(score)}"
+        f"macro F1 {score['macro_f1'] or 0:.3f}{_coverage(score)}"
     )
 
 
-def _of_some(score: dict[str, Any]) -> str:
-    """Where not all of the trainings have been judged: how many."""
+def _coverage(score: dict[str, Any]) -> str:
+    """The number of evaluated trainings, unless all have been evaluated."""
     n, n_planned = score.get("trainings", 0), score.get("trainings_planned", 0)
     return f"; over {n} of {n_planned} trainings" if n < n_planned else ""
 

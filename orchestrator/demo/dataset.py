@@ -1,4 +1,4 @@
-"""The demo's folder: the planned recordings sung and written, some more of them broken, and the csv."""
+"""Writes the demo dataset: planned recordings, some broken files, and the csv."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _UNUSABLE_FILES = ("empty", "text", "truncated", "silent", "too-short", "unlabel
 
 @dataclass(frozen=True)
 class DemoFacts:
-    """What is in a demo dataset.
+    """The contents of a demo dataset.
 
-    n_recordings: files that can be used, the exact copy among them. n_authors: recordists, the copy's included.
-    broken: file names as the csv has them, of the rows that cannot be used; each name says why.
+    n_recordings: usable files, with the exact copy.  n_authors: recordists, with the copy's.
+    broken: names, as in the csv, of the files that cannot be used; each name says why.
     """
 
     root: Path
@@ -38,12 +38,14 @@ class DemoFacts:
 
 
 def make_dataset(folder: Path, seed: int = 2021, species: int = 27, recordings_per_species: int = 16) -> DemoFacts:
-    """A dataset in BirdCLEF layout, made anew unless this very one is there already.
+    """Makes a dataset in BirdCLEF layout, unless the same one exists already.
 
     `train_metadata.csv` and `train_audio/<label>/<id>.ogg` (Vorbis, 32 kHz, mono, 6 to 12 s), the same bytes for the
-    same arguments on one machine. Among them: one of each kind of trouble (`DemoFacts.broken`), one row twice, and
-    one exact copy under another name and recordist. `ABOUT.txt` tells what it is, and that it is complete.
-    Raises Impossible when the folder holds something else, or the numbers cannot be met.
+    same arguments on one machine. Among them: one file of each unusable kind (`DemoFacts.broken`), one row twice, and
+    one exact copy under another name and recordist. `ABOUT.txt` describes the dataset and marks it as complete.
+
+    Raises:
+        Impossible: the folder holds something else, or the numbers are not possible.
     """
     recordings = planned(seed, species, recordings_per_species)
     about = _about(f"seed {seed}, {species} species, {recordings_per_species} recordings each, revision {_REVISION}")
@@ -52,7 +54,7 @@ def make_dataset(folder: Path, seed: int = 2021, species: int = 27, recordings_p
         with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=folder) as unfinished:
             _write(Path(unfinished), seed, recordings)
             Path(unfinished, _NOTE).write_text(about, "utf-8")
-            for name in (_AUDIO, _TABLE, _NOTE):  # the note comes last: where it is, all is
+            for name in (_AUDIO, _TABLE, _NOTE):  # the note comes last: it marks the dataset as complete
                 Path(unfinished, name).replace(folder / name)
     return _facts(folder, recordings)
 
@@ -67,7 +69,7 @@ def _is_there(folder: Path, about: str) -> bool:
 
 
 def _others(folder: Path) -> list[Path]:
-    """What lies in a folder beside the remains of a demo whose process was killed."""
+    """The folder's entries, without leftovers of a killed demo."""
     return [path for path in folder.iterdir() if not path.name.startswith(_UNFINISHED)]
 
 
@@ -98,7 +100,7 @@ def _write(root: Path, seed: int, recordings: tuple[Planned, ...]) -> None:
     try:
         for each, ogg in zip(recordings, threads.map(studio.recording, recordings), strict=True):
             _put(audio / each.row.filename, ogg)
-    finally:  # without the cancelling, Ctrl-C would wait for every song
+    finally:  # otherwise Ctrl-C would wait for all songs
         threads.shutdown(cancel_futures=True)
     first = (audio / recordings[0].row.filename).read_bytes()
     _put(audio / _copy_row(recordings).filename, first)
@@ -121,7 +123,7 @@ def _write_csv(path: Path, rows: list[Row]) -> None:
 
 
 def _copy_row(recordings: tuple[Planned, ...]) -> Row:
-    """The first recording again, as if somebody else had published it."""
+    """The first recording again, as if another recordist had published it."""
     copy = row_of(recordings[0].species, f"DC{100_000 + len(recordings)}", N_RECORDISTS)
     return replace(copy, secondary_labels=recordings[0].row.secondary_labels)
 

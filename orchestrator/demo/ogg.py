@@ -1,7 +1,7 @@
 """Samples to Ogg Vorbis, the same bytes each time.
 
-libsndfile gives every stream a random serial number, which would make each run's files new to the ledger; here the
-number is chosen, and the checksum of each page made anew.
+libsndfile gives every stream a random serial number, so the ledger would take the files of each demo for new ones. Here
+the number is fixed, and the checksum of each page is computed again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ def encoded(samples: Samples, serial: int) -> bytes:
 def renumbered(ogg: bytes, serial: int) -> bytes:
     """The same stream under another serial number.
 
-    Raises ValueError where the bytes are not whole Ogg pages.
+    Raises:
+        ValueError: the bytes are not whole Ogg pages.
+
     Source: RFC 3533, section 6 (page layout; CRC 0x04c11db7 over the page with its checksum field zeroed).
     """
     pages, at = [], 0

@@ -1,4 +1,4 @@
-"""Which recordings the demo holds: species, recordists, circumstances and names, drawn from the seed alone."""
+"""The recordings of the demo: species, recordists, metadata and names, drawn from the seed alone."""
 
 from __future__ import annotations
 
@@ -68,8 +68,10 @@ def planned(seed: int, species: int, per_species: int) -> tuple[Planned, ...]:
     """The good recordings in the order of the csv.
 
     Each species is recorded by all recordists but one, as far as its recordings suffice, so any two recordists hold
-    every species; zealous recordists have more.
-    Raises Impossible for fewer than 2 or more than MOST_SPECIES species, no recordings of each, or a seed below 0.
+    every species; some recordists have more recordings.
+
+    Raises:
+        Impossible: fewer than 2 or more than MOST_SPECIES species, no recordings, or a seed below 0.
     """
     if not FEWEST_SPECIES <= species <= MOST_SPECIES:
         raise Impossible(f"{species} species cannot be invented; ask for {FEWEST_SPECIES} to {MOST_SPECIES}")
@@ -77,7 +79,7 @@ def planned(seed: int, species: int, per_species: int) -> tuple[Planned, ...]:
         raise Impossible(f"seed {seed} is negative; ask for 0 or more")
     if per_species < 1:
         raise Impossible(f"{per_species} recordings per species are too few; ask for 1 or more")
-    draw = Random(f"rows {seed}")  # noqa: S311  a plan to be repeated, not a secret
+    draw = Random(f"rows {seed}")  # noqa: S311  # reproducible, not secret
     zeal = [draw.uniform(0.5, 3.0) for _ in range(N_RECORDISTS)]
     rows: list[Planned] = []
     for bird in range(species):
@@ -138,7 +140,7 @@ def label(bird: int) -> str:
 
 
 def kind(bird: int) -> str:
-    """The kind of syllable that prevails in a species' song."""
+    """The most frequent kind of syllable in a species' song."""
     return KIND_OF_GENUS[_names(bird)[0]]
 
 

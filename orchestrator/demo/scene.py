@@ -1,7 +1,7 @@
-"""What lies between an invented bird and its file: air, trees, weather, insects, and somebody's microphone.
+"""What changes a song on its way to the file: distance, echo, weather, insects and the microphone.
 
-Each recordist has one microphone and one place, so a classifier that listens to the hiss instead of the bird is
-found out as soon as the recordists are split.
+Each recordist has one microphone and one place, so a classifier that learns the noise instead of the bird scores low
+when recordists are split.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Take:
     neighbour_db: float  # the bird in the background, relative to the one in front
     insect_hz: float | None
     drops_per_s: float
-    overdrive_db: float  # how far the loudest sample passes what the microphone can stand; 0 or more
+    overdrive_db: float  # how far the loudest sample exceeds the microphone's range; 0 or more
 
 
 def place(rng: np.random.Generator) -> Place:
@@ -63,7 +63,7 @@ def place(rng: np.random.Generator) -> Place:
 
 
 def take(rng: np.random.Generator, distance_m: float) -> Take:
-    """A new recording's circumstances: mostly calm, sometimes windy, wet, with an insect or too loud."""
+    """The conditions of a new recording: mostly calm, sometimes windy, wet, with an insect or too loud."""
     return Take(
         distance_m=distance_m,
         wind_db=float(rng.uniform(-62, -36)),

@@ -1,8 +1,8 @@
 """Invented birds: a grammar of syllables and phrases for each species, and the songs it allows.
 
-One voice sings everything: a tone whose frequency glides and wavers, whose loudness pulses, with overtones. A
-whistle, a trill or a buzz is that voice with other numbers, as in a syrinx. One kind of syllable prevails in a
-genus; its species differ in pitch, tempo and order, as related birds do.
+One model makes all sounds: a tone with overtones, whose frequency glides and wavers and whose loudness pulses. A
+whistle, a trill and a buzz differ only in its parameters. Each genus has one main kind of syllable; its species differ
+in pitch, tempo and order.
 """
 
 from __future__ import annotations

@@ -13,14 +13,14 @@ from orchestrator.demo.song import RATE_HZ, Grammar, Samples, grammar, pitch_hz,
 
 
 class Studio:
-    """All species and places of one seed; what it makes depends on the seed and the recording alone."""
+    """All species and places of one seed; its output depends on the seed and the recording alone."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
 
     @cached_property
     def grammars(self) -> tuple[Grammar, ...]:
-        """The song rules of every species there can be, in order."""
+        """The song rules of every possible species, in order."""
         birds = range(rows.MOST_SPECIES)
         return tuple(grammar(rows.kind(bird), pitch_hz(bird), self._rng("species", bird)) for bird in birds)
 

@@ -1,6 +1,6 @@
-"""The only sender: a bounded feeder, and a reconciler that needs no broker's word.
+"""Feeds queues up to a bound, and repairs what was lost, from the ledger alone.
 
-Messages are doorbells. What was sent and not claimed is sent again; what was claimed and not renewed waits again.
+Items and jobs that were sent and never claimed are sent again; those with an expired claim wait again.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from workers.roles import QUEUE_OF_TASK
 
 _LOG = logging.getLogger("chorus")
 LARGEST_MESSAGE_S = 1.0
-"""Seconds of one core a message holds at most: its overhead is lost in it, and it is soon repeated."""
+"""Most work in a message, in seconds of one core: its overhead is negligible, and repeating it is cheap."""
 LOST_AFTER_S = {"cpu": 5.0, "gpu": 40.0}
-"""A message not claimed for so long, while its queue is empty, is lost; a gpu job's process first has to start."""
+"""A message that is not claimed for so long, while its queue is empty, is lost. Processes of gpu jobs start slowly."""
 STALE_AFTER_S = 900.0
-"""The same where the queue is never empty."""
+"""The same while its queue is not empty."""
 _FREE_PART = 1 / 4
-"""The part of the window that must be free before it is filled up: many messages at once cost less than one by one.
+"""The free share of the window at which it is filled up: sending many messages at once is cheaper.
 
-Workers never wait for it as long as they take at most three windows a second."""
+Workers never wait for messages as long as they take at most three windows a second."""
 _JOBS_AHEAD = {"cpu": None, "gpu": 1}
-"""Jobs that wait in a queue's broker at most: a model is judged, and a fold finished, before others are begun."""
+"""Most jobs that wait in a queue: a model is evaluated, and a fold finished, before others begin."""
 _RECONCILE_EVERY_S = 2.0
 _BUSY_PAUSE_S, _IDLE_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.25, 10.0
 _MOST_DOUBLINGS = 10
-"""Of the pause, which is the longest one long before; a broker may be away for days."""
+"""Bounds the exponent of the pause; a broker may be away for days."""
 
 
 def _items_bell(batch: feeding.Batch) -> Doorbell:
@@ -51,9 +51,9 @@ def _job_bell(job: feeding.ReadyJob) -> Doorbell:
 
 
 class Dispatcher:
-    """Feeds active runs and heals what was interrupted, a step at a time; several at once do no harm.
+    """Feeds active runs and repairs what was interrupted, one step at a time. Several at once do no harm.
 
-    only_run: feed just this one (None: all that are active).
+    only_run: the run to feed; None: all active runs.
     """
 
     def __init__(self, database: Database, sender: Sender, settings: Settings, only_run: int | None = None) -> None:
@@ -62,7 +62,7 @@ class Dispatcher:
         self._failures = 0
 
     def step(self) -> float:
-        """Does what there is to do now; returns the seconds to wait before the next step."""
+        """Does one step; returns the seconds to wait before the next."""
         try:
             is_due = time.monotonic() - self._reconciled_at > _RECONCILE_EVERY_S
             if is_due:
@@ -83,14 +83,14 @@ class Dispatcher:
         return _BUSY_PAUSE_S if sent else _IDLE_PAUSE_S
 
     def show_progress(self) -> None:
-        """For the health check: it goes round, whatever it finds."""
+        """Tells the health check that the dispatcher makes progress."""
         liveness.touch(self._settings.progress_file)
 
     def _ours(self, active: Sequence[ActiveRun]) -> list[ActiveRun]:
         return [run for run in active if self._only_run in (None, run.id)]
 
     def _pack_anew(self, runs: Iterable[int]) -> int:
-        """Has parts that an older version packed done again; returns their number."""
+        """Marks parts that an older version packed for packing; returns their number."""
         parts = {run: n for run in runs if (n := control.pack_anew(self._database, run))}
         for run, n in parts.items():
             again = "1 part" if n == 1 else f"{n} parts"
@@ -105,7 +105,7 @@ class Dispatcher:
             return 0
         sent = 0
         for run in runs:
-            share = -(-free // len(runs))  # every active run has its share of the window
+            share = -(-free // len(runs))  # every active run gets an equal share of the window
             batches = feeding.take_batches(self._database, run, share, LARGEST_MESSAGE_S)
             taken = self._sender.send("preprocess", "cpu", list(map(_items_bell, batches)))
             feeding.put_back_unsent(self._database, Item, [item for batch in batches[taken:] for item in batch.items])
@@ -143,7 +143,7 @@ class Dispatcher:
 
 
 def _require_taken(taken: int, offered: int) -> None:
-    """Raises BrokerUnreachable for a broker that answers and takes no more: to offer all again at once helps nobody."""
+    """Raises BrokerUnreachable if the broker refused messages. Offering them again at once would not help."""
     if taken < offered:
         raise BrokerUnreachable(f"the broker took {taken} of {offered} messages; the others wait")
 

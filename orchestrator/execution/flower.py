@@ -1,4 +1,4 @@
-"""The monitor: Flower, which only reads, remembers a bounded number of tasks, and asks for a password."""
+"""The Flower monitor: read-only, bounded in memory, protected by a password."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SAVED_EVERY_MS = 10_000
 def flower_command(port: int, address: str, state: Path | None) -> list[str]:
     """Flower's command line.
 
-    address: the address it listens on.  state: a file that keeps what it has seen over restarts.
+    address: the address to listen on.  state: a file that keeps the task history over restarts.
     """
     kept = [f"--db={state}", "--persistent=True", f"--state_save_interval={_SAVED_EVERY_MS}"] if state else []
     return [
@@ -26,5 +26,5 @@ def flower_command(port: int, address: str, state: Path | None) -> list[str]:
 
 
 def flower_environment(settings: Settings, password: str) -> dict[str, str]:
-    """Flower's environment: the password is never on a command line, which every user of a machine can read."""
+    """Flower's environment. It holds the password, because every user of a machine can read command lines."""
     return {**settings.environment(), "FLOWER_BASIC_AUTH": f"{USER}:{password}"}

@@ -1,4 +1,4 @@
-"""Carries a run out on this machine, or follows one that others carry out."""
+"""Executes a run on this machine, follows a run that other processes execute, and feeds all runs."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from domain.errors import ChorusError
 from domain.states import CLAIMABLE, Kind, RunState, State
 from orchestrator.broker import Sender
 from orchestrator.execution.dispatcher import Dispatcher, dispatch_forever
-from orchestrator.execution.stack import Stack
+from orchestrator.execution.local_processes import LocalProcesses
 from orchestrator.progress import Snapshot, View, snapshot
 from orchestrator.session import Session
 from orchestrator.waiting import OutageTolerance, wait_for
 from tasks.runtime import liveness
 from workers.roles import CPU, GPU
 
-_LOOK_EVERY_S = 0.25
-_TURN_EVERY_S = 1.0
+_POLL_EVERY_S = 0.25
+_LEADER_CHECK_EVERY_S = 1.0
 
 
 class DispatcherThread:
-    """The dispatcher beside the progress view: a slow broker never freezes the terminal."""
+    """Runs the dispatcher beside the progress view, so that a slow broker never freezes the terminal."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._over = threading.Event()
@@ -36,7 +36,7 @@ class DispatcherThread:
     def _run(self, dispatcher: Dispatcher) -> None:
         try:
             dispatch_forever(dispatcher, self._over.is_set, self._over.wait)
-        except BaseException as error:  # handed to the main thread, which says it
+        except BaseException as error:  # the main thread raises it
             self._failed = error
 
     def __enter__(self) -> DispatcherThread:
@@ -48,36 +48,36 @@ class DispatcherThread:
         self._thread.join(timeout=10)
 
     def require_alive(self) -> None:
-        """Raises what ended the dispatcher."""
+        """Raises the error that ended the dispatcher, if any."""
         if self._failed is not None:
             raise self._failed
 
 
 def run_here(session: Session, begin: Callable[[], int], progress: View, flower_port: int | None = None) -> int:
-    """Carries out, with an embedded stack, the run that `begin` plans or takes up; returns its number when it is over.
+    """Executes, with local processes, the run that `begin` plans or resumes; returns its number when it is over.
 
-    The home is taken before anything is planned in it. Ctrl-C pauses the run.
+    The home is locked before anything is planned in it. Ctrl-C pauses the run.
     """
-    with Stack(session.settings, session.database, is_watched=flower_port is not None) as stack:
-        stack.start_worker(CPU)  # it starts while the run is planned
+    with LocalProcesses(session.settings, session.database, sends_events=flower_port is not None) as processes:
+        processes.start_worker(CPU)  # it starts up while the run is planned
         run = begin()
         sender = Sender(session.settings)
         sender.require_broker()
         if flower_port is not None:
-            progress.say(f"monitor: {stack.start_flower(flower_port)}")
+            progress.say(f"monitor: {processes.start_flower(flower_port)}")
         dispatcher = Dispatcher(session.database, sender, session.settings, only_run=run)
         try:
             with progress, DispatcherThread(dispatcher) as thread:
-                _until_over(session, run, progress, stack, thread)
+                _until_over(session, run, progress, processes, thread)
         except KeyboardInterrupt:
             control.pause(session.database, run)
             advised = session.settings.advised(f"resume {run}")
-            progress.say(f"stopping; what is finished is kept. Go on with: {advised}")
+            progress.say(f"stopping; what is finished is kept. Continue with: {advised}")
             raise
     return run
 
 
-def _until_over(session: Session, run: int, view: View, stack: Stack, thread: DispatcherThread) -> None:
+def _until_over(session: Session, run: int, view: View, processes: LocalProcesses, thread: DispatcherThread) -> None:
     outages = OutageTolerance(view.say)
     while True:
         with outages.tolerated():
@@ -85,16 +85,16 @@ def _until_over(session: Session, run: int, view: View, stack: Stack, thread: Di
             view.show(seen)
             if seen.is_over:
                 return
-            if _is_gpu_work_near(seen):
-                for warning in stack.start_worker(GPU):
+            if _is_gpu_worker_needed(seen):
+                for warning in processes.start_worker(GPU):
                     view.say(warning)
-            for news in stack.watch():
+            for news in processes.watch():
                 view.say(news)
         thread.require_alive()
-        time.sleep(_LOOK_EVERY_S)
+        time.sleep(_POLL_EVERY_S)
 
 
-def _is_gpu_work_near(seen: Snapshot) -> bool:
+def _is_gpu_worker_needed(seen: Snapshot) -> bool:
     is_gpu_job_open = any(
         job.kind in (Kind.TRAIN, Kind.EVALUATE) and job.state in (*CLAIMABLE, State.RUNNING) for job in seen.jobs
     )
@@ -102,7 +102,7 @@ def _is_gpu_work_near(seen: Snapshot) -> bool:
 
 
 def follow(session: Session, run: int, view: View) -> None:
-    """Shows the run until it is over; others do the work, and Ctrl-C ends only the showing."""
+    """Shows the run until it is over. Other processes do the work; Ctrl-C only ends the view."""
     outages = OutageTolerance(view.say)
     while True:
         with outages.tolerated():
@@ -110,72 +110,82 @@ def follow(session: Session, run: int, view: View) -> None:
             view.show(seen)
             if seen.is_over:
                 return
-        time.sleep(_LOOK_EVERY_S)
+        time.sleep(_POLL_EVERY_S)
 
 
 def dispatch_here(session: Session, view: View, exporter: AbstractContextManager[object] | None = None) -> None:
-    """Feeds all runs until interrupted; with an embedded broker this process owns it.
+    """Feeds all runs until interrupted. Starts the embedded broker unless a URL names another one.
 
     exporter: offers metrics while it is entered.
     """
     with contextlib.ExitStack() as parts:
-        stack = None
+        processes = None
         if session.settings.is_broker_embedded:
-            stack = parts.enter_context(Stack(session.settings, session.database, takes_submissions=True))
+            processes = parts.enter_context(LocalProcesses(session.settings, session.database, takes_submissions=True))
         if exporter:
             parts.enter_context(exporter)
             view.say(f"metrics: http://{session.settings.metrics_address}:{session.settings.metrics_port}/metrics")
-        _dispatch_all(session, view, stack)
+        _dispatch_all(session, view, processes)
 
 
-def _dispatch_all(session: Session, view: View, stack: Stack | None) -> None:
+def _dispatch_all(session: Session, view: View, processes: LocalProcesses | None) -> None:
     settings = session.settings
     wait_for(Sender(settings).require_broker, settings.wait_s, view.say, settings.progress_file)
     outages = OutageTolerance(view.say)
-    with Turn(session.database) as turn:
+    with Turn(session.database) as leadership:
         while True:
-            _await_turn(session, view, turn)
+            _await_leadership(session, view, leadership)
             view.say(f"dispatching for {session.database.shown}; Ctrl-C stops")
-            sender = Sender(settings)  # a turn's own: the last turn's thread may not have ended yet
+            sender = Sender(settings)  # not shared: the previous dispatcher's thread may not have ended yet
             with DispatcherThread(Dispatcher(session.database, sender, settings)) as thread:
-                while turn.is_ours():
+                while leadership.is_ours():
                     thread.require_alive()
                     with outages.tolerated():
-                        for news in stack.watch() if stack else ():
+                        for news in processes.watch() if processes else ():
                             view.say(news)
-                    time.sleep(_TURN_EVERY_S)
-            view.say("the turn is lost: the database does not answer")
+                    time.sleep(_LEADER_CHECK_EVERY_S)
+            view.say("lost the leader lock: the database does not answer")
 
 
-def _await_turn(session: Session, view: View, turn: Turn) -> None:
+def _await_leadership(session: Session, view: View, leadership: Turn) -> None:
     is_said = False
-    while not turn.is_ours():
+    while not leadership.is_ours():
         if not is_said:
-            view.say("standing by: another dispatcher is at work, or the database does not answer")
+            view.say("standing by: another dispatcher holds the leader lock, or the database does not answer")
             is_said = True
         liveness.touch(session.settings.progress_file)
-        time.sleep(_TURN_EVERY_S)
+        time.sleep(_LEADER_CHECK_EVERY_S)
 
 
 class RunIsOver(ChorusError):
-    """A run that has ended cannot go on."""
+    """The run has ended."""
 
     exit_code = 2
 
 
 def resumed(session: Session, run: int) -> int:
-    """Lets the run go on. Raises UnknownRun, or RunIsOver when there is nothing to go on with."""
+    """Continues the run.
+
+    Raises:
+        UnknownRun: there is no such run.
+        RunIsOver: nothing is left to do.
+    """
     state = snapshot(session.database, run).run.state
     if control.resume(session.database, run):
         return run
     if state == RunState.PLANNING:
-        raise RunIsOver(f"run {run} was never planned to its end; submit its dataset again")
+        raise RunIsOver(f"run {run} was not planned completely; submit its dataset again")
     advised = session.settings.advised(f"retry {run}")
     raise RunIsOver(f"run {run} is {state}; `{advised}` tries again what did not succeed")
 
 
 def retried(session: Session, run: int) -> int:
-    """Lets what did not succeed be tried again. Raises UnknownRun, or RunIsOver when there is nothing to try."""
+    """Tries quarantined, failed and cancelled work again.
+
+    Raises:
+        UnknownRun: there is no such run.
+        RunIsOver: there is no such work.
+    """
     seen = snapshot(session.database, run)
     n = control.retry(session.database, run)
     if n == 0 and not seen.is_over:

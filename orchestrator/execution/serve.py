@@ -1,4 +1,4 @@
-"""`orchestrator worker` and `orchestrator flower`: this process becomes a Celery worker, or the monitor."""
+"""`orchestrator worker` and `orchestrator flower`: replace this process by a Celery worker or the monitor."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def become_flower(settings: Settings, port: int, address: str, state: Path | Non
     """
     if not settings.flower_password:
         raise UsageError(
-            "Flower shows itself behind a password only; name a file that holds one in CHORUS_FLOWER_PASSWORD_FILE"
+            "Flower starts only with a password; name a file that holds one in CHORUS_FLOWER_PASSWORD_FILE"
         )
     require_broker(settings, say)
     argv = flower_command(port, address, state.absolute() if state else None)
@@ -57,31 +57,39 @@ def become_flower(settings: Settings, port: int, address: str, state: Path | Non
 
 
 class NoGpu(ChorusError):
-    """A GPU is required, and there is none on this machine."""
+    """A GPU is required, and this machine has none."""
 
     exit_code = 4
 
 
 def require_gpu_where_wanted(settings: Settings, device: str = "auto") -> None:
-    """Raises NoGpu where this machine has none, and the device asked for or else the settings require it."""
+    """Checks that this machine has a GPU if the requested device or the settings require one.
+
+    Raises:
+        NoGpu: it has none.
+    """
     is_wanted = device == "gpu" or (settings.require_gpu and device == "auto")
     if is_wanted and not sees_gpu(settings):
         raise NoGpu(
-            "no GPU is seen on this machine, and one is required; mend its driver, or do without --device gpu, "
+            "no GPU is seen on this machine, and one is required; fix its driver, or leave out --device gpu, "
             "--require-gpu or CHORUS_REQUIRE_GPU"
         )
 
 
 def require_dispatcher(settings: Settings) -> None:
-    """Raises BrokerUnreachable when the home is taken by a `run`, which feeds no other run than its own."""
+    """Checks that a dispatcher can feed a new run of this home.
+
+    Raises:
+        BrokerUnreachable: a `run` holds the home's lock; it feeds no other run.
+    """
     if is_run_at_work(settings):
         raise BrokerUnreachable(
-            f"a `run` is at work in {settings.home} and feeds only itself; wait for its end, or choose another --home"
+            f"a `run` is at work in {settings.home} and feeds no other run; wait for its end, or choose another --home"
         )
 
 
 def abandoned(settings: Settings, run: int, state: str) -> list[str]:
-    """A line for people when an active run has nobody to work on it, as after a crash; nothing otherwise."""
+    """A line for people if no process works on an active run, as after a crash; otherwise nothing."""
     if state == RunState.ACTIVE and settings.is_broker_embedded and not answers(settings.socket):
-        return [f"nobody works on run {run} now; go on with: {settings.advised(f'resume {run}')}"]
+        return [f"no process works on run {run}; continue with: {settings.advised(f'resume {run}')}"]
     return []

@@ -1,4 +1,4 @@
-"""What models there are: a child process asks Keras, this one never loads it."""
+"""The models that can be trained. A child process asks Keras; this process never imports it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ _LONGEST_S = 120
 def listed(n_classes: int, names: Sequence[str]) -> list[dict[str, Any]]:
     """These models as networks for so many classes; see `tasks.model.listing`.
 
-    Raises MachineFault where Keras cannot be loaded, with the last line it said, or takes two minutes.
+    Raises:
+        MachineFault: Keras cannot be imported, or takes more than two minutes.
     """
     command = [sys.executable, "-m", "tasks.model.listing", str(n_classes), *names]
     try:
@@ -35,12 +36,12 @@ def listed(n_classes: int, names: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def lines(models: Sequence[dict[str, Any]], *, with_layers: bool) -> Iterator[str]:
-    """The models as text: a line each, and their layer tables where asked for."""
+    """The models as text, on request with their layers."""
     width = max(len(model["name"]) for model in models)
     for model in models:
         inputs = ", ".join(f"{name} {_shape(shape)}" for name, shape in model["inputs"].items())
         yield f"{model['name']:<{width}}  {model['sentence']}"
-        reads = "paints pictures from" if model["kind"] == "generator" else "reads"
+        reads = "generates spectrograms from" if model["kind"] == "generator" else "reads"
         yield f"{'':<{width}}  {reads} {inputs} of the preset {model['preset']}"
         yield f"{'':<{width}}  {model['parameters']:,} parameters, {model['trainable_parameters']:,} trained"
         if with_layers:

@@ -1,4 +1,4 @@
-"""Ledger, store and broker compared; each finding is a sentence that says what to do."""
+"""Checks ledger, store, broker and disk. Each finding is a sentence that says what to do."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _KINDS = ("strips", "shards", "models", "evaluations", "reports")
 
 
 def findings(session: Session, *, repair: bool) -> list[str]:
-    """What is wrong, one sentence each; nothing when all is well. `repair`: let what is gone be made again."""
+    """One sentence for each problem. repair: marks lost files for regeneration and deletes orphans."""
     return [
         *_strip_findings(session, repair=repair),
         *_file_findings(session, repair=repair),
@@ -49,9 +49,9 @@ def findings(session: Session, *, repair: bool) -> list[str]:
 
 @dataclass(frozen=True)
 class _Fault:
-    """What is wrong with a file. is_lost: it has to be made again; else it may be whole, and the disk is at fault."""
+    """A problem with a file. is_lost: it must be regenerated; otherwise it may be intact, and the disk is at fault."""
 
-    said: str
+    text: str
     is_lost: bool = True
 
 
@@ -59,7 +59,7 @@ def _strip_findings(session: Session, *, repair: bool) -> Iterator[str]:
     strips = _faulty(session.store, integrity.kept_strips(session.database))
     faulty = [(strip.id, f"strip {strip.key}", fault) for strip, fault in strips]
     forget = partial(integrity.forget_strips, session.database) if repair else None
-    yield from _told(session.settings, faulty, "strip", forget)
+    yield from _described(session.settings, faulty, "strip", forget)
 
 
 def _file_findings(session: Session, *, repair: bool) -> Iterator[str]:
@@ -68,29 +68,25 @@ def _file_findings(session: Session, *, repair: bool) -> Iterator[str]:
         (file.job, f"{file.key} of run {file.run}", fault) for file in files if (fault := _fault(session.store, file))
     ]
     forget = partial(integrity.fail_jobs, session.database) if repair else None
-    yield from _told(session.settings, faulty, "file", forget)
+    yield from _described(session.settings, faulty, "file", forget)
 
 
-def _told(
+def _described(
     settings: Settings,
     faulty: Sequence[tuple[int, str, _Fault]],
     what: str,
     forget: Callable[[list[int]], None] | None,
 ) -> Iterator[str]:
-    """faulty: row, name and fault of each.  forget: marks the rows as lost; None: only tell."""
-    yield from (f"{name} {fault.said}" for _, name, fault in faulty[:_SHOWN])
+    """faulty: row, name and fault of each.  forget: marks the rows as lost; None: only report."""
+    yield from (f"{name} {fault.text}" for _, name, fault in faulty[:_SHOWN])
     lost = [row for row, _, fault in faulty if fault.is_lost]
-    yield from _unread(len(faulty) - len(lost), what)
+    if n_unread := len(faulty) - len(lost):
+        yield f"unreadable: {counted(n_unread, what)}; check the disk and access rights, or delete and run doctor again"
     if lost and forget:
         forget(lost)
     elif lost:
         advised = settings.advised("doctor --repair")
-        yield f"damaged: {counted(len(lost), what)}; `{advised}` marks each, to be made again"
-
-
-def _unread(n: int, what: str) -> Iterator[str]:
-    if n:
-        yield f"unreadable: {counted(n, what)}; see to the disk and its rights, or delete each and ask again"
+        yield f"damaged: {counted(len(lost), what)}; `{advised}` marks them for regeneration"
 
 
 def _abandoned_findings(session: Session, *, repair: bool) -> Iterator[str]:
@@ -98,38 +94,39 @@ def _abandoned_findings(session: Session, *, repair: bool) -> Iterator[str]:
     if abandoned and repair:
         for path in abandoned:
             path.unlink(missing_ok=True)
-        yield f"unfinished, and removed: {counted(len(abandoned), 'file')}"
+        yield f"deleted {counted(len(abandoned), 'unfinished file')}"
     elif abandoned:
         size, advised = _size_bytes(abandoned), session.settings.advised("doctor --repair")
-        yield f"left unfinished: {counted(len(abandoned), 'file')} of {size / 1e6:.1f} MB; `{advised}` removes each"
+        yield f"{counted(len(abandoned), 'unfinished file')} ({size / 1e6:.1f} MB); `{advised}` deletes them"
 
 
 def _size_bytes(paths: Iterable[Path]) -> int:
-    """Of those that are still there: workers go on meanwhile."""
+    """The size of those that still exist: workers may delete some meanwhile."""
     return sum(found.st_size for path in paths if (found := stat_or_none(path)))
 
 
 def _unknown_findings(session: Session, *, repair: bool) -> Iterator[str]:
-    """Files that no row names: left by a worker that died before it wrote the row, or by a run that was done again.
+    """Orphans: files of a worker that died before it wrote the row, or of a run that was repeated.
 
-    What was written in the last day may yet get its row. A store by URL may serve other ledgers, so nothing is
-    removed from it.
+    Files of the last day are spared, because their row may still be written. Nothing is deleted from a store that is
+    named by a URL, because it may serve other ledgers.
     """
     if not isinstance(session.store, FolderStore):
-        return  # to list a bucket takes a request a thousand keys; its own rules sweep what is old
+        return  # listing a bucket takes a request for each thousand keys; lifecycle rules delete old objects
     store = session.store.folder
     found = [store / key for key in integrity.unknown_keys(session.database, _old_keys(store))]
     if not found:
         return
-    told = f"{len(found)} files of {_size_bytes(found) / 1e6:.1f} MB stand in no row"
+    n = counted(len(found), "orphaned file is", "orphaned files are")
+    orphans = f"{n} not referenced by the ledger ({_size_bytes(found) / 1e6:.1f} MB)"
     if session.settings.store_url or session.settings.database_url:
-        yield f"{told} of this ledger; another one that shares the store may count on them"
+        yield f"{orphans}; another ledger that shares the store may reference them"
     elif repair:
-        for path in filter(_is_old, found):  # a worker may have written one of them again
+        for path in filter(_is_old, found):  # a worker may have written it again
             path.unlink(missing_ok=True)
-        yield f"{told}; they were removed"
+        yield f"{orphans}; deleted"
     else:
-        yield f"{told}; they do no harm, and `{session.settings.advised('doctor --repair')}` removes them"
+        yield f"{orphans}; harmless; `{session.settings.advised('doctor --repair')}` deletes them"
 
 
 def _old_keys(store: Path) -> Iterator[str]:
@@ -148,7 +145,7 @@ def _clock_findings(whose: str, clock_s: float) -> Iterator[str]:
     if abs(ahead_s) > _CLOCKS_AGREE_S:
         yield (
             f"the {whose}'s clock is {abs(ahead_s):.0f} s {'ahead of' if ahead_s > 0 else 'behind'} this machine's; "
-            "leases follow the database's, but messages may come early: set both by NTP"
+            "leases follow the database's clock, but messages may arrive early: synchronise both by NTP"
         )
 
 
@@ -161,7 +158,7 @@ def _version_findings(session: Session) -> Iterator[str]:
             if here.get(name, version) != version  # a machine that does not train has no TensorFlow
         ]
         if other:
-            yield f"run {planned.run} was planned with {', '.join(other)}; strips made here may differ in a last bit"
+            yield f"run {planned.run} was planned with {', '.join(other)}; strips made here may differ in the last bit"
 
 
 def _faulty(store: Store, strips: Iterable[KeptStrip]) -> Iterator[tuple[KeptStrip, _Fault]]:
@@ -175,37 +172,41 @@ def _faulty(store: Store, strips: Iterable[KeptStrip]) -> Iterator[tuple[KeptStr
 
 
 def _fault(store: Store, kept: KeptStrip | KeptFile) -> _Fault | None:
-    """What is wrong with what was kept. Raises ConnectionError: a store out of reach says nothing of its files."""
+    """The problem with a kept file, if any.
+
+    Raises:
+        ConnectionError: the store does not answer, which says nothing about its files.
+    """
     try:
         is_whole = store.digest(kept.key).startswith(kept.sha256)
     except ConnectionError:
         raise
     except (FileNotFoundError, NotADirectoryError):
-        return _Fault("is gone from the store")
+        return _Fault("is missing from the store")
     except OSError as error:
         return _Fault(f"cannot be read: {error.strerror or error}", is_lost=False)
-    return None if is_whole else _Fault("is not what was written")
+    return None if is_whole else _Fault("is corrupt: it differs from what was written")
 
 
 def _ledger_findings(session: Session, *, repair: bool) -> Iterator[str]:
     for run in integrity.lacking(session.database):
         advised = session.settings.advised(f"retry {run}")
-        yield f"run {run} lost files, and was not tried again since; to have them made again: {advised}"
+        yield f"run {run} lost files and was not retried since; regenerate them with: {advised}"
     stuck = integrity.stuck(session.database, _ABANDONED_AFTER_S)
     if stuck.n_expired:
-        yield f"{counted(stuck.n_expired, 'claim')} ran out; a dispatcher puts each back within seconds"
+        yield f"{counted(stuck.n_expired, 'claim')} expired; a dispatcher releases them within seconds"
     for run in stuck.planning_runs:
         if not repair or planning.discard_run(session.database, run):
-            yield f"run {run} was never planned to its end; submit its dataset again"
+            yield f"run {run} was not planned completely; submit its dataset again"
     is_alone = session.settings.is_broker_embedded and not answers(session.settings.socket)
     for run in stuck.active_runs if is_alone else ():
-        yield f"nobody works on run {run}; go on with: {session.settings.advised(f'resume {run}')}"
+        yield f"no process works on run {run}; continue with: {session.settings.advised(f'resume {run}')}"
 
 
 def _broker_findings(session: Session) -> Iterator[str]:
     settings = session.settings
     if settings.is_broker_embedded and not answers(settings.socket):
-        return  # an embedded broker lives only while a command needs it
+        return  # an embedded broker only runs while a command needs it
     try:
         sender = Sender(settings)
         yield from _clock_findings("broker", sender.clock_s())
@@ -214,14 +215,14 @@ def _broker_findings(session: Session) -> Iterator[str]:
             waiting = sender.queued(queue)
             if waiting and queue not in served:
                 held = counted(waiting, "message")
-                yield f"queue {queue} holds {held} and nobody serves it; `orchestrator worker {queue}` does"
+                yield f"queue {queue} holds {held} and no worker serves it; start one with: orchestrator worker {queue}"
     except BrokerUnreachable as error:
         yield str(error)
 
 
 def _disk_findings(session: Session) -> Iterator[str]:
     places = {}
-    if isinstance(session.store, FolderStore):  # a store on S3 has no disk here
+    if isinstance(session.store, FolderStore):  # a store on S3 has no local disk
         places["strips need 60 to 220 KB a minute of audio"] = session.store.folder
     if session.database.is_sqlite:
         places["a ledger needs about 1 KB a recording"] = Path(str(session.database.engine.url.database)).parent

@@ -1,6 +1,6 @@
-"""`/metrics` for Prometheus: the ledger and the queues, measured in a thread, so that a scrape waits for nobody.
+"""`/metrics` for Prometheus: ledger and queues, measured in a thread so that a scrape never waits for them.
 
-Where the database or the broker is away, the last figures stand, and `chorus_up` says whose they are.
+While the database or the broker does not answer, the last values remain, and `chorus_up` says which of them is down.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ from workers.roles import QUEUE_OF_TASK, ROLES
 _LOG = logging.getLogger("chorus")
 _MEASURED_EVERY_S = 5.0
 _PAUSE_PER_MEASURED_S = 19.0
-"""However slow the database is, it is measured a twentieth of the time at most."""
+"""A slow database is measured for at most a twentieth of the time."""
 _ASKED_EVERY_S = 15.0
-"""Workers are asked by a message to all of them, which costs each a little."""
+"""Asking costs a message to every worker."""
 
 
 class MetricsUnusable(ChorusError):
-    """The address cannot be listened on."""
+    """The metrics address cannot be listened on."""
 
     exit_code = 4
 
 
 @dataclass(frozen=True)
 class Queues:
-    """The broker at one moment."""
+    """The queues at one moment."""
 
     messages: dict[str, int]
     consumers: dict[str, int]
     workers: frozenset[str]
-    """Names of those that answered."""
+    """Names of the workers that answered."""
 
 
 @dataclass
 class Figures:
-    """What was last found out, and when; nothing before the first time."""
+    """The last measured values and their times; empty before the first measurement."""
 
     ledger: Measured | None = None
     ledger_at_s: float = float("-inf")
@@ -58,18 +58,18 @@ class Figures:
     queues_at_s: float = float("-inf")
     is_up: dict[str, bool] = field(default_factory=lambda: {"database": False, "broker": False})
     finished: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Only ever rises: what is tried again is taken out of the ledger's count, and was finished all the same."""
+    """Never decreases, although a retry takes work out of the ledger's count of finished work."""
     _seen: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def take(self, measured: Measured) -> None:
-        """Notes the ledger as it is now."""
+        """Stores a new measurement of the ledger."""
         for name, n in measured.finished.items():
             self.finished[name] += max(0, n - self._seen.get(name, 0))
         self._seen, self.ledger, self.ledger_at_s = measured.finished, measured, time.monotonic()
 
 
 class Exporter:
-    """Measures until stopped, and answers scrapes. Used as a context."""
+    """Measures until stopped, and answers scrapes; used as a context."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self.figures = settings, Figures()
@@ -102,40 +102,40 @@ class Exporter:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port it listens on."""
         return int(self._server.server_port)
 
     def _measure_forever(self) -> None:
         while not self._over.is_set():
             self.measure()
-            # One slow answer is a database that was just starting or a network's hiccup, two are its load.
+            # One slow answer may be a starting database or a network problem; two slow answers are load.
             self._over.wait(max(_MEASURED_EVERY_S, _PAUSE_PER_MEASURED_S * min(self._ledger_took_s)))
 
     def measure(self) -> None:
-        """Looks once; what does not answer is said to be down, in the figures and, when that is new, in the log."""
+        """Measures once. A part that does not answer is marked as down, and logged the first time."""
         with self._one_at_a_time:
-            self._look("database", self._look_at_ledger)
-            self._look("broker", self._look_at_queues)
+            self._try("database", self._measure_ledger)
+            self._try("broker", self._measure_queues)
 
-    def _look(self, name: str, look: Any) -> None:
+    def _try(self, name: str, measure: Any) -> None:
         try:
-            look()
+            measure()
         except (ConnectionError, BrokerUnreachable) as error:
             if self.figures.is_up[name]:
                 _LOG.warning("metrics: %s", error)
             self.figures.is_up[name] = False
-        except Exception:  # a defect in a figure must not end the others, nor the dispatcher
+        except Exception:  # a bug in one metric must not stop the others or the dispatcher
             _LOG.exception("metrics of the %s cannot be measured", name)
             self.figures.is_up[name] = False
         else:
             self.figures.is_up[name] = True
 
-    def _look_at_ledger(self) -> None:
+    def _measure_ledger(self) -> None:
         began_s = time.monotonic()
         self.figures.take(self._gauges.measured())
         self._ledger_took_s.append(time.monotonic() - began_s)
 
-    def _look_at_queues(self) -> None:
+    def _measure_queues(self) -> None:
         figures = self.figures
         messages = {queue: self._sender.queued(queue) for queue in ROLES}
         if figures.queues and time.monotonic() - figures.queues_at_s < _ASKED_EVERY_S:
@@ -148,7 +148,7 @@ class Exporter:
 
 
 class _Shown(Collector):
-    """The figures as Prometheus reads them."""
+    """The values as Prometheus reads them."""
 
     def __init__(self, figures: Figures) -> None:
         self._figures = figures
@@ -180,24 +180,24 @@ def _of_ledger(seen: Measured, finished: Counter[tuple[str, str]]) -> Iterator[M
     yield CounterMetricFamily("chorus_attempts", "Claims taken of items and jobs", seen.attempts)
     yield CounterMetricFamily("chorus_lease_expiries", "Claims whose worker stopped answering", seen.lease_expiries)
     lost = seen.quarantined.items()
-    yield _gauge("chorus_quarantined", "Items set aside, by the short name of their reason", ["reason"], lost)
+    yield _gauge("chorus_quarantined", "Quarantined items by the short name of their reason", ["reason"], lost)
     waiting = dict.fromkeys(ROLES, 0.0)
     for task, age_s in seen.oldest_waiting_s.items():
         waiting[QUEUE_OF_TASK[task]] = max(waiting[QUEUE_OF_TASK[task]], age_s)
-    what = "How long the oldest that nobody has taken yet has been waiting, in the ledger or the broker"
+    what = "Age of the oldest waiting item or job, in the ledger or the broker"
     yield _gauge("chorus_oldest_waiting_seconds", what, ["queue"], waiting.items())
     epochs = [((str(job), model), epoch) for (job, model), epoch in seen.epochs.items()]
     yield _gauge("chorus_job_epoch", "Epochs finished by a training under way", ["job", "model"], epochs)
 
 
 def _of_workers(seen: Measured, answering: frozenset[str]) -> Metric:
-    """Of those that hold work or answer: a worker that is gone and holds nothing is nobody's trouble."""
+    """Workers that hold work or answer. A worker that is gone and holds no work needs no attention."""
     ages = [
         ((worker.name, worker.role), worker.progressed_age_s if worker.holds_work else 0.0)
         for worker in seen.workers
         if worker.progressed_age_s is not None and (worker.holds_work or worker.name in answering)
     ]
-    what = "Since a worker that holds work went on with it: began, finished, or an epoch; 0 where it holds none"
+    what = "Since the last progress of a worker that holds work: a start, an end or an epoch; 0 if it holds none"
     return _gauge("chorus_worker_progress_age_seconds", what, ["worker", "role"], ages)
 
 

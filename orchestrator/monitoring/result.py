@@ -1,4 +1,4 @@
-"""Evaluations of a run, read back from the store."""
+"""Per-class tables of a run, from the evaluations in the store."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tasks.report.scoring.classification import Evaluation, classification_table
 
 
 def classification_tables(session: Session, run: int) -> str:
-    """The per-class table of every judged model, in scikit-learn's layout; by chunk."""
+    """The per-class table of every evaluated model, by chunk, in scikit-learn's layout."""
     facts = run_facts(session.database, run)
     tables = []
     for job in results(session.database, run):

@@ -1,4 +1,4 @@
-"""What the judged jobs of a run say together, read from ledger and store: intervals, and what each part was worth."""
+"""Confidence intervals and ablation effects of a run, from the evaluations in the store."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from tasks.report.scoring.pooled import Interval
 
 
-def judged_by_group(store: Store, jobs: Sequence[JobStatus]) -> list[JobReport]:
-    """The judged jobs of every model, and of every variant for an ablation, with their outcomes group by group.
+def evaluated_by_group(store: Store, jobs: Sequence[JobStatus]) -> list[JobReport]:
+    """The evaluations of every model, and of every variant of an ablation, with outcomes by group.
 
-    A model or variant is left out whole where the outcomes of any of its jobs are gone, damaged or out of reach: an
-    interval, or a difference, of some folds says nothing of a score that is the mean of all.
+    A model or variant is left out if the outcomes of any of its jobs cannot be read: an interval over some folds says
+    nothing about a score that is the mean over all.
     """
     wanted = [
         job for job in jobs
@@ -39,7 +39,7 @@ def _outcomes_key(job: JobStatus) -> str:
 
 
 def _reports(store: Store, jobs: Sequence[JobStatus]) -> Iterator[JobReport]:
-    from tasks.report.data import JobReport  # noqa: PLC0415  # half a second that a run without scores need not
+    from tasks.report.data import JobReport  # noqa: PLC0415  # takes half a second; only needed with scores
     from tasks.report.scoring.pairing import GroupOutcomes  # noqa: PLC0415
 
     for job in jobs:
@@ -51,7 +51,7 @@ def _reports(store: Store, jobs: Sequence[JobStatus]) -> Iterator[JobReport]:
 
 
 def ablation(jobs: Sequence[JobReport]) -> list[dict[str, Any]]:
-    """One entry a model and factor: accuracies by recording with and without, their difference, its interval and p."""
+    """One entry for each model and factor: accuracies by recording with and without it, difference, interval and p."""
     if not any(job.variant for job in jobs):
         return []
     from tasks.report.scoring.ablation import effects  # noqa: PLC0415
@@ -60,9 +60,9 @@ def ablation(jobs: Sequence[JobReport]) -> list[dict[str, Any]]:
 
 
 def intervals(model: str, jobs: Sequence[JobReport]) -> dict[str, Interval | int | None]:
-    """The 95 % bounds of a model's two accuracies over folds and seeds, by group, and how many groups that are.
+    """The 95 % intervals of a model's two accuracies over folds and seeds, by group, and the number of groups.
 
-    None where nobody knows.
+    None where outcomes are missing.
     """
     own = [job for job in jobs if job.model == model and job.variant is None]
     if not own:

@@ -14,7 +14,7 @@ from db.queries.status import JobStatus, NotUsed
 from db.store.interface import Store
 from domain.results import EvaluateResult, TrainResult
 from domain.states import Kind, RunState, State
-from orchestrator.monitoring.run_scores import ablation, intervals, judged_by_group
+from orchestrator.monitoring.run_scores import ablation, evaluated_by_group, intervals
 from orchestrator.progress import Snapshot, numbered, snapshot
 from tasks.dataset.split import leaky
 from tasks.model.zoo import is_generator
@@ -30,21 +30,21 @@ GENERATOR_FIGURES = (
 def summary(database: Database, store: Store, run: int) -> dict[str, Any]:
     """The one object that `--json` prints."""
     seen = snapshot(database, run)
-    judged, own = judged_by_group(store, seen.jobs), scores([job for job in seen.jobs if job.variant is None])
+    evaluated, own = evaluated_by_group(store, seen.jobs), scores([job for job in seen.jobs if job.variant is None])
     return {
         "run": run,
         "state": seen.run.state,
         "recordings": status.recording_counts(database, run),
-        "quarantined": _listed(status.quarantined(database, run)),
-        "failed": _listed(status.failed(database, run)),
+        "quarantined": _with_reasons(status.quarantined(database, run)),
+        "failed": _with_reasons(status.failed(database, run)),
         "jobs": [_job(database, job) for job in seen.jobs],
         "scores": {
-            model: score if is_generator(model) else {**score, **intervals(model, judged)}
+            model: score if is_generator(model) else {**score, **intervals(model, evaluated)}
             for model, score in own.items()
         },
         "leak_meter": scores([job for job in seen.jobs if job.variant == leaky.VARIANT]),
         "ablation": [
-            {**effect, "trainings_planned": own[effect["model"]]["trainings_planned"]} for effect in ablation(judged)
+            {**effect, "trainings_planned": own[effect["model"]]["trainings_planned"]} for effect in ablation(evaluated)
         ],
         "faults": asdict(run_counts.faults(database, run)),
         "artifacts": status.n_artifacts(database, run),
@@ -56,13 +56,13 @@ def summary(database: Database, store: Store, run: int) -> dict[str, Any]:
 
 
 def report_address(store: Store, seen: Snapshot) -> str | None:
-    """Where the run's report stands; None while there is none."""
+    """The address of the run's report; None while there is none."""
     rendered = (job.result for job in seen.jobs if job.kind == Kind.RENDER and job.state == State.DONE)
     key = next((result.key for result in rendered if result), None)
     return store.address(key) if key else None
 
 
-def _listed(recordings: Sequence[NotUsed]) -> list[dict[str, str]]:
+def _with_reasons(recordings: Sequence[NotUsed]) -> list[dict[str, str]]:
     return [{"recording": each.recording, "reason": each.reason} for each in recordings]
 
 
@@ -79,31 +79,31 @@ def _job(database: Database, job: JobStatus) -> dict[str, Any]:
 
 
 def scores(jobs: Sequence[JobStatus]) -> dict[str, dict[str, float | None]]:
-    """Means over folds and seeds, by model; beside each, as `accuracy_sd`, the sample standard deviation over them.
+    """Means over folds and seeds, by model, and sample standard deviations, such as `accuracy_sd`.
 
-    Of a single job there is no deviation: None.  `trainings` of `trainings_planned` have been judged.
-    A generator has no accuracy: its entry holds its own measures.
+    The deviation of a single job is None.  `trainings` of `trainings_planned` have been evaluated.
+    A generator has no accuracy: its entry holds measures of its own.
     """
     by_model: dict[str, list[JobStatus]] = {}
     for job in jobs:
         if job.kind == Kind.EVALUATE and job.model:
             by_model.setdefault(job.model, []).append(job)
-    judged = {model: [job for job in planned if job.state == State.DONE] for model, planned in by_model.items()}
-    return {model: _score(model, done, len(by_model[model])) for model, done in judged.items() if done}
+    evaluated = {model: [job for job in planned if job.state == State.DONE] for model, planned in by_model.items()}
+    return {model: _score(model, done, len(by_model[model])) for model, done in evaluated.items() if done}
 
 
-def _score(model: str, judged: list[JobStatus], n_planned: int) -> dict[str, float | None]:
+def _score(model: str, evaluated: list[JobStatus], n_planned: int) -> dict[str, float | None]:
     names = GENERATOR_FIGURES if is_generator(model) else _FIGURES
-    figures = [job.result.figures for job in judged if isinstance(job.result, EvaluateResult)]
+    figures = [job.result.figures for job in evaluated if isinstance(job.result, EvaluateResult)]
     values = {name: [each[name] for each in figures] for name in names}
     means: dict[str, float | None] = {name: fmean(each) for name, each in values.items()}
     deviations = {f"{name}_sd": stdev(each) if len(each) > 1 else None for name, each in values.items()}
-    trainings = {"trainings": len(judged), "trainings_planned": n_planned}
+    trainings = {"trainings": len(evaluated), "trainings_planned": n_planned}
     return means if is_generator(model) else {**means, **deviations, **trainings}
 
 
 def exit_code(database: Database, run: int) -> int:
-    """0 all well, 1 failed or cancelled, 3 finished with recordings quarantined, 130 paused."""
+    """0 done, 1 failed or cancelled, 3 done with recordings quarantined, 130 paused."""
     state = snapshot(database, run).run.state
     if state == RunState.DONE:
         return 3 if status.recording_counts(database, run)[State.QUARANTINED] else 0

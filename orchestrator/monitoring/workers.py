@@ -1,4 +1,4 @@
-"""Who is there to do the work: workers, what they do now, and what nobody is there for."""
+"""Workers and their current work, and queues that no worker serves."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from workers.roles import QUEUE_OF_TASK
 
 @dataclass(frozen=True)
 class WorkerLine:
-    """One worker. progress_age_s: since it last went on with work; None where it never registered and holds none."""
+    """One worker. progress_age_s: time since its last progress; None if it never registered and holds no work."""
 
     worker: str
     host: str
@@ -44,7 +44,11 @@ class WorkerLine:
 
 
 def workers(session: Session) -> list[WorkerLine]:
-    """Those that answer within a second, and those that hold work and do not. Raises BrokerUnreachable."""
+    """The workers that answer within a second, and those that hold work and do not answer.
+
+    Raises:
+        BrokerUnreachable: the broker does not answer.
+    """
     answering = Sender(session.settings).workers()
     doing = at_work(session.database)
     known = {worker.name: worker for worker in present(session.database)}
@@ -62,9 +66,9 @@ def _line(name: str, queues: list[str], doing: list[str], known: dict[str, Prese
 
 
 def unserved(session: Session, run: int) -> list[str]:
-    """A sentence for each queue that the run needs and nobody serves; none where the broker cannot be asked.
+    """A sentence for each queue that the run needs and no worker serves; none if the broker does not answer.
 
-    A `run` starts workers of its own when their turn comes, so nothing is missing beside it.
+    A `run` starts its own workers when they are needed, so nothing is missing while one is active.
     """
     if is_run_at_work(session.settings):
         return []
@@ -79,7 +83,7 @@ def unserved(session: Session, run: int) -> list[str]:
 
 
 def needed_queues(items: dict[str, int], run_jobs: Sequence[JobStatus]) -> dict[str, list[str]]:
-    """Queues that open work waits for, each with the tasks that are open, in the order of the way."""
+    """The queues of open work, each with its open tasks, in the order of the stages."""
     tasks = ["preprocess"] if any(items[state] for state in CLAIMABLE) else []
     tasks += [job.kind for job in run_jobs if job.state in CLAIMABLE]
     needed: dict[str, list[str]] = {}
@@ -89,7 +93,7 @@ def needed_queues(items: dict[str, int], run_jobs: Sequence[JobStatus]) -> dict[
 
 
 def sentence(run: int, queue: str, tasks: list[str]) -> str:
-    """What is missing, and what to do.
+    """The missing worker, and what to do.
 
     >>> sentence(3, "gpu", ["train", "evaluate"])
     'run 3 waits: no worker serves the queue gpu (train, evaluate); start one with: orchestrator worker gpu'

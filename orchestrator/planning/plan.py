@@ -54,7 +54,7 @@ class Placed(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Source:
+class DatasetFacts:
     """The dataset as its layout describes it."""
 
     layout: str
@@ -71,7 +71,7 @@ class Plan:
 
     request: Request
     selection: Selection
-    source: Source
+    source: DatasetFacts
     recordings: Roll
     summary: Summary
     assignment: Assignment
@@ -146,7 +146,7 @@ class Plan:
                 *split.notes, *self.selection.notes)  # fmt: skip
 
 
-def plan_of(request: Request, selection: Selection, source: Source, recordings: Roll, summary: Summary) -> Plan:
+def plan_of(request: Request, selection: Selection, source: DatasetFacts, recordings: Roll, summary: Summary) -> Plan:
     """The plan for these recordings.
 
     Raises:

@@ -8,7 +8,7 @@ from pathlib import Path
 from domain.errors import UsageError
 from orchestrator.planning.candidates import Selection, selection
 from orchestrator.planning.gather import Progress, Sink, gather, looked_at, taken_on_trust
-from orchestrator.planning.plan import Plan, Source, plan_of
+from orchestrator.planning.plan import DatasetFacts, Plan, plan_of
 from orchestrator.planning.request import Request
 from settings import Settings, bucket_url
 from tasks.dataset.bucket import Bucket
@@ -95,5 +95,5 @@ def make_plan(begun: Prepared, lookup: Lookup, sink: Sink, report: Progress) -> 
             f"--features {request.features}: no place, month or hour is known of any of the "
             f"{found.summary.n_recordings:,} recordings; leave --features away"
         )
-    source = Source(layout.name, str(layout.root), tuple(layout.notes))
+    source = DatasetFacts(layout.name, str(layout.root), tuple(layout.notes))
     return plan_of(request, begun.selection, source, found.roll, found.summary)

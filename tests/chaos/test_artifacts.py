@@ -43,11 +43,11 @@ def test_what_was_lost_or_changed_is_found_and_made_again(tmp_path: Path, redis_
         assert findings(cluster.session, repair=False) == []
         damaged(cluster)
         found = "\n".join(findings(cluster.session, repair=False))
-        assert found.count("is gone from the store") == 1
-        assert found.count("is not what was written") == 3
-        assert "1 files of 0.0 MB stand in no row" in found
+        assert found.count("is missing from the store") == 1
+        assert found.count("is corrupt: it differs from what was written") == 3
+        assert "1 orphaned file is not referenced by the ledger (0.0 MB)" in found
         repaired = "\n".join(findings(cluster.session, repair=True))
-        assert f"to have them made again: orchestrator retry {run}" in repaired
+        assert f"regenerate them with: orchestrator retry {run}" in repaired
         assert f"orchestrator retry {run}" in "\n".join(findings(cluster.session, repair=False)), "until it is done"
         retried(cluster.session, run)
         assert_same(cluster.session, cluster.until_over(run), undisturbed, n_forgotten=1)

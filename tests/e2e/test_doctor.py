@@ -24,7 +24,7 @@ from domain.errors import MachineFault
 from domain.results import Role
 from domain.states import Kind, RunState, State
 from orchestrator.broker import Doorbell, Sender
-from orchestrator.execution.stack import Stack
+from orchestrator.execution.local_processes import LocalProcesses
 from orchestrator.monitoring import doctor
 from orchestrator.monitoring.doctor import findings
 from orchestrator.session import Session, fetched
@@ -68,8 +68,8 @@ def test_the_checkpoint_of_a_training_that_may_go_on_stays_however_old_it_is(
     stray = put_old(session, checkpoint_of("models/cd/mlp.keras"))  # no run trains it
     with session.database.write() as connection:
         connection.execute(sa.update(Job).values(state=state))
-    assert "1 files of 0.0 MB stand in no row" in said(session)
-    assert "they were removed" in said(session, repair=True)
+    assert "1 orphaned file is not referenced by the ledger (0.0 MB)" in said(session)
+    assert "; deleted" in said(session, repair=True)
     assert (kept.exists(), stray.exists()) == (True, False)
     assert said(session, repair=True) == ""
 
@@ -78,7 +78,7 @@ def test_the_checkpoint_of_a_training_that_is_done_is_a_stray(session: Session, 
     stray = put_old(session, checkpoint_of("models/ab/cnn.keras"))
     with session.database.write() as connection:
         connection.execute(sa.update(Job).values(state=State.DONE))
-    assert "they were removed" in said(session, repair=True)
+    assert "; deleted" in said(session, repair=True)
     assert not stray.exists()
 
 
@@ -118,8 +118,8 @@ def test_a_file_that_a_worker_finishes_meanwhile_is_nobodys_trouble(session: Ses
 
     busy = replace(session, store=Busy(session.settings.store))
     advised = f"orchestrator doctor --repair --home {session.settings.home}"
-    assert said(busy) == f"left unfinished: 1 file of 0.0 MB; `{advised}` removes each"
-    assert "unfinished, and removed: 1 file" in said(busy, repair=True)
+    assert said(busy) == f"1 unfinished file (0.0 MB); `{advised}` deletes them"
+    assert "deleted 1 unfinished file" in said(busy, repair=True)
 
 
 @pytest.fixture
@@ -153,8 +153,8 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_looked_at(sessio
     sick = replace(session, store=store)
     found = said(sick)
     assert f"strip {strips[0]} cannot be read: Input/output error" in found
-    assert "unreadable: 1 strip; see to the disk and its rights" in found
-    assert f"strip {strips[1]} is gone from the store" in found
+    assert "unreadable: 1 strip; check the disk and access rights" in found
+    assert f"strip {strips[1]} is missing from the store" in found
     assert strips[2] not in found
     assert "damaged: 1 strip" in found  # only the one that is gone
 
@@ -162,7 +162,7 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_looked_at(sessio
 def test_what_cannot_be_read_is_not_made_again(session: Session, strips: list[str]) -> None:
     store = Failing(session.settings.store)
     store.unreadable = strips[0]
-    assert "made again: " not in said(replace(session, store=store), repair=True)
+    assert "regenerate" not in said(replace(session, store=store), repair=True)
     assert len(list(integrity.kept_strips(session.database))) == 3
 
 
@@ -209,17 +209,17 @@ def test_claims_that_ran_out_are_counted(session: Session, paused: SmallRun) -> 
     control.resume(session.database, paused.run)
     paused.ledger(lease_s=0.01).claim_items(paused.run, paused.items)
     time.sleep(0.1)
-    assert "1 claim ran out; a dispatcher puts each back within seconds" in said(session)
+    assert "1 claim expired; a dispatcher releases them within seconds" in said(session)
     feeding.put_back_expired(session.database)
-    assert "ran out" not in said(session)
+    assert "expired" not in said(session)
 
 
 def test_a_run_that_nobody_works_on_is_named_with_what_to_do(session: Session, paused: SmallRun) -> None:
     control.resume(session.database, paused.run)
     found = said(session)
-    assert found.startswith(f"nobody works on run {paused.run}; go on with: orchestrator resume {paused.run}")
-    with Stack(session.settings, session.database):
-        assert "nobody works" not in said(session)
+    assert found.startswith(f"no process works on run {paused.run}; continue with: orchestrator resume {paused.run}")
+    with LocalProcesses(session.settings, session.database):
+        assert "no process works" not in said(session)
 
 
 def test_a_plan_that_was_never_finished_is_discarded_when_it_is_old_and_repair_was_asked(
@@ -230,7 +230,7 @@ def test_a_plan_that_was_never_finished_is_discarded_when_it_is_old_and_repair_w
     assert said(session, repair=True) == "", "it may yet be finished"
     with session.database.write() as connection:
         connection.execute(sa.update(Run).values(created_at=time.time() - TWO_DAYS_S))
-    sentence = f"run {paused.run} was never planned to its end; submit its dataset again"
+    sentence = f"run {paused.run} was not planned completely; submit its dataset again"
     assert (said(session), said(session, repair=True), said(session)) == (sentence, sentence, "")
 
 
@@ -238,4 +238,7 @@ def test_a_queue_that_nobody_serves_is_named(tmp_path: Path, redis_url: str) -> 
     with home(tmp_path / "home", broker_url=redis_url) as session:
         assert said(session) == ""
         Sender(session.settings).send("pack", "cpu", [Doorbell({"version": 1, "run": 1, "job": 1}, "")])
-        assert said(session) == "queue cpu holds 1 message and nobody serves it; `orchestrator worker cpu` does"
+        assert (
+            said(session)
+            == "queue cpu holds 1 message and no worker serves it; start one with: orchestrator worker cpu"
+        )

@@ -15,8 +15,8 @@ import pytest
 
 from orchestrator.broker import Sender
 from orchestrator.execution.dispatcher import Dispatcher
+from orchestrator.execution.local_processes import LocalProcesses
 from orchestrator.execution.run import DispatcherThread
-from orchestrator.execution.stack import Stack
 from orchestrator.planning.request import Request
 from orchestrator.planning.submit import submit
 from orchestrator.progress import snapshot
@@ -53,7 +53,7 @@ def awaited(url: str, path: str, is_enough: Any) -> Any:
 def test_a_run_with_its_monitor(tmp_path: Path) -> None:
     tones = write_class_folders(tmp_path / "tones", {"low": 1000.0, "high": 5000.0}, per_label=3, seconds=0.5)
     with home(tmp_path / "home", concurrency=1) as session:
-        with Stack(session.settings, session.database, is_watched=True) as stack:
+        with LocalProcesses(session.settings, session.database, sends_events=True) as stack:
             url = stack.start_flower(servers.free_port())
             stack.start_worker(CPU)
             awaited(url, "/api/workers?status=1", lambda found: list(found.values()) == [True])

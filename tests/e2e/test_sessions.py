@@ -87,7 +87,10 @@ def test_a_killed_run_leaves_no_process_behind_and_can_be_resumed(home: Path, ma
         process.kill()
         process.communicate(timeout=10)
         until(lambda: processes_of(home) == [], within_s=10)
-    assert "nobody works on run 1 now" in orchestrator("status", "1", "--home", home).out
+    assert (
+        "no process works on run 1; continue with: orchestrator resume 1"
+        in orchestrator("status", "1", "--home", home).out
+    )
     assert "resume 1" in orchestrator("doctor", "--home", home).out
     resumed = orchestrator("resume", "1", "--home", home, "--json")
     assert resumed.code == 0, resumed.err
@@ -163,8 +166,8 @@ def test_the_doctor_finds_a_damaged_strip_and_has_it_made_again(home: Path, tmp_
     strips[1].unlink()
     sick = orchestrator("doctor", "--home", home)
     assert sick.code == 1
-    assert "not what was written" in sick.out
-    assert "gone from the store" in sick.out
+    assert "differs from what was written" in sick.out
+    assert "missing from the store" in sick.out
     repaired = orchestrator("doctor", "--repair", "--home", home)
     assert repaired.code == 0
     assert "orchestrator retry 1" in repaired.out

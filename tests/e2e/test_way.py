@@ -224,7 +224,7 @@ def test_a_shard_that_was_lost_is_found_by_the_doctor_and_packed_again(tones: Pa
         before = files(session, "shards")
         for shard in (key for key in before if key.endswith(".parquet")):
             session.store.local(shard).unlink()
-        assert any("gone from the store" in finding for finding in findings(session, repair=False))
+        assert any("missing from the store" in finding for finding in findings(session, repair=False))
         assert any(f"retry {first.run.id}" in finding for finding in findings(session, repair=True))
         again = carried_out(session, tones, Request(until="pack"))
         assert again.run.state == RunState.DONE

@@ -16,8 +16,8 @@ from db.queries.status import at_work
 from domain.states import Kind, State
 from orchestrator.broker import Doorbell, Sender
 from orchestrator.execution.dispatcher import LOST_AFTER_S, Dispatcher
+from orchestrator.execution.local_processes import LocalProcesses
 from orchestrator.execution.run import DispatcherThread
-from orchestrator.execution.stack import Stack
 from orchestrator.planning.request import Request
 from orchestrator.planning.submit import submit
 from orchestrator.progress import snapshot
@@ -69,7 +69,7 @@ class NextSender(Sender):
 
 def test_a_message_of_another_version_is_put_back_until_a_worker_comes_that_knows_it(tmp_path, tones, monkeypatch):
     monkeypatch.setitem(LOST_AFTER_S, "cpu", 1000.0)  # nothing is sent again: what is put back is what comes
-    with home(tmp_path / "home", concurrency=1) as session, Stack(session.settings, session.database):
+    with home(tmp_path / "home", concurrency=1) as session, LocalProcesses(session.settings, session.database):
         run = submit(session.database, tones, Request(until="preprocess"), lambda _: None).run
         dispatcher = Dispatcher(session.database, NextSender(session.settings), session.settings)
         with DispatcherThread(dispatcher), worker(session, CPU):
@@ -82,7 +82,7 @@ def test_a_message_of_another_version_is_put_back_until_a_worker_comes_that_know
 
 @pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="Linux shows the limits of a process")
 def test_a_child_has_its_limits_and_the_broker_is_for_its_owner_alone(tmp_path):
-    with home(tmp_path / "home", concurrency=1) as session, Stack(session.settings, session.database):
+    with home(tmp_path / "home", concurrency=1) as session, LocalProcesses(session.settings, session.database):
         for place in (session.settings.socket, session.settings.socket.parent, session.settings.home):
             assert stat.S_IMODE(place.stat().st_mode) == 0o700, place
         with worker(session, CPU) as process:
@@ -111,7 +111,7 @@ HOSTILE = [
 
 
 def test_a_worker_refuses_for_good_what_it_cannot_understand_and_goes_on(tmp_path, tones):
-    with home(tmp_path / "home", concurrency=1) as session, Stack(session.settings, session.database):
+    with home(tmp_path / "home", concurrency=1) as session, LocalProcesses(session.settings, session.database):
         sender = Sender(session.settings)
         for task, argument, serializer in HOSTILE:
             sender._app.send_task(task, args=[argument], queue="cpu", serializer=serializer)
@@ -131,7 +131,10 @@ def test_a_worker_refuses_for_good_what_it_cannot_understand_and_goes_on(tmp_pat
 
 
 def test_a_worker_with_nothing_to_do_ends_when_it_was_told_to(tmp_path):
-    with home(tmp_path / "home", concurrency=1, idle_exit_s=2.0) as session, Stack(session.settings, session.database):
+    with (
+        home(tmp_path / "home", concurrency=1, idle_exit_s=2.0) as session,
+        LocalProcesses(session.settings, session.database),
+    ):
         with worker(session, CPU) as process:
             assert process.wait(120) == 0
         assert "nothing to do for 2 s" in log_of(session).read_text()
@@ -140,7 +143,10 @@ def test_a_worker_with_nothing_to_do_ends_when_it_was_told_to(tmp_path):
 def test_a_worker_asked_to_end_gives_back_at_its_limit_what_it_cannot_finish(tmp_path, tones):
     """Slow: a training has to begin before it can be ended."""
     endless = Request(models=("mlp",), training={"epochs": 100_000, "early_stop_patience": 100_000})
-    with home(tmp_path / "home", shutdown_s=3.0) as session, Stack(session.settings, session.database) as stack:
+    with (
+        home(tmp_path / "home", shutdown_s=3.0) as session,
+        LocalProcesses(session.settings, session.database) as stack,
+    ):
         run = submit(session.database, tones, endless, lambda _: None).run
         stack.start_worker(CPU)
         dispatcher = Dispatcher(session.database, Sender(session.settings), session.settings)

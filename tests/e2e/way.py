@@ -13,8 +13,8 @@ import redis
 
 from orchestrator.broker import Sender
 from orchestrator.execution.dispatcher import Dispatcher
+from orchestrator.execution.local_processes import LocalProcesses
 from orchestrator.execution.run import DispatcherThread
-from orchestrator.execution.stack import Stack
 from orchestrator.planning.request import Request
 from orchestrator.planning.submit import submit
 from orchestrator.progress import Snapshot, snapshot
@@ -35,7 +35,7 @@ class Way:
     """A run under way, and what a test may do to it."""
 
     session: Session
-    stack: Stack
+    stack: LocalProcesses
     run: int
 
     @property
@@ -85,7 +85,7 @@ def carried_on(
     trains: bool,
 ) -> Snapshot:
     """Carries out a run that stands in the ledger; returns how it ended."""
-    with Stack(session.settings, session.database) as stack:
+    with LocalProcesses(session.settings, session.database) as stack:
         stack.start_worker(CPU)
         if trains:
             stack.start_worker(GPU)

@@ -21,7 +21,7 @@ from domain.results import EvaluateResult, LeftFile, PackResult, Role, TrainResu
 from domain.states import Kind, RunState, State
 from domain.work import with_result
 from orchestrator.monitoring.summary import summary
-from orchestrator.planning import plan
+from orchestrator.planning.request import Request
 from orchestrator.planning.submit import submit
 from orchestrator.progress import snapshot
 from tasks.audio.strip import decode_strip
@@ -127,7 +127,7 @@ def test_its_results_are_what_later_jobs_read(ledger: Database) -> None:
 
 
 def test_the_same_recordings_planned_again_are_not_preprocessed_again(ledger: Database, home: Path) -> None:
-    again = submit(ledger, home.parent / "birds", plan.Request(models=("mlp",)), lambda _: None)
+    again = submit(ledger, home.parent / "birds", Request(models=("mlp",)), lambda _: None)
     assert again.n_items == 14
     counts = status.item_counts(ledger, again.run)
     assert counts == {**dict.fromkeys(counts, 0), State.DONE: 12, State.QUARANTINED: 2}

@@ -13,7 +13,7 @@ import pytest
 from db.store.folder import FolderStore
 from domain.results import EvaluateResult, Role
 from domain.states import Kind, State
-from orchestrator.monitoring.run_scores import ablation, intervals, judged_by_group
+from orchestrator.monitoring.run_scores import ablation, evaluated_by_group, intervals
 from tasks.dataset.split import leaky
 from tasks.report.data import JobReport
 from tasks.report.html.models import model_views
@@ -48,7 +48,7 @@ def test_the_intervals_are_those_of_the_page(tmp_path: Path) -> None:
         [JobReport("evaluate", "done", "cnn", fold, 0, outcomes=each) for fold, each in enumerate(found)]
     )
     assert view.interval and view.recording_interval
-    assert intervals("cnn", judged_by_group(store, [*jobs, shuffled])) == {
+    assert intervals("cnn", evaluated_by_group(store, [*jobs, shuffled])) == {
         "accuracy_interval": view.interval,
         "by_recording_accuracy_interval": view.recording_interval,
         "groups": 36,
@@ -77,14 +77,14 @@ def test_where_one_fold_cannot_be_read_there_is_no_interval_and_no_comparison(
 ) -> None:
     store, variant = FolderStore(tmp_path), "without augmentation"
     own, changed = ([job(store, fold, outcomes(fold), name) for fold in range(3)] for name in (None, variant))
-    assert len(ablation(judged_by_group(store, [*own, *changed]))) == 1
+    assert len(ablation(evaluated_by_group(store, [*own, *changed]))) == 1
     harm(store, changed[1].result.outcomes_key)
-    judged = judged_by_group(store, [*own, *changed])
+    judged = evaluated_by_group(store, [*own, *changed])
     assert intervals("cnn", judged) != UNKNOWN
     assert ablation(judged) == []
     harm(store, own[2].result.outcomes_key)
-    assert intervals("cnn", judged_by_group(store, [*own, *changed])) == UNKNOWN
+    assert intervals("cnn", evaluated_by_group(store, [*own, *changed])) == UNKNOWN
 
 
 def test_a_model_that_was_not_judged_has_no_interval(tmp_path: Path) -> None:
-    assert intervals("cnn", judged_by_group(FolderStore(tmp_path), [])) == UNKNOWN
+    assert intervals("cnn", evaluated_by_group(FolderStore(tmp_path), [])) == UNKNOWN

@@ -101,7 +101,7 @@ def test_a_score_is_said_with_its_interval_where_one_is_known() -> None:
     assert result_lines(found, Settings().advised)[1:] == [
         "cnn: accuracy 62.5 % ± 12.5 by chunk, 75.0 % (95 %: 50.0 to 87.5, from 2 groups) by recording, macro F1 0.500",
         "mlp: accuracy 62.5 % ± 12.5 by chunk, 75.0 % by recording, macro F1 0.500; over 1 of 3 trainings",
-        "no interval for mlp: what its judging left cannot be read; see: orchestrator doctor",
+        "no interval for mlp: its evaluation cannot be read; see: orchestrator doctor",
     ]
 
 

