@@ -135,7 +135,7 @@ def result_lines(found: dict[str, Any], advised: Callable[[str], str], limit: in
     if found["report"]:
         lines.append(f"report: {found['report']}")
     if found["state"] == "paused":
-        lines.append(f"go on with: {advised(f'resume {run}')}")
+        lines.append(f"continue with: {advised(f'resume {run}')}")
     return lines
 
 
