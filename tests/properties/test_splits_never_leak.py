@@ -171,3 +171,17 @@ def test_copies_and_named_groups_are_never_divided_by_grouping(rows: list[tuple[
     order = list(range(len(rows)))
     random.shuffle(order)
     assert final([rows[i] for i in order]) == [found[i] for i in order]
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), names), max_size=30))
+def test_groups_are_those_of_merging_pair_by_pair(rows: list[tuple[int, str | None]]):
+    identities = np.array([(digest, 7) for digest, _ in rows], np.uint64).reshape(-1, 2)
+    own = [identity.tobytes().hex() for identity in identities]
+    expected = [wider or name for (_, wider), name in zip(rows, own, strict=True)]
+    while True:
+        smallest = {name: min(expected[i] for i, other in enumerate(own) if other == name) for name in own}
+        renamed = {expected[i]: smallest[name] for i, name in enumerate(own) if smallest[name] < expected[i]}
+        if not renamed:
+            break
+        expected = [renamed.get(name, name) for name in expected]
+    assert list(groups(identities, Coded.of([wider for _, wider in rows]))) == expected

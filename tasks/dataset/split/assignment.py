@@ -10,10 +10,10 @@ from domain.plural import counted
 from domain.subsets import Subset
 from tasks.dataset.split.class_counts import EncodedDataset, Folds, Subsets
 from tasks.dataset.split.folds import completed_folds, drawn_folds, fold_notes, fold_subsets
-from tasks.dataset.split.groups import Coded, Ints, groups, joined_groups
+from tasks.dataset.split.groups import Coded, Ints, groups
 from tasks.dataset.split.holdout import SplitError, drawn_subsets, missing_class_notes, official_subsets
 
-__all__ = ["Assignment", "Coded", "SplitError", "SplitSpec", "Subset", "assign", "groups", "joined_groups"]
+__all__ = ["Assignment", "Coded", "SplitError", "SplitSpec", "Subset", "assign", "groups"]
 
 
 @dataclass(frozen=True)

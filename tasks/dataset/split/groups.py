@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -76,14 +76,13 @@ def groups(identities: Words, wider: Coded) -> Coded:
     own, first_row, count = _distinct(identities)
     n_wider = len(wider.names)
     codes = np.where(wider.codes == NAMELESS, n_wider + own, wider.codes)
-    names = _GroupNames(wider.names, identities, first_row, np.arange(n_wider + len(first_row)))
     copies = np.flatnonzero(count[own] > 1)
-    joined = joined_groups((str(own[row]), names[int(codes[row])]) for row in copies.tolist())
-    if joined:
-        code_of = {names[code]: code for code in np.unique(codes[copies]).tolist()}
+    if len(copies):
         becomes = np.arange(n_wider + len(first_row))
-        for name, final in joined.items():
-            becomes[code_of[name]] = code_of[final]
+        names = _GroupNames(wider.names, identities, first_row, becomes.copy())
+        ranked = np.array(sorted(set(codes[copies].tolist()), key=names.__getitem__))
+        becomes[ranked] = np.arange(len(ranked))  # the rank of its name, for the next line only
+        becomes[ranked] = ranked[_smallest_joined(becomes[codes[copies]], own[copies])]
         codes = becomes[codes]
     used, compact = np.unique(codes, return_inverse=True)
     return Coded(compact.astype(np.int64).reshape(-1), _GroupNames(wider.names, identities, first_row, used))
@@ -113,6 +112,26 @@ def _distinct(identities: Words) -> tuple[Ints, Ints, Ints]:
     return own, order[is_new], np.bincount(own, minlength=0)
 
 
+def _smallest_joined(group: Ints, identity: Ints) -> Ints:
+    """By group: the smallest of the groups it is joined with, directly or through others.
+
+    group, identity: (n,) of each recording, groups numbered without gaps. Recordings of one identity join their groups.
+
+    >>> _smallest_joined(np.array([1, 2, 2, 0, 3]), np.array([7, 7, 8, 8, 9]))
+    array([0, 0, 0, 3])
+    """
+    from scipy.sparse import coo_array  # noqa: PLC0415  # takes 0.3 s, so only where there are copies
+    from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
+
+    n_groups = int(group.max()) + 1
+    numbers, compact = np.unique(identity, return_inverse=True)
+    n = n_groups + len(numbers)
+    edges = coo_array((np.ones(len(group), dtype=bool), (group, n_groups + compact)), shape=(n, n))
+    component = connected_components(edges, directed=False)[1][:n_groups]
+    smallest: Ints = np.unique(component, return_index=True)[1][component]
+    return smallest
+
+
 class _GroupNames:
     """Names of groups, those of single recordings made when asked for: a million of them would fill 100 MB."""
 
@@ -133,25 +152,3 @@ class _GroupNames:
             return self._wider[code]
         identity: bytes = self._identities[self._first_row[code - len(self._wider)]].tobytes()
         return identity.hex()
-
-
-def joined_groups(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """From pairs of (digest, group name): each name's final name, groups that share a digest being one.
-
-    >>> joined_groups([("d1", "b"), ("d1", "c"), ("d2", "c"), ("d2", "a"), ("d3", "z")])
-    {'b': 'a', 'c': 'a', 'a': 'a', 'z': 'z'}
-    """
-    parent: dict[str, str] = {}
-    first_with: dict[str, str] = {}
-    for digest, name in pairs:
-        parent.setdefault(name, name)
-        one, other = sorted((_root(parent, name), _root(parent, first_with.setdefault(digest, name))))
-        parent[other] = one  # the smaller name stays the root, so the root is the final name
-    return {name: _root(parent, name) for name in parent}
-
-
-def _root(parent: dict[str, str], name: str) -> str:
-    while parent[name] != name:
-        parent[name] = parent[parent[name]]
-        name = parent[name]
-    return name
