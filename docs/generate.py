@@ -13,6 +13,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 import typer
+from pydantic import TypeAdapter
 
 from db.schema import tables
 from orchestrator.cli import output
@@ -141,10 +142,9 @@ _PRESETS = """`name` is what people call the preset: up to 60 letters, digits, d
 
 def _ranges(kind: str) -> dict[str, str]:
     found = {}
-    for each in fields(getattr(parameters, kind)):
-        choices = each.metadata.get("choices")
-        span = [f"{each.metadata[end]:,}" for end in ("low", "high") if end in each.metadata]
-        found[each.name] = ", ".join(f"`{choice}`" for choice in choices) if choices else " to ".join(span)
+    for key, schema in TypeAdapter(getattr(parameters, kind)).json_schema()["properties"].items():
+        choices = ", ".join(f"`{choice}`" for choice in schema.get("enum", ()))
+        found[key] = choices or f"{schema['minimum']:,} to {schema['maximum']:,}"
     return found
 
 

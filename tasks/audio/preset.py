@@ -7,10 +7,13 @@ import math
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache
+from dataclasses import asdict, dataclass, fields
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, get_type_hints
+
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from domain.digests import digest_of
 from tasks.audio.parameters import (
@@ -22,8 +25,7 @@ from tasks.audio.parameters import (
     GateSettings,
     MelSettings,
     PresetError,
-    check_keys,
-    parsed,
+    Section,
 )
 
 __all__ = ["REVISION", "Preset", "PresetError", "load_preset", "preset_names"]
@@ -38,20 +40,10 @@ _MOST_PIXELS = 1 << 20
 MOST_STRIP_PIXELS = 1 << 24
 """Of the spectrograms of a span side by side: what claims to be a larger strip is not unpacked."""
 LONGEST_NAME = 60
-_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}")
-_SECTIONS: dict[str, type[Any]] = {
-    "decode": DecodeSettings,
-    "gate": GateSettings,
-    "denoise": DenoiseSettings,
-    "chunk": ChunkSettings,
-    "mel": MelSettings,
-    "features": FeatureSettings,
-    "augment": AugmentSettings,
-}
 
 
 @dataclass(frozen=True)
-class Preset:
+class Preset(Section):
     """All that decides what a strip looks like.
 
     >>> preset = load_preset("birdclef2021")
@@ -59,7 +51,7 @@ class Preset:
     (160000, 2400000, 15, 128)
     """
 
-    name: str
+    name: Annotated[str, Field(strict=True, max_length=LONGEST_NAME, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     decode: DecodeSettings
     gate: GateSettings
     denoise: DenoiseSettings
@@ -102,23 +94,42 @@ class Preset:
         """Tables of plain numbers and words, ready for JSON."""
         return asdict(self)
 
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> Preset:
         """The preset that `as_dict` gave. Raises PresetError for unknown or absent keys and impossible values."""
-        if not isinstance(values, dict):
-            raise PresetError(f"a preset is a table of keys, not {values!r:.80}")
-        check_keys("the preset", values, {"name", *_SECTIONS})
-        name = values["name"]
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            allowed = f"up to {LONGEST_NAME} letters, digits, dots, dashes, underscores"
-            raise PresetError(f"name is {name!r:.80}; it must be {allowed}")
-        return cls(name=name, **{key: parsed(key, kind, values[key]) for key, kind in _SECTIONS.items()})
+        try:
+            return _checks().validate_python(values)
+        except ValidationError as error:
+            raise PresetError(_sentence(error.errors()[0])) from error
 
-    @classmethod
+    @staticmethod
     @lru_cache(maxsize=8)
-    def from_json(cls, text: str) -> Self:
+    def from_json(text: str) -> Preset:
         """The preset that `as_dict` gave, from JSON: made once, for a worker is handed the same one with every item."""
-        return cls.from_dict(json.loads(text))
+        return Preset.from_dict(json.loads(text))
+
+
+@cache
+def _checks() -> TypeAdapter[Preset]:
+    return TypeAdapter(Preset)
+
+
+def _sentence(error: ErrorDetails) -> str:
+    """The key, the value and what is allowed."""
+    key = ".".join(map(str, error["loc"])) or "the preset"
+    match error["type"]:
+        case "unexpected_keyword_argument":
+            *section, unknown = map(str, error["loc"])
+            table = get_type_hints(Preset)[section[0]] if section else Preset
+            known = ", ".join(sorted(field.name for field in fields(table)))
+            return (
+                f"{unknown!r:.80} is no key of {f'[{section[0]}]' if section else 'the preset'}; the keys are {known}"
+            )
+        case "missing":
+            return f'{key} is missing; add it, or start the file with like = "birdclef2021"'
+        case "dataclass_type":
+            return f"{key} is {error['input']!r:.80}; it must be a table of keys"
+    return f"{key} is {error['input']!r:.80}; it {re.sub('^[A-Za-z]+ should', 'must', error['msg'])}"
 
 
 def preset_names() -> tuple[str, ...]:

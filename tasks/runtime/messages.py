@@ -5,8 +5,10 @@ A message is a doorbell: losing one, or hearing it three times, changes nothing,
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Annotated, Any, Self
+
+from pydantic import ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass
 
 from domain.errors import ChorusError
 
@@ -23,70 +25,51 @@ class MalformedMessage(ChorusError):
     """A message that no worker sent here would understand: not by this system, or of a version that is no more."""
 
 
-def _ids(message: object, *names: str) -> None:
-    expected = {"version", *names}
-    if not isinstance(message, dict):
-        raise MalformedMessage(f"message {message!r:.80} has no fields; these are expected: {sorted(expected)}")
-    version = message.get("version")
-    if isinstance(version, int) and _is_id(version) and version > VERSION:
-        raise UnknownMessage(f"message version {version!r:.80} is not {VERSION}; upgrade this worker")
-    if version != VERSION or isinstance(version, bool) or set(message) != expected:
-        fields = f"message fields {sorted(message, key=str)!s:.200} of version {version!r:.80}"
-        raise MalformedMessage(f"{fields} are not {sorted(expected)} of version {VERSION}")
+_CONFIG = ConfigDict(extra="forbid")
+
+Id = Annotated[int, Field(strict=True, gt=0, lt=1 << 63)]
 
 
-def _is_id(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 63
-
-
-@dataclass(frozen=True)
-class PreprocessMessage:
-    """Items of one run to preprocess; several share a message when each is little work."""
-
-    run: int
-    items: tuple[int, ...]
-    version: int = VERSION
+@dataclass(frozen=True, config=_CONFIG)
+class _Message:
+    """Fields that pydantic checks; a further one is an error."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form."""
-        return {"version": self.version, "run": self.run, "items": list(self.items)}
+        """The form that becomes JSON."""
+        return {**vars(self)}
 
     @classmethod
-    def from_dict(cls, message: dict[str, Any]) -> Self:
+    def from_dict(cls, message: object) -> Self:
         """The value a worker received.
 
         Raises UnknownMessage for a later version, MalformedMessage for anything but a few positive ids of this one.
         """
-        _ids(message, "run", "items")
-        items = message["items"]
-        if not _is_id(message["run"]) or not isinstance(items, list) or not all(map(_is_id, items)):
-            raise MalformedMessage(f"run {message['run']!r:.80} or items {items!r:.80} are not positive whole numbers")
-        if len(items) > MAX_ITEMS:
-            raise MalformedMessage(f"a message of {len(items)} items is too long; {MAX_ITEMS} is the most")
-        return cls(run=message["run"], items=tuple(items))
+        version = message.get("version") if isinstance(message, dict) else None
+        if type(version) is int and VERSION < version < 1 << 63:
+            raise UnknownMessage(f"message version {version} is not {VERSION}; upgrade this worker")
+        if not isinstance(message, dict) or type(version) is not int or version != VERSION:
+            raise MalformedMessage(f"message {message!r:.80} has no fields of version {VERSION}")
+        try:
+            return cls(**message)
+        except ValidationError as error:
+            wrong = error.errors(include_url=False)[0]
+            field = ".".join(map(str, wrong["loc"])) or "fields"
+            raise MalformedMessage(f"message {message!r:.200}: {field:.80}: {wrong['msg']}") from error
 
 
-@dataclass(frozen=True)
-class JobMessage:
-    """One job of one run: to pack, train, evaluate or render; the task's name says which."""
+@dataclass(frozen=True, config=_CONFIG)
+class PreprocessMessage(_Message):
+    """Items of one run to preprocess; several share a message when each is little work."""
 
-    run: int
-    job: int
+    run: Id
+    items: Annotated[tuple[Id, ...], Field(max_length=MAX_ITEMS)]
     version: int = VERSION
 
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON form."""
-        return asdict(self)
 
-    @classmethod
-    def from_dict(cls, message: dict[str, Any]) -> Self:
-        """The value a worker received.
+@dataclass(frozen=True, config=_CONFIG)
+class JobMessage(_Message):
+    """One job of one run: to pack, train, evaluate or render; the task's name says which."""
 
-        Raises UnknownMessage for a later version, MalformedMessage for anything but positive ids of this one.
-        """
-        _ids(message, "run", "job")
-        if not _is_id(message["run"]) or not _is_id(message["job"]):
-            raise MalformedMessage(
-                f"run {message['run']!r:.80} or job {message['job']!r:.80} is not a positive whole number"
-            )
-        return cls(run=message["run"], job=message["job"])
+    run: Id
+    job: Id
+    version: int = VERSION

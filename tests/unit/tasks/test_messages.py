@@ -38,7 +38,7 @@ def test_anything_but_positive_ids_of_this_version_is_refused(change: dict[str, 
 @pytest.mark.parametrize("message", [5, None, "version", [1, 2], ["version", "run", "items"], [{}]])
 @pytest.mark.parametrize("kind", [PreprocessMessage, JobMessage])
 def test_what_has_no_fields_is_refused(kind: type[PreprocessMessage | JobMessage], message: Any) -> None:
-    with pytest.raises(MalformedMessage, match="no fields"):
+    with pytest.raises(MalformedMessage, match="fields"):
         kind.from_dict(message)
 
 
@@ -49,7 +49,7 @@ def test_the_longest_message_that_is_sent_is_the_longest_that_is_understood() ->
 
 
 def test_a_job_message_without_its_job_is_refused() -> None:
-    with pytest.raises(MalformedMessage, match="fields"):
+    with pytest.raises(MalformedMessage, match="job: Field required"):
         JobMessage.from_dict({"version": 1, "run": 1})
 
 
