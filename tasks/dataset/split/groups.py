@@ -120,7 +120,7 @@ def _smallest_joined(group: Ints, identity: Ints) -> Ints:
     >>> _smallest_joined(np.array([1, 2, 2, 0, 3]), np.array([7, 7, 8, 8, 9]))
     array([0, 0, 0, 3])
     """
-    from scipy.sparse import coo_array  # noqa: PLC0415  # takes 0.3 s, so only where there are copies
+    from scipy.sparse import coo_array  # noqa: PLC0415  # takes 0.4 s, so only where there are copies
     from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
 
     n_groups = int(group.max()) + 1
