@@ -160,7 +160,7 @@ def items_by_worker(cluster: Machines, run: int) -> dict[str, int]:
 
 def n_attempted_in_vain(cluster: Machines, run: int) -> int:
     """Items with other attempts than the last one and those that a fault, a loss or a death had ended."""
-    explained = 1 + Item.faults + Item.losses + Item.own_deaths
+    explained = 1 + Item.faults + Item.lost_claims + Item.crashes
     query = sa.select(sa.func.count()).where(Item.run_id == run, Item.attempts != explained)
     with cluster.session.database.read() as connection:
         return int(connection.execute(query).scalar_one())

@@ -61,5 +61,5 @@ MAX_FAULTS = 8
 OF_THE_PLACE = ("missing", "changed", "outside")
 """How reasons begin that are about where a recording's file is or was, not about its bytes."""
 
-UNTRIED = {"attempts": 0, "own_deaths": 0, "losses": 0, "faults": 0, "fence": 0, "is_alone": False}
+UNTRIED = {"attempts": 0, "crashes": 0, "lost_claims": 0, "faults": 0, "fence": 0, "is_alone": False}
 """The counters of an item that nobody has claimed yet."""

@@ -23,7 +23,7 @@ class PlannedItem(NamedTuple):
     span: int
     copy: int
     fold: int
-    side: int
+    subset: int
     group_name: str
     order_key: int
     work_s: float
@@ -49,7 +49,7 @@ class FinishedJob(Generic[_Result_co]):
     model: str | None
     seed: int | None
     fold: int | None
-    side: int | None
+    subset: int | None
     variant: str | None
     result: _Result_co
     files: tuple[LeftFile, ...] = ()

@@ -81,9 +81,9 @@ class Snapshot:
 
 def _doing(job: JobStatus) -> str:
     part = f"fold {job.fold}" if numbered(job.fold) is not None else ""
-    side = _SUBSETS[job.side] if job.side is not None else ""
+    subset = _SUBSETS[job.subset] if job.subset is not None else ""
     epoch = f"epoch {job.epoch}" if job.epoch else ""
-    return " ".join(filter(None, (job.model, job.variant, part, side, epoch)))
+    return " ".join(filter(None, (job.model, job.variant, part, subset, epoch)))
 
 
 def numbered(fold: int | None) -> int | None:

@@ -134,7 +134,7 @@ def _needed_by_generator(work: Work) -> _Needed:
     needed = needed_results(work.database, work.claim.id)
     trained = {(job.model, job.variant): job.result for job in with_result(needed, TrainResult)}
     evaluated = {(job.model, job.variant): job.result for job in with_result(needed, EvaluateResult)}
-    packs = [(is_unseen(job.fold, job.side, fold), job) for job in with_result(needed, PackResult)]
+    packs = [(is_unseen(job.fold, job.subset, fold), job) for job in with_result(needed, PackResult)]
     accuracies = {
         f"accuracy_{word}": float(evaluated[model.judge, variant].figures["by_recording_accuracy"])
         for word, variant in (("without", None), ("with", WITH_SYNTHETIC))
@@ -142,7 +142,9 @@ def _needed_by_generator(work: Work) -> _Needed:
     return _Needed(
         judge_key=trained[model.judge, None].key,
         synthetic=list(trained[model.name, None].synthetic_shards or ()),
-        train=[key for is_test, job in packs if not is_test and job.side == Subset.TRAIN for key in job.result.shards],
+        train=[
+            key for is_test, job in packs if not is_test and job.subset == Subset.TRAIN for key in job.result.shards
+        ],
         held_out=[key for is_test, job in packs if is_test for key in job.result.shards],
         accuracies=accuracies,
     )

@@ -49,11 +49,11 @@ def shards_in_store(work: Work) -> JobOutput:
     """Writes the part's shards, unless another run has; returns them and the index."""
     run = run_facts(work.database, work.claim.run, work.claim.pipeline_id)
     assert run is not None  # noqa: S101  # a job's row refers to its run's
-    fold, side = work.claim.fold, work.claim.side
-    assert fold is not None and side is not None  # noqa: S101  # a pack job always names its part
+    fold, subset = work.claim.fold, work.claim.subset
+    assert fold is not None and subset is not None  # noqa: S101  # a pack job always names its part
     is_leaky = work.claim.variant == leaky.VARIANT
-    part = (work.database, run.id, run.pipeline_id, None if is_leaky else (fold, side))
-    shuffled = side if is_leaky else None
+    part = (work.database, run.id, run.pipeline_id, None if is_leaky else (fold, subset))
+    shuffled = subset if is_leaky else None
     name = _named(run, shuffled)
     deque(name.noted(strips(*part)), maxlen=0)
     key = f"shards/{name.text}"

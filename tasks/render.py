@@ -188,21 +188,21 @@ def _chunks_by_label(planned: PlannedRun, jobs: list[JobStatus]) -> dict[str, Co
         is_own = job.pipeline_id in (None, planned.pipeline_id) and job.variant is None
         if is_own and isinstance(job.result, PackResult) and job.state == State.DONE:
             for number, n in job.result.label_counts.items():
-                counts[planned.labels[number]][_part(job.fold, job.side)] += n
+                counts[planned.labels[number]][_part(job.fold, job.subset)] += n
     return counts
 
 
-def _part(fold: int | None, side: int | None) -> str:
+def _part(fold: int | None, subset: int | None) -> str:
     if fold is not None and fold >= 0:
         return f"fold {fold}"
-    return Subset(side or 0).name.lower()
+    return Subset(subset or 0).name.lower()
 
 
 def _split(database: Database, planned: PlannedRun) -> SplitFacts:
     split, torn = planned.split, run_counts.torn(database, planned.id)
     by_part: dict[str, list[int]] = {}
-    for part in run_counts.sides(database, planned.id):
-        total = by_part.setdefault(_part(part.fold, part.side), [0, 0, 0])
+    for part in run_counts.part_counts(database, planned.id):
+        total = by_part.setdefault(_part(part.fold, part.subset), [0, 0, 0])
         for at, n in enumerate((part.n_groups, part.n_recordings, part.n_chunks)):
             total[at] += n
     return SplitFacts(

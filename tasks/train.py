@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @shared_task(name="train", base=LedgerTask, bind=True, acks_late=False)
 def train(self: LedgerTask, message: dict[str, Any]) -> None:
-    """Shards of the training side to one model.
+    """Shards of the training subset to one model.
 
     Reads: the shards of the pack jobs it needs, and the `synthetic_shards` that a training it needs has left: keys of
     shards of the same pipeline, only ever learnt from. Writes: metrics of each epoch, the bundle, of a generator such
@@ -77,7 +77,7 @@ def model_in_store(work: Work) -> JobOutput:
     work.require_claim()
     work.store.put(key, bundle)
     work.store.remove(checkpoint)
-    counts = _label_counts(pack for pack in packs if pack.side in _learnt_from(spec.settings))
+    counts = _label_counts(pack for pack in packs if pack.subset in _learnt_from(spec.settings))
     files = [LeftFile(key, Role.MODEL, len(bundle), digest)]
     trained = TrainResult(
         key=key, sha256=digest, label_counts=counts,
@@ -150,17 +150,17 @@ def _spec(work: Work, run: RunFacts, packs: list[FinishedJob[PackResult]], synth
     if synthetic:
         variants.require_pictures_alone(model)
     typed = run.options.get("training", {})
-    # Whoever says how many epochs gets so many, however large the training side is.
+    # Whoever says how many epochs gets so many, however large the training subset is.
     asked = {**model.training, **({"most_examples": 0} if "epochs" in typed else {}), **typed, "seed": work.claim.seed}
     if _reads_features(model.name):
         asked["features"] = run.options.get("features", "audio")
     settings = TrainingSettings(**{**asked, **variants.changed_training(model, work.claim.variant)})
-    sides = _learnt_from(settings)
+    subsets = _learnt_from(settings)
     return TrainingSpec(
         model=model.name,
         labels=run.labels,
-        train_shards=(*_shards(work, packs, sides), *(local(work, key) for key in synthetic)),
-        valid_shards=_shards(work, packs, {Subset.VALID} - sides),
+        train_shards=(*_shards(work, packs, subsets), *(local(work, key) for key in synthetic)),
+        valid_shards=_shards(work, packs, {Subset.VALID} - subsets),
         settings=settings,
     )
 
@@ -173,8 +173,8 @@ def _learnt_from(settings: TrainingSettings) -> set[Subset]:
     return {Subset.TRAIN} if settings.hold_out else {Subset.TRAIN, Subset.VALID}
 
 
-def _shards(work: Work, packs: list[FinishedJob[PackResult]], sides: set[Subset]) -> tuple[Path, ...]:
-    return tuple(local(work, key) for pack in packs if pack.side in sides for key in pack.result.shards)
+def _shards(work: Work, packs: list[FinishedJob[PackResult]], subsets: set[Subset]) -> tuple[Path, ...]:
+    return tuple(local(work, key) for pack in packs if pack.subset in subsets for key in pack.result.shards)
 
 
 def _label_counts(packs: Iterable[FinishedJob[PackResult]]) -> Counter[int]:
@@ -191,7 +191,7 @@ def _model_name(
     """Where the model stands in the store, by what it is made from: the beginning of its key and its checkpoint's."""
     made_from: dict[str, Any] = {
         "model": spec.model, "labels": run.labels, "settings": asdict(spec.settings),
-        "packs": [(pack.side, pack.result.key) for pack in packs],
+        "packs": [(pack.subset, pack.result.key) for pack in packs],
     }  # fmt: skip
     if synthetic:
         made_from["synthetic"] = synthetic

@@ -104,7 +104,7 @@ def item_states(small: SmallRun) -> list[str]:
 
 
 def counted_states(small: SmallRun) -> dict[str, int]:
-    """What the tally must say: the rows, counted."""
+    """What the counters must say: the rows, counted."""
     states = item_states(small)
     return {str(state): states.count(state) for state in State}
 

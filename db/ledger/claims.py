@@ -79,7 +79,7 @@ class JobClaim:
     model: str | None
     seed: int | None
     fold: int | None
-    side: int | None
+    subset: int | None
     pipeline_id: int | None
     variant: str | None
 
@@ -139,7 +139,7 @@ class Ledger:
             if not self._claim(connection, Job, run, [job], Job.kind == kind):
                 return None
             columns: tuple[Any, ...] = (
-                Job.id, Job.fence, Job.run_id, Job.kind, Job.model, Job.seed, Job.fold, Job.side, Job.pipeline_id,
+                Job.id, Job.fence, Job.run_id, Job.kind, Job.model, Job.seed, Job.fold, Job.subset, Job.pipeline_id,
                 Job.variant,
             )  # fmt: skip
             return JobClaim(*connection.execute(sa.select(*columns).where(Job.id == job)).one())
@@ -229,11 +229,11 @@ class Ledger:
         """What this job has done so far is kept for whoever goes on: what counts against it starts again.
 
         Only what was never done before is a step forward, or a job that fails again and again would never be given
-        up. What its run met stays counted in the tally.
+        up. The run's counters keep what was met.
         """
         with self.database.write() as connection:
             if _own_job(connection, claim):
-                connection.execute(sa.update(Job).where(Job.id == claim.id).values(own_deaths=0, losses=0, faults=0))
+                connection.execute(sa.update(Job).where(Job.id == claim.id).values(crashes=0, lost_claims=0, faults=0))
 
     def forget_metrics(self, claim: JobClaim) -> None:
         """An attempt that starts from the beginning starts its curves anew."""

@@ -109,7 +109,7 @@ def _change_run(connection: Connection, run: int, state: RunState, *only_from: R
 def _wait_again(
     connection: Connection, table: Worked, run: int, states: Iterable[State], *where: sa.ColumnElement[bool]
 ) -> int:
-    counters = {"own_deaths": 0, "losses": 0, "faults": 0, "retry_at": None, "finished_at": None, "reason": None}
+    counters = {"crashes": 0, "lost_claims": 0, "faults": 0, "retry_at": None, "finished_at": None, "reason": None}
     # A worker that still holds one finds another fence and writes nothing.
     values = {"state": State.WAITING, "fence": table.fence + 1, "lease_until": None, **counters}
     return move_all(connection, table, run, states, values, *where)

@@ -50,7 +50,7 @@ def _keep(connection: Connection, item: int, file: FoundFile, cancelled: Collect
 
 
 _COPIED = (
-    Item.run_id, Item.recording_id, Item.pipeline_id, Item.copy, Item.fold, Item.side, Item.group_name, Item.work_s,
+    Item.run_id, Item.recording_id, Item.pipeline_id, Item.copy, Item.fold, Item.subset, Item.group_name, Item.work_s,
 )  # fmt: skip
 
 

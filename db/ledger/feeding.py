@@ -18,7 +18,7 @@ from db.engine import Database, now_s
 from db.id_lists import is_one_of
 from db.ledger.losses import CALLED_OFF, record_losses, separate
 from db.ledger.transitions import Locked, Worked, count, lock, lock_in_runs, move, move_all
-from db.schema.tables import EXPIRIES, LOSSES, Item, Job, Need, Recording, Run, Tally
+from db.schema.tables import EXPIRIES, LOSSES, Item, Job, Need, Recording, Run, RunCounter
 from domain.states import FINAL, OPEN, Kind, RunState, State
 
 MAX_ITEMS_A_MESSAGE = 200
@@ -191,8 +191,8 @@ def _is_any(database: Database, table: Worked, *where: sa.ColumnElement[bool]) -
 
 
 def _n_items(run: sa.SQLColumnExpression[int], *states: State) -> sa.ScalarSelect[int]:
-    counted = sa.and_(Tally.run_id == run, Tally.state.in_(states))
-    total = sa.cast(sa.func.coalesce(sa.func.sum(Tally.n), 0), sa.BigInteger)  # PostgreSQL's sum is a Decimal
+    counted = sa.and_(RunCounter.run_id == run, RunCounter.state.in_(states))
+    total = sa.cast(sa.func.coalesce(sa.func.sum(RunCounter.n), 0), sa.BigInteger)  # PostgreSQL's sum is a Decimal
     return sa.select(total).where(counted).scalar_subquery()
 
 

@@ -46,10 +46,10 @@ def separate(connection: Connection, rows: Sequence[Locked]) -> None:
 
 
 def _after_loss(row: Locked, reason: str, end: State, *, is_blamed: bool) -> tuple[State, dict[str, Any]]:
-    own_deaths, losses = row.own_deaths + is_blamed, row.losses + (not is_blamed)
-    values = {"own_deaths": own_deaths, "losses": losses}
-    if own_deaths >= MAX_OWN_DEATHS:
-        return end, {**values, "reason": f"ended its process {own_deaths} times: {reason}"}
-    if losses >= MAX_LOSSES:
-        return end, {**values, "reason": f"lost its worker {losses} times: {reason}"}
+    crashes, lost_claims = row.crashes + is_blamed, row.lost_claims + (not is_blamed)
+    values = {"crashes": crashes, "lost_claims": lost_claims}
+    if crashes >= MAX_OWN_DEATHS:
+        return end, {**values, "reason": f"ended its process {crashes} times: {reason}"}
+    if lost_claims >= MAX_LOSSES:
+        return end, {**values, "reason": f"lost its worker {lost_claims} times: {reason}"}
     return State.WAITING, {**values, "reason": reason}

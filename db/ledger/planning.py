@@ -26,7 +26,7 @@ from db.schema.tables import (
     Pipeline,
     Recording,
     Run,
-    Tally,
+    RunCounter,
 )
 from domain import revisions
 from domain.digests import content_digest
@@ -78,7 +78,7 @@ class JobRow:
     model: str | None = None
     seed: int | None = None
     fold: int | None = None
-    side: int | None = None
+    subset: int | None = None
     needs: tuple[int, ...] = ()
     even_failed: bool = False
     pipeline_id: int | None = None
@@ -237,7 +237,7 @@ def _find_quarantined(connection: Connection, run: int) -> None:
         .where(
             here.id == Item.recording_id, here.digest != "", before.span == Item.span,
             before.pipeline_id == Item.pipeline_id, before.state == State.QUARANTINED, before.run_id != run,
-            before.own_deaths < MAX_OWN_DEATHS, before.losses < MAX_LOSSES,
+            before.crashes < MAX_OWN_DEATHS, before.lost_claims < MAX_LOSSES,
             *(~before.reason.startswith(reason) for reason in OF_THE_PLACE),
         )
         .correlate(Item)
@@ -263,14 +263,16 @@ def activate_run(database: Database, run: int, jobs: Sequence[JobRow], **values:
         counts = connection.execute(
             sa.select(Item.state, sa.func.count()).where(Item.run_id == run).group_by(Item.state)
         ).all()
-        tally = [{"run_id": run, "state": state, "slot": 0, "n": n} for state, n in counts]
-        connection.execute(sa.insert(Tally), tally)
+        counters = [{"run_id": run, "state": state, "slot": 0, "n": n} for state, n in counts]
+        connection.execute(sa.insert(RunCounter), counters)
         is_planned = (Run.id == run, Run.state == RunState.PLANNING)
         connection.execute(sa.update(Run).where(*is_planned).values(state=RunState.ACTIVE, **values))
 
 
 def _add_job(connection: Connection, run: int, job: JobRow) -> int:
-    values = {name: getattr(job, name) for name in ("kind", "model", "seed", "fold", "side", "pipeline_id", "variant")}
+    values = {
+        name: getattr(job, name) for name in ("kind", "model", "seed", "fold", "subset", "pipeline_id", "variant")
+    }
     statement = sa.insert(Job).values(run_id=run, state=State.WAITING, result={}, **values).returning(Job.id)
     return int(connection.execute(statement).scalar_one())
 
@@ -281,7 +283,7 @@ def discard_run(database: Database, run: int) -> bool:
     with database.write() as connection:
         if connection.execute(sa.select(Run.id).where(*is_planned).with_for_update()).first() is None:
             return False
-        for table in (Item, BadRow, Job, Tally):
+        for table in (Item, BadRow, Job, RunCounter):
             connection.execute(sa.delete(table).where(table.run_id == run))
         connection.execute(sa.delete(Run).where(Run.id == run))
     return True

@@ -1,4 +1,4 @@
-"""Moves from state to state, with the tally kept in the same transaction.
+"""Moves from state to state, with the counters kept in the same transaction.
 
 Every function here is called inside a write transaction whose rows are locked: by SQLite's one write lock, or by
 PostgreSQL's FOR UPDATE.
@@ -17,10 +17,10 @@ from sqlalchemy.engine import Connection
 
 from db.bulk import update_rows
 from db.id_lists import is_one_of
-from db.schema.tables import Item, Job, Run, Table, Tally
+from db.schema.tables import Item, Job, Run, RunCounter, Table
 from domain.states import RunState, State
 
-TALLY_SLOTS = 8
+COUNTER_SLOTS = 8
 Worked = type[Item] | type[Job]
 
 
@@ -31,8 +31,8 @@ class Locked(NamedTuple):
     run: int
     state: str
     fence: int
-    own_deaths: int
-    losses: int
+    crashes: int
+    lost_claims: int
     faults: int
 
 
@@ -48,7 +48,7 @@ def lock(
 
     Rows another transaction holds are left out, or waited for: a sweep takes what is free, a worker needs its own.
     """
-    columns = (table.id, table.run_id, table.state, table.fence, table.own_deaths, table.losses, table.faults)
+    columns = (table.id, table.run_id, table.state, table.fence, table.crashes, table.lost_claims, table.faults)
     query = sa.select(*columns).where(*where).order_by(table.id).limit(limit).with_for_update(skip_locked=not waits)
     return [Locked(*row) for row in connection.execute(query)]
 
@@ -88,7 +88,7 @@ def move_all(
 ) -> int:
     """Gives the values, a state among them, to all rows of a run in `states` that satisfy `where`; their number.
 
-    No row is loaded, however many there are: a statement a state tells the tally where they came from. Rows that
+    No row is loaded, however many there are: a statement a state tells the counters where they came from. Rows that
     another transaction holds are waited for, and taken in the order in which workers take them: nobody waits in a ring.
     limit: about so many of each state at most, the smallest ids first, and none that another transaction holds.
     """
@@ -122,7 +122,7 @@ def move_each(
 
 
 def moved(rows: Iterable[Locked], state: State) -> Counter[tuple[int, str]]:
-    """What the move does to the tally, by run and state."""
+    """What the move does to the counters, by run and state."""
     change: Counter[tuple[int, str]] = Counter()
     for row in rows:
         change[row.run, row.state] -= 1
@@ -131,17 +131,17 @@ def moved(rows: Iterable[Locked], state: State) -> Counter[tuple[int, str]]:
 
 
 def count(connection: Connection, change: Mapping[tuple[int, str], int]) -> None:
-    """Adds the changes to this process's slot of the tally; always in one order, so that two never wait in a ring."""
-    slot = 0 if connection.dialect.name == "sqlite" else os.getpid() % TALLY_SLOTS
+    """Adds the changes to this process's slot of the counters; rows in one order, to avoid deadlocks."""
+    slot = 0 if connection.dialect.name == "sqlite" else os.getpid() % COUNTER_SLOTS
     rows = [
         {"run_id": run, "state": state, "slot": slot, "n": n} for (run, state), n in sorted(change.items()) if n != 0
     ]
     if not rows:
         return
-    statement = insert(connection, Tally)
+    statement = insert(connection, RunCounter)
     connection.execute(
         statement.on_conflict_do_update(
-            index_elements=["run_id", "state", "slot"], set_={"n": Tally.n + statement.excluded.n}
+            index_elements=["run_id", "state", "slot"], set_={"n": RunCounter.n + statement.excluded.n}
         ),
         rows,
     )

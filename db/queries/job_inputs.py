@@ -94,7 +94,7 @@ def presets(database: Database, run: int) -> dict[str, dict[str, Any]]:
 
 
 def strips(database: Database, run: int, pipeline: int, part: tuple[int, int] | None) -> Iterator[StripRow]:
-    """The strips of one pipeline and one part (fold, side) of the run, or of all parts, a page at a time.
+    """The strips of one pipeline and one part (fold, subset) of the run, or of all parts, a page at a time.
 
     They come in the order drawn from the split's digest.
     """
@@ -109,7 +109,7 @@ def strips(database: Database, run: int, pipeline: int, part: tuple[int, int] | 
 
 def _of_part(run: int, pipeline: int, part: tuple[int, int] | None) -> list[sa.ColumnElement[bool]]:
     of_run = [Item.run_id == run, Item.pipeline_id == pipeline]
-    return of_run if part is None else [*of_run, Item.fold == part[0], Item.side == part[1]]
+    return of_run if part is None else [*of_run, Item.fold == part[0], Item.subset == part[1]]
 
 
 def _strip_page(
@@ -169,7 +169,7 @@ def own_result(database: Database, job: int) -> FinishedJob[JobResult] | None:
 
 
 _OF_FILE = (JobFile.job_id, JobFile.key, JobFile.role, JobFile.size_bytes, JobFile.sha256)
-_OF_FINISHED = (Job.id, Job.kind, Job.model, Job.seed, Job.fold, Job.side, Job.variant, Job.state, Job.result)
+_OF_FINISHED = (Job.id, Job.kind, Job.model, Job.seed, Job.fold, Job.subset, Job.variant, Job.state, Job.result)
 
 
 def _finished(connection: Connection, rows: Sequence[sa.Row[Any]]) -> list[FinishedJob[JobResult]]:
@@ -180,7 +180,7 @@ def _finished(connection: Connection, rows: Sequence[sa.Row[Any]]) -> list[Finis
         files[file.job_id].append(_left_file(file))
     return [
         FinishedJob(
-            id=row.id, kind=row.kind, model=row.model, seed=row.seed, fold=row.fold, side=row.side,
+            id=row.id, kind=row.kind, model=row.model, seed=row.seed, fold=row.fold, subset=row.subset,
             variant=row.variant, result=result, files=tuple(files[row.id]),
         )
         for row in rows

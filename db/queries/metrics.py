@@ -1,6 +1,6 @@
 """What a monitor is told of the whole ledger, from what is kept: no question here reads rows item by item.
 
-Quarantines by reason are the exception. They are read run by run, and only of runs whose tally of them has changed.
+Quarantines by reason are the exception. They are read run by run, and only of runs whose count of them has changed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from db.engine import Database, now_s
 from db.id_lists import is_one_of
 from db.ledger.presence import Present, present
-from db.schema.tables import ATTEMPTS, EXPIRIES, Item, Job, Metric, Run, Tally
+from db.schema.tables import ATTEMPTS, EXPIRIES, Item, Job, Metric, Run, RunCounter
 from domain.states import CLAIMABLE, FINAL, OPEN, Kind, RunState, State
 
 _MOST_REASONS = 20
@@ -53,24 +53,24 @@ class Gauges:
         """The ledger now. Raises DatabaseUnusable."""
         workers = tuple(present(self.database))
         with self.database.read() as connection:
-            tally, active = _tally(connection), _active(connection)
+            counters, active = _counters(connection), _active(connection)
             by_state: Counter[str] = Counter()
-            for (_, state), n in tally.items():
+            for (_, state), n in counters.items():
                 by_state[state] += n
             return Measured(
                 items={str(state): by_state[state] for state in State},
-                open=_open(connection, tally, active),
+                open=_open(connection, counters, active),
                 finished=_finished(connection, by_state),
                 attempts=by_state[ATTEMPTS],
                 lease_expiries=by_state[EXPIRIES],
-                quarantined=self._quarantined(connection, tally),
-                oldest_waiting_s=_oldest_waiting(connection, tally, active),
+                quarantined=self._quarantined(connection, counters),
+                oldest_waiting_s=_oldest_waiting(connection, counters, active),
                 epochs=_epochs(connection),
                 workers=workers,
             )
 
-    def _quarantined(self, connection: Connection, tally: dict[tuple[int, str], int]) -> dict[str, int]:
-        counted = {run: n for (run, state), n in tally.items() if state == State.QUARANTINED and n}
+    def _quarantined(self, connection: Connection, counters: dict[tuple[int, str], int]) -> dict[str, int]:
+        counted = {run: n for (run, state), n in counters.items() if state == State.QUARANTINED and n}
         self._reasons = {run: self._reasons[run] for run in counted if run in self._reasons}
         for run, n in counted.items():
             if self._reasons.get(run, (0, None))[0] != n:
@@ -81,8 +81,10 @@ class Gauges:
         return {**shown, **({"other": rest} if rest else {})}
 
 
-def _tally(connection: Connection) -> dict[tuple[int, str], int]:
-    query = sa.select(Tally.run_id, Tally.state, sa.func.sum(Tally.n)).group_by(Tally.run_id, Tally.state)
+def _counters(connection: Connection) -> dict[tuple[int, str], int]:
+    query = sa.select(RunCounter.run_id, RunCounter.state, sa.func.sum(RunCounter.n)).group_by(
+        RunCounter.run_id, RunCounter.state
+    )
     return {(run, state): int(n) for run, state, n in connection.execute(query)}
 
 
@@ -93,10 +95,10 @@ def _active(connection: Connection) -> dict[int, float]:
 
 
 def _open(
-    connection: Connection, tally: dict[tuple[int, str], int], active: dict[int, float]
+    connection: Connection, counters: dict[tuple[int, str], int], active: dict[int, float]
 ) -> dict[tuple[str, str], int]:
     counted = Counter({(str(kind), str(state)): 0 for kind in _KINDS for state in OPEN})
-    for (run, state), n in tally.items():
+    for (run, state), n in counters.items():
         if run in active and state in OPEN:
             counted[PREPROCESS, state] += n
     query = sa.select(Job.kind, Job.state, sa.func.count()).where(is_one_of(Job.run_id, active), Job.state.in_(OPEN))
@@ -124,13 +126,13 @@ def _reasons(connection: Connection, run: int) -> Counter[str]:
 
 
 def _oldest_waiting(
-    connection: Connection, tally: dict[tuple[int, str], int], active: dict[int, float]
+    connection: Connection, counters: dict[tuple[int, str], int], active: dict[int, float]
 ) -> dict[str, float]:
     """Read by the index of run and state: no more than the feeder's window is ever sent.
 
     What is not even sent could have been since its run was there; of jobs nobody knows that without their needs.
     """
-    waiting = {state: [run for run in active if tally.get((run, state))] for state in CLAIMABLE}
+    waiting = {state: [run for run in active if counters.get((run, state))] for state in CLAIMABLE}
     is_sent = (is_one_of(Item.run_id, waiting[State.SENT]), Item.state == State.SENT)
     sent_s = connection.execute(sa.select(now_s() - sa.func.min(Item.sent_at)).where(*is_sent)).scalar_one()
     jobs = sa.select(Job.kind, now_s() - sa.func.min(Job.sent_at)).where(Job.state == State.SENT).group_by(Job.kind)

@@ -10,7 +10,19 @@ from typing import Any
 import sqlalchemy as sa
 
 from db.engine import Database
-from db.schema.tables import DEATHS, EXPIRIES, IS_ITS_STRIP, LOSSES, RETRIES, Artifact, Item, Job, Recording, Run, Tally
+from db.schema.tables import (
+    DEATHS,
+    EXPIRIES,
+    IS_ITS_STRIP,
+    LOSSES,
+    RETRIES,
+    Artifact,
+    Item,
+    Job,
+    Recording,
+    Run,
+    RunCounter,
+)
 from domain.states import State
 from domain.subsets import Subset
 
@@ -20,11 +32,11 @@ _SHOWN_FROM_S = 120.0
 
 
 @dataclass(frozen=True)
-class SideCount:
+class PartCount:
     """One part of a run's split."""
 
     fold: int
-    side: int
+    subset: int
     n_groups: int
     n_recordings: int
     n_chunks: int
@@ -69,11 +81,15 @@ class FaultCount:
 
 
 def faults(database: Database, run: int) -> FaultCount:
-    """Faults met by the run's items and jobs, from the tally, which counts each when it happens."""
-    tally = sa.select(Tally.state, sa.func.sum(Tally.n)).where(Tally.run_id == run).group_by(Tally.state)
+    """Faults met by the run's items and jobs, from the counters, which take each when it happens."""
+    counters = (
+        sa.select(RunCounter.state, sa.func.sum(RunCounter.n))
+        .where(RunCounter.run_id == run)
+        .group_by(RunCounter.state)
+    )
     failed_jobs = sa.select(sa.func.count()).where(Job.run_id == run, Job.state == State.FAILED)
     with database.read() as connection:
-        n = Counter({state: int(total) for state, total in connection.execute(tally)})
+        n = Counter({state: int(total) for state, total in connection.execute(counters)})
         n_failed = n[State.FAILED] + int(connection.execute(failed_jobs).scalar_one())
     return FaultCount(n[RETRIES], n[LOSSES], n[EXPIRIES], n[DEATHS], n[State.QUARANTINED], n_failed)
 
@@ -90,21 +106,21 @@ def recordings_by_label(database: Database, run: int) -> dict[str, int]:
         return {label: int(n) for label, n in connection.execute(query)}
 
 
-def sides(database: Database, run: int) -> list[SideCount]:
-    """Groups, recordings and chunks (of the run's own pipeline) of every part, in the order of folds and sides."""
+def part_counts(database: Database, run: int) -> list[PartCount]:
+    """Groups, recordings and chunks (of the run's own pipeline) of every part, in the order of folds and subsets."""
     query = (
         sa.select(
-            Item.fold, Item.side, sa.func.count(sa.distinct(Item.group_name)),
+            Item.fold, Item.subset, sa.func.count(sa.distinct(Item.group_name)),
             sa.func.count(sa.distinct(Item.recording_id)), sa.func.coalesce(sa.func.sum(Artifact.n_chunks), 0),
         )
         .join(Recording, Recording.id == Item.recording_id)
         .outerjoin(Artifact, sa.and_(IS_ITS_STRIP, Item.copy == 0, Item.state == State.DONE))
         .where(Item.run_id == run, Item.pipeline_id == _own_pipeline(run))
-        .group_by(Item.fold, Item.side)
-        .order_by(Item.fold, Item.side)
+        .group_by(Item.fold, Item.subset)
+        .order_by(Item.fold, Item.subset)
     )  # fmt: skip
     with database.read() as connection:
-        return [SideCount(*map(int, row)) for row in connection.execute(query)]
+        return [PartCount(*map(int, row)) for row in connection.execute(query)]
 
 
 def _own_pipeline(run: int) -> sa.ScalarSelect[int]:
@@ -168,7 +184,7 @@ def _first_strips(run: int, *conditions: sa.ColumnElement[bool]) -> sa.Select[st
 
 def familiar_places(database: Database, run: int) -> tuple[int, int]:
     """Recordings judged on whose place is known, and those of them at a place that is learnt from too."""
-    part = sa.case((Item.fold < 0, sa.case((Item.side == Subset.TEST, 1), else_=0)), else_=Item.fold)
+    part = sa.case((Item.fold < 0, sa.case((Item.subset == Subset.TEST, 1), else_=0)), else_=Item.fold)
     placed = (
         sa.select(Recording.id, Recording.latitude, Recording.longitude, part.label("part"), Item.fold)
         .join(Item, Item.recording_id == Recording.id)
@@ -200,8 +216,8 @@ class Torn:
 
 
 def torn(database: Database, run: int) -> Torn:
-    """Groups, and recordings by their bytes, that stand on two sides or in two folds."""
-    place = Item.fold * 10 + Item.side
+    """Groups, and recordings by their bytes, that stand in two subsets or in two folds."""
+    place = Item.fold * 10 + Item.subset
 
     def count(what: sa.SQLColumnExpression[str]) -> sa.Select[Any]:
         twice = (

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from db.engine import Database
-from db.schema.tables import BadRow, Dataset, Item, Job, JobFile, Metric, Recording, Run, Tally
+from db.schema.tables import BadRow, Dataset, Item, Job, JobFile, Metric, Recording, Run, RunCounter
 from domain.results import JobResult, Role, from_json
 from domain.states import FINAL, OPEN, State
 
@@ -23,7 +23,7 @@ class JobStatus:
     model: str | None
     seed: int | None
     fold: int | None
-    side: int | None
+    subset: int | None
     pipeline_id: int | None
     variant: str | None
     state: str
@@ -71,8 +71,12 @@ def run_lines(database: Database) -> list[RunLine]:
 
 
 def item_counts(database: Database, run: int) -> dict[str, int]:
-    """Items by state, from the tally: at once, however many there are."""
-    query = sa.select(Tally.state, sa.func.sum(Tally.n)).where(Tally.run_id == run).group_by(Tally.state)
+    """Items by state, from the counters: at once, however many there are."""
+    query = (
+        sa.select(RunCounter.state, sa.func.sum(RunCounter.n))
+        .where(RunCounter.run_id == run)
+        .group_by(RunCounter.state)
+    )
     with database.read() as connection:
         counts = {state: int(n) for state, n in connection.execute(query)}
     return {str(state): counts.get(state, 0) for state in State}
@@ -157,8 +161,9 @@ def jobs(database: Database, run: int) -> list[JobStatus]:
     """The run's jobs, in the order they were planned."""
     epoch = sa.select(sa.func.coalesce(sa.func.max(Metric.epoch), 0)).where(Metric.job_id == Job.id).scalar_subquery()
     columns = (
-        Job.id, Job.kind, Job.model, Job.seed, Job.fold, Job.side, Job.pipeline_id, Job.variant, Job.state, Job.device,
-        Job.reason, Job.worker, Job.attempts, Job.started_at, Job.finished_at, Job.result, epoch.label("epoch"),
+        Job.id, Job.kind, Job.model, Job.seed, Job.fold, Job.subset, Job.pipeline_id, Job.variant, Job.state,
+        Job.device, Job.reason, Job.worker, Job.attempts, Job.started_at, Job.finished_at, Job.result,
+        epoch.label("epoch"),
     )  # fmt: skip
     with database.read() as connection:
         rows = connection.execute(sa.select(*columns).where(Job.run_id == run).order_by(Job.id)).mappings().all()
@@ -177,7 +182,9 @@ def n_artifacts(database: Database, run: int) -> int:
     """Files in the store that this run stands on: its strips, and what its jobs left."""
     with database.read() as connection:
         n_strips = connection.execute(
-            sa.select(sa.func.coalesce(sa.func.sum(Tally.n), 0)).where(Tally.run_id == run, Tally.state == State.DONE)
+            sa.select(sa.func.coalesce(sa.func.sum(RunCounter.n), 0)).where(
+                RunCounter.run_id == run, RunCounter.state == State.DONE
+            )
         ).scalar_one()
         of_run = (Job.run_id == run, Job.state == State.DONE, JobFile.role.in_(_COUNTED))
         files = sa.select(sa.func.count()).select_from(JobFile).join(Job, Job.id == JobFile.job_id).where(*of_run)

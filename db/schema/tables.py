@@ -102,7 +102,7 @@ class Run(Table):
     options: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """What was asked: models, folds, seeds, until."""
     split: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """How the sides were drawn: digest, method, seed, notes, leaks, counts."""
+    """How the subsets were drawn: digest, method, seed, notes, leaks, counts."""
     facts: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """Versions and the dataset's counts, as planned."""
     created_at: Mapped[float]
@@ -127,8 +127,8 @@ class Claimable:
 
     state: Mapped[str] = mapped_column(sa.String(12), default=State.WAITING)
     attempts: Mapped[int] = mapped_column(sa.Integer, default=0)
-    own_deaths: Mapped[int] = mapped_column(sa.Integer, default=0)
-    losses: Mapped[int] = mapped_column(sa.Integer, default=0)
+    crashes: Mapped[int] = mapped_column(sa.Integer, default=0)
+    lost_claims: Mapped[int] = mapped_column(sa.Integer, default=0)
     faults: Mapped[int] = mapped_column(sa.Integer, default=0)
     fence: Mapped[int] = mapped_column(sa.Integer, default=0)
     lease_until: Mapped[float | None]
@@ -153,9 +153,9 @@ class Item(Claimable, Table):
     span: Mapped[int] = mapped_column(sa.Integer)
     copy: Mapped[int] = mapped_column(sa.Integer)
     fold: Mapped[int] = mapped_column(sa.SmallInteger)
-    side: Mapped[int] = mapped_column(sa.SmallInteger)
+    subset: Mapped[int] = mapped_column(sa.SmallInteger)
     group_name: Mapped[str] = mapped_column(sa.Text)
-    """What must stay on one side, after exact copies have joined."""
+    """What must stay in one subset, after exact copies have joined."""
     order_key: Mapped[int] = mapped_column(sa.BigInteger)
     work_s: Mapped[float]
     """Estimated seconds of one core; messages are filled by it."""
@@ -166,7 +166,7 @@ class Item(Claimable, Table):
     __table_args__ = (
         sa.UniqueConstraint("run_id", "recording_id", "pipeline_id", "span", "copy"),
         sa.Index(None, "run_id", "state", "id"),
-        sa.Index(None, "run_id", "pipeline_id", "fold", "side", "order_key"),
+        sa.Index(None, "run_id", "pipeline_id", "fold", "subset", "order_key"),
         sa.Index(
             "ix_item_lease",
             "lease_until",
@@ -202,7 +202,7 @@ class Job(Claimable, Table):
     model: Mapped[str | None] = mapped_column(sa.String(60))
     seed: Mapped[int | None] = mapped_column(sa.Integer)
     fold: Mapped[int | None] = mapped_column(sa.Integer)
-    side: Mapped[int | None] = mapped_column(sa.SmallInteger)
+    subset: Mapped[int | None] = mapped_column(sa.SmallInteger)
     pipeline_id: Mapped[int | None] = mapped_column(_Id, _refers("pipeline.id"))
     """Whose strips it packs or learns from; None: the run's own."""
     variant: Mapped[str | None] = mapped_column(sa.String(60))
@@ -259,19 +259,19 @@ class Worker(Table):
 
 
 ATTEMPTS, EXPIRIES = "attempts", "expiries"
-"""Counted in the tally beside the states: claims ever taken of items and jobs, and leases that ran out."""
+"""Counted beside the states: claims ever taken of items and jobs, and leases that ran out."""
 RETRIES, LOSSES, DEATHS = "retries", "losses", "deaths"
 """Counted there too, and never anew: attempts ended by the machine's fault, claims lost with their worker (those that
 ran out among them), and processes ended by what they worked on."""
 
 
-class Tally(Table):
+class RunCounter(Table):
     """Items of a run by state, kept with every move: a person's question never counts rows.
 
     Spread over slots, so that workers who finish at the same moment do not wait for one row; the sum counts.
     """
 
-    __tablename__ = "tally"
+    __tablename__ = "counter"
     run_id: Mapped[int] = mapped_column(_Id, _refers("run.id", cascade=True), primary_key=True)
     state: Mapped[str] = mapped_column(sa.String(12), primary_key=True)
     slot: Mapped[int] = mapped_column(sa.SmallInteger, primary_key=True)

@@ -13,7 +13,7 @@ from tasks.dataset.split import leaky
 from tasks.model.variants import WITH_SYNTHETIC
 
 Part = tuple[int, int]
-"""Fold and side."""
+"""Fold and subset."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class PlannedJob:
     model: str | None = None
     seed: int | None = None
     fold: int | None = None
-    side: int | None = None
+    subset: int | None = None
     needs: tuple[int, ...] = ()
     even_failed: bool = False
     preset: int = 0
@@ -34,7 +34,7 @@ class PlannedJob:
 def jobs(request: Request, parts: Iterable[Part], candidates: Sequence[Candidate]) -> list[PlannedJob]:
     """The jobs of a run, each after those it needs.
 
-    parts: the (fold, side) pairs that hold recordings. Every part is packed once for every preset; the training of a
+    parts: the (fold, subset) pairs that hold recordings. Every part is packed once for every preset; the training of a
     fold takes the parts of the other folds, its evaluation those of its own. Unchanged models come before variants.
     candidates: unique by preset, model and variant; a candidate comes after the generator it needs.
     """
@@ -79,8 +79,8 @@ class _Graph:
     def pack(self, preset: int, parts: Iterable[Part], variant: str | None = None) -> None:
         """Packs every part once."""
         self._packs[preset, variant] = {
-            (fold, side): self._add(PlannedJob("pack", fold=fold, side=side, preset=preset, variant=variant))
-            for fold, side in parts
+            (fold, subset): self._add(PlannedJob("pack", fold=fold, subset=subset, preset=preset, variant=variant))
+            for fold, subset in parts
         }
 
     def train(self, candidate: Candidate, fold: int, seed: int) -> None:

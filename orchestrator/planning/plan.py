@@ -48,7 +48,7 @@ class Placed(NamedTuple):
     label: str
     group: str
     fold: int
-    side: int
+    subset: int
     n_spans: int
     duration_s: float
 
@@ -120,11 +120,11 @@ class Plan:
         facts = zip(
             ids, found.identities_as_text(), found.orders, found.n_spans[preset], found.durations_s, strict=True
         )
-        for (row_id, identity, order, n_spans, duration_s), (label, group, fold, side) in zip(
+        for (row_id, identity, order, n_spans, duration_s), (label, group, fold, subset) in zip(
             facts, numbers, strict=True
         ):
             names = labels.names[label], self.groups.names[group]
-            yield Placed(row_id, identity, order, *names, fold, side, n_spans, duration_s)
+            yield Placed(row_id, identity, order, *names, fold, subset, n_spans, duration_s)
 
     def split(self) -> dict[str, Any]:
         """How the recordings are divided, as the ledger keeps it."""
@@ -178,8 +178,8 @@ def _contradiction_notes(recordings: Roll) -> list[str]:
 
 
 def _undivided(n: int, why: str) -> Assignment:
-    fold, side = np.full(n, HOLDOUT, np.int16), np.full(n, Subset.TRAIN, np.int8)
-    return Assignment(fold, side, method="not at all", notes=(why,), folds=(), leaks=0)
+    fold, subset = np.full(n, HOLDOUT, np.int16), np.full(n, Subset.TRAIN, np.int8)
+    return Assignment(fold, subset, method="not at all", notes=(why,), folds=(), leaks=0)
 
 
 def subset_counts(assignment: Assignment) -> dict[str, int]:
@@ -193,7 +193,7 @@ def split_digest(method: str, seed: int, placed: Iterable[Placed]) -> str:
     """The name of a split: follows from the method and from the place of every recording."""
     named = Digest([method, seed])
     for recording in placed:
-        named.add([recording.identity, recording.label, recording.fold, recording.side])
+        named.add([recording.identity, recording.label, recording.fold, recording.subset])
     return named.hex()
 
 
@@ -203,13 +203,13 @@ def items(placed: Iterable[Placed], split: str, copies: int, span_s: float) -> I
     order_key follows from the split and the recording, not from the order of the rows.
     """
     for recording in placed:
-        n_copies = 1 + (copies if recording.side == Subset.TRAIN else 0)
+        n_copies = 1 + (copies if recording.subset == Subset.TRAIN else 0)
         for span in range(recording.n_spans):
             rest_s = max((recording.duration_s or UNKNOWN_DURATION_S) - span * span_s, 0.0)
             work_s = WORK_S_A_FILE + WORK_S_A_SECOND * min(rest_s, span_s)
             for copy in range(n_copies):
                 yield PlannedItem(
-                    recording_id=recording.id, span=span, copy=copy, fold=recording.fold, side=recording.side,
+                    recording_id=recording.id, span=span, copy=copy, fold=recording.fold, subset=recording.subset,
                     group_name=recording.group, order_key=number_of([split, recording.order, span, copy]),
                     work_s=work_s,
                 )  # fmt: skip

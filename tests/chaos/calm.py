@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from db.engine import Database
 from db.queries import status
-from db.schema.tables import ATTEMPTS, Artifact, Item, Job, Tally
+from db.schema.tables import ATTEMPTS, Artifact, Item, Job, RunCounter
 from domain.states import FINAL, RunState, State
 from orchestrator.planning.request import Request
 from orchestrator.progress import Snapshot
@@ -85,7 +85,7 @@ def assert_same(session: Session, seen: Snapshot, calm: Calm, n_forgotten: int =
 
 
 def assert_rows_are_true(database: Database, run: int, strips: dict[str, str]) -> None:
-    """As many items as recordings, all final; the tally says what the rows say; each strip has its row, and no other.
+    """As many items as recordings, all final; the counters say what the rows say; each strip has its row, and no other.
 
     strips: digests by key, of the files in the store.
     """
@@ -103,15 +103,15 @@ def assert_rows_are_true(database: Database, run: int, strips: dict[str, str]) -
 def assert_each_attempt_has_an_end(database: Database, run: int, n_forgotten: int = 0) -> None:
     """An item or job that is done was settled once; each further attempt was counted as a fault, a loss or a death.
 
-    The tally knows of as many attempts as the rows.  n_forgotten: attempts of each that may have left no count.
+    The counters know of as many attempts as the rows.  n_forgotten: attempts of each that may have left no count.
     """
     n_attempts = 0
     for table in (Item, Job):
-        unended = table.attempts - table.faults - table.losses - table.own_deaths
+        unended = table.attempts - table.faults - table.lost_claims - table.crashes
         with database.read() as connection:
             rows = connection.execute(sa.select(table.state, table.attempts, unended).where(table.run_id == run)).all()
         n_attempts += sum(attempts for _, attempts, _ in rows)
         assert {n for state, _, n in rows if state == State.DONE} <= set(range(1, 2 + n_forgotten)), table.__name__
     with database.read() as connection:
-        told = sa.select(sa.func.sum(Tally.n)).where(Tally.run_id == run, Tally.state == ATTEMPTS)
+        told = sa.select(sa.func.sum(RunCounter.n)).where(RunCounter.run_id == run, RunCounter.state == ATTEMPTS)
         assert connection.execute(told).scalar_one() == n_attempts

@@ -49,7 +49,7 @@ def metrics(cluster: Machines, job: int) -> int:
 
 
 def assert_same(cluster: Machines, seen: Snapshot, calm: dict[str, str], n_forgotten: int = 0) -> None:
-    """Strips, shards and weights byte for byte, no checkpoint left, and a true tally.
+    """Strips, shards and weights byte for byte, no checkpoint left, and true counters.
 
     n_forgotten: attempts whose count is gone, as a training's is with each epoch it finishes.
     """

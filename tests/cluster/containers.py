@@ -219,7 +219,7 @@ class Stack:
 
     def counts(self, run: int) -> Counts:
         """Items by state, as far as there are any."""
-        rows = self.sql(f"SELECT state, sum(n) FROM tally WHERE run_id = {run} GROUP BY 1 HAVING sum(n) > 0")
+        rows = self.sql(f"SELECT state, sum(n) FROM counter WHERE run_id = {run} GROUP BY 1 HAVING sum(n) > 0")
         return {
             state: int(n) for state, n in rows if state in set(State)
         }  # attempts and expiries are counted there too

@@ -70,7 +70,7 @@ def test_scaling_from_one_to_three_and_back(stack):
 
     assert _left_by(stack, {0.1: up}, LONG_WORK) == undisturbed
     assert len(_hosts_at_work(stack)) == 3
-    assert stack.sql(f"SELECT max(attempts), max(losses) FROM item WHERE run_id = {THIS_RUN}") == [["1", "0"]]
+    assert stack.sql(f"SELECT max(attempts), max(lost_claims) FROM item WHERE run_id = {THIS_RUN}") == [["1", "0"]]
 
 
 def test_a_killed_dispatcher_is_followed_by_the_one_that_stood_by(stack, undisturbed):
@@ -142,7 +142,7 @@ def _rows(stack: Stack, run: str) -> list[list[str]]:
     items = stack.sql(
         f"SELECT id, state, attempts, fence, worker, finished_at FROM item WHERE run_id = {run} ORDER BY id"
     )
-    return [*items, *stack.sql(f"SELECT state, sum(n) FROM tally WHERE run_id = {run} GROUP BY 1 ORDER BY 1")]
+    return [*items, *stack.sql(f"SELECT state, sum(n) FROM counter WHERE run_id = {run} GROUP BY 1 ORDER BY 1")]
 
 
 def _host(container: str) -> str:

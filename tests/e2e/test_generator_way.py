@@ -44,7 +44,7 @@ def test_it_leaves_as_many_examples_of_each_class_as_it_has_learnt_from_in_shard
     (training,) = jobs_of(seen, Kind.TRAIN)
     facts = [shard_facts(session.store.local(key)) for key in training.result.synthetic_shards]
     assert all(each.is_synthetic for each in facts)
-    real = [job.result for job in seen.jobs if job.kind == Kind.PACK and job.side == 0]
+    real = [job.result for job in seen.jobs if job.kind == Kind.PACK and job.subset == 0]
     assert sum(each.n_examples for each in facts) == sum(result.n_examples for result in real)
 
 

@@ -68,7 +68,7 @@ def test_a_model_that_cannot_be_trained_is_told_in_the_report_and_the_other_is_t
 
 
 def placed_run(database: Database, places: Sequence[tuple[float | None, int, int]]) -> int:
-    """A run of recordings with (latitude, fold, side)."""
+    """A run of recordings with (latitude, fold, subset)."""
     small_run(database, 1)
     rows = [
         recording(number)._replace(latitude=latitude, longitude=None if latitude is None else 1.0)

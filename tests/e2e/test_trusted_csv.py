@@ -24,7 +24,7 @@ from tests.ledger_rows import SmallRun, counted_states, item_ids, item_states, r
 PREPROCESS = Request(until="preprocess")
 
 
-def on_trust(database: Database, sides: list[int], copies: int = 0) -> SmallRun:
+def on_trust(database: Database, subsets: list[int], copies: int = 0) -> SmallRun:
     """An active run of recordings of which nothing but the name is known, and their copies."""
     upgrade(database)
     data = planning.keep_dataset(database, "/data", "csv of paths and labels")
@@ -32,16 +32,16 @@ def on_trust(database: Database, sides: list[int], copies: int = 0) -> SmallRun:
     run = planning.begin_run(database, data, pipeline, {"models": ["cnn"]})
     unread = [
         recording(n)._replace(digest="", size_bytes=0, mtime_ns=0, n_frames=0, rate_hz=0, is_on_trust=True)
-        for n in range(len(sides))
+        for n in range(len(subsets))
     ]
     ids = planning.keep_recordings(database, data, unread)
     rows = [
-        PlannedItem(row, 0, copy, -1, side, f"g{row}", 10 * row + copy, 0.1)
-        for row, side in zip(ids, sides, strict=True)
+        PlannedItem(row, 0, copy, -1, subset, f"g{row}", 10 * row + copy, 0.1)
+        for row, subset in zip(ids, subsets, strict=True)
         for copy in range(copies + 1)
     ]
     planning.add_items(database, run, pipeline, rows)
-    planning.activate_run(database, run, [], labels=["wren"], split={}, facts={"recordings": len(sides)})
+    planning.activate_run(database, run, [], labels=["wren"], split={}, facts={"recordings": len(subsets)})
     return SmallRun(database, run, tuple(item_ids(database, run)))
 
 

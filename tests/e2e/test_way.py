@@ -171,7 +171,7 @@ def test_a_model_is_judged_without_denoising_and_with_augmented_copies_on_the_sa
         ]
         own, bare, copied = (job.result for job in seen.jobs if job.kind == Kind.TRAIN)
         assert own.label_counts == bare.label_counts == copied.label_counts, "copies are not counted"
-        packs = [job for job in seen.jobs if job.kind == Kind.PACK and job.side == Subset.TRAIN]
+        packs = [job for job in seen.jobs if job.kind == Kind.PACK and job.subset == Subset.TRAIN]
         n_packed = sorted(job.result.n_examples for job in packs)
         assert n_packed == [n_packed[0], n_packed[0], 3 * n_packed[0]]
         judged = [job.result for job in seen.jobs if job.kind == Kind.EVALUATE]
@@ -190,13 +190,15 @@ def test_the_leak_meter_learns_from_pieces_of_the_recordings_it_is_judged_on(tmp
     with home(tmp_path / "home") as session:
         seen = carried_out(session, data, Request(models=("mlp",), training={"epochs": 1}, leak_meter=True))
         assert seen.run.state == RunState.DONE, [(job.kind, job.state, job.reason) for job in seen.jobs]
-        sides: dict[str | None, list[set[tuple[str, int]]]] = {}
+        subsets: dict[str | None, list[set[tuple[str, int]]]] = {}
         for job in (job for job in seen.jobs if job.kind == Kind.PACK):
             rows = [read_shard(session.store.local(key)) for key in job.result.shards]
             held = {(digest, int(at)) for row in rows for digest, at in zip(row.digests, row.chunks, strict=True)}
-            sides.setdefault(job.variant, []).append(held)
-        assert [sum(map(len, sides[variant])) for variant in (None, leaky.VARIANT)] == [18 * 8] * 2
-        recordings = {variant: [{digest for digest, _ in side} for side in found] for variant, found in sides.items()}
+            subsets.setdefault(job.variant, []).append(held)
+        assert [sum(map(len, subsets[variant])) for variant in (None, leaky.VARIANT)] == [18 * 8] * 2
+        recordings = {
+            variant: [{digest for digest, _ in subset} for subset in found] for variant, found in subsets.items()
+        }
         assert not recordings[None][0] & recordings[None][2]
         assert recordings[leaky.VARIANT][0] & recordings[leaky.VARIANT][2]
         found = summary(session.database, session.store, seen.run.id)

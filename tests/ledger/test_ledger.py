@@ -24,7 +24,7 @@ from settings import Settings
 from tests.ledger_rows import another_run, counted_states, done, item_states, output, recording, small_run
 
 PACK, TRAIN, RENDER = (
-    JobRow("pack", fold=-1, side=0),
+    JobRow("pack", fold=-1, subset=0),
     JobRow("train", "cnn", 0, -1, needs=(0,)),
     JobRow("render", needs=(0, 1), even_failed=True),
 )
@@ -131,7 +131,7 @@ def test_the_machines_faults_are_retried_with_growing_pauses_and_never_quarantin
     assert item_states(small) == [State.FAILED]
 
 
-def test_the_tally_always_equals_the_rows(database: Database) -> None:
+def test_the_counters_always_equal_the_rows(database: Database) -> None:
     small = small_run(database, 6)
     ledger = small.ledger()
     feeding.take_batches(small.database, small.run, 1, 0.35)

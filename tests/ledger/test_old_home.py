@@ -45,6 +45,20 @@ def ledger(home: Path, database_url: str) -> Iterator[Database]:
     database.close()
 
 
+def test_its_counters_and_its_rows_say_the_same_after_the_upgrade(ledger: Database) -> None:
+    with ledger.read() as connection:
+        rows = connection.exec_driver_sql("SELECT run_id, state, COUNT(*) FROM item GROUP BY run_id, state").all()
+        counted = connection.exec_driver_sql("SELECT run_id, state, n FROM counter WHERE n > 0").all()
+        subsets = connection.exec_driver_sql("SELECT subset, COUNT(*) FROM job WHERE run_id = 1 GROUP BY 1").all()
+        crashed = connection.exec_driver_sql("SELECT SUM(crashes) + SUM(lost_claims) FROM item").scalar()
+    states = {row for row in map(tuple, counted) if row[1] in set(State)}
+    assert states == set(map(tuple, rows)) == {
+        (FINISHED, "done", 12), (FINISHED, "quarantined", 2), (PLANNED, "done", 12), (PLANNED, "quarantined", 2),
+    }  # fmt: skip
+    assert {subset: n for subset, n in subsets if subset is not None} == {0: 1, 1: 1, 2: 1}
+    assert crashed == 0
+
+
 @pytest.fixture
 def store(home: Path) -> FolderStore:
     return FolderStore(home / "store")
@@ -70,7 +84,7 @@ def test_its_finished_run_tells_what_it_told(ledger: Database, store: FolderStor
     assert found["scores"]["mlp"]["accuracy"] == 1.0
     assert found["artifacts"] == 12 + 3 + 1 + 1 + 1
     assert found["report"].endswith("reports/c56544f1c98511e1/run-1.html")
-    parts = run_counts.sides(ledger, FINISHED)
+    parts = run_counts.part_counts(ledger, FINISHED)
     assert [(part.fold, part.n_recordings, part.n_chunks) for part in parts] == [(-1, 10, 9), (-1, 2, 2), (-1, 2, 1)]
 
 

@@ -19,7 +19,7 @@ from settings import Settings
 from tests.ledger_rows import SmallRun, done, item_states, output, small_run
 
 JOBS = (
-    JobRow("pack", fold=-1, side=0),
+    JobRow("pack", fold=-1, subset=0),
     JobRow("train", "cnn", 0, -1, needs=(0,)),
     JobRow("render", needs=(0, 1), even_failed=True),
 )

@@ -56,8 +56,8 @@ def test_only_a_run_with_something_to_try_again_becomes_active_by_it(
 
 
 PACK_AND_MORE = (
-    JobRow("pack", fold=-1, side=0),
-    JobRow("pack", fold=-1, side=2),
+    JobRow("pack", fold=-1, subset=0),
+    JobRow("pack", fold=-1, subset=2),
     JobRow("train", "cnn", 0, -1, needs=(0,)),
     JobRow("train", "mlp", 0, -1, needs=(0,)),
     JobRow("evaluate", "cnn", 0, -1, needs=(1, 2)),

@@ -10,7 +10,7 @@ from domain.states import MAX_LOSSES, State
 from tests.ledger_rows import done, item_states, output, small_run
 from tests.ledger_rows import expired as expire
 
-PACK, TRAIN = JobRow("pack", fold=-1, side=0), JobRow("train", "cnn", 0, -1)
+PACK, TRAIN = JobRow("pack", fold=-1, subset=0), JobRow("train", "cnn", 0, -1)
 
 
 def test_a_child_that_dies_late_takes_no_claim_of_its_neighbour_along(database: Database) -> None:

@@ -79,7 +79,7 @@ def test_an_evaluation_records_the_device_it_ran_on_not_that_of_the_training(
     database: Database, store: FolderStore, tmp_path: Path
 ) -> None:
     rows = [
-        JobRow("pack", fold=-1, side=2),
+        JobRow("pack", fold=-1, subset=2),
         JobRow("train", "cnn", 0, -1),
         JobRow("evaluate", "cnn", 0, -1, needs=(0, 1)),
     ]
@@ -116,7 +116,7 @@ def trained(database: Database, store: FolderStore, run: int, model: str, varian
 def test_a_training_done_before_is_done_again_only_where_its_model_is_not_whole(
     database: Database, store: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = [JobRow("pack", fold=-1, side=0), JobRow("train", "mlp", 0, -1, needs=(0,))]
+    rows = [JobRow("pack", fold=-1, subset=0), JobRow("train", "mlp", 0, -1, needs=(0,))]
     run = small_run(database, jobs=rows, training={"epochs": 1}).run
     shard, counts = packed(store, tmp_path, "real", 0), {"0": 8, "1": 8}
     settled(database, run, Kind.PACK, key="shards/real", shards=[shard], label_counts=counts)
@@ -145,7 +145,7 @@ def test_a_variant_learns_from_synthetic_shards_too_and_is_another_model(
     database: Database, store: FolderStore, tmp_path: Path
 ) -> None:
     rows = [
-        JobRow("pack", fold=-1, side=0),
+        JobRow("pack", fold=-1, subset=0),
         JobRow("train", "gan", 0, -1, needs=(0,)),
         JobRow("train", "cnn", 0, -1, needs=(0,)),
         JobRow("train", "cnn", 0, -1, needs=(0, 1), variant=SYNTHETIC),
@@ -170,7 +170,7 @@ def test_a_variant_learns_from_synthetic_shards_too_and_is_another_model(
 def test_a_training_repeated_with_other_libraries_leaves_the_first_model_as_it_was(
     database: Database, store: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = [JobRow("pack", fold=-1, side=0), JobRow("train", "cnn", 0, -1, needs=(0,))]
+    rows = [JobRow("pack", fold=-1, subset=0), JobRow("train", "cnn", 0, -1, needs=(0,))]
     shard, models = packed(store, tmp_path, "real", 0), []
     for version in ("1", "1", "2"):
         monkeypatch.setattr("tasks.model.bundle.libraries.library_versions", lambda version=version: {"keras": version})

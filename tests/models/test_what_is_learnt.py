@@ -95,7 +95,8 @@ def test_the_validation_side_is_learnt_from_only_where_nothing_is_stopped_by_it(
 ) -> None:
     monkeypatch.setattr(train, "local", lambda _, key: Path(key))
     packs: Any = [
-        SimpleNamespace(side=side, result=PackResult("k", (side.name,))) for side in (Subset.TRAIN, Subset.VALID)
+        SimpleNamespace(subset=subset, result=PackResult("k", (subset.name,)))
+        for subset in (Subset.TRAIN, Subset.VALID)
     ]
     work: Any = SimpleNamespace(claim=SimpleNamespace(model=model, seed=3, variant=None))
     run: Any = SimpleNamespace(options={}, labels=("a", "b"))
@@ -107,15 +108,15 @@ def test_the_validation_side_is_learnt_from_only_where_nothing_is_stopped_by_it(
 
 @pytest.mark.parametrize("fold", [HOLDOUT, 2])
 def test_a_generator_is_judged_against_what_it_never_saw(monkeypatch: pytest.MonkeyPatch, fold: int) -> None:
-    def pack(of_fold: int, side: Subset) -> SimpleNamespace:
-        shards = PackResult("k", (f"{of_fold} {side.name}",))
-        return SimpleNamespace(kind=Kind.PACK, model=None, variant=None, fold=of_fold, side=side, result=shards)
+    def pack(of_fold: int, subset: Subset) -> SimpleNamespace:
+        shards = PackResult("k", (f"{of_fold} {subset.name}",))
+        return SimpleNamespace(kind=Kind.PACK, model=None, variant=None, fold=of_fold, subset=subset, result=shards)
 
     def job(result: TrainResult | EvaluateResult, model: str, variant: str | None = None) -> SimpleNamespace:
-        return SimpleNamespace(model=model, variant=variant, fold=fold, side=None, result=result)
+        return SimpleNamespace(model=model, variant=variant, fold=fold, subset=None, result=result)
 
-    split = [pack(fold, side) for side in (Subset.TRAIN, Subset.VALID, Subset.TEST)]
-    folds = [pack(number, side) for number in (1, 2, 3) for side in (Subset.TRAIN, Subset.VALID)]
+    split = [pack(fold, subset) for subset in (Subset.TRAIN, Subset.VALID, Subset.TEST)]
+    folds = [pack(number, subset) for number in (1, 2, 3) for subset in (Subset.TRAIN, Subset.VALID)]
     needed = [
         *(split if fold == HOLDOUT else folds),
         job(TrainResult("the judge"), "cnn"),

@@ -22,7 +22,7 @@ from domain.states import CLAIMABLE, FINAL, Kind, RunState, State
 from tests.ledger_rows import SmallRun, another_run, done, output
 
 JOBS = (
-    JobRow("pack", fold=-1, side=0),
+    JobRow("pack", fold=-1, subset=0),
     JobRow("train", "cnn", 0, -1, needs=(0,)),
     JobRow("evaluate", "cnn", 0, -1, needs=(0, 1)),
     JobRow("render", needs=(0, 1, 2), even_failed=True),

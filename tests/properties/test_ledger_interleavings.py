@@ -1,4 +1,4 @@
-"""Whatever workers, the dispatcher and a person do, and in whatever order: one holder, one effect, a true tally."""
+"""Whatever workers, the dispatcher and a person do, and in whatever order: one holder, one effect, true counters."""
 
 from __future__ import annotations
 
@@ -191,11 +191,11 @@ class Interleaving(RuleBasedStateMachine):
         assert {name: found[name] for name in FAULTS} == {name: self.met[name] for name in FAULTS}
 
     @invariant()
-    def the_tally_counts_the_rows(self) -> None:
+    def the_counters_equal_the_rows(self) -> None:
         assert status.item_counts(self._database, self.small.run) == counted_states(self.small)
 
 
-def test_any_interleaving_keeps_one_holder_one_effect_and_a_true_tally(database: Database) -> None:
+def test_any_interleaving_keeps_one_holder_one_effect_and_true_counters(database: Database) -> None:
     """Slow: with many examples, on PostgreSQL, thousands of transactions."""
     upgrade(database)
     often = settings(

@@ -40,7 +40,7 @@ recordings = st.builds(
     is_on_trust=st.booleans(), latitude=real, longitude=real, month=st.one_of(st.none(), whole), hour=real,
 )  # fmt: skip
 placed = st.builds(
-    Placed, id=st.just(0), identity=texts, order=st.just(0), label=texts, group=st.just(""), fold=whole, side=whole,
+    Placed, id=st.just(0), identity=texts, order=st.just(0), label=texts, group=st.just(""), fold=whole, subset=whole,
     n_spans=st.just(1), duration_s=st.just(0.0),
 )  # fmt: skip
 

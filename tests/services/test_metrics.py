@@ -56,7 +56,7 @@ def one(values: dict[tuple[str, Labels], float], name: str, **labels: str) -> fl
 
 
 def test_the_agreed_names_tell_the_ledger_and_the_queues(database: Database, redis_url: str, tmp_path: Path) -> None:
-    jobs = [JobRow("pack", fold=-1, side=0), JobRow("train", "cnn", 0, -1, needs=(0,))]
+    jobs = [JobRow("pack", fold=-1, subset=0), JobRow("train", "cnn", 0, -1, needs=(0,))]
     small = small_run(database, 6, jobs)
     register(database, "cpu-1@here", "here", "cpu", "CPU, 2 at a time")
     ledger = small.ledger("cpu-1@here", lease_s=60)
@@ -116,7 +116,7 @@ def test_a_training_shows_its_epochs_while_it_is_under_way_and_its_end_is_counte
 
 
 def test_what_a_paused_run_has_not_done_is_open_to_nobody(database: Database) -> None:
-    small = small_run(database, 3, [JobRow("pack", fold=-1, side=0)])
+    small = small_run(database, 3, [JobRow("pack", fold=-1, subset=0)])
     measured = Gauges(database).measured()
     assert (measured.open["preprocess", "waiting"], measured.open["pack", "waiting"]) == (3, 1)
     assert measured.oldest_waiting_s["preprocess"] > 0

@@ -9,16 +9,16 @@ from orchestrator.planning.request import Request
 from tasks.dataset.split import leaky
 
 HOLDOUT_PARTS = [(-1, 0), (-1, 1), (-1, 2)]
-FOLD_PARTS = [(fold, side) for fold in (1, 2, 3) for side in (0, 1)]
+FOLD_PARTS = [(fold, subset) for fold in (1, 2, 3) for subset in (0, 1)]
 CNN, MLP, GAN = Candidate("cnn"), Candidate("mlp"), Candidate("gan", is_evaluated=False)
 
 
 def test_a_holdout_trains_on_train_and_valid_and_is_evaluated_on_test() -> None:
     planned = jobs(Request(), HOLDOUT_PARTS, [CNN])
     assert [job.kind for job in planned] == ["pack", "pack", "pack", "train", "evaluate", "render"]
-    assert [planned[at].side for at in planned[3].needs] == [0, 1]
+    assert [planned[at].subset for at in planned[3].needs] == [0, 1]
     assert [planned[at].kind for at in planned[4].needs] == ["train", "pack"]
-    assert planned[planned[4].needs[1]].side == 2
+    assert planned[planned[4].needs[1]].subset == 2
 
 
 def test_no_fold_is_trained_on_and_judged_on_by_the_same_network() -> None:
@@ -31,7 +31,7 @@ def test_no_fold_is_trained_on_and_judged_on_by_the_same_network() -> None:
         train, *packs = (planned[at] for at in job.needs)
         assert (train.model, train.seed, train.fold) == (job.model, job.seed, job.fold)
         assert {pack.fold for pack in packs} == {job.fold}
-        assert {pack.side for pack in packs} == {0, 1}
+        assert {pack.subset for pack in packs} == {0, 1}
 
 
 def test_every_job_comes_after_those_it_needs_and_the_report_after_all() -> None:
@@ -51,8 +51,8 @@ def test_until_names_the_last_stage() -> None:
 def test_models_of_different_presets_learn_from_shards_of_their_own() -> None:
     planned = jobs(Request(), FOLD_PARTS, [CNN, MLP._replace(preset=1)])
     packs = [job for job in planned if job.kind == "pack"]
-    assert [(job.preset, job.fold, job.side) for job in packs] == [
-        (preset, fold, side) for preset in (0, 1) for fold, side in FOLD_PARTS
+    assert [(job.preset, job.fold, job.subset) for job in packs] == [
+        (preset, fold, subset) for preset in (0, 1) for fold, subset in FOLD_PARTS
     ]
     for job in (job for job in planned if job.kind in ("train", "evaluate")):
         assert job.preset == {"cnn": 0, "mlp": 1}[str(job.model)]
@@ -74,8 +74,8 @@ def test_the_leak_meter_trains_every_model_once_more_on_shuffled_chunks_and_touc
         needed = [metered[at] for at in job.needs]
         assert {other.preset for other in needed} == {job.preset}
         assert {other.variant for other in needed} == {leaky.VARIANT}
-        sides = [other.side for other in needed if other.kind == "pack"]
-        assert sides == ([2] if job.kind == "evaluate" else [0, 1])
+        subsets = [other.subset for other in needed if other.kind == "pack"]
+        assert subsets == ([2] if job.kind == "evaluate" else [0, 1])
         assert (needed[0].kind, needed[0].model) == (("train", job.model) if job.kind == "evaluate" else ("pack", None))
     assert set(metered[-1].needs) == set(range(len(metered) - 1))
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 from orchestrator.planning.plan import Placed, items, split_digest
 
 
-def placed(number: int, side: int = 0, fold: int = -1, n_spans: int = 1, duration_s: float = 10.0) -> Placed:
-    return Placed(number, f"{number:032x}", number, "wren", "Ann", fold, side, n_spans, duration_s)
+def placed(number: int, subset: int = 0, fold: int = -1, n_spans: int = 1, duration_s: float = 10.0) -> Placed:
+    return Placed(number, f"{number:032x}", number, "wren", "Ann", fold, subset, n_spans, duration_s)
 
 
 def test_every_span_is_an_item_and_its_work_follows_its_length() -> None:
@@ -14,7 +14,9 @@ def test_every_span_is_an_item_and_its_work_follows_its_length() -> None:
 
 
 def test_only_what_may_be_trained_on_is_augmented() -> None:
-    found = items([placed(1, side=0), placed(2, side=1), placed(3, side=2), placed(4, side=0, fold=2)], "s", 2, 75.0)
+    found = items(
+        [placed(1, subset=0), placed(2, subset=1), placed(3, subset=2), placed(4, subset=0, fold=2)], "s", 2, 75.0
+    )
     copies = [(item.recording_id, item.copy) for item in found]
     assert copies == [(1, 0), (1, 1), (1, 2), (2, 0), (3, 0), (4, 0), (4, 1), (4, 2)]
 
@@ -29,7 +31,7 @@ def test_the_packed_order_follows_from_split_and_recording_alone() -> None:
 
 def test_a_split_is_named_by_where_every_recording_stands() -> None:
     digest = split_digest("drawn", 0, [placed(1), placed(2)])
-    assert digest != split_digest("drawn", 0, [placed(1), placed(2, side=2)])
+    assert digest != split_digest("drawn", 0, [placed(1), placed(2, subset=2)])
     assert digest != split_digest("drawn", 0, [placed(1), placed(2)._replace(label="robin")])
     assert digest != split_digest("drawn", 1, [placed(1), placed(2)])
     assert digest == split_digest("drawn", 0, [placed(1), placed(2)])

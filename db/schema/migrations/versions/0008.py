@@ -1,4 +1,4 @@
-"""The files of finished jobs are rows of their own."""
+"""The files of finished jobs are rows of their own; tables and columns take the words of the glossary."""
 
 from __future__ import annotations
 
@@ -15,10 +15,16 @@ branch_labels = None
 depends_on = None
 
 _PAGE = 1000
+_RENAMED = (("own_deaths", "crashes"), ("losses", "lost_claims"), ("side", "subset"))
+"""Columns of items and jobs, then and now."""
+_PACKED_ORDER = "ix_item_run_id_pipeline_id_fold_{}_order_key"
 
 
 def upgrade() -> None:
-    """Adds the table, and a row for each file that a job's result names; sizes were not recorded."""
+    """Adds the table, and a row for each file that a job's result names; sizes were not recorded. Then renames.
+
+    Workers of an older version would look for the old names: all of them are stopped before.
+    """
     op.create_table(
         "job_file",
         sa.Column("job_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), nullable=False),
@@ -31,12 +37,30 @@ def upgrade() -> None:
     )
     op.create_index("ix_job_file_key", "job_file", ["key"])
     _fill_job_files(op.get_bind())
+    _rename({old: new for old, new in _RENAMED}, "tally", "counter")
 
 
 def downgrade() -> None:
     """The results of the jobs still name the files."""
+    _rename({new: old for old, new in _RENAMED}, "counter", "tally")
     op.drop_index("ix_job_file_key", "job_file")
     op.drop_table("job_file")
+
+
+def _rename(columns: dict[str, str], counters: str, counters_now: str) -> None:
+    """Renames in place: no row is copied. An index that is named after its columns is made again."""
+    subset = "side" if "side" in columns else "subset"
+    op.drop_index(_PACKED_ORDER.format(subset), "item")
+    for table in ("item", "job"):
+        for name, name_now in columns.items():
+            op.alter_column(table, name, new_column_name=name_now)
+    names = ["run_id", "pipeline_id", "fold", columns[subset], "order_key"]
+    op.create_index(_PACKED_ORDER.format(columns[subset]), "item", names)
+    op.rename_table(counters, counters_now)
+    if op.get_bind().dialect.name == "postgresql":  # SQLite does not look a constraint up by its name
+        for name in ("pk_{}", "fk_{}_run_id"):
+            old, new = name.format(counters), name.format(counters_now)
+            op.execute(f"ALTER TABLE {counters_now} RENAME CONSTRAINT {old} TO {new}")
 
 
 def _fill_job_files(connection: sa.Connection) -> None:
