@@ -34,6 +34,7 @@ from db.ledger.feeding import take_batches
 from db.schema import upgrade
 from db.store.folder import FolderStore
 from domain.errors import Unusable
+from domain.retry import event_of
 from domain.states import State
 from orchestrator.execution.dispatcher import LARGEST_MESSAGE_S
 from orchestrator.planning.request import Request
@@ -181,7 +182,7 @@ def attempted(claim: ItemClaim, store: FolderStore) -> Outcome:
         store.put(made.facts.key, made.data)
         return Outcome(claim, State.DONE, strip=made.facts)
     except Unusable as error:
-        return Outcome(claim, State.QUARANTINED, str(error))
+        return Outcome(claim, State.QUARANTINED, event_of(error).reason)
 
 
 if __name__ == "__main__":

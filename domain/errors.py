@@ -1,12 +1,11 @@
-"""The tree of errors, and what each of them means for the work it interrupted.
+"""The tree of errors. Those that can end an item or a job carry the code of their reason.
 
 Four branches, after what is at fault: the recording (`Unusable`), the machine (`MachineFault`), the request
-(`Impossible`), or a file this system made (`Damaged`). `verdict` is the only place that turns an error into a decision.
+(`Impossible`), or a file this system made (`Damaged`). `domain.retry` turns an error into a decision.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from domain.reasons import ReasonCode
@@ -114,47 +113,3 @@ class BrokerUnreachable(ChorusError):
     """The broker does not answer, or accepts no more messages."""
 
     exit_code = 4
-
-
-@dataclass(frozen=True)
-class Retry:
-    """Put it back; another attempt may succeed."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class Quarantine:
-    """Set the recording aside for good."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class Fail:
-    """The job ends as failed; no attempt would change that."""
-
-    reason: str
-
-
-Verdict = Retry | Quarantine | Fail
-
-
-def verdict(error: BaseException) -> Verdict:
-    """What an error means for its item or job.
-
-    A recording's own fault quarantines it, an impossible request or a damaged artifact fails, everything else (a full
-    disk, a lost database, an error nobody foresaw) is tried again until the attempts are used up.
-
-    >>> verdict(Empty("0 samples"))
-    Quarantine(reason='empty: 0 samples')
-    >>> verdict(OSError(28, "No space left on device"))
-    Retry(reason='OSError: [Errno 28] No space left on device')
-    """
-    if isinstance(error, Unusable):
-        return Quarantine(f"{error.code.words}: {error}")
-    if isinstance(error, Impossible):
-        return Fail(str(error))
-    if isinstance(error, Damaged):
-        return Fail(f"{error}; `orchestrator doctor --repair` marks it, and `orchestrator retry` has it made again")
-    return Retry(f"{type(error).__name__}: {error}")

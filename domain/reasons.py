@@ -125,6 +125,20 @@ class Reason:
         return self.sentence
 
 
+CANCELLED = Reason(ReasonCode.CANCELLED_BY_USER, "the run was cancelled")
+
+
+def columns_of(reason: Reason | None) -> dict[str, str | None]:
+    """The values of a row's columns `reason` and `reason_code`.
+
+    >>> columns_of(CANCELLED)
+    {'reason': 'the run was cancelled', 'reason_code': 'cancelled_by_user'}
+    """
+    if reason is None:
+        return {"reason": None, "reason_code": None}
+    return {"reason": reason.sentence, "reason_code": reason.code.value}
+
+
 def words_of(code: str | None) -> str:
     """The short name of a stored code; "unknown" for none, and for one of a later version.
 

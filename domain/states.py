@@ -51,15 +51,5 @@ OPEN = (State.WAITING, State.SENT, State.RUNNING)
 FINAL = (State.DONE, State.QUARANTINED, State.FAILED, State.CANCELLED)
 RUN_FINAL = (RunState.DONE, RunState.FAILED, RunState.CANCELLED)
 
-MAX_OWN_DEATHS = 3
-"""Deaths of an item's own making, alone in its process, before its recording is quarantined."""
-MAX_LOSSES = 10
-"""Lost leases and unexplained kills before an item or job is given up."""
-MAX_FAULTS = 8
-"""Attempts ended by the machine's fault before an item or job is given up."""
-
-OF_THE_PLACE = ("missing", "changed", "outside")
-"""How reasons begin that are about where a recording's file is or was, not about its bytes."""
-
 UNTRIED = {"attempts": 0, "crashes": 0, "lost_claims": 0, "faults": 0, "fence": 0, "is_alone": False}
 """The counters of an item that nobody has claimed yet."""

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from db.engine import DatabaseUnusable
 from domain.errors import BrokerUnreachable
+from domain.retry import DATABASE_AWAY_AT_MOST_S
 from tasks.runtime import liveness
 
 _PAUSE_S = 1.0
-_LONGEST_OUTAGE_S = 300.0
 
 
 Say = Callable[[str], object]
@@ -65,7 +65,7 @@ class OutageTolerance:
             if self._out_since_s is None:
                 self._out_since_s = self._clock()
                 self._say(f"{error}; waiting for it")
-            if self._clock() - self._out_since_s > _LONGEST_OUTAGE_S:
+            if self._clock() - self._out_since_s > DATABASE_AWAY_AT_MOST_S:
                 raise
         else:
             self._out_since_s = None

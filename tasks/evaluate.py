@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from celery import shared_task
 
-from db.queries.job_inputs import needed_results, run_facts
+from db.queries.job_inputs import needed_results, planned_run
 from domain.errors import Impossible
 from domain.results import EvaluateResult, JobOutput, PackResult, Role, TrainResult
 from domain.subsets import Subset, is_unseen
@@ -51,8 +51,7 @@ def evaluation_in_store(work: Work) -> JobOutput:
     from tasks.model.prediction import predictions  # noqa: PLC0415
     from tasks.model.training.machine import device, prepare_devices  # noqa: PLC0415
 
-    run = run_facts(work.database, work.claim.run, work.claim.pipeline_id)
-    assert run is not None  # noqa: S101  # a job's row refers to its run's
+    run = planned_run(work.database, work.claim.run, work.claim.pipeline_id)
     prepare_devices(run.options.get("device", "auto"))
     needed = needed_results(work.database, work.claim.id)
     [trained] = with_result(needed, TrainResult)
@@ -92,8 +91,7 @@ def likeness_in_store(work: Work) -> JobOutput:
     from tasks.model.embedding import seen_by, vectors_of  # noqa: PLC0415
     from tasks.model.training.machine import device, prepare_devices  # noqa: PLC0415
 
-    run = run_facts(work.database, work.claim.run, work.claim.pipeline_id)
-    assert run is not None  # noqa: S101  # a job's row refers to its run's
+    run = planned_run(work.database, work.claim.run, work.claim.pipeline_id)
     prepare_devices(run.options.get("device", "auto"))
     found = _needed_by_generator(work)
     judge, sides = read_bundle(local(work, found.judge_key)), []

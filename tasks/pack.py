@@ -11,11 +11,11 @@ from typing import Any
 
 from celery import shared_task
 
-from db.queries.job_inputs import RunFacts, StripRow, left_files, run_facts, strips
+from db.queries.job_inputs import RunFacts, StripRow, left_files, planned_run, strips
 from db.store.interface import Store, TooLarge
 from domain import revisions
 from domain.digests import Digest, content_digest, digest_of
-from domain.errors import Damaged, MachineFault
+from domain.errors import Damaged, Impossible, MachineFault
 from domain.results import JobOutput, LeftFile, PackResult, Role
 from tasks.audio.preset import Preset
 from tasks.audio.strip import Strip, decode_strip
@@ -47,10 +47,10 @@ def pack(self: LedgerTask, message: dict[str, Any]) -> None:
 
 def shards_in_store(work: Work) -> JobOutput:
     """Writes the part's shards, unless another run has; returns them and the index."""
-    run = run_facts(work.database, work.claim.run, work.claim.pipeline_id)
-    assert run is not None  # noqa: S101  # a job's row refers to its run's
+    run = planned_run(work.database, work.claim.run, work.claim.pipeline_id)
     fold, subset = work.claim.fold, work.claim.subset
-    assert fold is not None and subset is not None  # noqa: S101  # a pack job always names its part
+    if fold is None or subset is None:
+        raise Impossible(f"job {work.claim.id} names no part of the data to pack")
     is_leaky = work.claim.variant == leaky.VARIANT
     part = (work.database, run.id, run.pipeline_id, None if is_leaky else (fold, subset))
     shuffled = subset if is_leaky else None

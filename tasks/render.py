@@ -16,11 +16,12 @@ from celery import shared_task
 from db.engine import Database
 from db.queries import run_counts, status
 from db.queries.job_inputs import RunFacts as PlannedRun
-from db.queries.job_inputs import presets, run_facts
+from db.queries.job_inputs import planned_run, presets
 from db.queries.status import JobStatus
 from db.store.interface import Store
 from domain.digests import content_digest
 from domain.errors import Damaged
+from domain.reasons import words_of
 from domain.results import EvaluateResult, JobOutput, JobResult, LeftFile, PackResult, RenderResult, Role, to_json
 from domain.states import Kind, State
 from domain.subsets import Subset
@@ -79,8 +80,7 @@ def report_in_store(work: Work) -> JobOutput:
 
 def report_data(database: Database, store: Store, run: int) -> ReportData:
     """Everything the page shows, read from ledger and store."""
-    planned = run_facts(database, run)
-    assert planned is not None  # noqa: S101  # a job's row refers to its run's
+    planned = planned_run(database, run)
     jobs = [job for job in status.jobs(database, run) if job.kind != Kind.RENDER]
     quarantined, failed = status.quarantined(database, run), status.failed(database, run)
     reports = tuple(_job(database, store, job) for job in jobs)
@@ -91,11 +91,15 @@ def report_data(database: Database, store: Store, run: int) -> ReportData:
         jobs=reports,
         gallery=tuple(_gallery(database, store, planned)),
         mistakes=dict(_mistakes(database, store, run, list(zip(jobs, reports, strict=True)))),
-        quarantined=tuple(NotUsed(entry.recording, entry.reason) for entry in quarantined[:_LISTED]),
-        quarantine_counts=Counter(entry.reason.partition(":")[0] for entry in quarantined),
-        failed=tuple(NotUsed(entry.recording, entry.reason) for entry in failed[:_LISTED]),
+        quarantined=tuple(map(_not_used, quarantined[:_LISTED])),
+        quarantine_counts=Counter(words_of(entry.reason_code) for entry in quarantined),
+        failed=tuple(map(_not_used, failed[:_LISTED])),
         n_failed=len(failed),
     )
+
+
+def _not_used(entry: status.NotUsed) -> NotUsed:
+    return NotUsed(entry.recording, entry.reason, words_of(entry.reason_code))
 
 
 def _run(database: Database, planned: PlannedRun, jobs: list[JobStatus]) -> RunFacts:
@@ -301,14 +305,17 @@ def _strip(store: Store, planned: PlannedRun, names: tuple[str, str], key: str) 
         yield GalleryStrip(*names, spectrograms, preset.chunk.duration_s, *ends_hz)
 
 
+def _is_shown(job: JobStatus, report: JobReport) -> bool:
+    return job.variant is None and report.evaluation is not None
+
+
 def _mistakes(
     database: Database, store: Store, run: int, jobs: Sequence[tuple[JobStatus, JobReport]]
 ) -> Iterator[tuple[tuple[str, str], GalleryStrip]]:
     """Strips of the surest mistakes of each model, by model and recording: of the pipeline the model looks at."""
-    pipelines = {job.model: job.pipeline_id for job, report in jobs if job.variant is None and report.evaluation}
+    pipelines = {job.model: job.pipeline_id for job, report in jobs if job.model and _is_shown(job, report)}
     for model, pipeline in pipelines.items():
-        looked_at = run_facts(database, run, pipeline)
-        assert model is not None and looked_at is not None  # noqa: S101  # an evaluation is of a model of this run
+        looked_at = planned_run(database, run, pipeline)
         wrong = surest_mistakes(model, [report for _, report in jobs])[:_PICTURED]
         truths = {mistake.recording: mistake.truth for mistake in wrong}
         for recording, key in run_counts.first_strips(database, run, looked_at.pipeline_id, list(truths)).items():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from celery import shared_task
 
-from db.queries.job_inputs import RunFacts, needed_results, own_result, run_facts
+from db.queries.job_inputs import RunFacts, needed_results, own_result, planned_run
 from db.store.keys import checkpoint_of
 from domain.digests import content_digest, digest_of
 from domain.results import JobOutput, JobResult, LeftFile, PackResult, Role, TrainResult
@@ -54,8 +54,7 @@ def model_in_store(work: Work) -> JobOutput:
     """
     from tasks.model.training.machine import prepare_devices  # noqa: PLC0415  # TensorFlow, which a worker's parent never loads
 
-    run = run_facts(work.database, work.claim.run, work.claim.pipeline_id)
-    assert run is not None  # noqa: S101  # a job's row refers to its run's
+    run = planned_run(work.database, work.claim.run, work.claim.pipeline_id)
     needed = needed_results(work.database, work.claim.id)
     packs, synthetic = with_result(needed, PackResult), _synthetic_shards(needed)
     spec = _spec(work, run, packs, synthetic)

@@ -14,9 +14,14 @@ from db.ledger import feeding, planning
 from db.ledger.claims import ItemClaim, Ledger, Outcome, StripFacts
 from db.ledger.planning import JobRow, RecordingRow
 from db.schema.upgrade import upgrade
+from domain.reasons import Reason, ReasonCode
 from domain.results import JobOutput, LeftFile, from_json
 from domain.states import State
 from domain.work import PlannedItem
+
+EMPTY = Reason(ReasonCode.EMPTY, "empty: 0 samples")
+NO_STORE = Reason(ReasonCode.MACHINE_FAULT, "OSError: no store")
+DISK_FULL = Reason(ReasonCode.MACHINE_FAULT, "OSError: disk full")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from db.bulk import insert_missing
 from db.engine import Database, now_s
 from db.id_lists import is_one_of
 from db.ledger.discovery import FoundFile, keep_found
-from db.ledger.losses import CALLED_OFF, record_losses, separate
+from db.ledger.losses import record_losses
 from db.ledger.presence import note_progress
 from db.ledger.transitions import Locked, Worked, count, insert, lock, lock_in_runs, move, move_each
 from db.schema.tables import (
@@ -37,13 +37,10 @@ from db.schema.tables import (
     Recording,
     Run,
 )
+from domain.reasons import CANCELLED, Reason, ReasonCode, columns_of
 from domain.results import JobOutput, to_json
-from domain.states import CLAIMABLE, MAX_FAULTS, RunState, State
-
-RETRY_PAUSE_S = 2.0
-"""Pause before the second attempt after a machine's fault; doubled with each further one, and up to half as long again.
-
-The half is drawn: what failed together does not all come back at the same moment."""
+from domain.retry import Cause, Event, Wait, decide
+from domain.states import CLAIMABLE, RunState, State
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,7 @@ class Outcome:
 
     claim: ItemClaim
     state: State
-    reason: str | None = None
+    reason: Reason | None = None
     strip: StripFacts | None = None
     worked_s: float = 0.0
 
@@ -125,7 +122,7 @@ class Ledger:
     worker: str
     lease_s: float
     process: int = field(default_factory=os.getpid)
-    """The child that claims; or the dead one, for a parent that buries what it held."""
+    """The child process that claims; or the dead one, when its parent records the crash."""
 
     def claim_items(self, run: int, ids: Sequence[int]) -> list[ItemClaim]:
         """Those of the items that nobody holds and whose run is active, committed before any file is opened."""
@@ -153,7 +150,7 @@ class Ledger:
         move(
             connection, table, rows, State.RUNNING,
             attempts=table.attempts + 1, fence=table.fence + 1, lease_until=now_s() + self.lease_s,
-            worker=self.worker, process=self.process, started_at=now_s(), reason=None,
+            worker=self.worker, process=self.process, started_at=now_s(), **columns_of(None),
         )  # fmt: skip
         count(connection, {(run, ATTEMPTS): len(rows)})
         return rows
@@ -195,7 +192,7 @@ class Ledger:
         return len(held)
 
     def settle_job(
-        self, claim: JobClaim, state: State, reason: str | None = None, output: JobOutput | None = None
+        self, claim: JobClaim, state: State, reason: Reason | None = None, output: JobOutput | None = None
     ) -> bool:
         """Writes how the attempt ended, and of a done job its result and its files; False without the claim.
 
@@ -242,22 +239,16 @@ class Ledger:
                 connection.execute(sa.delete(Metric).where(Metric.job_id == claim.id))
 
     def record_item_crash(self, ids: Sequence[int], *, is_own: bool, reason: str) -> None:
-        """The process that held these items died.
-
-        A death of its own making, while one item was alone in the process, counts towards three; an unexplained
-        one towards ten. Of several items none is blamed: they come again, one by one.
-        """
+        """The process that held these items died. is_own: by a signal of its own making, or at the time limit."""
         with self.database.write() as connection:
             rows, cancelled = lock_in_runs(connection, Item, is_one_of(Item.id, ids), *self._is_ours(Item), waits=True)
-            record_losses(connection, Item, rows, cancelled, is_own=is_own and len(rows) == 1, reason=reason)
-            if len(rows) > 1:
-                separate(connection, rows)
+            record_losses(connection, Item, rows, cancelled, _crash(reason, len(rows), is_own=is_own))
 
     def record_job_crash(self, job: int, *, is_own: bool, reason: str) -> None:
         """The process that held this job died."""
         with self.database.write() as connection:
             rows, cancelled = lock_in_runs(connection, Job, Job.id == job, *self._is_ours(Job), waits=True)
-            record_losses(connection, Job, rows, cancelled, is_own=is_own, reason=reason)
+            record_losses(connection, Job, rows, cancelled, _crash(reason, 1, is_own=is_own))
 
     def _is_ours(self, table: Worked) -> tuple[sa.ColumnElement[bool], ...]:
         """Claimed by this very process: what another child of the worker has taken since is none of its own."""
@@ -271,6 +262,11 @@ def _keep_output(connection: Connection, job: int, output: JobOutput) -> None:
     rows = {file.key: {"job_id": job, **asdict(file)} for file in output.files}
     if rows:
         connection.execute(sa.insert(JobFile), list(rows.values()))
+
+
+def _crash(sentence: str, n_together: int, *, is_own: bool) -> Event:
+    code = ReasonCode.CRASHED_WORKER if is_own and n_together == 1 else ReasonCode.WORKER_LOST
+    return Event(Cause.CRASH if is_own else Cause.KILL, Reason(code, sentence), n_together)
 
 
 def _is_its_job(claim: JobClaim) -> tuple[sa.ColumnElement[bool], ...]:
@@ -340,12 +336,15 @@ def _without_strip(connection: Connection, held: Sequence[Locked], by_id: Mappin
     return said - set(connection.scalars(query)) if said else said
 
 
+_STRIP_REMOVED = Reason(ReasonCode.STRIP_REMOVED, "its strip was taken out of the ledger meanwhile")
+
+
 def _strip_gone(outcome: Outcome) -> Outcome:
-    return Outcome(outcome.claim, State.WAITING, "its strip was taken out of the ledger meanwhile")
+    return Outcome(outcome.claim, State.WAITING, _STRIP_REMOVED)
 
 
 def _other_bytes(outcome: Outcome) -> Outcome:
-    reason = "changed since it was planned: another worker read other bytes"
+    reason = Reason(ReasonCode.CHANGED, "changed since it was planned: another worker read other bytes")
     return Outcome(outcome.claim, State.QUARANTINED, reason, worked_s=outcome.worked_s)
 
 
@@ -357,18 +356,24 @@ def _settled_item(
 
 
 def _settled(
-    row: Locked, state: State, reason: str | None, now: float, cancelled: frozenset[int]
+    row: Locked, state: State, reason: Reason | None, now: float, cancelled: frozenset[int]
 ) -> tuple[Locked, State, dict[str, Any]]:
-    is_fault = state == State.WAITING
-    faults = row.faults + is_fault
-    if is_fault and faults >= MAX_FAULTS:
-        state, reason = State.FAILED, f"given up after {faults} attempts: {reason}"
-    elif state in _PUT_BACK and row.run in cancelled:
-        state, reason = State.CANCELLED, CALLED_OFF
-    elif state == State.CANCELLED:  # its run was resumed in the meantime
+    counters, retry_at = row.counters, None
+    if state == State.WAITING:
+        fault = Event(Cause.FAULT, reason or _UNEXPLAINED)
+        decision = decide(counters, fault, random.random())  # noqa: S311  # no secret
+        counters = counters.after(fault)
+        if isinstance(decision, Wait):
+            retry_at = now + decision.pause_s
+        else:
+            state, reason = State.FAILED, decision.reason
+    elif state == State.CANCELLED and row.run not in cancelled:  # its run was resumed in the meantime
         state, reason = State.WAITING, None
-    is_waiting = state == State.WAITING
-    pause_s = RETRY_PAUSE_S * 2 ** (faults - 1) * random.uniform(1.0, 1.5)  # noqa: S311  # no secret
-    retry_at = now + pause_s if is_waiting and is_fault else None
-    finished_at = None if is_waiting else now
-    return row, state, {"reason": reason, "faults": faults, "retry_at": retry_at, "finished_at": finished_at}
+    if state in _PUT_BACK and row.run in cancelled:
+        state, reason, retry_at = State.CANCELLED, CANCELLED, None
+    finished_at = None if state == State.WAITING else now
+    values = {"faults": counters.faults, "retry_at": retry_at, "finished_at": finished_at}
+    return row, state, {**values, **columns_of(reason)}
+
+
+_UNEXPLAINED = Reason(ReasonCode.MACHINE_FAULT, "the attempt ended without a reason")

@@ -12,6 +12,7 @@ from db.id_lists import is_one_of
 from db.ledger.transitions import Worked, move_all
 from db.schema.tables import SHARD_REVISION, Item, Job, Need, Run
 from domain import revisions
+from domain.reasons import CANCELLED, columns_of
 from domain.states import CLAIMABLE, RUN_FINAL, Kind, RunState, State
 
 _RETRIED = (State.QUARANTINED, State.FAILED, State.CANCELLED)
@@ -41,7 +42,7 @@ def cancel(database: Database, run: int) -> bool:
     with database.write() as connection:
         if not _change_run(connection, run, RunState.CANCELLED, RunState.ACTIVE, RunState.PAUSED):
             return False
-        called_off = {"state": State.CANCELLED, "reason": "the run was cancelled", "finished_at": now_s()}
+        called_off = {"state": State.CANCELLED, "finished_at": now_s(), **columns_of(CANCELLED)}
         for table in (Item, Job):
             move_all(connection, table, run, CLAIMABLE, called_off)
     return True
@@ -109,7 +110,7 @@ def _change_run(connection: Connection, run: int, state: RunState, *only_from: R
 def _wait_again(
     connection: Connection, table: Worked, run: int, states: Iterable[State], *where: sa.ColumnElement[bool]
 ) -> int:
-    counters = {"crashes": 0, "lost_claims": 0, "faults": 0, "retry_at": None, "finished_at": None, "reason": None}
+    counters = {"crashes": 0, "lost_claims": 0, "faults": 0, "retry_at": None, "finished_at": None, **columns_of(None)}
     # A worker that still holds one finds another fence and writes nothing.
     values = {"state": State.WAITING, "fence": table.fence + 1, "lease_until": None, **counters}
     return move_all(connection, table, run, states, values, *where)

@@ -16,9 +16,11 @@ from sqlalchemy.orm import aliased
 
 from db.engine import Database, now_s
 from db.id_lists import is_one_of
-from db.ledger.losses import CALLED_OFF, record_losses, separate
+from db.ledger.losses import record_losses
 from db.ledger.transitions import Locked, Worked, count, lock, lock_in_runs, move, move_all
 from db.schema.tables import EXPIRIES, LOSSES, Item, Job, Need, Recording, Run, RunCounter
+from domain.reasons import CANCELLED, Reason, ReasonCode, columns_of
+from domain.retry import Cause, Event
 from domain.states import FINAL, OPEN, Kind, RunState, State
 
 MAX_ITEMS_A_MESSAGE = 200
@@ -27,6 +29,7 @@ _MOST_AT_ONCE = 2048
 _MOST_PUT_BACK = 20_000
 """In one transaction: a quarter of a second for which nobody else writes to SQLite."""
 _ENDED = "its worker ended"
+_EXPIRED = Event(Cause.LOSS, Reason(ReasonCode.WORKER_LOST, "its worker stopped answering"))
 _PART_OF_REST = 1 / 16
 """A message's part of the work still waiting, so that workers end together."""
 _SMALLEST = 1 / 10
@@ -240,7 +243,6 @@ def _put_back_stale(database: Database, table: Worked, run: int, is_stale: Seque
 
 def put_back_expired(database: Database) -> int:
     """Claims whose lease ran out; returns the number. Their holders find another fence."""
-    reason = "its worker stopped answering"
     total = 0
     for table in (Item, Job):
         is_expired = (table.state == State.RUNNING, table.lease_until < now_s())
@@ -248,9 +250,7 @@ def put_back_expired(database: Database) -> int:
             continue
         with database.write() as connection:
             rows, cancelled = lock_in_runs(connection, table, *is_expired, limit=5000)
-            record_losses(connection, table, rows, cancelled, is_own=False, reason=reason)
-            if table is Item:
-                separate(connection, rows)
+            record_losses(connection, table, rows, cancelled, _EXPIRED)
             count(connection, Counter((row.run, EXPIRIES) for row in rows))
             total += len(rows)
     return total
@@ -268,11 +268,10 @@ def release(database: Database, worker: str, *, is_orderly: bool = False) -> int
             is_its = (table.state == State.RUNNING, table.worker == worker, table.lease_until > 0)
             rows, cancelled = lock_in_runs(connection, table, *is_its, waits=True)
             if is_orderly:
-                _put_back(connection, table, rows, cancelled, reason=_ENDED)
+                _put_back(connection, table, rows, cancelled, **columns_of(Reason(ReasonCode.WORKER_STOPPED, _ENDED)))
             else:
-                record_losses(connection, table, rows, cancelled, is_own=False, reason=_ENDED)
-            if table is Item and not is_orderly:
-                separate(connection, rows)
+                lost = Event(Cause.LOSS, Reason(ReasonCode.WORKER_LOST, _ENDED))
+                record_losses(connection, table, rows, cancelled, lost)
             total += len(rows)
     return total
 
@@ -290,14 +289,13 @@ def begin_again(database: Database) -> None:
 
 
 def _put_back(
-    connection: Connection, table: Worked, rows: Sequence[Locked], cancelled: frozenset[int], **values: str
+    connection: Connection, table: Worked, rows: Sequence[Locked], cancelled: frozenset[int], **values: str | None
 ) -> None:
     """Without a mark against any of them; what belongs to a cancelled run is over with it."""
     over = [row for row in rows if row.run in cancelled]
     kept = [row for row in rows if row.run not in cancelled]
     move(connection, table, kept, State.WAITING, lease_until=None, **values)
-    called_off = {"reason": CALLED_OFF, "finished_at": now_s()}
-    move(connection, table, over, State.CANCELLED, lease_until=None, **called_off)
+    move(connection, table, over, State.CANCELLED, lease_until=None, finished_at=now_s(), **columns_of(CANCELLED))
 
 
 def cancel_hopeless(database: Database) -> int:
@@ -315,31 +313,35 @@ def cancel_hopeless(database: Database) -> int:
             found = connection.execute(hopeless).all()
         if not found:
             return total
-        total += _cancel(database, {job: f"needs a {kind} job, which is {state}" for job, kind, state in found})
+        total += _cancel(database, {job: _need_failed(kind, state) for job, kind, state in found})
 
 
-def _without_all_items(database: Database) -> dict[int, str]:
+def _need_failed(kind: str, state: str) -> Reason:
+    return Reason(ReasonCode.NEED_FAILED, f"needs a {kind} job, which is {state}")
+
+
+def _without_all_items(database: Database) -> dict[int, Reason]:
     """Jobs, but the report, of runs whose items are final and some failed: these were good, and would be missing."""
     n_failed = _n_items(Run.id, State.FAILED)
     is_lacking = (Run.state == RunState.ACTIVE, n_failed > 0, _n_items(Run.id, *OPEN) == 0)
-    why: dict[int, str] = {}
+    why: dict[int, Reason] = {}
     with database.read() as connection:
         for run, n in connection.execute(sa.select(Run.id, n_failed).where(*is_lacking)).all():
             failed = sa.select(Item.reason).where(Item.run_id == run, Item.state == State.FAILED).order_by(Item.id)
             reason = connection.execute(failed.limit(1)).scalar()
             sentence = f"{n} {'item' if n == 1 else 'items'} failed: {reason}; `orchestrator retry {run}` tries again"
             waiting = sa.select(Job.id).where(Job.run_id == run, Job.state == State.WAITING, Job.kind != Kind.RENDER)
-            why.update(dict.fromkeys(connection.scalars(waiting), sentence))
+            why.update(dict.fromkeys(connection.scalars(waiting), Reason(ReasonCode.ITEMS_FAILED, sentence)))
     return why
 
 
-def _cancel(database: Database, why: dict[int, str]) -> int:
+def _cancel(database: Database, why: dict[int, Reason]) -> int:
     if not why:
         return 0
     with database.write() as connection:
         rows = lock(connection, Job, is_one_of(Job.id, why), Job.state == State.WAITING)
         for row in rows:
-            move(connection, Job, [row], State.CANCELLED, reason=why[row.id], finished_at=now_s())
+            move(connection, Job, [row], State.CANCELLED, finished_at=now_s(), **columns_of(why[row.id]))
     return len(rows)
 
 

@@ -1,4 +1,4 @@
-"""Claims whose holder is gone: they wait again, are given up when it was once too often, or end with their run."""
+"""Claims whose process or worker is gone. `domain.retry` decides whether they wait again or are given up."""
 
 from __future__ import annotations
 
@@ -13,43 +13,42 @@ from db.engine import now_s
 from db.id_lists import is_one_of
 from db.ledger.transitions import Locked, Worked, count, move_each
 from db.schema.tables import DEATHS, LOSSES, Item
-from domain.states import MAX_LOSSES, MAX_OWN_DEATHS, State
-
-CALLED_OFF = "the run was cancelled"
+from domain.reasons import CANCELLED, columns_of
+from domain.retry import Event, Wait, decide
+from domain.states import State
 
 
 def record_losses(
-    connection: Connection,
-    table: Worked,
-    rows: Sequence[Locked],
-    cancelled: frozenset[int],
-    *,
-    is_own: bool,
-    reason: str,
+    connection: Connection, table: Worked, rows: Sequence[Locked], cancelled: frozenset[int], event: Event
 ) -> None:
-    """What died with its process, or lost its lease. cancelled: runs to whose items and jobs nothing more happens."""
+    """Counts the event against each row and moves the row on.
+
+    cancelled: runs that are cancelled; their items and jobs are not tried again.
+    """
     now = connection.execute(sa.select(now_s())).scalar_one()
-    end = State.QUARANTINED if table is Item else State.FAILED
-    targets = []
+    targets, alone = [], []
     for row in rows:
-        state, values = _after_loss(row, reason, end, is_blamed=is_own)
-        if state == State.WAITING and row.run in cancelled:
-            state, values = State.CANCELLED, {**values, "reason": CALLED_OFF}
+        state, values = _after_loss(table, row, event, is_cancelled=row.run in cancelled)
+        if isinstance(decision := decide(row.counters, event), Wait) and decision.alone:
+            alone.append(row)
         targets.append((row, state, {**values, "finished_at": None if state == State.WAITING else now}))
     move_each(connection, table, targets)
-    count(connection, Counter((row.run, DEATHS if is_own else LOSSES) for row in rows))
+    if table is Item and alone:
+        _separate(connection, alone)
+    count(connection, Counter((row.run, DEATHS if event.is_blamed else LOSSES) for row in rows))
 
 
-def separate(connection: Connection, rows: Sequence[Locked]) -> None:
-    """Has these items come again one by one: whichever of them ends or holds up its process, the others are done."""
+def _separate(connection: Connection, rows: Sequence[Locked]) -> None:
+    """Sends each of these items in a message of its own: the one that crashes or blocks its process costs no other."""
     connection.execute(sa.update(Item).where(is_one_of(Item.id, [row.id for row in rows])).values(is_alone=True))
 
 
-def _after_loss(row: Locked, reason: str, end: State, *, is_blamed: bool) -> tuple[State, dict[str, Any]]:
-    crashes, lost_claims = row.crashes + is_blamed, row.lost_claims + (not is_blamed)
-    values = {"crashes": crashes, "lost_claims": lost_claims}
-    if crashes >= MAX_OWN_DEATHS:
-        return end, {**values, "reason": f"ended its process {crashes} times: {reason}"}
-    if lost_claims >= MAX_LOSSES:
-        return end, {**values, "reason": f"lost its worker {lost_claims} times: {reason}"}
-    return State.WAITING, {**values, "reason": reason}
+def _after_loss(table: Worked, row: Locked, event: Event, *, is_cancelled: bool) -> tuple[State, dict[str, Any]]:
+    after, decision = row.counters.after(event), decide(row.counters, event)
+    counted = {"crashes": after.crashes, "lost_claims": after.lost_claims}
+    if not isinstance(decision, Wait):
+        end = State.QUARANTINED if table is Item else State.FAILED
+        return end, {**counted, **columns_of(decision.reason)}
+    if is_cancelled:
+        return State.CANCELLED, {**counted, **columns_of(CANCELLED)}
+    return State.WAITING, {**counted, **columns_of(event.reason)}

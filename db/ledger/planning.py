@@ -30,7 +30,8 @@ from db.schema.tables import (
 )
 from domain import revisions
 from domain.digests import content_digest
-from domain.states import MAX_LOSSES, MAX_OWN_DEATHS, OF_THE_PLACE, UNTRIED, Kind, RunState, State
+from domain.reasons import IN_THE_BYTES
+from domain.states import UNTRIED, Kind, RunState, State
 from domain.work import KnownFile, PlannedItem
 
 BATCH = 10_000
@@ -182,7 +183,7 @@ def begin_run(database: Database, dataset: int, pipeline: int, options: dict[str
 
 
 def add_bad_rows(database: Database, run: int, rows: Iterable[dict[str, Any]]) -> None:
-    """Rows of the dataset that name no usable recording: line, uri, reason, is_duplicate."""
+    """Rows of the dataset that name no usable recording: line, uri, reason, reason_code, is_duplicate."""
     for batch in _batches(rows):
         with database.write() as connection:
             connection.execute(sa.insert(BadRow), [{"run_id": run, **row} for row in batch])
@@ -221,32 +222,30 @@ def _find_done(connection: Connection, run: int, pipeline: int) -> None:
 
 
 def _find_quarantined(connection: Connection, run: int) -> None:
-    """What a worker read in the recording's bytes holds for every run.
+    """Quarantines the items whose bytes an earlier run found unusable.
 
-    Where the file was, and what became of processes that had it in hands, does not: that may be otherwise next time.
+    Missing files and worker crashes are not inherited; they may not recur.
     """
     any_before = sa.select(Item.id).where(Item.state == State.QUARANTINED, Item.run_id != run).limit(1)
     if connection.execute(any_before).first() is None:
         return
     before, there, here = aliased(Item), aliased(Recording), aliased(Recording)
-    earlier = (
-        sa.select(sa.func.min(before.reason))
-        .select_from(before)
-        .join(there, there.id == before.recording_id)
-        .join(here, here.digest == there.digest)
-        .where(
-            here.id == Item.recording_id, here.digest != "", before.span == Item.span,
-            before.pipeline_id == Item.pipeline_id, before.state == State.QUARANTINED, before.run_id != run,
-            before.crashes < MAX_OWN_DEATHS, before.lost_claims < MAX_LOSSES,
-            *(~before.reason.startswith(reason) for reason in OF_THE_PLACE),
-        )
-        .correlate(Item)
-        .scalar_subquery()
+    is_earlier = (
+        here.id == Item.recording_id, here.digest != "", before.span == Item.span,
+        before.pipeline_id == Item.pipeline_id, before.state == State.QUARANTINED, before.run_id != run,
+        before.reason_code.in_(IN_THE_BYTES),
     )  # fmt: skip
+
+    def earliest(column: sa.SQLColumnExpression[Any]) -> sa.ScalarSelect[Any]:
+        found = sa.select(column).select_from(before).join(there, there.id == before.recording_id)
+        found = found.join(here, here.digest == there.digest).where(*is_earlier)
+        return found.order_by(before.id).limit(1).correlate(Item).scalar_subquery()
+
+    values = {"reason": earliest(before.reason), "reason_code": earliest(before.reason_code)}
     connection.execute(
         sa.update(Item)
-        .where(Item.run_id == run, Item.state == State.WAITING, earlier.is_not(None))
-        .values(state=State.QUARANTINED, reason=earlier, finished_at=now_s())
+        .where(Item.run_id == run, Item.state == State.WAITING, values["reason_code"].is_not(None))
+        .values(state=State.QUARANTINED, finished_at=now_s(), **values)
     )
 
 

@@ -18,6 +18,7 @@ from sqlalchemy.engine import Connection
 from db.bulk import update_rows
 from db.id_lists import is_one_of
 from db.schema.tables import Item, Job, Run, RunCounter, Table
+from domain.retry import Counters
 from domain.states import RunState, State
 
 COUNTER_SLOTS = 8
@@ -34,6 +35,11 @@ class Locked(NamedTuple):
     crashes: int
     lost_claims: int
     faults: int
+
+    @property
+    def counters(self) -> Counters:
+        """What counts against it."""
+        return Counters(self.crashes, self.lost_claims, self.faults)
 
 
 def insert(connection: Connection, table: type[Table]) -> Any:

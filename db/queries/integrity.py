@@ -14,11 +14,12 @@ from db.id_lists import is_one_of
 from db.ledger.transitions import lock, move
 from db.schema.tables import Artifact, Item, Job, JobFile, Recording, Run
 from db.store.keys import checkpointed_model, named_digest
+from domain.reasons import Reason, ReasonCode, columns_of
 from domain.states import RUN_FINAL, Kind, RunState, State
 
 PAGE = 5000
-_FILE_LOST = "its file is gone from the store or damaged"
-_STRIP_LOST = "its strip is gone from the store or damaged"
+_FILE_LOST = Reason(ReasonCode.FILE_LOST, "its file is gone from the store or damaged")
+_STRIP_LOST = Reason(ReasonCode.FILE_LOST, "its strip is gone from the store or damaged")
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def fail_jobs(database: Database, jobs: Sequence[int]) -> None:
     """Marks finished jobs whose file is gone as failed, so that `retry` does them again."""
     with database.write() as connection:
         rows = lock(connection, Job, is_one_of(Job.id, jobs), Job.state == State.DONE, waits=True)
-        move(connection, Job, rows, State.FAILED, reason=_FILE_LOST)
+        move(connection, Job, rows, State.FAILED, **columns_of(_FILE_LOST))
         _fail_runs(connection, {row.run for row in rows})
 
 
@@ -146,7 +147,7 @@ def forget_strips(database: Database, strips: Sequence[int]) -> None:
                 same = (Item.span == span, Item.copy == copy, Item.pipeline_id == pipeline)
                 is_done = (Item.recording_id.in_(of_its_bytes), *same, Item.state == State.DONE)
                 rows = lock(connection, Item, *is_done, waits=True)
-                move(connection, Item, rows, State.FAILED, reason=_STRIP_LOST, finished_at=now_s())
+                move(connection, Item, rows, State.FAILED, finished_at=now_s(), **columns_of(_STRIP_LOST))
                 runs |= {row.run for row in rows}
         _fail_runs(connection, runs)
 
@@ -154,8 +155,10 @@ def forget_strips(database: Database, strips: Sequence[int]) -> None:
 def lacking(database: Database) -> list[int]:
     """Runs of which something was marked as lost and has not been made again."""
     lost = (
-        sa.select(table.id).where(table.run_id == Run.id, table.state == State.FAILED, table.reason == reason).exists()
-        for table, reason in ((Item, _STRIP_LOST), (Job, _FILE_LOST))
+        sa.select(table.id)
+        .where(table.run_id == Run.id, table.state == State.FAILED, table.reason_code == ReasonCode.FILE_LOST)
+        .exists()
+        for table in (Item, Job)
     )
     with database.read() as connection:
         return list(connection.scalars(sa.select(Run.id).where(sa.or_(*lost)).order_by(Run.id)))

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from db.engine import Database
 from db.id_lists import is_one_of
 from db.schema.tables import IS_ITS_STRIP, Artifact, Dataset, Item, Job, JobFile, Need, Pipeline, Recording, Run
-from domain.errors import MachineFault
+from domain.errors import Impossible, MachineFault
 from domain.results import JobResult, LeftFile, from_json
 from domain.states import State
 from domain.work import FinishedJob
@@ -75,6 +75,14 @@ def run_facts(database: Database, run: int, pipeline: int | None = None) -> RunF
         return None
     values = dict(zip(RunFacts.__dataclass_fields__, row, strict=True))
     return RunFacts(**{**values, "labels": tuple(values["labels"])})
+
+
+def planned_run(database: Database, run: int, pipeline: int | None = None) -> RunFacts:
+    """As `run_facts`, of a run that a job's row refers to. Raises Impossible where there is no such run."""
+    facts = run_facts(database, run, pipeline)
+    if facts is None:
+        raise Impossible(f"run {run} is not in the ledger")
+    return facts
 
 
 def presets(database: Database, run: int) -> dict[str, dict[str, Any]]:

@@ -15,9 +15,12 @@ from db.engine import Database, now_s
 from db.id_lists import is_one_of
 from db.ledger.presence import Present, present
 from db.schema.tables import ATTEMPTS, EXPIRIES, Item, Job, Metric, Run, RunCounter
+from domain.reasons import ReasonCode
 from domain.states import CLAIMABLE, FINAL, OPEN, Kind, RunState, State
 
 _MOST_REASONS = 20
+OTHER = "other"
+"""Stands for the codes beyond the most frequent ones."""
 PREPROCESS = "preprocess"
 """The kind of an item; a job's is one of `Kind`."""
 _KINDS = (PREPROCESS, *Kind)
@@ -35,6 +38,7 @@ class Measured:
     attempts: int
     lease_expiries: int
     quarantined: dict[str, int]
+    """By the code of their reason."""
     oldest_waiting_s: dict[str, float]
     """By kind, of active runs: since the oldest one that nobody has claimed yet was sent or, of items, could be."""
     epochs: dict[tuple[int, str], int]
@@ -78,7 +82,7 @@ class Gauges:
         total = sum((reasons for _, reasons in self._reasons.values()), Counter[str]())
         shown = dict(total.most_common(_MOST_REASONS))
         rest = total.total() - sum(shown.values())
-        return {**shown, **({"other": rest} if rest else {})}
+        return {**shown, **({OTHER: rest} if rest else {})}
 
 
 def _counters(connection: Connection) -> dict[tuple[int, str], int]:
@@ -115,14 +119,10 @@ def _finished(connection: Connection, items: Counter[str]) -> dict[tuple[str, st
 
 
 def _reasons(connection: Connection, run: int) -> Counter[str]:
-    """The short name of each reason, which stands before its colon."""
-    if connection.dialect.name == "sqlite":
-        short = sa.func.substr(Item.reason, 1, sa.func.instr(Item.reason.op("||")(":"), ":") - 1)
-    else:
-        short = sa.func.split_part(Item.reason, ":", 1)
+    """Quarantined items by the code of their reason."""
     is_lost = (Item.run_id == run, Item.state == State.QUARANTINED)
-    rows = connection.execute(sa.select(short, sa.func.count()).where(*is_lost).group_by(short))
-    return Counter({str(reason or "unknown"): int(n) for reason, n in rows})
+    rows = connection.execute(sa.select(Item.reason_code, sa.func.count()).where(*is_lost).group_by(Item.reason_code))
+    return Counter({str(code or ReasonCode.UNKNOWN): int(n) for code, n in rows})
 
 
 def _oldest_waiting(

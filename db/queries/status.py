@@ -10,8 +10,11 @@ from sqlalchemy.engine import Connection
 
 from db.engine import Database
 from db.schema.tables import BadRow, Dataset, Item, Job, JobFile, Metric, Recording, Run, RunCounter
+from domain.reasons import ReasonCode
 from domain.results import JobResult, Role, from_json
 from domain.states import FINAL, OPEN, State
+
+UNKNOWN = ReasonCode.UNKNOWN.value
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class JobStatus:
     state: str
     device: str | None
     reason: str | None
+    reason_code: str | None
     worker: str | None
     attempts: int
     started_at: float | None
@@ -57,6 +61,7 @@ class NotUsed:
 
     recording: str
     reason: str
+    reason_code: str
 
 
 def run_lines(database: Database) -> list[RunLine]:
@@ -118,7 +123,7 @@ def _recordings_by_state(database: Database, run: int) -> dict[str, int]:
 
 def quarantined(database: Database, run: int) -> list[NotUsed]:
     """Recordings set aside with their reason, then the rows that name none, with their line."""
-    rows = [NotUsed(row.uri, row.reason) for row in bad_rows(database, run) if not row.is_duplicate]
+    rows = [NotUsed(row.uri, row.reason, row.reason_code) for row in bad_rows(database, run) if not row.is_duplicate]
     return [*_not_used(database, run, State.QUARANTINED), *rows]
 
 
@@ -128,15 +133,18 @@ def failed(database: Database, run: int) -> list[NotUsed]:
 
 
 def _not_used(database: Database, run: int, state: State) -> list[NotUsed]:
+    """One entry a recording: of several spans the first reason in alphabetical order."""
+    columns = (Recording.uri, Item.reason, Item.reason_code)
     query = (
-        sa.select(Recording.uri, sa.func.min(Item.reason))
+        sa.select(*columns)
         .join(Recording, Recording.id == Item.recording_id)
         .where(Item.run_id == run, Item.state == state)
-        .group_by(Recording.uri)
+        .group_by(*columns)
     )
     with database.read() as connection:
-        found = [NotUsed(uri, reason or "") for uri, reason in connection.execute(query)]
-    return sorted(found, key=lambda each: each.recording)  # databases differ in what comes before what
+        rows = [NotUsed(uri, reason or "", code or UNKNOWN) for uri, reason, code in connection.execute(query)]
+    rows.sort(key=lambda each: (each.recording, each.reason))  # databases sort text in different orders
+    return list({each.recording: each for each in reversed(rows)}.values())[::-1]
 
 
 @dataclass(frozen=True)
@@ -146,12 +154,14 @@ class BadRowLine:
     line: int
     uri: str
     reason: str
+    reason_code: str
     is_duplicate: bool
 
 
 def bad_rows(database: Database, run: int) -> list[BadRowLine]:
     """The rows in the order of their lines."""
-    columns = (BadRow.line, BadRow.uri, BadRow.reason, BadRow.is_duplicate)
+    code = sa.func.coalesce(BadRow.reason_code, UNKNOWN)
+    columns = (BadRow.line, BadRow.uri, BadRow.reason, code, BadRow.is_duplicate)
     with database.read() as connection:
         query = sa.select(*columns).where(BadRow.run_id == run).order_by(BadRow.line, BadRow.id)
         return [BadRowLine(*row) for row in connection.execute(query)]
@@ -162,7 +172,7 @@ def jobs(database: Database, run: int) -> list[JobStatus]:
     epoch = sa.select(sa.func.coalesce(sa.func.max(Metric.epoch), 0)).where(Metric.job_id == Job.id).scalar_subquery()
     columns = (
         Job.id, Job.kind, Job.model, Job.seed, Job.fold, Job.subset, Job.pipeline_id, Job.variant, Job.state,
-        Job.device, Job.reason, Job.worker, Job.attempts, Job.started_at, Job.finished_at, Job.result,
+        Job.device, Job.reason, Job.reason_code, Job.worker, Job.attempts, Job.started_at, Job.finished_at, Job.result,
         epoch.label("epoch"),
     )  # fmt: skip
     with database.read() as connection:

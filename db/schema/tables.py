@@ -118,6 +118,8 @@ class BadRow(Table):
     line: Mapped[int] = mapped_column(sa.Integer)
     uri: Mapped[str] = mapped_column(sa.Text)
     reason: Mapped[str] = mapped_column(sa.Text)
+    reason_code: Mapped[str | None] = mapped_column(sa.String(40))
+    """One of `domain.reasons`; the sentence beside it is for people."""
     is_duplicate: Mapped[bool] = mapped_column(sa.Boolean, default=False)
     """The path stands in the table already: the recording itself is not lost."""
 
@@ -140,6 +142,8 @@ class Claimable:
     process: Mapped[int | None] = mapped_column(sa.Integer)
     """Id of the worker's child that claimed it: of several children one may die, and the others go on."""
     reason: Mapped[str | None] = mapped_column(sa.Text)
+    reason_code: Mapped[str | None] = mapped_column(sa.String(40))
+    """One of `domain.reasons`; the sentence beside it is for people."""
 
 
 class Item(Claimable, Table):

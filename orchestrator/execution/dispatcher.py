@@ -14,6 +14,7 @@ from db.ledger import control, feeding
 from db.ledger.feeding import ActiveRun
 from db.schema.tables import Item, Job
 from domain.errors import BrokerUnreachable
+from domain.retry import MESSAGE_LOST_AFTER_S, MESSAGE_STALE_AFTER_S
 from domain.states import Kind
 from orchestrator.broker import Doorbell, Sender
 from settings import Settings
@@ -24,10 +25,6 @@ from workers.roles import QUEUE_OF_TASK
 _LOG = logging.getLogger("chorus")
 LARGEST_MESSAGE_S = 1.0
 """Most work in a message, in seconds of one core: its overhead is negligible, and repeating it is cheap."""
-LOST_AFTER_S = {"cpu": 5.0, "gpu": 40.0}
-"""A message that is not claimed for so long, while its queue is empty, is lost. Processes of gpu jobs start slowly."""
-STALE_AFTER_S = 900.0
-"""The same while its queue is not empty."""
 _FREE_PART = 1 / 4
 """The free share of the window at which it is filled up: sending many messages at once is cheaper.
 
@@ -134,8 +131,8 @@ class Dispatcher:
 
     def _reconcile(self) -> None:
         feeding.put_back_expired(self._database)
-        for queue, lost_after_s in LOST_AFTER_S.items():
-            older_s = lost_after_s if self._sender.queued(queue) == 0 else STALE_AFTER_S
+        for queue, lost_after_s in MESSAGE_LOST_AFTER_S.items():
+            older_s = lost_after_s if self._sender.queued(queue) == 0 else MESSAGE_STALE_AFTER_S
             tasks = [task for task, served in QUEUE_OF_TASK.items() if served == queue]
             feeding.put_back_stale(self._database, Job, older_s, tasks)
             if "preprocess" in tasks:

@@ -20,7 +20,7 @@ class NoProgress(ChorusError):
 def require_progress(settings: Settings, role: str) -> str:
     """A sentence on the progress of this container's process.
 
-    Work without progress for a quarter of an hour (`tasks.runtime.heartbeat.STALLED_AFTER_S`) counts as stuck in any
+    Work without progress for a quarter of an hour (`domain.retry.STALLED_AFTER_S`) counts as stuck in any
     case.
 
     Raises:

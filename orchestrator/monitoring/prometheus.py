@@ -18,8 +18,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from db.engine import Database
-from db.queries.metrics import Gauges, Measured
+from db.queries.metrics import OTHER, Gauges, Measured
 from domain.errors import BrokerUnreachable, ChorusError
+from domain.reasons import words_of
 from orchestrator.broker import Sender
 from settings import Settings
 from workers.roles import QUEUE_OF_TASK, ROLES
@@ -179,8 +180,9 @@ def _of_ledger(seen: Measured, finished: Counter[tuple[str, str]]) -> Iterator[M
     yield total
     yield CounterMetricFamily("chorus_attempts", "Claims taken of items and jobs", seen.attempts)
     yield CounterMetricFamily("chorus_lease_expiries", "Claims whose worker stopped answering", seen.lease_expiries)
-    lost = seen.quarantined.items()
-    yield _gauge("chorus_quarantined", "Quarantined items by the short name of their reason", ["reason"], lost)
+    lost = [((code if code == OTHER else words_of(code), code), n) for code, n in seen.quarantined.items()]
+    what = "Quarantined items by the short name of their reason and its code"
+    yield _gauge("chorus_quarantined", what, ["reason", "reason_code"], lost)
     waiting = dict.fromkeys(ROLES, 0.0)
     for task, age_s in seen.oldest_waiting_s.items():
         waiting[QUEUE_OF_TASK[task]] = max(waiting[QUEUE_OF_TASK[task]], age_s)

@@ -10,7 +10,7 @@ from typing import Any
 
 from db.engine import Database
 from db.queries import run_counts, status
-from db.queries.status import JobStatus, NotUsed
+from db.queries.status import BadRowLine, JobStatus, NotUsed
 from db.store.interface import Store
 from domain.results import EvaluateResult, TrainResult
 from domain.states import Kind, RunState, State
@@ -51,7 +51,7 @@ def summary(database: Database, store: Store, run: int) -> dict[str, Any]:
         "report": report_address(store, seen),
         "started_at": _iso(seen.run.created_at),
         "finished_at": _iso(seen.run.finished_at),
-        "bad_rows": [{"line": r.line, "recording": r.uri, "reason": r.reason} for r in status.bad_rows(database, run)],
+        "bad_rows": [_bad_row(row) for row in status.bad_rows(database, run)],
     }
 
 
@@ -63,7 +63,13 @@ def report_address(store: Store, seen: Snapshot) -> str | None:
 
 
 def _with_reasons(recordings: Sequence[NotUsed]) -> list[dict[str, str]]:
-    return [{"recording": each.recording, "reason": each.reason} for each in recordings]
+    return [
+        {"recording": each.recording, "reason": each.reason, "reason_code": each.reason_code} for each in recordings
+    ]
+
+
+def _bad_row(row: BadRowLine) -> dict[str, Any]:
+    return {"line": row.line, "recording": row.uri, "reason": row.reason, "reason_code": row.reason_code}
 
 
 def _job(database: Database, job: JobStatus) -> dict[str, Any]:
@@ -74,6 +80,7 @@ def _job(database: Database, job: JobStatus) -> dict[str, Any]:
     return {
         "kind": job.kind, "model": job.model, "variant": job.variant, "fold": numbered(job.fold), "seed": job.seed,
         "state": job.state, "device": job.device, "metrics": last, "reason": job.reason,
+        "reason_code": job.reason_code,
         "cost": {name: value for name in _COST if (value := getattr(trained, name, None)) is not None},
     }  # fmt: skip
 

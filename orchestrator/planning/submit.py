@@ -115,5 +115,6 @@ def _bad_row(row: BadRow) -> dict[str, Any]:
         "line": row.line,
         "uri": row.uri,
         "reason": row.reason,
+        "reason_code": row.code.value,
         "is_duplicate": row.code == ReasonCode.DUPLICATE_PATH,
     }

@@ -64,7 +64,8 @@ class RawBatch:
         """(n, width) float32: the numbers of this feature set, the audio's first."""
         if features == "audio":
             return self.features
-        assert self.metadata is not None  # noqa: S101  # whoever asks for it has read it
+        if self.metadata is None:
+            raise ValueError(f"features {features!r} need metadata, which was not read from the shards")
         return self.metadata if features == "metadata" else np.hstack([self.features, self.metadata])
 
 

@@ -179,10 +179,11 @@ class GalleryStrip:
 
 @dataclass(frozen=True)
 class NotUsed:
-    """A recording that is not among the examples; `reason` begins with its kind, as in `too short: 0.04 s`."""
+    """A recording that is not among the examples; kind: the short name of its reason, such as "too short"."""
 
     recording: str
     reason: str
+    kind: str
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,10 +11,9 @@ from typing import TypeVar
 
 from db.ledger import presence
 from db.ledger.claims import ItemClaim, JobClaim, Ledger
+from domain.retry import STALLED_AFTER_S, renewal_pause_s
 from tasks.runtime import liveness
 
-STALLED_AFTER_S = 900.0
-"""Work is made of steps that are far shorter: a recording, a strip packed, a batch trained or judged, a page."""
 _NOTED_EVERY_S = 15.0
 _LOG = logging.getLogger("chorus")
 _T = TypeVar("_T")
@@ -34,8 +33,7 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def _beat(self) -> None:
-        # A cancelled run must be noticed within seconds, whatever the lease is.
-        while not self._ended.wait(min(self._ledger.lease_s / 4, 5.0)):
+        while not self._ended.wait(renewal_pause_s(self._ledger.lease_s)):
             for act in (self._renew, self._show):
                 try:
                     act()

@@ -23,8 +23,19 @@ from celery.exceptions import Reject
 from db.engine import Database, DatabaseUnusable
 from db.ledger.claims import ItemClaim, JobClaim, Ledger, Outcome, StripFacts
 from db.store.interface import Lend, Store, open_store
-from domain.errors import ChorusError, Fail, MachineFault, Quarantine, Verdict, verdict
+from domain.errors import ChorusError, MachineFault
+from domain.reasons import CANCELLED, Reason, ReasonCode
 from domain.results import JobOutput
+from domain.retry import (
+    FIRST_PAUSE_S,
+    LONGEST_PAUSE_S,
+    PUT_BACK_PAUSE_S,
+    Counters,
+    Fail,
+    Quarantine,
+    decide,
+    event_of,
+)
 from domain.states import State
 from settings import Settings
 from tasks.runtime.heartbeat import Heartbeat
@@ -32,13 +43,15 @@ from tasks.runtime.messages import JobMessage, MalformedMessage, PreprocessMessa
 from tasks.runtime.sources import Sources
 
 _LOG = logging.getLogger("chorus")
-_PUT_BACK_AFTER_S = 1.0
 _SHOWN = 3
 _T = TypeVar("_T")
 _NO_ROOM_FOR_A_LIBRARY = "failed to map segment"
 _PUTS_AT_ONCE = 4
 """Threads of a child that put strips into the store; fsyncs that meet share one commit of the file system's journal."""
-_STATE_OF_VERDICT = {Quarantine: State.QUARANTINED, Fail: State.FAILED}
+_STATE_OF_DECISION = {Quarantine: State.QUARANTINED, Fail: State.FAILED}
+
+
+_CLAIM_LOST = Reason(ReasonCode.CANCELLED_BY_USER, "another worker's by now, or its run was cancelled")
 
 
 class NotDone(ChorusError):
@@ -172,7 +185,7 @@ def _understood(read: Callable[[dict[str, Any]], _T], message: dict[str, Any]) -
         raise Reject(str(error), requeue=False) from error
     except UnknownMessage as error:
         _LOG.error("%s; it is put back", error)
-        time.sleep(_PUT_BACK_AFTER_S)
+        time.sleep(PUT_BACK_PAUSE_S)
         raise Reject(str(error), requeue=True) from error
 
 
@@ -194,7 +207,7 @@ def patiently(
     Pauses are drawn, so that workers who lost something together do not all come back at the same moment.
     Raises what it still raises after `within_s` of pauses; at once where a file is not there.
     """
-    pause_s, waited_s = 0.25, 0.0
+    pause_s, waited_s = FIRST_PAUSE_S, 0.0
     while True:
         try:
             return ask()
@@ -204,7 +217,7 @@ def patiently(
             _LOG.warning("%s; asked again soon", error)
             drawn_s = random.uniform(pause_s / 2, pause_s)  # noqa: S311  # no secret
             sleep(drawn_s)
-            waited_s, pause_s = waited_s + drawn_s, min(2 * pause_s, 5.0)
+            waited_s, pause_s = waited_s + drawn_s, min(2 * pause_s, LONGEST_PAUSE_S)
 
 
 def _begin(
@@ -212,7 +225,7 @@ def _begin(
 ) -> Future[Outcome]:
     """Makes the claim's strip, has it put into the store, and promises how that ends."""
     if claim.id not in held.ids:
-        return _known(Outcome(claim, State.CANCELLED, "another worker's by now, or its run was cancelled"))
+        return _known(Outcome(claim, State.CANCELLED, _CLAIM_LOST))
     if claim.is_made:
         return _known(Outcome(claim, State.DONE))
     began_s = time.perf_counter()
@@ -240,7 +253,7 @@ def _attempt(claim: ItemClaim, do: Callable[[], _T]) -> _T | Outcome:
         return do()
     except Exception as error:  # whatever it is, it is this recording's news or the machine's
         _end_without_memory(error)
-        state, reason = _ended(verdict(error))
+        state, reason = _ended(error)
         _LOG.warning("%s span %d: %s: %s", claim.uri, claim.span, state, reason, exc_info=state == State.WAITING)
         return Outcome(claim, state, reason)
 
@@ -250,15 +263,15 @@ def _done(claim: JobClaim, ledger: Ledger, held: Heartbeat, do: Callable[[Work],
         return do(Work(claim, engine().database, engine().store, ledger, held, lend))
 
 
-def _attempt_job(do: Callable[[], JobOutput], claim: JobClaim) -> tuple[State, str | None, JobOutput | None]:
+def _attempt_job(do: Callable[[], JobOutput], claim: JobClaim) -> tuple[State, Reason | None, JobOutput | None]:
     try:
         return State.DONE, None, do()
     except ClaimLost as lost:
         _LOG.warning("%s", lost)
-        return State.CANCELLED, "the run was cancelled", None  # written only if the claim is still held
+        return State.CANCELLED, CANCELLED, None  # written only if the claim is still held
     except Exception as error:
         _end_without_memory(error)
-        state, reason = _ended(verdict(error))
+        state, reason = _ended(error)
         _LOG.warning("%s job %d: %s: %s", claim.kind, claim.id, state, reason, exc_info=True)
         return (State.FAILED if state == State.QUARANTINED else state), reason, None
 
@@ -270,8 +283,10 @@ def _end_without_memory(error: Exception) -> None:
         os.kill(os.getpid(), signal.SIGABRT)
 
 
-def _ended(ended: Verdict) -> tuple[State, str]:
-    return _STATE_OF_VERDICT.get(type(ended), State.WAITING), ended.reason
+def _ended(error: Exception) -> tuple[State, Reason]:
+    """The state and reason that the error ends this attempt with; the ledger counts, and may give up instead."""
+    event = event_of(error)
+    return _STATE_OF_DECISION.get(type(decide(Counters(), event)), State.WAITING), event.reason
 
 
 def local(work: Work, key: str) -> Path:

@@ -71,6 +71,7 @@ def test_a_damaged_strip_fails_its_packing_at_once_and_is_named(
         assert seen.run.state == RunState.FAILED
         [failed] = [job for job in seen.jobs if job.state == "failed"]
         assert failed.attempts == 1
+        assert failed.reason_code == "damaged_file"
         assert broken[0] in str(failed.reason)
         assert "doctor --repair" in str(failed.reason)
         findings(cluster.session, repair=True)

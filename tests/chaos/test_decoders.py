@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from db.queries import status
-from domain.states import MAX_LOSSES, MAX_OWN_DEATHS, RunState, State
+from domain.reasons import ReasonCode
+from domain.retry import MAX_CRASHES, MAX_LOSSES
+from domain.states import RunState, State
 from orchestrator.planning.request import Request
 from tests.chaos.calm import assert_each_attempt_has_an_end, assert_rows_are_true
 from tests.chaos.machines import Machines, begun, machines
@@ -20,10 +22,10 @@ from tests.recordings import write_class_folders, write_tone
 
 PREPROCESS = Request(until="preprocess")
 REASONS = {
-    "segfault": f"ended its process {MAX_OWN_DEATHS} times: Worker exited prematurely: signal 11 (SIGSEGV)",
-    "forever": f"ended its process {MAX_OWN_DEATHS} times: still at work after 4 s",
-    "gil": f"ended its process {MAX_OWN_DEATHS} times: still at work after 4 s",
-    "memory": f"ended its process {MAX_OWN_DEATHS} times: Worker exited prematurely: signal 6 (SIGABRT)",
+    "segfault": f"ended its process {MAX_CRASHES} times: Worker exited prematurely: signal 11 (SIGSEGV)",
+    "forever": f"ended its process {MAX_CRASHES} times: still at work after 4 s",
+    "gil": f"ended its process {MAX_CRASHES} times: still at work after 4 s",
+    "memory": f"ended its process {MAX_CRASHES} times: Worker exited prematurely: signal 6 (SIGABRT)",
 }
 
 
@@ -68,9 +70,9 @@ def test_deadly_recordings_are_quarantined_with_their_reason_and_all_others_are_
         seen = cluster.until_over(run)
         assert seen.items[State.DONE] == 20
         assert_others_are_as_ever(cluster, run, good_strips)
-        found = {
-            Path(entry.recording).stem: entry.reason for entry in status.quarantined(cluster.session.database, run)
-        }
+        quarantined = status.quarantined(cluster.session.database, run)
+        found = {Path(entry.recording).stem: entry.reason for entry in quarantined}
+        assert {entry.reason_code for entry in quarantined} == {ReasonCode.CRASHED_WORKER}
         assert set(found) == set(names)
         for name in names:
             assert found[name].startswith(REASONS[name]), found
@@ -87,6 +89,7 @@ def test_a_recording_whose_process_is_killed_from_outside_is_given_up_only_after
         run = begun(cluster, data, PREPROCESS)
         assert cluster.until_over(run).items[State.DONE] == 20
         [given_up] = status.quarantined(cluster.session.database, run)
+        assert given_up.reason_code == ReasonCode.WORKER_LOST
         assert given_up.reason.startswith(f"lost its worker {MAX_LOSSES} times: Worker exited prematurely: signal 9")
         assert_others_are_as_ever(cluster, run, good_strips)
 

@@ -11,7 +11,9 @@ import pytest
 import sqlalchemy as sa
 
 from db.schema.tables import Item, Job
-from domain.states import MAX_FAULTS, RunState, State
+from domain.reasons import ReasonCode
+from domain.retry import MAX_FAULTS
+from domain.states import RunState, State
 from orchestrator.execution.run import retried
 from orchestrator.progress import Snapshot
 from tests.chaos.calm import Calm, assert_same, strips_in
@@ -80,7 +82,8 @@ def test_a_store_that_always_fails_ends_the_run_with_a_sentence_and_a_retry_make
         assert seen.items[State.FAILED] == 60
         assert seen.items[State.QUARANTINED] == 0, "a recording was blamed for the store"
         with cluster.session.database.read() as connection:
-            [reason] = set(connection.scalars(sa.select(Item.reason)))
+            [(reason, code)] = set(connection.execute(sa.select(Item.reason, Item.reason_code)).tuples())
+        assert code == ReasonCode.MACHINE_FAULT
         assert reason == f"given up after {MAX_FAULTS} attempts: OSError: [Errno 5] Input/output error"
         assert files(cluster.session, "strips", "shards") == {}
         assert_whole_after_a_retry(cluster, run, undisturbed)

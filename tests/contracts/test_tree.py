@@ -205,7 +205,7 @@ def test_settings_is_the_only_file_that_reads_the_environment():
     readers = {
         name_of(path) for path in package_files() if re.search(r"os\.(environ|getenv)\b", path.read_text("utf-8"))
     }
-    assert readers <= {"workers/lifecycle.py"}, "thread limits are written to the environment there, nowhere else"
+    assert readers == set()
 
 
 def test_nothing_is_pickled():

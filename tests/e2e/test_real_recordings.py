@@ -93,8 +93,8 @@ def test_every_bad_file_is_named_with_a_reason_and_costs_no_good_one(tmp_path: P
     assert found["recordings"]["failed"] == found["recordings"]["waiting"] == 0
     assert found["recordings"]["done"] >= len(good) >= 20
     assert not [entry for entry in found["quarantined"] if "bad-" not in entry["recording"]]
-    reasons = {entry["reason"].partition(":")[0] for entry in found["quarantined"]}
-    assert {"empty", "too short", "unreadable", "unsupported format", "header and content disagree"} <= reasons
+    codes = {entry["reason_code"] for entry in found["quarantined"]}
+    assert {"empty", "too_short", "unreadable", "unsupported_format", "header_mismatch"} <= codes
     assert all(": " in entry["reason"] for entry in found["quarantined"])
     log = (tmp_path / "home" / "logs" / "cpu.log").read_text()
     assert "WorkerLostError" not in log

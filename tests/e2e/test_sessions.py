@@ -58,7 +58,7 @@ def test_a_run_with_a_silent_recording_ends_with_code_3_and_one_object_on_stdout
     assert answer.json["recordings"]["done"] == 6
     [entry] = answer.json["quarantined"]
     assert entry["recording"] == "low/night.wav"
-    assert entry["reason"].startswith("silent")
+    assert entry["reason_code"] == "silent"
     assert "low/night.wav" in answer.err
     assert orchestrator("watch", "1", "--home", home).code == 3
     assert orchestrator("retry", "1", "--home", home, "--json").json["recordings"]["quarantined"] == 1

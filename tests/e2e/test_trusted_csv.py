@@ -14,6 +14,7 @@ from db.ledger.discovery import FoundFile
 from db.queries import run_counts, status
 from db.schema.tables import Item, Recording
 from db.schema.upgrade import upgrade
+from domain.reasons import Reason, ReasonCode
 from domain.states import State
 from domain.work import PlannedItem
 from orchestrator.planning.request import Request
@@ -96,7 +97,7 @@ def test_two_workers_that_read_different_bytes_cannot_both_be_right(database: Da
     small.ledger().settle_items([made(first, "a" * 64)])
     small.ledger().settle_items([made(second, "b" * 64)])
     assert item_states(small) == [State.DONE, State.QUARANTINED]
-    assert "changed" in status.quarantined(database, small.run)[0].reason
+    assert status.quarantined(database, small.run)[0].reason_code == "changed"
 
 
 def test_a_copy_found_on_two_sides_is_a_leak_and_unread_files_are_none(database: Database) -> None:
@@ -110,7 +111,7 @@ def test_a_copy_found_on_two_sides_is_a_leak_and_unread_files_are_none(database:
 def test_an_unread_recording_that_was_unusable_blames_no_other(database: Database) -> None:
     small = on_trust(database, [0, 0])
     [claim] = small.ledger().claim_items(small.run, small.items[:1])
-    small.ledger().settle_items([Outcome(claim, State.QUARANTINED, "unreadable: x")])
+    small.ledger().settle_items([Outcome(claim, State.QUARANTINED, Reason(ReasonCode.UNREADABLE, "unreadable: x"))])
     assert item_states(on_trust(database, [0, 0])) == [State.WAITING, State.WAITING]
 
 
@@ -134,10 +135,8 @@ def test_a_trusted_csv_gives_the_same_strips_and_names_what_is_not_there(tmp_pat
     with home(tmp_path / "trusted") as session:
         seen = carried_out(session, table, replace(PREPROCESS, trust_csv=True))
         assert files(session, "strips") == expected
-        reasons = {entry.recording: entry.reason for entry in status.quarantined(session.database, seen.run.id)}
+        codes = {entry.recording: entry.reason_code for entry in status.quarantined(session.database, seen.run.id)}
         again = submit(session.database, table, replace(PREPROCESS, trust_csv=True), lambda _: None)
         done = status.item_counts(session.database, again.run)["done"]
-    assert reasons["high/gone.wav"].startswith("missing")
-    assert reasons["high/linked.wav"].startswith("outside the dataset folder")
-    assert len(reasons) == 2
+    assert codes == {"high/gone.wav": "missing", "high/linked.wav": "outside_dataset"}
     assert done == len(expected) == 36

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from db.queries.status import at_work
+from domain.retry import MESSAGE_LOST_AFTER_S
 from domain.states import Kind, State
 from orchestrator.broker import Doorbell, Sender
-from orchestrator.execution.dispatcher import LOST_AFTER_S, Dispatcher
+from orchestrator.execution.dispatcher import Dispatcher
 from orchestrator.execution.local_processes import LocalProcesses
 from orchestrator.execution.run import DispatcherThread
 from orchestrator.planning.request import Request
@@ -68,7 +69,7 @@ class NextSender(Sender):
 
 
 def test_a_message_of_another_version_is_put_back_until_a_worker_comes_that_knows_it(tmp_path, tones, monkeypatch):
-    monkeypatch.setitem(LOST_AFTER_S, "cpu", 1000.0)  # nothing is sent again: what is put back is what comes
+    monkeypatch.setitem(MESSAGE_LOST_AFTER_S, "cpu", 1000.0)  # nothing is sent again: what is put back is what comes
     with home(tmp_path / "home", concurrency=1) as session, LocalProcesses(session.settings, session.database):
         run = submit(session.database, tones, Request(until="preprocess"), lambda _: None).run
         dispatcher = Dispatcher(session.database, NextSender(session.settings), session.settings)
@@ -161,7 +162,7 @@ def test_a_worker_asked_to_end_gives_back_at_its_limit_what_it_cannot_finish(tmp
         assert 2.5 < took_s < 45
         (training,) = [job for job in snapshot(session.database, run).jobs if job.kind == Kind.TRAIN]
         assert training.state in (State.WAITING, State.SENT)
-        assert training.reason == "its worker ended"
+        assert training.reason_code == "worker_stopped"
 
 
 def epochs(session: Session, run: int) -> int:

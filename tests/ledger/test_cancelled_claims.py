@@ -15,8 +15,9 @@ from db.ledger.claims import ItemClaim, Outcome
 from db.ledger.planning import JobRow
 from db.queries import status
 from db.schema.tables import Run
+from domain.reasons import CANCELLED
 from domain.states import RunState, State
-from tests.ledger_rows import SmallRun, counted_states, expired, item_states, small_run
+from tests.ledger_rows import DISK_FULL, SmallRun, counted_states, expired, item_states, small_run
 
 Lose = Callable[[SmallRun, ItemClaim], object]
 
@@ -28,8 +29,10 @@ LOST: dict[str, Lose] = {
     "its worker is killed": lambda small, _: feeding.release(small.database, "w1"),
     "its worker is asked to end": lambda small, _: feeding.release(small.database, "w1", is_orderly=True),
     "its stack is started anew": lambda small, _: feeding.begin_again(small.database),
-    "its worker notices": lambda small, claim: small.ledger().settle_items([Outcome(claim, State.CANCELLED, "lost")]),
-    "its disk is full": lambda small, claim: small.ledger().settle_items([Outcome(claim, State.WAITING, "OSError")]),
+    "its worker notices": lambda small, claim: small.ledger().settle_items(
+        [Outcome(claim, State.CANCELLED, CANCELLED)]
+    ),
+    "its disk is full": lambda small, claim: small.ledger().settle_items([Outcome(claim, State.WAITING, DISK_FULL)]),
 }
 
 
@@ -52,7 +55,7 @@ def test_an_item_given_up_and_resumed_in_between_has_met_no_fault(database: Data
         [claim] = ledger.claim_items(small.run, small.items)
         control.cancel(database, small.run)
         control.resume(database, small.run)
-        ledger.settle_items([Outcome(claim, State.CANCELLED, "the run was cancelled")])
+        ledger.settle_items([Outcome(claim, State.CANCELLED, CANCELLED)])
     assert item_states(small) == [State.WAITING]
 
 
@@ -74,7 +77,7 @@ def test_a_job_given_up_while_its_run_is_being_resumed_waits_again(database: Dat
     assert claim is not None
     control.cancel(database, small.run)
     ledger = small.ledger()
-    while_steered(small, RunState.ACTIVE, lambda: ledger.settle_job(claim, State.CANCELLED, "the run was cancelled"))
+    while_steered(small, RunState.ACTIVE, lambda: ledger.settle_job(claim, State.CANCELLED, CANCELLED))
     [job] = status.jobs(database, small.run)
     assert (job.state, job.reason) == (State.WAITING, None)
 
@@ -96,5 +99,5 @@ def test_a_job_given_up_and_resumed_in_between_has_met_no_fault(database: Databa
         assert claim is not None
         control.cancel(database, small.run)
         control.resume(database, small.run)
-        ledger.settle_job(claim, State.CANCELLED, "the run was cancelled")
+        ledger.settle_job(claim, State.CANCELLED, CANCELLED)
     assert status.jobs(database, small.run)[0].state == State.WAITING

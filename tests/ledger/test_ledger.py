@@ -16,12 +16,24 @@ from db.ledger.planning import JobRow
 from db.queries import status
 from db.queries.job_inputs import needed_results, results
 from db.schema.tables import Item
-from domain.states import MAX_FAULTS, MAX_LOSSES, MAX_OWN_DEATHS, RunState, State
+from domain.reasons import CANCELLED, Reason, ReasonCode
+from domain.retry import MAX_CRASHES, MAX_FAULTS
+from domain.states import RunState, State
 from orchestrator.broker import Doorbell, Sender
 from orchestrator.execution.dispatcher import Dispatcher
 from orchestrator.progress import snapshot
 from settings import Settings
-from tests.ledger_rows import another_run, counted_states, done, item_states, output, recording, small_run
+from tests.ledger_rows import (
+    DISK_FULL,
+    EMPTY,
+    another_run,
+    counted_states,
+    done,
+    item_states,
+    output,
+    recording,
+    small_run,
+)
 
 PACK, TRAIN, RENDER = (
     JobRow("pack", fold=-1, subset=0),
@@ -60,7 +72,10 @@ def test_a_quarantined_recording_stays_so_in_the_next_run_unless_it_was_only_mis
     ledger = small.ledger()
     broken, gone = ledger.claim_items(small.run, small.items)
     ledger.settle_items(
-        [Outcome(broken, State.QUARANTINED, "empty: 0 samples"), Outcome(gone, State.QUARANTINED, "missing: x")]
+        [
+            Outcome(broken, State.QUARANTINED, EMPTY),
+            Outcome(gone, State.QUARANTINED, Reason(ReasonCode.MISSING, "missing: x")),
+        ]
     )
     assert item_states(another_run(small.database, 2)) == [State.QUARANTINED, State.WAITING]
 
@@ -74,7 +89,7 @@ def test_whoever_lost_the_lease_writes_nothing(database: Database) -> None:
     fast = small.ledger("fast")
     [fresh] = fast.claim_items(small.run, small.items)
     assert slow.renew([stale]) == frozenset()
-    assert slow.settle_items([Outcome(stale, State.QUARANTINED, "wrong")]) == 0
+    assert slow.settle_items([Outcome(stale, State.QUARANTINED, EMPTY)]) == 0
     assert fast.settle_items([done(fresh)]) == 1
     assert item_states(small) == [State.DONE]
 
@@ -89,44 +104,13 @@ def test_a_renewed_lease_does_not_run_out(database: Database) -> None:
         assert feeding.put_back_expired(small.database) == 0
 
 
-def test_three_deaths_of_its_own_making_quarantine_an_item(database: Database) -> None:
-    small = small_run(database, 1)
-    for attempt in range(MAX_OWN_DEATHS):
-        assert item_states(small) == [State.WAITING], attempt
-        small.ledger().claim_items(small.run, small.items)
-        small.ledger().record_item_crash(small.items, is_own=True, reason="signal 11 (SIGSEGV)")
-    assert item_states(small) == [State.QUARANTINED]
-    [entry] = status.quarantined(small.database, small.run)
-    assert "SIGSEGV" in entry.reason
-
-
-def test_batch_mates_of_a_killer_are_not_blamed_and_come_again_alone(database: Database) -> None:
-    small = small_run(database, 3)
-    small.ledger().claim_items(small.run, small.items)
-    small.ledger().record_item_crash(small.items, is_own=True, reason="signal 11 (SIGSEGV)")
-    assert item_states(small) == [State.WAITING] * 3
-    batches = feeding.take_batches(small.database, small.run, 10, 60.0)
-    assert [batch.items for batch in batches] == [(item,) for item in small.items]
-
-
-def test_unexplained_kills_blame_nobody_until_the_tenth(database: Database) -> None:
-    small = small_run(database, 1)
-    for _ in range(MAX_LOSSES - 1):
-        small.ledger().claim_items(small.run, small.items)
-        small.ledger().record_item_crash(small.items, is_own=False, reason="signal 9 (SIGKILL)")
-    assert item_states(small) == [State.WAITING]
-    small.ledger().claim_items(small.run, small.items)
-    small.ledger().record_item_crash(small.items, is_own=False, reason="signal 9 (SIGKILL)")
-    assert item_states(small) == [State.QUARANTINED]
-
-
 def test_the_machines_faults_are_retried_with_growing_pauses_and_never_quarantine(database: Database) -> None:
     small = small_run(database, 1)
     ledger = small.ledger()
     for attempt in range(MAX_FAULTS):
         assert item_states(small) == [State.WAITING], attempt
         [claim] = ledger.claim_items(small.run, small.items)
-        ledger.settle_items([Outcome(claim, State.WAITING, "OSError: no space")])
+        ledger.settle_items([Outcome(claim, State.WAITING, DISK_FULL)])
         assert feeding.take_batches(small.database, small.run, 10, 1.0) == []
     assert item_states(small) == [State.FAILED]
 
@@ -136,7 +120,7 @@ def test_the_counters_always_equal_the_rows(database: Database) -> None:
     ledger = small.ledger()
     feeding.take_batches(small.database, small.run, 1, 0.35)
     one, two, three = ledger.claim_items(small.run, small.items[:3])
-    ledger.settle_items([done(one), Outcome(two, State.QUARANTINED, "silent"), Outcome(three, State.WAITING, "fault")])
+    ledger.settle_items([done(one), Outcome(two, State.QUARANTINED, EMPTY), Outcome(three, State.WAITING, DISK_FULL)])
     ledger.claim_items(small.run, small.items[3:5])
     feeding.release(small.database, "w1")
     for steer in (control.cancel, control.resume, control.cancel, control.retry):
@@ -236,7 +220,7 @@ def test_a_failed_job_calls_off_those_that_need_it_but_not_the_report(database: 
     [pack] = feeding.take_jobs(small.database)
     claim = ledger.claim_job(small.run, pack.job, pack.kind)
     assert claim is not None
-    ledger.settle_job(claim, State.FAILED, "no usable recording")
+    ledger.settle_job(claim, State.FAILED, Reason(ReasonCode.IMPOSSIBLE, "no usable recording"))
     assert feeding.cancel_hopeless(small.database) == 1
     [ready] = feeding.take_jobs(small.database)
     assert ready.kind == "render"
@@ -271,7 +255,7 @@ def test_retry_puts_back_what_did_not_succeed_and_forgets_its_past(database: Dat
     small = small_run(database, 2)
     ledger = small.ledger()
     good, bad = ledger.claim_items(small.run, small.items)
-    ledger.settle_items([done(good), Outcome(bad, State.QUARANTINED, "empty: 0 samples")])
+    ledger.settle_items([done(good), Outcome(bad, State.QUARANTINED, EMPTY)])
     feeding.close_runs(small.database)
     assert control.retry(small.database, small.run) == 1
     assert item_states(small) == [State.DONE, State.WAITING]
@@ -281,7 +265,7 @@ def test_retry_puts_back_what_did_not_succeed_and_forgets_its_past(database: Dat
 def test_a_run_without_one_usable_recording_failed(database: Database) -> None:
     small = small_run(database, 1)
     [claim] = small.ledger().claim_items(small.run, small.items)
-    small.ledger().settle_items([Outcome(claim, State.QUARANTINED, "empty: 0 samples")])
+    small.ledger().settle_items([Outcome(claim, State.QUARANTINED, EMPTY)])
     feeding.close_runs(small.database)
     assert snapshot(small.database, small.run).run.state == RunState.FAILED
 
@@ -346,7 +330,7 @@ def test_nothing_of_a_run_at_work_is_tried_again(database: Database) -> None:
     small = small_run(database, 2)
     ledger = small.ledger()
     bad, _ = ledger.claim_items(small.run, small.items)
-    ledger.settle_items([Outcome(bad, State.QUARANTINED, "empty: 0 samples")])
+    ledger.settle_items([Outcome(bad, State.QUARANTINED, EMPTY)])
     assert control.retry(small.database, small.run) == 0
     assert item_states(small) == [State.QUARANTINED, State.RUNNING]
 
@@ -370,7 +354,7 @@ def test_only_a_training_that_goes_forward_starts_its_counts_again(database: Dat
     ledger = small.ledger()
     ledger.settle_items([done(claim) for claim in ledger.claim_items(small.run, small.items)])
     [ready] = feeding.take_jobs(small.database)
-    for _ in range(MAX_OWN_DEATHS):
+    for _ in range(MAX_CRASHES):
         claim = ledger.claim_job(small.run, ready.job, ready.kind)
         assert claim is not None
         ledger.write_metrics(claim, 1, {"loss": 1.0})  # of an epoch that an earlier attempt had done
@@ -390,5 +374,5 @@ def test_a_job_given_up_for_a_cancelled_run_waits_when_the_run_was_resumed_meanw
     assert claim is not None
     control.cancel(small.database, small.run)
     control.resume(small.database, small.run)
-    ledger.settle_job(claim, State.CANCELLED, "the run was cancelled")
+    ledger.settle_job(claim, State.CANCELLED, CANCELLED)
     assert snapshot(small.database, small.run).jobs[0].state == State.WAITING

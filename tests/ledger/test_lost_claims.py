@@ -14,9 +14,10 @@ from db.ledger.planning import JobRow
 from db.queries import integrity, run_counts, status
 from db.queries.integrity import clock_s
 from db.schema.tables import Item
-from domain.states import MAX_LOSSES, State
+from domain.retry import MAX_LOSSES
+from domain.states import State
 from tasks.runtime.heartbeat import Heartbeat
-from tests.ledger_rows import another_run, counted_states, done, item_states, small_run
+from tests.ledger_rows import DISK_FULL, EMPTY, NO_STORE, another_run, counted_states, done, item_states, small_run
 from tests.ledger_rows import expired as expire
 
 
@@ -105,8 +106,8 @@ def test_a_run_counts_the_faults_it_met(database: Database) -> None:
     assert run_counts.faults(small.database, small.run).named() == {}
     first, second, third = small.ledger("w1").claim_items(small.run, small.items[:3])
     small.ledger("w1").settle_items([
-        Outcome(first, State.WAITING, "OSError: disk full"),
-        Outcome(second, State.QUARANTINED, "empty: 0 samples"),
+        Outcome(first, State.WAITING, DISK_FULL),
+        Outcome(second, State.QUARANTINED, EMPTY),
     ])  # fmt: skip
     small.ledger("w1").record_item_crash([third.id], is_own=True, reason="signal 11 (SIGSEGV)")
     small.ledger("w1").claim_items(small.run, small.items[3:])
@@ -144,7 +145,7 @@ def test_a_training_that_was_killed_three_times_says_so_though_it_finished_an_ep
         ledger.record_job_crash(job.id, is_own=False, reason="signal 9 (SIGKILL)")
     claim = ledger.claim_job(small.run, job.id, "train")
     assert claim is not None
-    ledger.settle_job(claim, State.WAITING, "OSError: no store")
+    ledger.settle_job(claim, State.WAITING, NO_STORE)
     assert run_counts.faults(small.database, small.run).named() == {
         "attempts ended by a fault of the machine": 1,
         "claims lost with their worker": 3,
@@ -169,7 +170,7 @@ def test_pauses_after_a_fault_double_and_are_drawn(database: Database) -> None:
     for doubled in (1, 2, 4):
         claims = small.ledger().claim_items(small.run, small.items)
         now_s = clock_s(database)
-        small.ledger().settle_items([Outcome(claim, State.WAITING, "OSError: disk full") for claim in claims])
+        small.ledger().settle_items([Outcome(claim, State.WAITING, DISK_FULL) for claim in claims])
         with database.read() as connection:
             retried_at = connection.exec_driver_sql("SELECT retry_at FROM item").scalars().all()
         pauses_s = [at_s - now_s for at_s in retried_at]

@@ -68,8 +68,8 @@ def test_its_finished_run_tells_what_it_told(ledger: Database, store: FolderStor
     found = summary(ledger, store, FINISHED)
     assert found["state"] == RunState.DONE
     assert found["recordings"] == {**found["recordings"], "total": 14, "done": 12, "quarantined": 2}
-    assert [(each["recording"], each["reason"].partition(":")[0]) for each in found["quarantined"]] == [
-        (BROKEN, "unsupported format"),
+    assert [(each["recording"], each["reason_code"]) for each in found["quarantined"]] == [
+        (BROKEN, "unsupported_format"),
         (SILENT, "silent"),
     ]
     assert [job["kind"] for job in found["jobs"]] == ["pack", "pack", "pack", "train", "evaluate", "render"]

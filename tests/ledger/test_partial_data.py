@@ -12,11 +12,13 @@ from db.ledger.transitions import lock, move
 from db.queries import status
 from db.schema.tables import Item
 from db.store.folder import FolderStore
-from domain.states import MAX_FAULTS, RunState, State
+from domain.reasons import ReasonCode
+from domain.retry import MAX_FAULTS
+from domain.states import RunState, State
 from orchestrator.cli.terminal import result_lines
 from orchestrator.monitoring.summary import summary
 from settings import Settings
-from tests.ledger_rows import SmallRun, done, item_states, output, small_run
+from tests.ledger_rows import EMPTY, NO_STORE, SmallRun, done, item_states, output, small_run
 
 JOBS = (
     JobRow("pack", fold=-1, subset=0),
@@ -29,9 +31,9 @@ def outage(small: SmallRun) -> None:
     """The first item is quarantined, the next two find no store as often as they may, the others are done."""
     ledger = small.ledger()
     empty, *lost = ledger.claim_items(small.run, small.items[:3])
-    ledger.settle_items([Outcome(empty, State.QUARANTINED, "empty: 0 samples")])
+    ledger.settle_items([Outcome(empty, State.QUARANTINED, EMPTY)])
     for _ in range(MAX_FAULTS):
-        ledger.settle_items([Outcome(claim, State.WAITING, "OSError: no store") for claim in lost])
+        ledger.settle_items([Outcome(claim, State.WAITING, NO_STORE) for claim in lost])
         lost = ledger.claim_items(small.run, small.items[1:3])
     ledger.settle_items([done(claim) for claim in ledger.claim_items(small.run, small.items[3:])])
     assert item_states(small) == [State.QUARANTINED, State.FAILED, State.FAILED, State.DONE]
@@ -46,6 +48,7 @@ def test_nothing_is_packed_or_trained_while_items_failed_and_a_retry_makes_all_o
     assert feeding.cancel_hopeless(database) == 2
     pack, train, render = status.jobs(database, small.run)
     assert pack.state == train.state == State.CANCELLED
+    assert pack.reason_code == ReasonCode.ITEMS_FAILED
     assert pack.reason == (
         f"2 items failed: given up after {MAX_FAULTS} attempts: OSError: no store; "
         f"`orchestrator retry {small.run}` tries again"
@@ -69,7 +72,7 @@ def test_a_quarantined_item_holds_nothing_back(database: Database) -> None:
     small = small_run(database, 2, JOBS)
     ledger = small.ledger()
     good, bad = ledger.claim_items(small.run, small.items)
-    ledger.settle_items([done(good), Outcome(bad, State.QUARANTINED, "empty: 0 samples")])
+    ledger.settle_items([done(good), Outcome(bad, State.QUARANTINED, EMPTY)])
     assert feeding.cancel_hopeless(database) == 0
     assert [ready.kind for ready in feeding.take_jobs(database)] == ["pack"]
 
@@ -87,9 +90,11 @@ def test_what_failed_is_not_said_to_be_quarantined(database: Database, tmp_path:
     small = small_run(database, 4, JOBS)
     outage(small)
     found = summary(database, FolderStore(tmp_path), small.run)
-    assert found["quarantined"] == [{"recording": "a/0.ogg", "reason": "empty: 0 samples"}]
+    assert found["quarantined"] == [{"recording": "a/0.ogg", "reason": "empty: 0 samples", "reason_code": "empty"}]
     reason = f"given up after {MAX_FAULTS} attempts: OSError: no store"
-    assert found["failed"] == [{"recording": f"a/{number}.ogg", "reason": reason} for number in (1, 2)]
+    assert found["failed"] == [
+        {"recording": f"a/{number}.ogg", "reason": reason, "reason_code": "machine_fault"} for number in (1, 2)
+    ]
     lines = result_lines(found, Settings().advised)
     at = lines.index(f"given up; `orchestrator retry {small.run}` tries again:")
     assert lines[at + 1 :] == [f"  a/{number}.ogg: {reason}" for number in (1, 2)]

@@ -10,8 +10,9 @@ from db.ledger import feeding, planning
 from db.ledger.claims import Outcome
 from db.queries.integrity import stuck
 from db.schema.tables import Run
-from domain.errors import Changed, Empty, Missing, Outside, Unusable, verdict
-from domain.states import MAX_LOSSES, MAX_OWN_DEATHS, RunState, State
+from domain.errors import Changed, Empty, Missing, Outside, Unusable
+from domain.retry import MAX_CRASHES, MAX_LOSSES, event_of
+from domain.states import RunState, State
 from tests.ledger_rows import SmallRun, another_run, expired, item_states, small_run
 
 _DAY_S = 86_400.0
@@ -49,14 +50,14 @@ def test_a_later_run_believes_what_was_read_in_the_bytes_and_nothing_about_the_f
 ) -> None:
     small = small_run(database, 1)
     [claim] = small.ledger().claim_items(small.run, small.items)
-    small.ledger().settle_items([Outcome(claim, State.QUARANTINED, verdict(error).reason)])
+    small.ledger().settle_items([Outcome(claim, State.QUARANTINED, event_of(error).reason)])
     assert next_states(small) == [state]
 
 
 def test_a_later_run_tries_again_what_had_bad_luck_with_its_workers(database: Database) -> None:
     small = small_run(database, 2)
     hanging, unlucky = small.items
-    for _ in range(MAX_OWN_DEATHS):
+    for _ in range(MAX_CRASHES):
         small.ledger().claim_items(small.run, [hanging])
         small.ledger().record_item_crash([hanging], is_own=True, reason="still at work after 900 s")
     for _ in range(MAX_LOSSES):

@@ -6,7 +6,8 @@ from db.engine import Database
 from db.ledger import feeding
 from db.ledger.planning import JobRow
 from db.queries import run_counts, status
-from domain.states import MAX_LOSSES, State
+from domain.retry import MAX_LOSSES
+from domain.states import State
 from tests.ledger_rows import done, item_states, output, small_run
 from tests.ledger_rows import expired as expire
 

@@ -18,8 +18,10 @@ from db.ledger.planning import JobRow
 from db.queries import status
 from db.schema.tables import Job, JobFile
 from db.schema.upgrade import upgrade
+from domain.reasons import ReasonCode
+from domain.retry import MAX_CRASHES, MAX_FAULTS, MAX_LOSSES
 from domain.states import CLAIMABLE, FINAL, Kind, RunState, State
-from tests.ledger_rows import SmallRun, another_run, done, output
+from tests.ledger_rows import DISK_FULL, SmallRun, another_run, done, output
 
 JOBS = (
     JobRow("pack", fold=-1, subset=0),
@@ -115,7 +117,7 @@ class Interleaving(RuleBasedStateMachine):
         """An attempt ends, of whoever holds the job or of one who lost it long ago; perhaps for the second time."""
         is_held, is_off = self._is_held(claim), self._run_state() == RunState.CANCELLED
         left = output(claim.kind, f"file-{claim.fence}") if end == State.DONE else None
-        assert self.small.ledger().settle_job(claim, end, "why", left) == is_held
+        assert self.small.ledger().settle_job(claim, end, DISK_FULL, left) == is_held
         if not is_held:
             return
         del self.holders[claim.id]
@@ -206,6 +208,18 @@ class Interleaving(RuleBasedStateMachine):
         with self._database.read() as connection:
             of_run = connection.execute(query.where(Job.run_id == self.small.run, Job.state == State.DONE)).all()
         assert sorted(map(tuple, of_run)) == sorted((job, f"file-{fence}") for job, fence in self.effects.items())
+
+    @invariant()
+    def every_reason_has_a_code_and_no_counter_passes_its_limit(self) -> None:
+        columns = (Job.reason, Job.reason_code, Job.crashes, Job.lost_claims, Job.faults)
+        with self._database.read() as connection:
+            rows = connection.execute(sa.select(*columns).where(Job.run_id == self.small.run)).all()
+        for reason, code, crashes, lost_claims, faults in rows:
+            assert (reason is None) == (code is None)
+            assert code is None or code in set(ReasonCode)
+            assert crashes <= MAX_CRASHES
+            assert lost_claims <= MAX_LOSSES
+            assert faults <= MAX_FAULTS
 
     @invariant()
     def nothing_of_a_cancelled_run_waits(self) -> None:

@@ -18,8 +18,10 @@ from db.ledger.claims import ItemClaim, Ledger, Outcome
 from db.queries import run_counts, status
 from db.schema.tables import Item, Run
 from db.schema.upgrade import upgrade
+from domain.reasons import ReasonCode
+from domain.retry import MAX_CRASHES, MAX_FAULTS, MAX_LOSSES
 from domain.states import CLAIMABLE, FINAL, RunState, State
-from tests.ledger_rows import SmallRun, another_run, counted_states, done
+from tests.ledger_rows import DISK_FULL, SmallRun, another_run, counted_states, done
 
 N_ITEMS = 4
 _NUMBERS = count()
@@ -97,7 +99,7 @@ class Interleaving(RuleBasedStateMachine):
     def settle(self, claim: ItemClaim, end: State) -> None:
         """An attempt ends, of whoever holds the item or of one who lost it long ago; perhaps for the second time."""
         is_held = self._is_held(claim)
-        outcome = done(claim) if end == State.DONE else Outcome(claim, end, "why")
+        outcome = done(claim) if end == State.DONE else Outcome(claim, end, DISK_FULL)
         assert self.small.ledger().settle_items([outcome]) == is_held
         if is_held:
             self.n_effects[claim.id] += end == State.DONE
@@ -179,6 +181,18 @@ class Interleaving(RuleBasedStateMachine):
             self.fences[item] = fence
             assert self.holders.get(item, fence) == fence
             assert self.n_effects[item] == (state == State.DONE), "an effect came twice, or was lost"
+
+    @invariant()
+    def every_reason_has_a_code_and_no_counter_passes_its_limit(self) -> None:
+        columns = (Item.reason, Item.reason_code, Item.crashes, Item.lost_claims, Item.faults)
+        with self._database.read() as connection:
+            rows = connection.execute(sa.select(*columns).where(Item.run_id == self.small.run)).all()
+        for reason, code, crashes, lost_claims, faults in rows:
+            assert (reason is None) == (code is None)
+            assert code is None or code in set(ReasonCode)
+            assert crashes <= MAX_CRASHES
+            assert lost_claims <= MAX_LOSSES
+            assert faults <= MAX_FAULTS
 
     @invariant()
     def nothing_of_a_cancelled_run_waits(self) -> None:

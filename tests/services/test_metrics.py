@@ -22,13 +22,14 @@ from db.ledger.presence import register
 from db.queries.metrics import Gauges, Measured
 from db.schema.tables import Item
 from db.schema.upgrade import upgrade
+from domain.reasons import Reason, ReasonCode
 from domain.states import FINAL, Kind, State
 from orchestrator.monitoring import prometheus
 from orchestrator.monitoring.prometheus import Exporter, MetricsUnusable
 from settings import Settings
 from tests import servers
 from tests.e2e.command import until
-from tests.ledger_rows import done, output, small_run
+from tests.ledger_rows import EMPTY, done, output, small_run
 
 Labels = frozenset[tuple[str, str]]
 
@@ -61,7 +62,7 @@ def test_the_agreed_names_tell_the_ledger_and_the_queues(database: Database, red
     register(database, "cpu-1@here", "here", "cpu", "CPU, 2 at a time")
     ledger = small.ledger("cpu-1@here", lease_s=60)
     first, second, third = ledger.claim_items(small.run, small.items[:3])
-    ledger.settle_items([done(first), done(second), Outcome(third, State.QUARANTINED, "empty: x.ogg is 0 bytes long")])
+    ledger.settle_items([done(first), done(second), Outcome(third, State.QUARANTINED, EMPTY)])
     small.ledger("cpu-2@there", lease_s=0.05).claim_items(small.run, small.items[3:4])
     time.sleep(0.2)
     assert feeding.put_back_expired(database) == 1
@@ -74,7 +75,7 @@ def test_the_agreed_names_tell_the_ledger_and_the_queues(database: Database, red
         assert one(values, "chorus_items_finished_total", kind="preprocess", state="done") == 2
         assert one(values, "chorus_attempts_total") == 5
         assert one(values, "chorus_lease_expiries_total") == 1
-        assert one(values, "chorus_quarantined", reason="empty") == 1
+        assert one(values, "chorus_quarantined", reason="empty", reason_code="empty") == 1
         assert 0 <= one(values, "chorus_worker_progress_age_seconds", worker="cpu-1@here", role="cpu") < 30
         assert {queue: one(values, "chorus_queue_messages", queue=queue) for queue in ("cpu", "gpu")} == {
             "cpu": 0, "gpu": 0,
@@ -147,7 +148,9 @@ def test_what_is_tried_again_does_not_make_a_counter_fall(sqlite_url: str, redis
     small = small_run(database, 2)
     ledger = small.ledger()
     claims = ledger.claim_items(small.run, small.items)
-    ledger.settle_items([Outcome(claim, State.QUARANTINED, "missing: x") for claim in claims])
+    ledger.settle_items(
+        [Outcome(claim, State.QUARANTINED, Reason(ReasonCode.MISSING, "missing: x")) for claim in claims]
+    )
     with exporter(sqlite_url, redis_url, tmp_path) as running:
         assert feeding.close_runs(database) == [small.run]
         assert control.retry(database, small.run) == 2
@@ -161,13 +164,16 @@ def test_what_is_tried_again_does_not_make_a_counter_fall(sqlite_url: str, redis
 
 def test_many_kinds_of_reasons_become_few_lines(sqlite_url: str) -> None:
     database = Database(sqlite_url)
-    small = small_run(database, 40)
+    codes = list(ReasonCode)
+    small = small_run(database, len(codes))
     ledger = small.ledger()
     claims = ledger.claim_items(small.run, small.items)
-    ledger.settle_items([Outcome(claim, State.QUARANTINED, f"kind {n}: x") for n, claim in enumerate(claims)])
+    ledger.settle_items(
+        [Outcome(claim, State.QUARANTINED, Reason(code, "why")) for code, claim in zip(codes, claims, strict=True)]
+    )
     shown = Gauges(database).measured().quarantined
     assert len(shown) == 21
-    assert sum(shown.values()) == 40
+    assert sum(shown.values()) == len(codes) > 21
     database.close()
 
 
@@ -177,7 +183,7 @@ def test_a_measurement_reads_no_row_of_an_item_that_is_not_at_work(sqlite_url: s
     small = small_run(database, 300)
     ledger = small.ledger()
     ledger.settle_items(
-        [Outcome(claim, State.QUARANTINED, "empty: x") for claim in ledger.claim_items(small.run, small.items[:3])]
+        [Outcome(claim, State.QUARANTINED, EMPTY) for claim in ledger.claim_items(small.run, small.items[:3])]
     )
     asked: list[tuple[str, object]] = []
     sa.event.listen(
@@ -193,7 +199,7 @@ def test_a_measurement_reads_no_row_of_an_item_that_is_not_at_work(sqlite_url: s
     assert [plan for plan in plans if re.search(r"SCAN item\b(?!.* USING (COVERING )?INDEX ix_item_lease)", plan)] == []
     before = len(asked)
     gauges.measured()
-    assert "substr" not in "".join(text for text, _ in asked[before:]), (
+    assert "reason_code" not in "".join(text for text, _ in asked[before:]), (
         "reasons that have not changed are not read again"
     )
     database.close()

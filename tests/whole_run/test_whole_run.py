@@ -39,7 +39,7 @@ def test_a_run_ends_with_scores_a_report_and_the_silent_recording_in_quarantine(
     found = first.json
     assert found["state"] == "done"
     assert found["recordings"] == {**found["recordings"], "total": 13, "done": 12, "quarantined": 1}
-    assert [(entry["recording"], entry["reason"].partition(":")[0]) for entry in found["quarantined"]] == [
+    assert [(entry["recording"], entry["reason_code"]) for entry in found["quarantined"]] == [
         ("low/night.wav", "silent")
     ]
     assert 0 <= found["scores"]["cnn"]["accuracy"] <= 1

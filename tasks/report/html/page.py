@@ -105,7 +105,7 @@ def _side_bars(dataset: DatasetFacts) -> str:
 
 
 def _quarantine_counts(data: ReportData) -> Mapping[str, int]:
-    counts = data.quarantine_counts or Counter(each.reason.partition(":")[0] for each in data.quarantined)
+    counts = data.quarantine_counts or Counter(each.kind for each in data.quarantined)
     return dict(sorted(counts.items(), key=lambda row: (-row[1], row[0])))
 
 

@@ -70,7 +70,8 @@ def _effect(model: str, variant: str, own: _Outcomes, changed: _Outcomes) -> Eff
     with_it, without_it = (changed, own) if is_with(variant) else (own, changed)
     ours, theirs = (_over_seeds(outcomes, places) for outcomes in (with_it, without_it))
     comparison = compared(ours, theirs)
-    assert comparison is not None  # noqa: S101  # the same test sides, none of them empty
+    if comparison is None:
+        raise ValueError(f"{model} and its variant {variant!r} were not tested on the same recordings")
     return Effect(
         model=model,
         factor=str(factor_of(variant)),

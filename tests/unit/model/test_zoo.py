@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from domain.errors import Fail, verdict
+from domain.retry import Counters, Fail, decide, event_of
 from tasks.model.inputs import INPUTS
 from tasks.model.zoo import MODELS, UnknownModel, entry
 
@@ -26,7 +26,7 @@ def test_a_model_is_found_by_its_name():
 def test_an_unknown_model_fails_its_job_and_names_those_that_exist():
     with pytest.raises(UnknownModel, match=r"'resnet'.*cnn") as caught:
         entry("resnet")
-    assert isinstance(verdict(caught.value), Fail)
+    assert isinstance(decide(Counters(), event_of(caught.value)), Fail)
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=lambda model: model.name)

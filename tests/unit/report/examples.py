@@ -56,6 +56,6 @@ def report_of(jobs=(), labels=LABELS, **changes) -> ReportData:
         ),
         "jobs": tuple(jobs),
         "gallery": (GalleryStrip(labels[0], "a.ogg", np.zeros((2, 48, 128), np.uint8), 5.0, 500.0, 12500.0),),
-        "quarantined": (NotUsed("bad.ogg", "too short: 0.04 s"),),
+        "quarantined": (NotUsed("bad.ogg", "too short: 0.04 s", "too short"),),
     }
     return ReportData(**(facts | changes))

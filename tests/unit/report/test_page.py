@@ -190,7 +190,7 @@ def test_two_classes_and_two_hundred_both_make_a_page(n_classes):
 def test_hostile_names_are_text_and_nothing_else():
     labels = (HOSTILE, STRANGE, "wren")
     jobs = [*jobs_of("cnn", labels), JobReport("train", "failed", HOSTILE, reason=HOSTILE, worker=STRANGE)]
-    data = report_of(jobs, labels, quarantined=(NotUsed(STRANGE, HOSTILE),))
+    data = report_of(jobs, labels, quarantined=(NotUsed(STRANGE, HOSTILE, "unreadable"),))
     text = page(replace(data, dataset=replace(data.dataset, name=HOSTILE, source=STRANGE)))
     tree = parsed(text)
     assert not list(tree.iter("script"))
@@ -202,7 +202,7 @@ def test_hostile_names_are_text_and_nothing_else():
 
 
 def test_a_long_quarantine_is_cut_and_says_so():
-    many = tuple(NotUsed(f"{number:05d}.ogg", "empty: 0 samples") for number in range(1200))
+    many = tuple(NotUsed(f"{number:05d}.ogg", "empty: 0 samples", "empty") for number in range(1200))
     text = section(parsed(page(report_of(quarantined=many, quarantine_counts={"empty": 5000}))), "quarantine")
     assert "empty 5,000" in text
     assert "the first 1,000 of 5,000" in text
@@ -211,7 +211,7 @@ def test_a_long_quarantine_is_cut_and_says_so():
 
 
 def test_recordings_that_the_machine_failed_with_stand_apart_from_the_quarantine():
-    failed = (NotUsed("good.ogg", "given up after 8 attempts: OSError: no store"),)
+    failed = (NotUsed("good.ogg", "given up after 8 attempts: OSError: no store", "machine fault"),)
     tree = parsed(page(report_of(failed=failed, n_failed=7)))
     assert "good.ogg" not in section(tree, "quarantine")
     troubles = section(tree, "troubles")

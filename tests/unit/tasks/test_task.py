@@ -112,7 +112,7 @@ def test_a_strip_that_cannot_be_put_waits_for_another_attempt_and_harms_no_other
 
     found = outcomes(monkeypatch, [claim(1), claim(2), claim(3), claim(4, is_made=True)], made, put)
     assert [outcome.state for outcome in found] == [State.DONE, State.WAITING, State.DONE, State.DONE]
-    assert "No space left" in found[1].reason
+    assert "No space left" in found[1].reason.sentence
     assert [outcome.strip is None for outcome in found] == [False, True, False, True]
 
 
@@ -120,7 +120,7 @@ def test_a_strip_that_cannot_be_put_waits_for_another_attempt_and_harms_no_other
 def test_a_message_that_nobody_will_ever_understand_is_not_put_back(
     monkeypatch: pytest.MonkeyPatch, message: dict[str, object], is_put_back: bool
 ) -> None:
-    monkeypatch.setattr(task, "_PUT_BACK_AFTER_S", 0.0)
+    monkeypatch.setattr(task, "PUT_BACK_PAUSE_S", 0.0)
     with pytest.raises(Reject) as refused:
         task._understood(JobMessage.from_dict, message)
     assert refused.value.requeue is is_put_back

@@ -1,4 +1,4 @@
-"""The files of finished jobs are rows of their own; tables and columns take the words of the glossary."""
+"""The files of jobs are rows of their own; reasons have codes; tables and columns take the words of the glossary."""
 
 from __future__ import annotations
 
@@ -19,12 +19,77 @@ _RENAMED = (("own_deaths", "crashes"), ("losses", "lost_claims"), ("side", "subs
 """Columns of items and jobs, then and now."""
 _PACKED_ORDER = "ix_item_run_id_pipeline_id_fold_{}_order_key"
 
+_OF_WORK = (
+    ("unreadable:", "unreadable"),
+    ("empty:", "empty"),
+    ("too short:", "too_short"),
+    ("silent:", "silent"),
+    ("unsupported format:", "unsupported_format"),
+    ("header and content disagree:", "header_mismatch"),
+    ("missing:", "missing"),
+    ("changed since it was planned", "changed"),
+    ("outside the dataset folder", "outside_dataset"),
+    ("ended its process ", "crashed_worker"),
+    ("still at work after ", "crashed_worker"),
+    ("lost its worker ", "worker_lost"),
+    ("Worker exited prematurely", "worker_lost"),
+    ("its worker stopped answering", "worker_lost"),
+    ("its worker ended", "worker_stopped"),
+    ("given up after ", "machine_fault"),
+    ("its strip was taken out of the ledger", "strip_removed"),
+    ("its strip is gone from the store", "file_lost"),
+    ("its file is gone from the store", "file_lost"),
+    ("the run was cancelled", "cancelled_by_user"),
+    ("needs a ", "need_failed"),
+    ("%`orchestrator doctor --repair` marks it", "damaged_file"),
+    ("% failed: %; `orchestrator retry ", "items_failed"),
+)
+_OF_ROWS = (
+    ("empty:", "empty"),
+    ("outside the dataset folder", "outside_dataset"),
+    ("missing file", "not_found"),
+    ("empty path", "empty_path"),
+    ("unreadable path", "unreadable_path"),
+    ("unprintable name", "unprintable_name"),
+    ("duplicate path", "duplicate_path"),
+    ("unreadable row", "unreadable_row"),
+    ("no label", "no_label"),
+    ("empty label", "empty_label"),
+    ("label too long", "label_too_long"),
+    ("unprintable label", "unprintable_label"),
+    ("name too long", "name_too_long"),
+    ("fold is not a number", "bad_fold"),
+    ("unknown split word", "bad_split"),
+    ("linked folder is not followed", "linked_folder"),
+    ("folder cannot be opened", "locked_folder"),
+    ("cannot be opened", "no_permission"),
+    ("cannot be read", "cannot_be_read"),
+    ("changed while it was read", "changed_while_read"),
+)
+_TABLES = ("item", "job", "bad_row")
+
 
 def upgrade() -> None:
-    """Adds the table, and a row for each file that a job's result names; sizes were not recorded. Then renames.
+    """Adds the table of files and the codes of reasons, then renames.
 
     Workers of an older version would look for the old names: all of them are stopped before.
     """
+    _add_job_files()
+    _add_reason_codes()
+    _rename(dict(_RENAMED), "tally", "counter")
+
+
+def downgrade() -> None:
+    """The results of the jobs still name the files; the codes are forgotten."""
+    _rename({new: old for old, new in _RENAMED}, "counter", "tally")
+    for name in _TABLES:
+        op.drop_column(name, "reason_code")
+    op.drop_index("ix_job_file_key", "job_file")
+    op.drop_table("job_file")
+
+
+def _add_job_files() -> None:
+    """Adds the table, and a row for each file that a job's result names; sizes were not recorded."""
     op.create_table(
         "job_file",
         sa.Column("job_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), nullable=False),
@@ -37,14 +102,6 @@ def upgrade() -> None:
     )
     op.create_index("ix_job_file_key", "job_file", ["key"])
     _fill_job_files(op.get_bind())
-    _rename({old: new for old, new in _RENAMED}, "tally", "counter")
-
-
-def downgrade() -> None:
-    """The results of the jobs still name the files."""
-    _rename({new: old for old, new in _RENAMED}, "counter", "tally")
-    op.drop_index("ix_job_file_key", "job_file")
-    op.drop_table("job_file")
 
 
 def _rename(columns: dict[str, str], counters: str, counters_now: str) -> None:
@@ -101,3 +158,22 @@ def _named(kind: str, result: dict[str, Any]) -> Iterator[tuple[str, str, str | 
             yield result[name], role, None
     painted = zip_longest(result.get("synthetic_shards", ()), result.get("synthetic_sha256", ()))
     yield from ((key, "synthetic", digest) for key, digest in painted)
+
+
+def _add_reason_codes() -> None:
+    """Adds the column and fills it once, by the beginnings of the sentences of older versions."""
+    for name in _TABLES:
+        op.add_column(name, sa.Column("reason_code", sa.String(40), nullable=True))
+        is_row = name == "bad_row"
+        table = sa.table(name, sa.column("reason"), sa.column("reason_code"), sa.column("state"))
+        beginnings = _OF_ROWS if is_row else _OF_WORK
+        cases: list[tuple[sa.ColumnElement[bool], str]] = [
+            (table.c.reason.like(f"{begin}%"), code) for begin, code in beginnings
+        ]
+        if not is_row:  # an impossible request has a sentence of its own, and so has the last of several faults
+            cases += [
+                (table.c.state == "failed", "impossible"),
+                (table.c.state.in_(("waiting", "sent")), "machine_fault"),
+            ]
+        code = sa.case(*cases, else_="unknown")
+        op.execute(sa.update(table).where(table.c.reason.is_not(None)).values(reason_code=code))
