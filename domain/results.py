@@ -14,7 +14,7 @@ from typing import Any
 from domain.states import Kind
 
 
-class Role(StrEnum):
+class FileRole(StrEnum):
     """What a file is to the job that left it."""
 
     SHARD = "shard"

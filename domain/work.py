@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
-from domain.results import JobResult, LeftFile, Role
+from domain.results import FileRole, JobResult, LeftFile
 
 _Result_co = TypeVar("_Result_co", bound=JobResult, covariant=True)
 _Wanted = TypeVar("_Wanted", bound=JobResult)
@@ -27,6 +27,25 @@ class PlannedItem(NamedTuple):
     group_name: str
     order_key: int
     work_s: float
+
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """One job of a plan.
+
+    needs: positions of other jobs in the plan's list.  even_failed: it runs although jobs that it needs have failed.
+    preset: a position among the run's presets.  variant: the one change its model is trained under.
+    """
+
+    kind: str
+    model: str | None = None
+    seed: int | None = None
+    fold: int | None = None
+    subset: int | None = None
+    needs: tuple[int, ...] = ()
+    even_failed: bool = False
+    preset: int = 0
+    variant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +76,17 @@ class FinishedJob(Generic[_Result_co]):
     @property
     def shards(self) -> list[LeftFile]:
         """The shards of real examples that it packed."""
-        return [file for file in self.files if file.role == Role.SHARD]
+        return [file for file in self.files if file.role == FileRole.SHARD]
 
     @property
     def synthetic_shards(self) -> list[LeftFile]:
         """The shards of examples that it generated."""
-        return [file for file in self.files if file.role == Role.SYNTHETIC]
+        return [file for file in self.files if file.role == FileRole.SYNTHETIC]
 
     @property
     def bundle(self) -> LeftFile:
         """The bundle of the model that it trained."""
-        return next(file for file in self.files if file.role == Role.MODEL)
+        return next(file for file in self.files if file.role == FileRole.MODEL)
 
 
 def with_result(jobs: Iterable[FinishedJob[Any]], kind: type[_Wanted]) -> list[FinishedJob[_Wanted]]:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from db.engine import Database
 from db.queries import status
-from db.queries.job_inputs import RunFacts, run_facts
+from db.queries.job_inputs import PlannedRun, run_facts
 from db.queries.status import JobStatus
 from domain.errors import Impossible
 from domain.states import OPEN, RUN_FINAL, Kind, RunState, State
@@ -52,7 +52,7 @@ class Step:
 class Snapshot:
     """A run at one moment."""
 
-    run: RunFacts
+    run: PlannedRun
     items: dict[str, int]
     jobs: tuple[JobStatus, ...]
 

@@ -11,7 +11,7 @@ from celery import shared_task
 
 from db.queries.job_inputs import needed_results, planned_run
 from domain.errors import Impossible
-from domain.results import EvaluateResult, JobOutput, PackResult, Role, TrainResult
+from domain.results import EvaluateResult, FileRole, JobOutput, PackResult, TrainResult
 from domain.subsets import Subset, is_unseen
 from domain.work import with_result
 from tasks.model.variants import WITH_SYNTHETIC
@@ -64,8 +64,8 @@ def evaluation_in_store(work: Work) -> JobOutput:
         judge.add(predicted.probabilities, predicted.truth, predicted.recordings, predicted.groups)
     evaluation = judge.evaluation(trained.result.label_counts)
     of_classes = json.dumps(evaluation.as_dict(), sort_keys=True).encode()
-    kept = evaluations.keep(work.store, of_classes, Role.EVALUATION)
-    outcomes = evaluations.keep(work.store, judge.outcomes().to_parquet(), Role.OUTCOMES)
+    kept = evaluations.keep(work.store, of_classes, FileRole.EVALUATION)
+    outcomes = evaluations.keep(work.store, judge.outcomes().to_parquet(), FileRole.OUTCOMES)
     figures = _figures(evaluation)
     work.ledger.write_metrics(work.claim, 0, figures)
     return JobOutput(EvaluateResult(kept.key, outcomes.key, None, device(), figures), (kept, outcomes))
@@ -103,8 +103,8 @@ def likeness_in_store(work: Work) -> JobOutput:
     likeness = judged_likeness(run.labels, synthetic, train, held_out, learnt_from)
     pictures = PicturePairs.of(sides[0].pictures, sides[0].labels, sides[1].pictures, sides[1].labels)
     figures = {**likeness.figures(), **found.accuracies}
-    kept = evaluations.keep(work.store, json.dumps(likeness.as_dict(), sort_keys=True).encode(), Role.EVALUATION)
-    drawn = evaluations.keep(work.store, pictures.to_npz(), Role.PICTURES)
+    kept = evaluations.keep(work.store, json.dumps(likeness.as_dict(), sort_keys=True).encode(), FileRole.EVALUATION)
+    drawn = evaluations.keep(work.store, pictures.to_npz(), FileRole.PICTURES)
     work.ledger.write_metrics(work.claim, 0, figures)
     return JobOutput(EvaluateResult(kept.key, None, drawn.key, device(), figures), (kept, drawn))
 

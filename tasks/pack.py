@@ -11,12 +11,12 @@ from typing import Any
 
 from celery import shared_task
 
-from db.queries.job_inputs import RunFacts, StripRow, left_files, planned_run, strips
+from db.queries.job_inputs import PlannedRun, StripRow, left_files, planned_run, strips
 from db.store.interface import Store, TooLarge
 from domain import revisions
 from domain.digests import Digest, content_digest, digest_of
 from domain.errors import Damaged, Impossible, MachineFault
-from domain.results import JobOutput, LeftFile, PackResult, Role
+from domain.results import FileRole, JobOutput, LeftFile, PackResult
 from tasks.audio.preset import Preset
 from tasks.audio.strip import Strip, decode_strip
 from tasks.dataset.shards.metadata import as_numbers
@@ -71,10 +71,10 @@ def _output(index: dict[str, Any], sizes: Mapping[str, int | None]) -> JobOutput
     """sizes: of the shards in bytes, by key, as far as they are known."""
     sealed = _sealed(index)
     shard_files = (
-        LeftFile(key, Role.SHARD, sizes.get(key), digest)
+        LeftFile(key, FileRole.SHARD, sizes.get(key), digest)
         for key, digest in zip(index["shards"], index["sha256"], strict=True)
     )
-    index_file = LeftFile(f"{index['key']}/index.json", Role.INDEX, len(sealed), content_digest(sealed))
+    index_file = LeftFile(f"{index['key']}/index.json", FileRole.INDEX, len(sealed), content_digest(sealed))
     result = PackResult(
         key=index["key"], shards=tuple(index["shards"]), sha256=tuple(index["sha256"]), n_examples=index["n_examples"],
         label_counts={int(label): n for label, n in index["label_counts"].items()},
@@ -100,7 +100,7 @@ class _PartName:
         return self.digest.hex()[:32]
 
 
-def _named(run: RunFacts, shuffled: int | None) -> _PartName:
+def _named(run: PlannedRun, shuffled: int | None) -> _PartName:
     part = None if shuffled is None else [shuffled, run.split["digest"]]
     return _PartName(Digest([revisions.SHARDS, run.pipeline_digest, run.labels, part]))
 
@@ -129,7 +129,7 @@ def _sealed(index: dict[str, Any]) -> bytes:
 
 
 def _write(
-    store: Store, key: str, run: RunFacts, examples: Iterator[Example], sizes: dict[str, int | None]
+    store: Store, key: str, run: PlannedRun, examples: Iterator[Example], sizes: dict[str, int | None]
 ) -> dict[str, Any]:
     """Writes shards and index; returns the index. sizes: takes the size of each shard in bytes, by key."""
     by_copy: Counter[tuple[int, bool]] = Counter()
@@ -161,7 +161,7 @@ def _is_whole(work: Work, index: dict[str, Any]) -> bool:
     return True
 
 
-def _examples(work: Work, run: RunFacts, shuffled: int | None, rows: Iterable[StripRow]) -> Iterator[Example]:
+def _examples(work: Work, run: PlannedRun, shuffled: int | None, rows: Iterable[StripRow]) -> Iterator[Example]:
     """Yield an example for every chunk of the strips.
 
     shuffled: a subset of the leaky split; only its chunks are yielded, without augmented copies. None for the others.
@@ -215,7 +215,7 @@ def _bytes(store: Store, row: StripRow) -> bytes:
         raise Damaged(f"{error}; the ledger records {row.size_bytes}") from error
 
 
-def _strip(data: bytes, run: RunFacts, row: StripRow) -> Strip:
+def _strip(data: bytes, run: PlannedRun, row: StripRow) -> Strip:
     try:
         strip = decode_strip(data)
     except Damaged as error:

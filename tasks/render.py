@@ -15,14 +15,13 @@ from celery import shared_task
 
 from db.engine import Database
 from db.queries import run_counts, status
-from db.queries.job_inputs import RunFacts as PlannedRun
-from db.queries.job_inputs import planned_run, presets
+from db.queries.job_inputs import PlannedRun, planned_run, presets
 from db.queries.status import JobStatus
 from db.store.interface import Store
 from domain.digests import content_digest
 from domain.errors import Damaged
 from domain.reasons import words_of
-from domain.results import EvaluateResult, JobOutput, JobResult, LeftFile, PackResult, RenderResult, Role, to_json
+from domain.results import EvaluateResult, FileRole, JobOutput, JobResult, LeftFile, PackResult, RenderResult, to_json
 from domain.states import Kind, State
 from domain.subsets import Subset
 from tasks.audio.preset import Preset
@@ -75,7 +74,7 @@ def report_in_store(work: Work) -> JobOutput:
     digest = content_digest(content)
     key = f"reports/{digest[:16]}/run-{work.claim.run}.html"
     work.store.put(key, content)
-    return JobOutput(RenderResult(key), (LeftFile(key, Role.REPORT, len(content), digest),))
+    return JobOutput(RenderResult(key), (LeftFile(key, FileRole.REPORT, len(content), digest),))
 
 
 def report_data(database: Database, store: Store, run: int) -> ReportData:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from celery import shared_task
 
-from db.queries.job_inputs import RunFacts, needed_results, own_result, planned_run
+from db.queries.job_inputs import PlannedRun, needed_results, own_result, planned_run
 from db.store.keys import checkpoint_of
 from domain.digests import content_digest, digest_of
-from domain.results import JobOutput, JobResult, LeftFile, PackResult, Role, TrainResult
+from domain.results import FileRole, JobOutput, JobResult, LeftFile, PackResult, TrainResult
 from domain.subsets import Subset
 from domain.work import FinishedJob, with_result
 from settings import Settings
@@ -77,7 +77,7 @@ def model_in_store(work: Work) -> JobOutput:
     work.store.put(key, bundle)
     work.store.remove(checkpoint)
     counts = _label_counts(pack for pack in packs if pack.subset in _learnt_from(spec.settings))
-    files = [LeftFile(key, Role.MODEL, len(bundle), digest)]
+    files = [LeftFile(key, FileRole.MODEL, len(bundle), digest)]
     trained = TrainResult(
         key=key, sha256=digest, label_counts=counts,
         features=spec.settings.features if _reads_features(spec.model) else None, **_figures(result),
@@ -111,7 +111,7 @@ def _trainer(model: str) -> Callable[..., Trained]:
 
 
 def _synthetic_files(
-    work: Work, run: RunFacts, spec: TrainingSpec, generator: Any, counts: Counter[int]
+    work: Work, run: PlannedRun, spec: TrainingSpec, generator: Any, counts: Counter[int]
 ) -> list[LeftFile]:
     """Writes as many synthetic examples as real ones were trained on; returns their shards."""
     from tasks.model.synthesis import synthetic_examples  # noqa: PLC0415
@@ -122,7 +122,7 @@ def _synthetic_files(
     for data in shards(made, run.split["digest"], run.pipeline_digest):
         work.require_claim()
         digest = content_digest(data)
-        files.append(LeftFile(f"shards/{digest[:32]}/synthetic.parquet", Role.SYNTHETIC, len(data), digest))
+        files.append(LeftFile(f"shards/{digest[:32]}/synthetic.parquet", FileRole.SYNTHETIC, len(data), digest))
         work.store.put(files[-1].key, data)
     return files
 
@@ -144,7 +144,9 @@ def _synthetic_shards(needed: list[FinishedJob[JobResult]]) -> tuple[str, ...]:
     return tuple(key for job in with_result(needed, TrainResult) for key in job.result.synthetic_shards or ())
 
 
-def _spec(work: Work, run: RunFacts, packs: list[FinishedJob[PackResult]], synthetic: tuple[str, ...]) -> TrainingSpec:
+def _spec(
+    work: Work, run: PlannedRun, packs: list[FinishedJob[PackResult]], synthetic: tuple[str, ...]
+) -> TrainingSpec:
     model = entry(str(work.claim.model))
     if synthetic:
         variants.require_pictures_alone(model)
@@ -185,7 +187,7 @@ def _label_counts(packs: Iterable[FinishedJob[PackResult]]) -> Counter[int]:
 
 
 def _model_name(
-    run: RunFacts, spec: TrainingSpec, packs: list[FinishedJob[PackResult]], synthetic: tuple[str, ...]
+    run: PlannedRun, spec: TrainingSpec, packs: list[FinishedJob[PackResult]], synthetic: tuple[str, ...]
 ) -> str:
     """Where the model stands in the store, by what it is made from: the beginning of its key and its checkpoint's."""
     made_from: dict[str, Any] = {
@@ -206,7 +208,7 @@ def _bundle(result: Trained, facts: BundleFacts) -> bytes:
         return path.read_bytes()
 
 
-def _bundle_facts(work: Work, run: RunFacts, spec: TrainingSpec, result: Trained) -> BundleFacts:
+def _bundle_facts(work: Work, run: PlannedRun, spec: TrainingSpec, result: Trained) -> BundleFacts:
     from tasks.model.bundle.bundle import BundleFacts  # noqa: PLC0415
     from tasks.model.bundle.libraries import library_versions  # noqa: PLC0415
 

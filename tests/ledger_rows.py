@@ -12,12 +12,12 @@ from typing import Any
 from db.engine import Database
 from db.ledger import feeding, planning
 from db.ledger.claims import ItemClaim, Ledger, Outcome, StripFacts
-from db.ledger.planning import JobRow, RecordingRow
+from db.ledger.planning import RecordingRow
 from db.schema.upgrade import upgrade
 from domain.reasons import Reason, ReasonCode
 from domain.results import JobOutput, LeftFile, from_json
 from domain.states import State
-from domain.work import PlannedItem
+from domain.work import PlannedItem, PlannedJob
 
 EMPTY = Reason(ReasonCode.EMPTY, "empty: 0 samples")
 NO_STORE = Reason(ReasonCode.MACHINE_FAULT, "OSError: no store")
@@ -54,7 +54,7 @@ def recording(number: int) -> RecordingRow:
     )
 
 
-def small_run(database: Database, n_items: int = 4, jobs: Sequence[JobRow] = (), **options: Any) -> SmallRun:
+def small_run(database: Database, n_items: int = 4, jobs: Sequence[PlannedJob] = (), **options: Any) -> SmallRun:
     """One active run of one-span recordings, in tables that are up to date."""
     if database.is_sqlite and not (file := Path(database.url.removeprefix("sqlite:///"))).exists():
         file.write_bytes(_empty_ledger())
@@ -74,7 +74,7 @@ def _empty_ledger() -> bytes:
 
 
 def another_run(
-    database: Database, n_items: int, jobs: Sequence[JobRow] = (), *, first: int = 0, **options: Any
+    database: Database, n_items: int, jobs: Sequence[PlannedJob] = (), *, first: int = 0, **options: Any
 ) -> SmallRun:
     """A further run over the same recordings; first: the number of the first one, for others."""
     dataset = planning.keep_dataset(database, "/data", "folder per class")

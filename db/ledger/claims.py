@@ -136,10 +136,10 @@ class Ledger:
             if not self._claim(connection, Job, run, [job], Job.kind == kind):
                 return None
             columns: tuple[Any, ...] = (
-                Job.id, Job.fence, Job.run_id, Job.kind, Job.model, Job.seed, Job.fold, Job.subset, Job.pipeline_id,
-                Job.variant,
+                Job.id, Job.fence, Job.run_id.label("run"), Job.kind, Job.model, Job.seed, Job.fold, Job.subset,
+                Job.pipeline_id, Job.variant,
             )  # fmt: skip
-            return JobClaim(*connection.execute(sa.select(*columns).where(Job.id == job)).one())
+            return JobClaim(**connection.execute(sa.select(*columns).where(Job.id == job)).mappings().one())
 
     def _claim(
         self, connection: Connection, table: Worked, run: int, ids: Sequence[int], *where: sa.ColumnElement[bool]
@@ -295,8 +295,8 @@ def _item_claims(connection: Connection, rows: Sequence[Locked]) -> list[ItemCla
     query = (
         sa.select(
             Item.id, Item.fence, Dataset.root, Recording.uri, Recording.digest, Recording.size_bytes,
-            Recording.mtime_ns, Item.span, Item.copy, Item.pipeline_id, sa.cast(Pipeline.parameters, sa.Text),
-            Recording.is_on_trust, is_made,
+            Recording.mtime_ns, Item.span, Item.copy, Item.pipeline_id,
+            sa.cast(Pipeline.parameters, sa.Text).label("pipeline"), Recording.is_on_trust, is_made.label("is_made"),
         )
         .join(Recording, Recording.id == Item.recording_id)
         .join(Dataset, Dataset.id == Recording.dataset_id)
@@ -304,7 +304,7 @@ def _item_claims(connection: Connection, rows: Sequence[Locked]) -> list[ItemCla
         .where(is_one_of(Item.id, [row.id for row in rows]))
         .order_by(Item.id)
     )  # fmt: skip
-    return [ItemClaim(*tuple(row)) for row in connection.execute(query)]
+    return [ItemClaim(**row) for row in connection.execute(query).mappings()]
 
 
 def _keep_strips(connection: Connection, outcomes: Sequence[Outcome]) -> None:

@@ -37,7 +37,7 @@ _SMALLEST = 1 / 10
 
 
 @dataclass(frozen=True)
-class Batch:
+class ItemBatch:
     """Items that share a message."""
 
     run: int
@@ -83,10 +83,10 @@ class ActiveRun:
 def active_runs(database: Database) -> list[ActiveRun]:
     """Runs to feed, oldest first."""
     with database.read() as connection:
-        return [ActiveRun(*row) for row in connection.execute(_ACTIVE_RUNS)]
+        return [ActiveRun(**row) for row in connection.execute(_ACTIVE_RUNS).mappings()]
 
 
-def take_batches(database: Database, run: int, n_messages: int, largest_s: float) -> list[Batch]:
+def take_batches(database: Database, run: int, n_messages: int, largest_s: float) -> list[ItemBatch]:
     """Waiting items of a run in at most `n_messages` messages, marked as sent.
 
     A message holds about `largest_s` seconds of work, and less towards the end of the run: a tenth at least.
@@ -111,7 +111,7 @@ def take_batches(database: Database, run: int, n_messages: int, largest_s: float
         named = sa.select(Item.id, Recording.uri).join(Recording, Recording.id == Item.recording_id)
         firsts = connection.execute(named.where(is_one_of(Item.id, [batch[0] for batch in batches])))
         first_of = {row.id: row.uri for row in firsts}
-        return [Batch(run, batch, first_of[batch[0]]) for batch in batches]
+        return [ItemBatch(run, batch, first_of[batch[0]]) for batch in batches]
 
 
 def batched(
@@ -205,8 +205,8 @@ def _is_any_job(*states: State) -> sa.Exists:
 
 _ACTIVE_RUNS = (
     sa.select(
-        Run.id, _n_items(Run.id, State.WAITING), _n_items(Run.id, *OPEN),
-        _is_any_job(State.WAITING), _is_any_job(*OPEN),
+        Run.id, _n_items(Run.id, State.WAITING).label("n_waiting"), _n_items(Run.id, *OPEN).label("n_open"),
+        _is_any_job(State.WAITING).label("has_waiting_job"), _is_any_job(*OPEN).label("has_open_job"),
     )
     .where(Run.state == RunState.ACTIVE)
     .order_by(Run.id)

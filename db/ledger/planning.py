@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any, NamedTuple, TypeVar
 
@@ -32,7 +31,7 @@ from domain import revisions
 from domain.digests import content_digest
 from domain.reasons import IN_THE_BYTES
 from domain.states import UNTRIED, Kind, RunState, State
-from domain.work import KnownFile, PlannedItem
+from domain.work import KnownFile, PlannedItem, PlannedJob
 
 BATCH = 10_000
 """Rows a transaction writes: at a thousand SQLite spends twice the time on its indexes and log."""
@@ -69,21 +68,6 @@ class RecordingRow(NamedTuple):
 _N_ALWAYS = RecordingRow._fields.index("latitude")
 """A recording of which neither place nor time is known keeps the digest that it had before the ledger knew of them."""
 _NOTHING_KNOWN = (None,) * len(RecordingRow._fields[_N_ALWAYS:])
-
-
-@dataclass(frozen=True)
-class JobRow:
-    """One job; `needs` are positions in the same list; pipeline_id None is the run's own."""
-
-    kind: str
-    model: str | None = None
-    seed: int | None = None
-    fold: int | None = None
-    subset: int | None = None
-    needs: tuple[int, ...] = ()
-    even_failed: bool = False
-    pipeline_id: int | None = None
-    variant: str | None = None
 
 
 def keep_dataset(database: Database, root: str, layout: str) -> int:
@@ -249,10 +233,15 @@ def _find_quarantined(connection: Connection, run: int) -> None:
     )
 
 
-def activate_run(database: Database, run: int, jobs: Sequence[JobRow], **values: Any) -> None:
-    """Adds the jobs, counts the items once, and lets the dispatcher have the run; all of it or nothing."""
+def activate_run(
+    database: Database, run: int, jobs: Sequence[PlannedJob], pipelines: Sequence[int] = (), **values: Any
+) -> None:
+    """Adds the jobs, counts the items once, and lets the dispatcher have the run; all of it or nothing.
+
+    pipelines: ids of the run's pipelines, in the order of its presets; none: every job uses the run's own.
+    """
     with database.write() as connection:
-        ids = [_add_job(connection, run, job) for job in jobs]
+        ids = [_add_job(connection, run, job, pipelines) for job in jobs]
         needs = chain.from_iterable(
             ({"job_id": ids[at], "needs_id": ids[needed], "even_failed": job.even_failed} for needed in job.needs)
             for at, job in enumerate(jobs)
@@ -268,10 +257,11 @@ def activate_run(database: Database, run: int, jobs: Sequence[JobRow], **values:
         connection.execute(sa.update(Run).where(*is_planned).values(state=RunState.ACTIVE, **values))
 
 
-def _add_job(connection: Connection, run: int, job: JobRow) -> int:
+def _add_job(connection: Connection, run: int, job: PlannedJob, pipelines: Sequence[int]) -> int:
     values = {
-        name: getattr(job, name) for name in ("kind", "model", "seed", "fold", "subset", "pipeline_id", "variant")
-    }
+        "kind": job.kind, "model": job.model, "seed": job.seed, "fold": job.fold, "subset": job.subset,
+        "variant": job.variant, "pipeline_id": pipelines[job.preset] if pipelines else None,
+    }  # fmt: skip
     statement = sa.insert(Job).values(run_id=run, state=State.WAITING, result={}, **values).returning(Job.id)
     return int(connection.execute(statement).scalar_one())
 

@@ -54,9 +54,17 @@ def lock(
 
     Rows another transaction holds are left out, or waited for: a sweep takes what is free, a worker needs its own.
     """
-    columns = (table.id, table.run_id, table.state, table.fence, table.crashes, table.lost_claims, table.faults)
+    columns = (
+        table.id,
+        table.run_id.label("run"),
+        table.state,
+        table.fence,
+        table.crashes,
+        table.lost_claims,
+        table.faults,
+    )
     query = sa.select(*columns).where(*where).order_by(table.id).limit(limit).with_for_update(skip_locked=not waits)
-    return [Locked(*row) for row in connection.execute(query)]
+    return [Locked(**row) for row in connection.execute(query).mappings()]
 
 
 def lock_in_runs(

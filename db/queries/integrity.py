@@ -39,7 +39,7 @@ def kept_strips(database: Database) -> Iterator[KeptStrip]:
         query = sa.select(Artifact.id, Artifact.key, Artifact.size_bytes, Artifact.sha256)
         with database.read() as connection:
             page = connection.execute(query.where(Artifact.id > last).order_by(Artifact.id).limit(PAGE)).all()
-        yield from (KeptStrip(*row) for row in page)
+        yield from (KeptStrip(**row._asdict()) for row in page)
         if len(page) < PAGE:
             return
         last = page[-1].id
@@ -165,7 +165,7 @@ def lacking(database: Database) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Stuck:
+class StuckWork:
     """Work that somebody should look at."""
 
     n_expired: int
@@ -173,7 +173,7 @@ class Stuck:
     active_runs: tuple[int, ...]
 
 
-def stuck(database: Database, planned_within_s: float) -> Stuck:
+def stuck(database: Database, planned_within_s: float) -> StuckWork:
     """Claims whose lease ran out, plans that were never finished, and runs that somebody should be working on.
 
     planned_within_s: a plan that began less than so many seconds ago may yet be finished.
@@ -192,4 +192,4 @@ def stuck(database: Database, planned_within_s: float) -> Stuck:
             tuple(connection.scalars(sa.select(Run.id).where(*those).order_by(Run.id)))
             for those in (is_dead_plan, (Run.state == RunState.ACTIVE,))
         )
-    return Stuck(int(expired), planning, active)
+    return StuckWork(int(expired), planning, active)

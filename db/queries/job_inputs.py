@@ -22,7 +22,7 @@ PAGE = 2000
 
 
 @dataclass(frozen=True)
-class RunFacts:
+class PlannedRun:
     """A run as it was planned, and one of its pipelines: its own, unless another was asked for."""
 
     id: int
@@ -57,7 +57,7 @@ class StripRow:
     """Latitude, longitude, month and hour."""
 
 
-def run_facts(database: Database, run: int, pipeline: int | None = None) -> RunFacts | None:
+def run_facts(database: Database, run: int, pipeline: int | None = None) -> PlannedRun | None:
     """The run, or None where there is no such run; pipeline: whose facts it holds, None for the run's own."""
     of_pipeline = Run.pipeline_id if pipeline is None else sa.literal(pipeline)
     query = (
@@ -73,11 +73,11 @@ def run_facts(database: Database, run: int, pipeline: int | None = None) -> RunF
         row = connection.execute(query).one_or_none()
     if row is None:
         return None
-    values = dict(zip(RunFacts.__dataclass_fields__, row, strict=True))
-    return RunFacts(**{**values, "labels": tuple(values["labels"])})
+    values = dict(zip(PlannedRun.__dataclass_fields__, row, strict=True))
+    return PlannedRun(**{**values, "labels": tuple(values["labels"])})
 
 
-def planned_run(database: Database, run: int, pipeline: int | None = None) -> RunFacts:
+def planned_run(database: Database, run: int, pipeline: int | None = None) -> PlannedRun:
     """As `run_facts`, of a run that a job's row refers to. Raises Impossible where there is no such run."""
     facts = run_facts(database, run, pipeline)
     if facts is None:

@@ -110,8 +110,9 @@ def part_counts(database: Database, run: int) -> list[PartCount]:
     """Groups, recordings and chunks (of the run's own pipeline) of every part, in the order of folds and subsets."""
     query = (
         sa.select(
-            Item.fold, Item.subset, sa.func.count(sa.distinct(Item.group_name)),
-            sa.func.count(sa.distinct(Item.recording_id)), sa.func.coalesce(sa.func.sum(Artifact.n_chunks), 0),
+            Item.fold, Item.subset, sa.func.count(sa.distinct(Item.group_name)).label("n_groups"),
+            sa.func.count(sa.distinct(Item.recording_id)).label("n_recordings"),
+            sa.func.coalesce(sa.func.sum(Artifact.n_chunks), 0).label("n_chunks"),
         )
         .join(Recording, Recording.id == Item.recording_id)
         .outerjoin(Artifact, sa.and_(IS_ITS_STRIP, Item.copy == 0, Item.state == State.DONE))
@@ -120,7 +121,8 @@ def part_counts(database: Database, run: int) -> list[PartCount]:
         .order_by(Item.fold, Item.subset)
     )  # fmt: skip
     with database.read() as connection:
-        return [PartCount(*map(int, row)) for row in connection.execute(query)]
+        rows = connection.execute(query).mappings().all()
+    return [PartCount(**{name: int(n) for name, n in row.items()}) for row in rows]
 
 
 def _own_pipeline(run: int) -> sa.ScalarSelect[int]:

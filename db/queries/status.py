@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from db.engine import Database
 from db.schema.tables import BadRow, Dataset, Item, Job, JobFile, Metric, Recording, Run, RunCounter
 from domain.reasons import ReasonCode
-from domain.results import JobResult, Role, from_json
+from domain.results import FileRole, JobResult, from_json
 from domain.states import FINAL, OPEN, State
 
 UNKNOWN = ReasonCode.UNKNOWN.value
@@ -160,11 +160,11 @@ class BadRowLine:
 
 def bad_rows(database: Database, run: int) -> list[BadRowLine]:
     """The rows in the order of their lines."""
-    code = sa.func.coalesce(BadRow.reason_code, UNKNOWN)
+    code = sa.func.coalesce(BadRow.reason_code, UNKNOWN).label("reason_code")
     columns = (BadRow.line, BadRow.uri, BadRow.reason, code, BadRow.is_duplicate)
     with database.read() as connection:
         query = sa.select(*columns).where(BadRow.run_id == run).order_by(BadRow.line, BadRow.id)
-        return [BadRowLine(*row) for row in connection.execute(query)]
+        return [BadRowLine(**row) for row in connection.execute(query).mappings()]
 
 
 def jobs(database: Database, run: int) -> list[JobStatus]:
@@ -201,7 +201,7 @@ def n_artifacts(database: Database, run: int) -> int:
         return int(n_strips) + int(connection.execute(files).scalar_one())
 
 
-_COUNTED = (Role.SHARD, Role.MODEL, Role.EVALUATION, Role.REPORT)
+_COUNTED = (FileRole.SHARD, FileRole.MODEL, FileRole.EVALUATION, FileRole.REPORT)
 """Files that are results by themselves; others stand beside them."""
 
 

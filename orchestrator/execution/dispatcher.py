@@ -37,7 +37,7 @@ _MOST_DOUBLINGS = 10
 """Bounds the exponent of the pause; a broker may be away for days."""
 
 
-def _items_bell(batch: feeding.Batch) -> Doorbell:
+def _items_bell(batch: feeding.ItemBatch) -> Doorbell:
     others = f" and {len(batch.items) - 1} more" if len(batch.items) > 1 else ""
     return Doorbell(PreprocessMessage(batch.run, batch.items).to_dict(), f"run {batch.run}: {batch.first}{others}")
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 
 from domain.subsets import HOLDOUT, Subset, is_unseen
+from domain.work import PlannedJob
 from orchestrator.planning.candidates import Candidate
 from orchestrator.planning.request import Request
 from tasks.dataset.split import leaky
@@ -14,21 +15,6 @@ from tasks.model.variants import WITH_SYNTHETIC
 
 Part = tuple[int, int]
 """Fold and subset."""
-
-
-@dataclass(frozen=True)
-class PlannedJob:
-    """One job; `needs` are positions in the list of jobs, `preset` is one among the presets of the run."""
-
-    kind: str
-    model: str | None = None
-    seed: int | None = None
-    fold: int | None = None
-    subset: int | None = None
-    needs: tuple[int, ...] = ()
-    even_failed: bool = False
-    preset: int = 0
-    variant: str | None = None
 
 
 def jobs(request: Request, parts: Iterable[Part], candidates: Sequence[Candidate]) -> list[PlannedJob]:

@@ -19,7 +19,7 @@ from domain.digests import Digest, number_of
 from domain.plural import counted
 from domain.states import Stage
 from domain.subsets import HOLDOUT, Subset
-from domain.work import PlannedItem
+from domain.work import PlannedItem, PlannedJob
 from orchestrator.planning import graph
 from orchestrator.planning.candidates import Selection
 from orchestrator.planning.request import Request
@@ -78,7 +78,7 @@ class Plan:
     groups: Coded
 
     @cached_property
-    def jobs(self) -> list[graph.PlannedJob]:
+    def jobs(self) -> list[PlannedJob]:
         """The jobs, each after those it needs."""
         parts = set(zip(self.assignment.fold.tolist(), self.assignment.subset.tolist(), strict=True))
         return graph.jobs(self.request, parts, self.selection.candidates)

@@ -6,7 +6,7 @@ import gc
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from domain import revisions
 from domain.reasons import ReasonCode
 from domain.states import Stage
 from orchestrator.package_versions import versions
-from orchestrator.planning import graph
 from orchestrator.planning.gather import Progress, Sink, lookup_in
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.planner import make_plan, prepared
@@ -88,18 +87,12 @@ def _write(database: Database, run: int, pipelines: list[int], plan: Plan, ids: 
         "not_done": list(plan.selection.notes),
     }  # fmt: skip
     planning.activate_run(
-        database, run, [_job_row(job, pipelines) for job in plan.jobs],
+        database, run, plan.jobs, pipelines,
         labels=sorted(plan.recordings.labels.names), split=plan.split(), facts=facts,
     )  # fmt: skip
     is_packed_anew = plan.request.until != Stage.PREPROCESS and planning.is_first_to_pack_anew(database, run)
     lines = (*plan.lines(), *([_PACKED_ANEW] if is_packed_anew else []))
     return Submitted(run, len(plan.recordings), plan.n_items, lines)
-
-
-def _job_row(job: graph.PlannedJob, pipelines: list[int]) -> planning.JobRow:
-    values = asdict(job)
-    pipeline = pipelines[values.pop("preset")]
-    return planning.JobRow(**values, pipeline_id=pipeline)
 
 
 def _recording_row(recording: Recording) -> planning.RecordingRow:

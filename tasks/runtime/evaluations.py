@@ -9,15 +9,15 @@ from typing import TypeVar
 from db.store.interface import Store
 from domain.digests import content_digest
 from domain.errors import Damaged
-from domain.results import LeftFile, Role
+from domain.results import FileRole, LeftFile
 
 _T = TypeVar("_T")
 
 
-_ENDINGS = {Role.EVALUATION: "json", Role.OUTCOMES: "parquet", Role.PICTURES: "npz"}
+_ENDINGS = {FileRole.EVALUATION: "json", FileRole.OUTCOMES: "parquet", FileRole.PICTURES: "npz"}
 
 
-def keep(store: Store, data: bytes, role: Role) -> LeftFile:
+def keep(store: Store, data: bytes, role: FileRole) -> LeftFile:
     """Writes the file under a name made of its digest, with the ending of its role."""
     digest = content_digest(data)
     key = f"evaluations/{digest[:32]}.{_ENDINGS[role]}"

@@ -15,14 +15,14 @@ import pytest
 import sqlalchemy as sa
 
 from db.ledger import control, feeding
-from db.ledger.planning import JobRow
 from db.queries import integrity, status
 from db.schema.tables import Job, JobFile, Run
 from db.store.folder import FolderStore
 from db.store.keys import checkpoint_of
 from domain.errors import MachineFault
-from domain.results import Role
+from domain.results import FileRole
 from domain.states import Kind, RunState, State
+from domain.work import PlannedJob
 from orchestrator.broker import Doorbell, Sender
 from orchestrator.execution.local_processes import LocalProcesses
 from orchestrator.monitoring import doctor
@@ -43,7 +43,7 @@ def session(tmp_path: Path) -> Iterator[Session]:
 @pytest.fixture
 def paused(session: Session) -> SmallRun:
     """A run that somebody paused, with a training that is not done; nothing else is wrong."""
-    run = another_run(session.database, 1, [JobRow(Kind.TRAIN, model="cnn", seed=1)])
+    run = another_run(session.database, 1, [PlannedJob(Kind.TRAIN, model="cnn", seed=1)])
     control.pause(session.database, run.run)
     return run
 
@@ -87,7 +87,7 @@ def test_what_a_job_left_stays_while_it_waits_to_be_done_again(session: Session,
     keys = ("models/ab/cnn-12.keras", "shards/cd/00000.parquet")
     left = [put_old(session, key) for key in keys]
     [job] = status.jobs(session.database, paused.run)
-    rows = [{"job_id": job.id, "key": key, "role": Role.MODEL} for key in keys]
+    rows = [{"job_id": job.id, "key": key, "role": FileRole.MODEL} for key in keys]
     with session.database.write() as connection:
         connection.execute(sa.insert(JobFile), rows)
         connection.execute(sa.update(Job).values(state=State.WAITING))

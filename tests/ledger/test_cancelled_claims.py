@@ -12,11 +12,11 @@ import sqlalchemy as sa
 from db.engine import Database
 from db.ledger import control, feeding
 from db.ledger.claims import ItemClaim, Outcome
-from db.ledger.planning import JobRow
 from db.queries import status
 from db.schema.tables import Run
 from domain.reasons import CANCELLED
 from domain.states import RunState, State
+from domain.work import PlannedJob
 from tests.ledger_rows import DISK_FULL, SmallRun, counted_states, expired, item_states, small_run
 
 Lose = Callable[[SmallRun, ItemClaim], object]
@@ -71,7 +71,7 @@ def while_steered(small: SmallRun, state: RunState, ask: Callable[[], object]) -
 
 
 def test_a_job_given_up_while_its_run_is_being_resumed_waits_again(database: Database) -> None:
-    small = small_run(database, 1, [JobRow("pack", fold=-1, subset=0)])
+    small = small_run(database, 1, [PlannedJob("pack", fold=-1, subset=0)])
     [job] = status.jobs(database, small.run)
     claim = small.ledger().claim_job(small.run, job.id, "pack")
     assert claim is not None
@@ -91,7 +91,7 @@ def test_a_lease_that_runs_out_while_its_run_is_being_cancelled_ends_with_it(dat
 
 
 def test_a_job_given_up_and_resumed_in_between_has_met_no_fault(database: Database) -> None:
-    small = small_run(database, 1, [JobRow("pack", fold=-1, subset=0)])
+    small = small_run(database, 1, [PlannedJob("pack", fold=-1, subset=0)])
     ledger = small.ledger()
     [job] = status.jobs(database, small.run)
     for _ in range(10):

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from db.engine import Database
-from db.ledger.planning import JobRow
 from db.ledger.presence import present, register
 from db.queries.status import jobs
+from domain.work import PlannedJob
 from orchestrator.monitoring.health import STUCK_AFTER_S
 from tasks.runtime import heartbeat, liveness
 from tasks.runtime.heartbeat import Heartbeat
@@ -26,7 +26,7 @@ def held(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> He
     monkeypatch.setattr(heartbeat, "STALLED_AFTER_S", STALLED_AFTER_S)
     monkeypatch.setattr(heartbeat, "_NOTED_EVERY_S", 0.0)
     database = Database(sqlite_url)
-    small = small_run(database, 1, [JobRow("train", "cnn", 0, -1)])
+    small = small_run(database, 1, [PlannedJob("train", "cnn", 0, -1)])
     register(database, "w1", "here", "gpu", "CPU")
     ledger = small.ledger("w1", lease_s=0.4)
     claim = ledger.claim_job(small.run, jobs(database, small.run)[0].id, "train")

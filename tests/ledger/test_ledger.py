@@ -12,13 +12,13 @@ import pytest
 from db.engine import Database
 from db.ledger import control, feeding, planning
 from db.ledger.claims import Outcome
-from db.ledger.planning import JobRow
 from db.queries import status
 from db.queries.job_inputs import needed_results, results
 from db.schema.tables import Item
 from domain.reasons import CANCELLED, Reason, ReasonCode
 from domain.retry import MAX_CRASHES, MAX_FAULTS
 from domain.states import RunState, State
+from domain.work import PlannedJob
 from orchestrator.broker import Doorbell, Sender
 from orchestrator.execution.dispatcher import Dispatcher
 from orchestrator.progress import snapshot
@@ -36,9 +36,9 @@ from tests.ledger_rows import (
 )
 
 PACK, TRAIN, RENDER = (
-    JobRow("pack", fold=-1, subset=0),
-    JobRow("train", "cnn", 0, -1, needs=(0,)),
-    JobRow("render", needs=(0, 1), even_failed=True),
+    PlannedJob("pack", fold=-1, subset=0),
+    PlannedJob("train", "cnn", 0, -1, needs=(0,)),
+    PlannedJob("render", needs=(0, 1), even_failed=True),
 )
 
 
@@ -194,7 +194,7 @@ def test_a_model_is_judged_before_the_next_but_one_is_trained(database: Database
     jobs = [
         job
         for fold in range(3)
-        for job in (JobRow("train", "cnn", 0, fold), JobRow("evaluate", "cnn", 0, fold, needs=(2 * fold,)))
+        for job in (PlannedJob("train", "cnn", 0, fold), PlannedJob("evaluate", "cnn", 0, fold, needs=(2 * fold,)))
     ]
     small = small_run(database, 1, jobs)
     ledger, queues, order = small.ledger(), Queues(), []
@@ -299,7 +299,7 @@ def test_metrics_are_written_once_an_epoch_and_replaced_when_written_again(datab
 
 def test_a_variant_goes_with_its_job_from_the_plan_to_the_claim_and_to_whoever_needs_it(database: Database) -> None:
     name = "without denoising"
-    rows = [PACK, replace(TRAIN, variant=name), JobRow("evaluate", "cnn", 0, -1, needs=(1,), variant=name)]
+    rows = [PACK, replace(TRAIN, variant=name), PlannedJob("evaluate", "cnn", 0, -1, needs=(1,), variant=name)]
     small = small_run(database, 1, rows)
     ledger = small.ledger()
     ledger.settle_items([done(claim) for claim in ledger.claim_items(small.run, small.items)])

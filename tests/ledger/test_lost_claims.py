@@ -10,12 +10,12 @@ import pytest
 from db.engine import Database
 from db.ledger import control, feeding
 from db.ledger.claims import Outcome
-from db.ledger.planning import JobRow
 from db.queries import integrity, run_counts, status
 from db.queries.integrity import clock_s
 from db.schema.tables import Item
 from domain.retry import MAX_LOSSES
 from domain.states import State
+from domain.work import PlannedJob
 from tasks.runtime.heartbeat import Heartbeat
 from tests.ledger_rows import DISK_FULL, EMPTY, NO_STORE, another_run, counted_states, done, item_states, small_run
 from tests.ledger_rows import expired as expire
@@ -75,7 +75,7 @@ def test_items_of_a_worker_that_was_killed_come_again_one_by_one(database: Datab
 
 
 def test_curves_of_a_training_are_not_wiped_by_one_who_lost_it(database: Database) -> None:
-    small = small_run(database, 1, [JobRow("train", "cnn", 0, -1)])
+    small = small_run(database, 1, [PlannedJob("train", "cnn", 0, -1)])
     [job] = status.jobs(small.database, small.run)
     late = small.ledger("w1", lease_s=0.01).claim_job(small.run, job.id, "train")
     time.sleep(0.1)
@@ -134,7 +134,7 @@ def test_a_run_counts_the_faults_it_met(database: Database) -> None:
 def test_a_training_that_was_killed_three_times_says_so_though_it_finished_an_epoch_each_time(
     database: Database,
 ) -> None:
-    small = small_run(database, 1, [JobRow("train", "cnn", 0, -1)])
+    small = small_run(database, 1, [PlannedJob("train", "cnn", 0, -1)])
     [job] = status.jobs(small.database, small.run)
     ledger = small.ledger()
     for _ in range(3):

@@ -17,7 +17,7 @@ from db.queries.job_inputs import results, run_facts, strips
 from db.schema.tables import Job
 from db.schema.upgrade import require_current, upgrade
 from db.store.folder import FolderStore
-from domain.results import EvaluateResult, LeftFile, PackResult, Role, TrainResult, from_json, to_json
+from domain.results import EvaluateResult, FileRole, LeftFile, PackResult, TrainResult, from_json, to_json
 from domain.states import Kind, RunState, State
 from domain.work import with_result
 from orchestrator.monitoring.summary import summary
@@ -120,7 +120,7 @@ def test_its_results_are_what_later_jobs_read(ledger: Database) -> None:
     [train] = with_result(left, TrainResult)
     assert train.result.notes == ("batches of 8 instead of 32: there are only 9 training examples",)
     assert train.result.label_counts == {0: 5, 1: 4}
-    assert train.bundle == LeftFile(train.result.key, Role.MODEL, None, train.result.sha256)
+    assert train.bundle == LeftFile(train.result.key, FileRole.MODEL, None, train.result.sha256)
     packs = with_result(left, PackResult)
     assert [job.result.n_examples for job in packs] == [9, 2, 1]
     for job in packs:

@@ -7,7 +7,6 @@ from pathlib import Path
 from db.engine import Database
 from db.ledger import control, feeding
 from db.ledger.claims import Outcome
-from db.ledger.planning import JobRow
 from db.ledger.transitions import lock, move
 from db.queries import status
 from db.schema.tables import Item
@@ -15,15 +14,16 @@ from db.store.folder import FolderStore
 from domain.reasons import ReasonCode
 from domain.retry import MAX_FAULTS
 from domain.states import RunState, State
+from domain.work import PlannedJob
 from orchestrator.cli.terminal import result_lines
 from orchestrator.monitoring.summary import summary
 from settings import Settings
 from tests.ledger_rows import EMPTY, NO_STORE, SmallRun, done, item_states, output, small_run
 
 JOBS = (
-    JobRow("pack", fold=-1, subset=0),
-    JobRow("train", "cnn", 0, -1, needs=(0,)),
-    JobRow("render", needs=(0, 1), even_failed=True),
+    PlannedJob("pack", fold=-1, subset=0),
+    PlannedJob("train", "cnn", 0, -1, needs=(0,)),
+    PlannedJob("render", needs=(0, 1), even_failed=True),
 )
 
 

@@ -12,12 +12,12 @@ from alembic.migration import MigrationContext
 
 from db.engine import Database, DatabaseUnusable
 from db.ledger import planning
-from db.ledger.planning import JobRow
 from db.queries import status
 from db.schema.tables import Item, Table
 from db.schema.upgrade import _config, require_current, upgrade
 from domain.reasons import ReasonCode
 from domain.states import State
+from domain.work import PlannedJob
 from tasks.dataset.split import leaky
 from tests.ledger_rows import small_run
 
@@ -32,7 +32,7 @@ def test_the_migrations_make_the_tables_that_the_code_uses(database: Database) -
 def test_a_ledger_of_an_older_version_keeps_its_shuffled_chunks_apart_when_it_is_brought_up_to_date(
     database: Database,
 ) -> None:
-    rows = [JobRow("train", "cnn", 0, -1), JobRow("train", "cnn", 0, -1, variant=leaky.VARIANT)]
+    rows = [PlannedJob("train", "cnn", 0, -1), PlannedJob("train", "cnn", 0, -1, variant=leaky.VARIANT)]
     small = small_run(database, 1, rows)
     with database.write() as connection:
         command.downgrade(_config(connection), "0003")

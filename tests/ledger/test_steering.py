@@ -13,7 +13,6 @@ import sqlalchemy as sa
 from db.engine import Database
 from db.ledger import control, feeding
 from db.ledger.claims import Outcome
-from db.ledger.planning import JobRow
 from db.queries import status
 from db.queries.job_inputs import needed_results
 from db.schema.tables import Job, Run
@@ -21,6 +20,7 @@ from db.schema.upgrade import upgrade
 from domain import revisions
 from domain.errors import MachineFault
 from domain.states import RunState, State
+from domain.work import PlannedJob
 from orchestrator.broker import Doorbell, Sender
 from orchestrator.execution.dispatcher import Dispatcher
 from orchestrator.planning.request import Request
@@ -56,11 +56,11 @@ def test_only_a_run_with_something_to_try_again_becomes_active_by_it(
 
 
 PACK_AND_MORE = (
-    JobRow("pack", fold=-1, subset=0),
-    JobRow("pack", fold=-1, subset=2),
-    JobRow("train", "cnn", 0, -1, needs=(0,)),
-    JobRow("train", "mlp", 0, -1, needs=(0,)),
-    JobRow("evaluate", "cnn", 0, -1, needs=(1, 2)),
+    PlannedJob("pack", fold=-1, subset=0),
+    PlannedJob("pack", fold=-1, subset=2),
+    PlannedJob("train", "cnn", 0, -1, needs=(0,)),
+    PlannedJob("train", "mlp", 0, -1, needs=(0,)),
+    PlannedJob("evaluate", "cnn", 0, -1, needs=(1, 2)),
 )
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from db.engine import Database
 from db.ledger import feeding
-from db.ledger.planning import JobRow
 from db.queries import run_counts, status
 from domain.retry import MAX_LOSSES
 from domain.states import State
+from domain.work import PlannedJob
 from tests.ledger_rows import done, item_states, output, small_run
 from tests.ledger_rows import expired as expire
 
-PACK, TRAIN = JobRow("pack", fold=-1, subset=0), JobRow("train", "cnn", 0, -1)
+PACK, TRAIN = PlannedJob("pack", fold=-1, subset=0), PlannedJob("train", "cnn", 0, -1)
 
 
 def test_a_child_that_dies_late_takes_no_claim_of_its_neighbour_along(database: Database) -> None:

@@ -10,12 +10,12 @@ import pytest
 
 from db.engine import Database
 from db.ledger.claims import JobClaim, Ledger
-from db.ledger.planning import JobRow
 from db.queries import status
 from db.schema.upgrade import upgrade
 from db.store.folder import FolderStore
 from domain.results import JobOutput, TrainResult, from_json
 from domain.states import Kind, State
+from domain.work import PlannedJob
 from orchestrator.monitoring.summary import summary
 from orchestrator.planning.request import Request
 from orchestrator.planning.submit import submit
@@ -79,9 +79,9 @@ def test_an_evaluation_records_the_device_it_ran_on_not_that_of_the_training(
     database: Database, store: FolderStore, tmp_path: Path
 ) -> None:
     rows = [
-        JobRow("pack", fold=-1, subset=2),
-        JobRow("train", "cnn", 0, -1),
-        JobRow("evaluate", "cnn", 0, -1, needs=(0, 1)),
+        PlannedJob("pack", fold=-1, subset=2),
+        PlannedJob("train", "cnn", 0, -1),
+        PlannedJob("evaluate", "cnn", 0, -1, needs=(0, 1)),
     ]
     run = small_run(database, jobs=rows).run
     [shard] = written(tmp_path, examples(8))
@@ -116,7 +116,7 @@ def trained(database: Database, store: FolderStore, run: int, model: str, varian
 def test_a_training_done_before_is_done_again_only_where_its_model_is_not_whole(
     database: Database, store: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = [JobRow("pack", fold=-1, subset=0), JobRow("train", "mlp", 0, -1, needs=(0,))]
+    rows = [PlannedJob("pack", fold=-1, subset=0), PlannedJob("train", "mlp", 0, -1, needs=(0,))]
     run = small_run(database, jobs=rows, training={"epochs": 1}).run
     shard, counts = packed(store, tmp_path, "real", 0), {"0": 8, "1": 8}
     settled(database, run, Kind.PACK, key="shards/real", shards=[shard], label_counts=counts)
@@ -145,11 +145,11 @@ def test_a_variant_learns_from_synthetic_shards_too_and_is_another_model(
     database: Database, store: FolderStore, tmp_path: Path
 ) -> None:
     rows = [
-        JobRow("pack", fold=-1, subset=0),
-        JobRow("train", "gan", 0, -1, needs=(0,)),
-        JobRow("train", "cnn", 0, -1, needs=(0,)),
-        JobRow("train", "cnn", 0, -1, needs=(0, 1), variant=SYNTHETIC),
-        JobRow("train", "cnn", 0, -1, needs=(0,), variant="with augmentation"),
+        PlannedJob("pack", fold=-1, subset=0),
+        PlannedJob("train", "gan", 0, -1, needs=(0,)),
+        PlannedJob("train", "cnn", 0, -1, needs=(0,)),
+        PlannedJob("train", "cnn", 0, -1, needs=(0, 1), variant=SYNTHETIC),
+        PlannedJob("train", "cnn", 0, -1, needs=(0,), variant="with augmentation"),
     ]
     run = small_run(database, jobs=rows, training={"epochs": 1}).run
     counts = {"0": 8, "1": 8}
@@ -170,7 +170,7 @@ def test_a_variant_learns_from_synthetic_shards_too_and_is_another_model(
 def test_a_training_repeated_with_other_libraries_leaves_the_first_model_as_it_was(
     database: Database, store: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = [JobRow("pack", fold=-1, subset=0), JobRow("train", "cnn", 0, -1, needs=(0,))]
+    rows = [PlannedJob("pack", fold=-1, subset=0), PlannedJob("train", "cnn", 0, -1, needs=(0,))]
     shard, models = packed(store, tmp_path, "real", 0), []
     for version in ("1", "1", "2"):
         monkeypatch.setattr("tasks.model.bundle.libraries.library_versions", lambda version=version: {"keras": version})
@@ -185,7 +185,7 @@ def test_a_training_repeated_with_other_libraries_leaves_the_first_model_as_it_w
 def test_a_model_of_features_is_not_given_synthetic_examples(
     database: Database, store: FolderStore, tmp_path: Path
 ) -> None:
-    rows = [JobRow("train", "gan", 0, -1), JobRow("train", "mlp", 0, -1, needs=(0,), variant=SYNTHETIC)]
+    rows = [PlannedJob("train", "gan", 0, -1), PlannedJob("train", "mlp", 0, -1, needs=(0,), variant=SYNTHETIC)]
     run = small_run(database, jobs=rows).run
     settled(database, run, Kind.TRAIN, synthetic_shards=[packed(store, tmp_path, "synthetic", 100)])
     with pytest.raises(VariantError, match="mlp reads features"):

@@ -14,20 +14,20 @@ from hypothesis.stateful import run_state_machine_as_test as run_machine
 from db.engine import Database
 from db.ledger import control, feeding
 from db.ledger.claims import JobClaim, Ledger
-from db.ledger.planning import JobRow
 from db.queries import status
 from db.schema.tables import Job, JobFile
 from db.schema.upgrade import upgrade
 from domain.reasons import ReasonCode
 from domain.retry import MAX_CRASHES, MAX_FAULTS, MAX_LOSSES
 from domain.states import CLAIMABLE, FINAL, Kind, RunState, State
+from domain.work import PlannedJob
 from tests.ledger_rows import DISK_FULL, SmallRun, another_run, done, output
 
 JOBS = (
-    JobRow("pack", fold=-1, subset=0),
-    JobRow("train", "cnn", 0, -1, needs=(0,)),
-    JobRow("evaluate", "cnn", 0, -1, needs=(0, 1)),
-    JobRow("render", needs=(0, 1, 2), even_failed=True),
+    PlannedJob("pack", fold=-1, subset=0),
+    PlannedJob("train", "cnn", 0, -1, needs=(0,)),
+    PlannedJob("evaluate", "cnn", 0, -1, needs=(0, 1)),
+    PlannedJob("render", needs=(0, 1, 2), even_failed=True),
 )
 ENDS = (State.DONE, State.DONE, State.FAILED, State.WAITING, State.CANCELLED)
 _NUMBERS = count(1000)

@@ -17,13 +17,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from db.engine import Database
 from db.ledger import control, feeding
 from db.ledger.claims import Outcome
-from db.ledger.planning import JobRow
 from db.ledger.presence import register
 from db.queries.metrics import Gauges, Measured
 from db.schema.tables import Item
 from db.schema.upgrade import upgrade
 from domain.reasons import Reason, ReasonCode
 from domain.states import FINAL, Kind, State
+from domain.work import PlannedJob
 from orchestrator.monitoring import prometheus
 from orchestrator.monitoring.prometheus import Exporter, MetricsUnusable
 from settings import Settings
@@ -57,7 +57,7 @@ def one(values: dict[tuple[str, Labels], float], name: str, **labels: str) -> fl
 
 
 def test_the_agreed_names_tell_the_ledger_and_the_queues(database: Database, redis_url: str, tmp_path: Path) -> None:
-    jobs = [JobRow("pack", fold=-1, subset=0), JobRow("train", "cnn", 0, -1, needs=(0,))]
+    jobs = [PlannedJob("pack", fold=-1, subset=0), PlannedJob("train", "cnn", 0, -1, needs=(0,))]
     small = small_run(database, 6, jobs)
     register(database, "cpu-1@here", "here", "cpu", "CPU, 2 at a time")
     ledger = small.ledger("cpu-1@here", lease_s=60)
@@ -97,7 +97,7 @@ def test_the_agreed_names_tell_the_ledger_and_the_queues(database: Database, red
 def test_a_training_shows_its_epochs_while_it_is_under_way_and_its_end_is_counted(
     database: Database, redis_url: str, tmp_path: Path
 ) -> None:
-    small = small_run(database, 1, [JobRow("train", "cnn", 0, -1)])
+    small = small_run(database, 1, [PlannedJob("train", "cnn", 0, -1)])
     ledger = small.ledger("gpu-1@here")
     ledger.settle_items([done(claim) for claim in ledger.claim_items(small.run, small.items)])
     [ready] = feeding.take_jobs(database)
@@ -117,7 +117,7 @@ def test_a_training_shows_its_epochs_while_it_is_under_way_and_its_end_is_counte
 
 
 def test_what_a_paused_run_has_not_done_is_open_to_nobody(database: Database) -> None:
-    small = small_run(database, 3, [JobRow("pack", fold=-1, subset=0)])
+    small = small_run(database, 3, [PlannedJob("pack", fold=-1, subset=0)])
     measured = Gauges(database).measured()
     assert (measured.open["preprocess", "waiting"], measured.open["pack", "waiting"]) == (3, 1)
     assert measured.oldest_waiting_s["preprocess"] > 0

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from db.engine import Database
-from db.ledger.planning import JobRow
 from domain.errors import BrokerUnreachable
 from domain.states import State
+from domain.work import PlannedJob
 from orchestrator.broker import Doorbell, Sender
 from orchestrator.execution.dispatcher import Dispatcher
 from settings import Settings
@@ -67,7 +67,7 @@ def test_a_broker_that_is_full_is_offered_less_and_less_often(database: Database
 
 
 def test_a_job_that_the_broker_does_not_take_is_offered_less_and_less_often(database: Database) -> None:
-    small = small_run(database, 1, [JobRow("pack", fold=-1, subset=subset) for subset in range(3)])
+    small = small_run(database, 1, [PlannedJob("pack", fold=-1, subset=subset) for subset in range(3)])
     ledger = small.ledger()
     ledger.settle_items([done(claim) for claim in ledger.claim_items(small.run, small.items)])
     broker = Broker(takes=0)

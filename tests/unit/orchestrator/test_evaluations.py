@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from db.store.folder import FolderStore
-from domain.results import EvaluateResult, Role
+from domain.results import EvaluateResult, FileRole
 from domain.states import Kind, State
 from orchestrator.monitoring.run_scores import ablation, evaluated_by_group, intervals
 from tasks.dataset.split import leaky
@@ -33,7 +33,7 @@ def outcomes(fold: int) -> GroupOutcomes:
 
 
 def job(store: FolderStore, fold: int, found: GroupOutcomes, variant: str | None = None) -> Any:
-    key = evaluations.keep(store, found.to_parquet(), Role.OUTCOMES).key
+    key = evaluations.keep(store, found.to_parquet(), FileRole.OUTCOMES).key
     return SimpleNamespace(
         kind=Kind.EVALUATE, state=State.DONE, model="cnn", fold=fold, seed=0, variant=variant,
         result=EvaluateResult("evaluations/e.json", outcomes_key=key),

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from db.queries.job_inputs import RunFacts
+from db.queries.job_inputs import PlannedRun
 from db.queries.status import JobStatus
 from domain.results import EvaluateResult
 from domain.states import RunState, State
@@ -14,20 +14,21 @@ from orchestrator.progress import Snapshot
 from settings import Settings
 
 NO_FAULTS = {"retries": 0, "losses": 0, "expiries": 0, "deaths": 0, "quarantined": 0, "failed": 0}
-FACTS = RunFacts(7, "active", "/data", "csv", 1, "p", {}, ("a", "b"), {}, {}, {}, 0.0, None)
+FACTS = PlannedRun(7, "active", "/data", "csv", 1, "p", {}, ("a", "b"), {}, {}, {}, 0.0, None)
 
 
 def seen(state: str = RunState.ACTIVE, **items: int) -> Snapshot:
     counts = {str(one): items.get(one.value, 0) for one in State}
-    return Snapshot(RunFacts(**{**FACTS.__dict__, "state": state}), counts, ())
+    return Snapshot(PlannedRun(**{**FACTS.__dict__, "state": state}), counts, ())
 
 
 def judged(model: str, fold: int, accuracy: float) -> JobStatus:
     figures = {"accuracy": accuracy, "macro_f1": accuracy / 2, "by_recording_accuracy": 0.6}
-    where = (model, 0, fold, None, None, None)
     return JobStatus(
-        fold, "evaluate", *where, State.DONE, "CPU", None, "w", 1, 0.0, 1.0, EvaluateResult("e", figures=figures), 0
-    )
+        id=fold, kind="evaluate", model=model, seed=0, fold=fold, subset=None, pipeline_id=None, variant=None,
+        state=State.DONE, device="CPU", reason=None, reason_code=None, worker="w", attempts=1, started_at=0.0,
+        finished_at=1.0, result=EvaluateResult("e", figures=figures), epoch=0,
+    )  # fmt: skip
 
 
 def test_a_rate_is_taken_over_the_last_seconds() -> None:
