@@ -68,7 +68,7 @@ FUZZ_S ?= 26
 fuzz: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --only-binary :all: \
 		--target build/fuzz 'atheris>=2.3'
-	for what in strips shards archives recordings; do \
+	for what in archives recordings; do \
 		PYTHONPATH=build/fuzz $(BIN)/python -m benchmarks.fuzz $$what --seconds $(FUZZ_S) || exit 1; done
 
 # Lint, types and import contracts.

@@ -1,11 +1,11 @@
 """Coverage-guided fuzzing of what reads bytes from elsewhere: `make fuzz`, which installs atheris.
 
-    python -m benchmarks.fuzz strips|shards|archives|recordings [--seconds 26]
+    python -m benchmarks.fuzz archives|recordings [--seconds 26]
 
-Begins with whole files of our own, and for recordings with the small ones of CHORUS_SHARED/data/bad as well. Every
-input is read, or refused with a typed reason in words. The first one that is neither ends the process with a traceback,
-and is written to the folder that is named; so does one that takes over ten seconds or 2 GB. libFuzzer's last line says
-how many inputs were tried.
+Strips and shards are not among them: their digests are compared before they are parsed. Begins with whole files of our
+own, and for recordings with the small ones of CHORUS_SHARED/data/bad as well. Every input is read, or refused with a
+typed reason in words. The first one that is neither ends the process with a traceback, and is written to the folder
+that is named; so does one that takes over ten seconds or 2 GB. libFuzzer's last line says how many inputs were tried.
 """
 
 from __future__ import annotations
@@ -21,11 +21,9 @@ import atheris
 with atheris.instrument_imports(include=["tasks", "zipfile"]):
     from domain.errors import ChorusError, Unusable
     from tasks.audio.preset import load_preset
-    from tasks.audio.strip import StripError, decode_strip, encode, make_strip, warm
-    from tasks.dataset.shards.shard import ShardError, read_shard
+    from tasks.audio.strip import encode, make_strip, warm
     from tasks.model.bundle import archive
 
-from tests.hostile import shard_bytes, strip_bytes
 from tests.recordings import write_tone
 from tests.shared_data import shared_folder
 
@@ -61,16 +59,6 @@ def main() -> None:
     atheris.Fuzz()
 
 
-def strips(folder: Path) -> tuple[Read, type[ChorusError], list[bytes]]:
-    """What reads strips, its reasons, and a whole strip to begin with."""
-    return decode_strip, StripError, [strip_bytes(folder)]
-
-
-def shards(_: Path) -> tuple[Read, type[ChorusError], list[bytes]]:
-    """What reads shards, its reasons, and a whole shard to begin with."""
-    return read_shard, ShardError, [shard_bytes()]
-
-
 def archives(_: Path) -> tuple[Read, type[ChorusError], list[bytes]]:
     """What unpacks model bundles, its reasons, and a whole archive to begin with."""
     whole = archive.packed(dict.fromkeys(archive.MEMBERS, b"{}" * 50))
@@ -92,7 +80,7 @@ def recordings(folder: Path) -> tuple[Read, type[ChorusError], list[bytes]]:
     return read, Unusable, seeds + [content for content in bad if 0 < len(content) < 50_000]
 
 
-TARGETS = {each.__name__: each for each in (strips, shards, archives, recordings)}
+TARGETS = {each.__name__: each for each in (archives, recordings)}
 
 if __name__ == "__main__":
     main()

@@ -27,6 +27,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from domain.stored_file import StoredFile
 from tasks.dataset.shards.footer import MAX_EXAMPLES
 from tasks.dataset.shards.shard import Example, read_shard, shards
 from tasks.model.inputs import Scaling
@@ -36,6 +37,7 @@ from tasks.model.training.feed import Feed, one_hot
 from tasks.model.training.machine import peak_rss_bytes, prepare_devices
 from tasks.model.training.stream import surveyed
 from tasks.model.zoo import entry
+from tests.model_shards import stored
 
 LABELS = tuple("abcdefghij")
 BATCH = 32
@@ -50,27 +52,28 @@ def noise(n: int) -> Iterator[Example]:
         yield Example(pixels, features, number % len(LABELS), f"{number}.ogg", "d" * 64, str(number), 0, 0)
 
 
-def written(folder: Path, n: int) -> tuple[Path, ...]:
+def written(folder: Path, n: int) -> tuple[StoredFile, ...]:
     """The shards of so many examples of noise, in this folder."""
-    paths = []
+    files = []
     for number, content in enumerate(shards(noise(n), "order", "pipeline")):
-        paths.append(folder / f"{number}.parquet")
-        paths[-1].write_bytes(content)
-    return tuple(paths)
+        path = folder / f"{number}.parquet"
+        path.write_bytes(content)
+        files.append(stored(path))
+    return tuple(files)
 
 
 def repeated(folder: Path, n: int) -> None:
     """At least n examples in whole shards, all of them one file of 25 MB."""
     (first,) = written(folder, MAX_EXAMPLES)
     for number in range(1, math.ceil(n / MAX_EXAMPLES)):
-        (folder / f"{number}.parquet").hardlink_to(first)
+        (folder / f"{number}.parquet").hardlink_to(first.path)
 
 
 def throughput(folder: Path, n: int, rounds: int) -> dict[str, float]:
     """Examples a second, medians over the rounds, of both ways; the first epoch of each compiles and is left out."""
-    paths = written(folder, n)
-    found = surveyed(paths)
-    everything = [read_shard(path) for path in paths]
+    files = written(folder, n)
+    found = surveyed(files)
+    everything = [read_shard(file) for file in files]
     pixels = np.concatenate([shard.spectrograms for shard in everything])[..., np.newaxis] / np.float32(255)
     targets = one_hot(np.concatenate([shard.labels for shard in everything]), len(LABELS))
 
@@ -104,7 +107,7 @@ def throughput(folder: Path, n: int, rounds: int) -> dict[str, float]:
 def memory(folder: Path) -> dict[str, float]:
     """Peak memory of this process after training on the folder's shards, and what it was before one was opened."""
     before = peak_rss_bytes()
-    paths = tuple(sorted(folder.glob("*.parquet")))
+    paths = tuple(map(stored, sorted(folder.glob("*.parquet"))))
     trained = train(
         TrainingSpec("mlp", LABELS, paths, (), TrainingSettings(epochs=1, batch=256)),
         lambda *_: None,

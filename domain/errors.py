@@ -95,6 +95,8 @@ class Damaged(ChorusError):
     """
 
     code: ClassVar[ReasonCode] = ReasonCode.DAMAGED_FILE
+    remedy: ClassVar[str] = "`orchestrator doctor --repair` marks it, and `orchestrator retry` has it made again"
+    """What a person can do; printed after the error."""
 
 
 class UsageError(ChorusError):

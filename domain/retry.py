@@ -180,8 +180,7 @@ def event_of(error: BaseException) -> Event:
     if isinstance(error, Impossible):
         return Event(Cause.HOPELESS, Reason(error.code, str(error)))
     if isinstance(error, Damaged):
-        way_back = "`orchestrator doctor --repair` marks it, and `orchestrator retry` has it made again"
-        return Event(Cause.HOPELESS, Reason(error.code, f"{error}; {way_back}"))
+        return Event(Cause.HOPELESS, Reason(error.code, f"{error}; {error.remedy}"))
     return Event(Cause.FAULT, Reason(ReasonCode.MACHINE_FAULT, f"{type(error).__name__}: {error}"))
 
 

@@ -76,12 +76,17 @@ class FinishedJob(Generic[_Result_co]):
     @property
     def shards(self) -> list[LeftFile]:
         """The shards of real examples that it packed."""
-        return [file for file in self.files if file.role == FileRole.SHARD]
+        return self._in_order(FileRole.SHARD, getattr(self.result, "shards", ()))
 
     @property
     def synthetic_shards(self) -> list[LeftFile]:
         """The shards of examples that it generated."""
-        return [file for file in self.files if file.role == FileRole.SYNTHETIC]
+        return self._in_order(FileRole.SYNTHETIC, getattr(self.result, "synthetic_shards", ()) or ())
+
+    def _in_order(self, role: FileRole, keys: Iterable[str]) -> list[LeftFile]:
+        """The files in the order of the result; a training depends on the order of its shards."""
+        by_key = {file.key: file for file in self.files if file.role == role}
+        return [by_key[key] for key in keys]
 
     @property
     def bundle(self) -> LeftFile:

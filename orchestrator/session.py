@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from db.engine import Database
 from db.schema.upgrade import require_current, upgrade
 from db.store.interface import Store, open_store
+from db.store.keys import named_digest
 from domain.errors import ChorusError, MachineFault
 from orchestrator.home import require_home
 from orchestrator.waiting import Say, wait_for
@@ -73,6 +74,7 @@ def fetched(session: Session, address: str) -> str:
 
     Raises:
         MachineFault: the report is missing.
+        Damaged: the report on S3 is not what was written.
         OSError: the home cannot be written.
     """
     key = address.removeprefix(f"{session.store.shown}/")
@@ -84,6 +86,6 @@ def fetched(session: Session, address: str) -> str:
     copy = session.settings.home / key
     copy.parent.mkdir(parents=True, exist_ok=True)
     unfinished = copy.with_name(f"{copy.name}.unfinished")
-    unfinished.write_bytes(session.store.get(key))
+    unfinished.write_bytes(session.store.get(key, named_digest(key)))
     unfinished.replace(copy)
     return str(copy)

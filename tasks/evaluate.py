@@ -11,7 +11,7 @@ from celery import shared_task
 
 from db.queries.job_inputs import needed_results, planned_run
 from domain.errors import Impossible
-from domain.results import EvaluateResult, FileRole, JobOutput, PackResult, TrainResult
+from domain.results import EvaluateResult, FileRole, JobOutput, LeftFile, PackResult, TrainResult
 from domain.subsets import Subset, is_unseen
 from domain.work import with_result
 from tasks.model.variants import WITH_SYNTHETIC
@@ -55,11 +55,11 @@ def evaluation_in_store(work: Work) -> JobOutput:
     prepare_devices(run.options.get("device", "auto"))
     needed = needed_results(work.database, work.claim.id)
     [trained] = with_result(needed, TrainResult)
-    shards = [local(work, key) for job in with_result(needed, PackResult) for key in job.result.shards]
+    shards = [local(work, file) for job in with_result(needed, PackResult) for file in job.shards]
     if not shards:
         raise Impossible("no usable recording is left on the test side; there is nothing to judge the model on")
     judge = Judge(run.labels)
-    for predicted in predictions(read_bundle(local(work, trained.result.key)), shards):
+    for predicted in predictions(read_bundle(local(work, trained.bundle)), shards):
         work.require_claim()
         judge.add(predicted.probabilities, predicted.truth, predicted.recordings, predicted.groups)
     evaluation = judge.evaluation(trained.result.label_counts)
@@ -94,12 +94,12 @@ def likeness_in_store(work: Work) -> JobOutput:
     run = planned_run(work.database, work.claim.run, work.claim.pipeline_id)
     prepare_devices(run.options.get("device", "auto"))
     found = _needed_by_generator(work)
-    judge, sides = read_bundle(local(work, found.judge_key)), []
-    for keys in (found.synthetic, found.train, found.held_out):
+    judge, sides = read_bundle(local(work, found.judge)), []
+    for files in (found.synthetic, found.train, found.held_out):
         work.require_claim()
-        sides.append(seen_by(judge, [local(work, key) for key in keys]))
+        sides.append(seen_by(judge, [local(work, file) for file in files]))
     synthetic, train, held_out = (Embedded(side.vectors, side.labels, side.answers) for side in sides)
-    learnt_from = _while_claimed(work, vectors_of(judge, [local(work, key) for key in found.train]))
+    learnt_from = _while_claimed(work, vectors_of(judge, [local(work, file) for file in found.train]))
     likeness = judged_likeness(run.labels, synthetic, train, held_out, learnt_from)
     pictures = PicturePairs.of(sides[0].pictures, sides[0].labels, sides[1].pictures, sides[1].labels)
     figures = {**likeness.figures(), **found.accuracies}
@@ -118,19 +118,19 @@ def _while_claimed(work: Work, blocks: Iterator[_T]) -> Iterator[_T]:
 
 @dataclass(frozen=True)
 class _Needed:
-    """Keys of the judge's bundle and of shards; accuracies of the judge without and with the synthetic examples."""
+    """The judge's bundle, and shards; accuracies of the judge without and with the synthetic examples."""
 
-    judge_key: str
-    synthetic: list[str]
-    train: list[str]
-    held_out: list[str]
+    judge: LeftFile
+    synthetic: list[LeftFile]
+    train: list[LeftFile]
+    held_out: list[LeftFile]
     accuracies: dict[str, float]
 
 
 def _needed_by_generator(work: Work) -> _Needed:
     model, fold = entry(str(work.claim.model)), work.claim.fold
     needed = needed_results(work.database, work.claim.id)
-    trained = {(job.model, job.variant): job.result for job in with_result(needed, TrainResult)}
+    trained = {(job.model, job.variant): job for job in with_result(needed, TrainResult)}
     evaluated = {(job.model, job.variant): job.result for job in with_result(needed, EvaluateResult)}
     packs = [(is_unseen(job.fold, job.subset, fold), job) for job in with_result(needed, PackResult)]
     accuracies = {
@@ -138,11 +138,9 @@ def _needed_by_generator(work: Work) -> _Needed:
         for word, variant in (("without", None), ("with", WITH_SYNTHETIC))
     }
     return _Needed(
-        judge_key=trained[model.judge, None].key,
-        synthetic=list(trained[model.name, None].synthetic_shards or ()),
-        train=[
-            key for is_test, job in packs if not is_test and job.subset == Subset.TRAIN for key in job.result.shards
-        ],
-        held_out=[key for is_test, job in packs if is_test for key in job.result.shards],
+        judge=trained[model.judge, None].bundle,
+        synthetic=trained[model.name, None].synthetic_shards,
+        train=[file for is_test, job in packs if not is_test and job.subset == Subset.TRAIN for file in job.shards],
+        held_out=[file for is_test, job in packs if is_test for file in job.shards],
         accuracies=accuracies,
     )

@@ -12,7 +12,7 @@ from typing import Any
 from celery import shared_task
 
 from db.queries.job_inputs import PlannedRun, StripRow, left_files, planned_run, strips
-from db.store.interface import Store, TooLarge
+from db.store.interface import Store
 from domain import revisions
 from domain.digests import Digest, content_digest, digest_of
 from domain.errors import Damaged, Impossible, MachineFault
@@ -27,11 +27,7 @@ from tasks.runtime.task import LedgerTask, Work, patiently
 _STRIPS_AHEAD = 16
 _READS_WITHIN_S = 10.0
 """Failed reads are repeated for this long: a job reads thousands of strips, and one failure would discard them all."""
-_GROWN, _GROWN_BYTES = 2, 1 << 16
-"""Limits of a strip's size, relative to the size in the ledger. Another processor family may have made the strip again
-with a few more bytes; a file beyond both limits is damaged."""
 _LARGEST_INDEX_BYTES = 1 << 28
-_INDEX_FIELDS = {"key", "shards", "sha256", "n_examples", "label_counts"}
 
 
 @shared_task(name="pack", base=LedgerTask, bind=True)
@@ -57,7 +53,9 @@ def shards_in_store(work: Work) -> JobOutput:
     name = _named(run, shuffled)
     deque(name.noted(strips(*part)), maxlen=0)
     key = f"shards/{name.text}"
-    index = _index(work.store, key)
+    index_key = f"{key}/index.json"
+    recorded = left_files(work.database, [index_key]).get(index_key)
+    index = _index(work.store, index_key, recorded.sha256 if recorded else None)
     sizes: dict[str, int | None] = {}
     if index and _is_whole(work, index):
         sizes = {each: file.size_bytes for each, file in left_files(work.database, index["shards"]).items()}
@@ -112,19 +110,24 @@ def _unchanged(rows: Iterable[StripRow], known_as: str, name: _PartName) -> Iter
         raise MachineFault("the ledger's strips changed during packing; the job starts again")
 
 
-def _index(store: Store, key: str) -> dict[str, Any] | None:
-    """What an earlier packing left; None where there is none, or none that can be believed: it is written anew."""
-    try:
-        data = store.get(f"{key}/index.json", _LARGEST_INDEX_BYTES)
-        index: dict[str, Any] = json.loads(data)["index"]
-        is_one = data == _sealed(index) and set(index) == _INDEX_FIELDS and index["key"] == key
-    except (FileNotFoundError, TooLarge, ValueError, TypeError, LookupError):
+def _index(store: Store, key: str, sha256: str | None) -> dict[str, Any] | None:
+    """Return the index that an earlier packing of this ledger wrote; None means that the part is packed anew.
+
+    key: of the index's file.  sha256: as this ledger recorded it. Without one, the index does not count: another ledger
+    that shares the store may have written it.
+    """
+    if not sha256:
         return None
-    return index if is_one else None
+    try:
+        data = store.get(key, sha256, _LARGEST_INDEX_BYTES)
+    except (FileNotFoundError, Damaged):
+        return None
+    index: dict[str, Any] = json.loads(data)["index"]
+    return index
 
 
 def _sealed(index: dict[str, Any]) -> bytes:
-    """The index's file, with a digest of its words: counts are believed without a look into the shards."""
+    """The index's file. It also holds a digest of its own words, which readers outside this system may check."""
     return json.dumps({"sha256": digest_of(index), "index": index}, indent=1).encode()
 
 
@@ -203,16 +206,17 @@ def _oldest(waiting: deque[tuple[StripRow, Future[bytes]]]) -> tuple[StripRow, b
 
 
 def _bytes(store: Store, row: StripRow) -> bytes:
-    """Raises Damaged, before anything is read, for a file that is no strip: it may be larger than the memory."""
-    most_bytes = _GROWN * row.size_bytes + _GROWN_BYTES
+    """Return the strip's bytes, verified.
+
+    Raises: Damaged, where they are not what was written; a larger file is not read, it may not fit into memory.
+    MachineFault, where the strip is gone; OSError, where the store cannot be read for some seconds.
+    """
     try:
-        return patiently(lambda: store.get(row.key, most_bytes), _READS_WITHIN_S, OSError)
+        return patiently(lambda: store.get(row.key, row.sha256, row.size_bytes), _READS_WITHIN_S, OSError)
     except FileNotFoundError as error:
         raise MachineFault(
             f"{row.key} is gone from the store; `orchestrator doctor --repair` has it made again"
         ) from error
-    except TooLarge as error:
-        raise Damaged(f"{error}; the ledger records {row.size_bytes}") from error
 
 
 def _strip(data: bytes, run: PlannedRun, row: StripRow) -> Strip:

@@ -16,6 +16,7 @@ from celery import shared_task
 from db.engine import Database
 from db.queries import run_counts, status
 from db.queries.job_inputs import PlannedRun, planned_run, presets
+from db.queries.run_counts import ShownStrip
 from db.queries.status import JobStatus
 from db.store.interface import Store
 from domain.digests import content_digest
@@ -291,17 +292,18 @@ def _history(database: Database, job: JobStatus) -> tuple[dict[str, float], ...]
 
 def _gallery(database: Database, store: Store, planned: PlannedRun) -> Iterator[GalleryStrip]:
     for label in planned.labels[:_GALLERY_LABELS]:
-        for recording, key in run_counts.strips_of(database, planned.id, label, limit=1):
-            yield from _strip(store, planned, (label, recording), key)
+        for strip in run_counts.strips_of(database, planned.id, label, limit=1):
+            yield from _strip(store, planned, label, strip)
 
 
-def _strip(store: Store, planned: PlannedRun, names: tuple[str, str], key: str) -> Iterator[GalleryStrip]:
-    """The beginning of a strip, unless it is gone from the store or damaged; names: its label and its recording."""
+def _strip(store: Store, planned: PlannedRun, label: str, strip: ShownStrip) -> Iterator[GalleryStrip]:
+    """The beginning of a strip, unless it is gone from the store or damaged."""
     with contextlib.suppress(FileNotFoundError, Damaged):
-        spectrograms = decode_strip(store.get(key)).spectrograms[:_GALLERY_CHUNKS]
+        data = store.get(strip.key, strip.sha256, strip.size_bytes)
+        spectrograms = decode_strip(data).spectrograms[:_GALLERY_CHUNKS]
         preset = Preset.from_dict(planned.preset)
         ends_hz = (float(preset.mel.fmin_hz), float(preset.mel.fmax_hz))
-        yield GalleryStrip(*names, spectrograms, preset.chunk.duration_s, *ends_hz)
+        yield GalleryStrip(label, strip.recording, spectrograms, preset.chunk.duration_s, *ends_hz)
 
 
 def _is_shown(job: JobStatus, report: JobReport) -> bool:
@@ -317,6 +319,6 @@ def _mistakes(
         looked_at = planned_run(database, run, pipeline)
         wrong = surest_mistakes(model, [report for _, report in jobs])[:_PICTURED]
         truths = {mistake.recording: mistake.truth for mistake in wrong}
-        for recording, key in run_counts.first_strips(database, run, looked_at.pipeline_id, list(truths)).items():
-            for strip in _strip(store, looked_at, (truths[recording], recording), key):
-                yield (model, recording), strip
+        for strip in run_counts.first_strips(database, run, looked_at.pipeline_id, list(truths)):
+            for shown in _strip(store, looked_at, truths[strip.recording], strip):
+                yield (model, strip.recording), shown

@@ -17,6 +17,7 @@ from db.queries.job_inputs import PlannedRun, needed_results, own_result, planne
 from db.store.keys import checkpoint_of
 from domain.digests import content_digest, digest_of
 from domain.results import FileRole, JobOutput, JobResult, LeftFile, PackResult, TrainResult
+from domain.stored_file import StoredFile
 from domain.subsets import Subset
 from domain.work import FinishedJob, with_result
 from settings import Settings
@@ -136,16 +137,16 @@ def _checkpoints(work: Work, key: str) -> Checkpoints:
         work.store.put(key, data)
         work.ledger.note_step_forward(work.claim)
 
-    return Checkpoints(lambda: work.store.get(key) if key in work.store else None, save)
+    return Checkpoints(lambda: work.store.get_unverified(key) if key in work.store else None, save)
 
 
-def _synthetic_shards(needed: list[FinishedJob[JobResult]]) -> tuple[str, ...]:
-    """Keys of what a needed training has left to learn from; beyond packs, only a variant needs one."""
-    return tuple(key for job in with_result(needed, TrainResult) for key in job.result.synthetic_shards or ())
+def _synthetic_shards(needed: list[FinishedJob[JobResult]]) -> tuple[LeftFile, ...]:
+    """The shards that a needed training has left to learn from; beyond packs, only a variant needs one."""
+    return tuple(file for job in with_result(needed, TrainResult) for file in job.synthetic_shards)
 
 
 def _spec(
-    work: Work, run: PlannedRun, packs: list[FinishedJob[PackResult]], synthetic: tuple[str, ...]
+    work: Work, run: PlannedRun, packs: list[FinishedJob[PackResult]], synthetic: tuple[LeftFile, ...]
 ) -> TrainingSpec:
     model = entry(str(work.claim.model))
     if synthetic:
@@ -160,7 +161,7 @@ def _spec(
     return TrainingSpec(
         model=model.name,
         labels=run.labels,
-        train_shards=(*_shards(work, packs, subsets), *(local(work, key) for key in synthetic)),
+        train_shards=(*_shards(work, packs, subsets), *(local(work, file) for file in synthetic)),
         valid_shards=_shards(work, packs, {Subset.VALID} - subsets),
         settings=settings,
     )
@@ -174,8 +175,8 @@ def _learnt_from(settings: TrainingSettings) -> set[Subset]:
     return {Subset.TRAIN} if settings.hold_out else {Subset.TRAIN, Subset.VALID}
 
 
-def _shards(work: Work, packs: list[FinishedJob[PackResult]], subsets: set[Subset]) -> tuple[Path, ...]:
-    return tuple(local(work, key) for pack in packs if pack.subset in subsets for key in pack.result.shards)
+def _shards(work: Work, packs: list[FinishedJob[PackResult]], subsets: set[Subset]) -> tuple[StoredFile, ...]:
+    return tuple(local(work, file) for pack in packs if pack.subset in subsets for file in pack.shards)
 
 
 def _label_counts(packs: Iterable[FinishedJob[PackResult]]) -> Counter[int]:
@@ -187,7 +188,7 @@ def _label_counts(packs: Iterable[FinishedJob[PackResult]]) -> Counter[int]:
 
 
 def _model_name(
-    run: PlannedRun, spec: TrainingSpec, packs: list[FinishedJob[PackResult]], synthetic: tuple[str, ...]
+    run: PlannedRun, spec: TrainingSpec, packs: list[FinishedJob[PackResult]], synthetic: tuple[LeftFile, ...]
 ) -> str:
     """Where the model stands in the store, by what it is made from: the beginning of its key and its checkpoint's."""
     made_from: dict[str, Any] = {
@@ -195,7 +196,7 @@ def _model_name(
         "packs": [(pack.subset, pack.result.key) for pack in packs],
     }  # fmt: skip
     if synthetic:
-        made_from["synthetic"] = synthetic
+        made_from["synthetic"] = tuple(file.key for file in synthetic)
     return f"models/{digest_of(made_from)[:32]}/{spec.model}"
 
 

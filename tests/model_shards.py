@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from domain.digests import content_digest
+from domain.stored_file import StoredFile
 from tasks.dataset.shards.shard import Example, shards
 
 PIPELINE = "a" * 64
@@ -31,11 +33,16 @@ def examples(n: int, n_classes: int = 2, first: int = 0) -> list[Example]:
 
 def written(
     folder: Path, rows: Sequence[Example], name: str = "shard", pipeline: str = PIPELINE, size: int = 4096
-) -> tuple[Path, ...]:
+) -> tuple[StoredFile, ...]:
     """The shard files of these examples, in order."""
-    paths = []
+    files = []
     for number, content in enumerate(shards(rows, "b" * 64, pipeline, size)):
         path = folder / f"{name}-{number}.parquet"
         path.write_bytes(content)
-        paths.append(path)
-    return tuple(paths)
+        files.append(stored(path))
+    return tuple(files)
+
+
+def stored(path: Path) -> StoredFile:
+    """A file as the store would lend it, recorded as it is now."""
+    return StoredFile(path.name, path, content_digest(path.read_bytes()))

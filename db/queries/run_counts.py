@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -159,24 +159,33 @@ def rates(database: Database, run: int) -> list[tuple[float, float]]:
     return [((bin_ + 0.5) * width, counts.get(bin_, 0) / width) for bin_ in range(_RATE_BINS)]
 
 
-def strips_of(database: Database, run: int, label: str, limit: int) -> list[tuple[str, str]]:
-    """(recording, key) of a few strips of a class, the first in the drawn order."""
+class ShownStrip(NamedTuple):
+    """The strip of a recording's first span, as a page shows it."""
+
+    recording: str
+    key: str
+    sha256: str
+    size_bytes: int
+
+
+def strips_of(database: Database, run: int, label: str, limit: int) -> list[ShownStrip]:
+    """A few strips of a class, the first in the drawn order."""
     of_class = (Recording.label == label, Item.pipeline_id == _own_pipeline(run))
     query = _first_strips(run, *of_class).order_by(Item.order_key).limit(limit)
     with database.read() as connection:
-        return [(row.uri, row.key) for row in connection.execute(query)]
+        return [ShownStrip(*row) for row in connection.execute(query)]
 
 
-def first_strips(database: Database, run: int, pipeline: int, recordings: Sequence[str]) -> dict[str, str]:
-    """Recording -> key of the strip of its first span, for those of the recordings that have one."""
+def first_strips(database: Database, run: int, pipeline: int, recordings: Sequence[str]) -> list[ShownStrip]:
+    """The strips of the first spans of these recordings, as far as there are any."""
     query = _first_strips(run, Recording.uri.in_(recordings), Item.pipeline_id == pipeline)
     with database.read() as connection:
-        return {row.uri: row.key for row in connection.execute(query)}
+        return [ShownStrip(*row) for row in connection.execute(query)]
 
 
-def _first_strips(run: int, *conditions: sa.ColumnElement[bool]) -> sa.Select[str, str]:
+def _first_strips(run: int, *conditions: sa.ColumnElement[bool]) -> sa.Select[str, str, str, int]:
     return (
-        sa.select(Recording.uri, Artifact.key)
+        sa.select(Recording.uri, Artifact.key, Artifact.sha256, Artifact.size_bytes)
         .select_from(Item)
         .join(Recording, Recording.id == Item.recording_id)
         .join(Artifact, IS_ITS_STRIP)

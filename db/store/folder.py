@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from db.store.keys import TooLarge, parts
+from db.store.keys import parts
 from domain.digests import file_digest
+from domain.stored_file import StoredFile, require_size, verified
 
 UNFINISHED = ".unfinished"
 """Folder of files being written, in the store itself so that a rename stays on one disk; a crash leaves some there."""
@@ -71,28 +72,37 @@ class FolderStore:
                 os.unlink(temporary)
         _to_disk(folder)
 
-    def get(self, key: str, most_bytes: float = math.inf) -> bytes:
-        """The key's bytes. Raises FileNotFoundError; TooLarge, before any is read, where they are more than that."""
+    def get(self, key: str, sha256: str | None, most_bytes: float = math.inf) -> bytes:
+        """Return the key's bytes, verified against the recorded SHA-256, which may be only its beginning.
+
+        Raises: FileNotFoundError; Damaged, where they are not what was written; TooLarge, before any is read, where
+        they are more than most_bytes.
+        """
+        return verified(self.get_unverified(key, most_bytes), key, sha256)
+
+    def get_unverified(self, key: str, most_bytes: float = math.inf) -> bytes:
+        """Return the key's bytes as they are, for files that carry a digest of their own.
+
+        Raises: FileNotFoundError; TooLarge, before any is read, where they are more than most_bytes.
+        """
         with open(self._file(key), "rb") as file:
-            size_bytes = os.fstat(file.fileno()).st_size
-            if size_bytes > most_bytes:
-                raise TooLarge(f"{key} has {size_bytes} bytes, more than {most_bytes:.0f}")
+            require_size(key, os.fstat(file.fileno()).st_size, most_bytes)
             return file.read()
 
     def _file(self, key: str) -> str:
         return os.path.join(self.folder, *parts(key))
 
     @contextmanager
-    def lending(self) -> Iterator[Callable[[str], Path]]:
-        """The files themselves."""
-        yield self.there
+    def lending(self) -> Iterator[Callable[[str, str | None], StoredFile]]:
+        """Lend the files themselves."""
+        yield self.lend
 
-    def there(self, key: str) -> Path:
-        """The key's file. Raises FileNotFoundError."""
+    def lend(self, key: str, sha256: str | None) -> StoredFile:
+        """Return the key's file. Raises: FileNotFoundError."""
         path = self.local(key)
         if not path.is_file():
             raise FileNotFoundError(f"{key} is not in {self.folder}")
-        return path
+        return StoredFile(key, path, sha256)
 
     def remove(self, key: str) -> None:
         """Takes the key away; nothing happens where it is not there."""

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Protocol
 
 from db.store.folder import FolderStore
-from db.store.keys import TooLarge
 from db.store.objects import SCHEME
+from domain.stored_file import StoredFile, TooLarge
 
 __all__ = ["Lend", "Store", "TooLarge", "open_store"]
 
-Lend = Callable[[str], Path]
-"""A key's file on this machine. Raises FileNotFoundError."""
+Lend = Callable[[str, str | None], StoredFile]
+"""Return a key's file on this machine, given the key and the recorded SHA-256; reading the file verifies it.
+
+Raises: FileNotFoundError; Damaged, where a copy had to be fetched and is not what was written.
+"""
 
 
 class Store(Protocol):
@@ -38,11 +41,21 @@ class Store(Protocol):
     def writing(self, key: str) -> AbstractContextManager[Path]:
         """A temporary path to fill; it takes the key's name when the block ends well, and vanishes when it does not."""
 
-    def get(self, key: str, most_bytes: float = math.inf) -> bytes:
-        """The key's bytes. Raises FileNotFoundError; TooLarge, before any is read, where they are more than that."""
+    def get(self, key: str, sha256: str | None, most_bytes: float = math.inf) -> bytes:
+        """Return the key's bytes, verified against the recorded SHA-256, which may be only its beginning.
+
+        Raises: FileNotFoundError; Damaged, where they are not what was written; TooLarge, before any is read, where
+        they are more than most_bytes.
+        """
+
+    def get_unverified(self, key: str, most_bytes: float = math.inf) -> bytes:
+        """Return the key's bytes as they are, for files that carry a digest of their own.
+
+        Raises: FileNotFoundError; TooLarge, before any is read, where they are more than most_bytes.
+        """
 
     def lending(self) -> AbstractContextManager[Lend]:
-        """Keys as files on this machine, for as long as the block lasts; they are only read."""
+        """Lend keys as files on this machine, for as long as the block lasts; they are only read."""
 
     def remove(self, key: str) -> None:
         """Takes the key away; nothing happens where it is not there."""

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import re
 
-
-class TooLarge(ValueError):
-    """What stands under a key is larger than whoever asked for it can believe; nothing of it was read."""
-
-
 _CHECKPOINT = ".keras.checkpoint.npz"
 
 

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from db.store.cache import Cache
-from db.store.keys import TooLarge, parts
+from db.store.keys import parts
 from db.store.objects import Objects
 from domain.digests import digest_of, pieces_digest
+from domain.stored_file import StoredFile, TooLarge, verified
 
 
 class BucketStore:
@@ -43,23 +44,39 @@ class BucketStore:
             yield path
             self._objects.put(key, path)
 
-    def get(self, key: str, most_bytes: float = math.inf) -> bytes:
-        """The key's bytes. Raises FileNotFoundError; TooLarge, before any is read, where they are more than that."""
+    def get(self, key: str, sha256: str | None, most_bytes: float = math.inf) -> bytes:
+        """Return the key's bytes, verified against the recorded SHA-256, which may be only its beginning.
+
+        Raises: FileNotFoundError; Damaged, where they are not what was written; TooLarge, before any is read, where
+        they are more than most_bytes.
+        """
+        return verified(self.get_unverified(key, most_bytes), key, sha256)
+
+    def get_unverified(self, key: str, most_bytes: float = math.inf) -> bytes:
+        """Return the key's bytes as they are, for files that carry a digest of their own.
+
+        Raises: FileNotFoundError; TooLarge, before any is read, where they are more than most_bytes.
+        """
         found, content = self._objects.looked_at(_checked(key), most_bytes)
         if content is None:
             raise TooLarge(f"{key} has {found.size_bytes} bytes, more than {most_bytes:.0f}")
         return content
 
     @contextmanager
-    def lending(self) -> Iterator[Callable[[str], Path]]:
-        """Files on this machine, each fetched when it is first asked for."""
+    def lending(self) -> Iterator[Callable[[str, str | None], StoredFile]]:
+        """Lend files on this machine, each fetched when it is first asked for."""
         with self._cache.lending() as lent:
 
-            def lend(key: str) -> Path:
+            def lend(key: str, sha256: str | None) -> StoredFile:
                 found = self._objects.head(_checked(key))
                 name = digest_of([self.shown, key, found.version])[:32]
                 suffix = PurePosixPath(key).suffix
-                return lent.file(name + suffix, lambda path: self._objects.download(found, path))
+                path = lent.file(
+                    name + suffix,
+                    lambda path: self._objects.download(found, path),
+                    lambda path: StoredFile(key, path, sha256).require_whole(),
+                )
+                return StoredFile(key, path, sha256)
 
             yield lend
 

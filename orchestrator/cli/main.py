@@ -47,7 +47,7 @@ def _of_the_program(
 
 def main() -> NoReturn:
     """Runs a command; every error is one sentence on stderr and its exit code."""
-    from domain.errors import ChorusError  # noqa: PLC0415
+    from domain.errors import ChorusError, Damaged  # noqa: PLC0415
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM acts like Ctrl-C
     try:
@@ -56,10 +56,11 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         code = INTERRUPTED
     except (ChorusError, OSError) as error:
-        say(f"orchestrator: {error}")
+        text = f"{error}; {error.remedy}" if isinstance(error, Damaged) else str(error)
+        say(f"orchestrator: {text}")
         code = getattr(error, "exit_code", FAILED)
         if "--json" in sys.argv:
-            print_json({"error": str(error), "exit_code": code})
+            print_json({"error": text, "exit_code": code})
     except BaseException as error:  # usage errors of click have a `show` method
         code = _shown(error)
     sys.stdout.flush()

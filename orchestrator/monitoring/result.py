@@ -11,19 +11,27 @@ from domain.work import FinishedJob
 from orchestrator.session import Session
 from tasks.model.zoo import is_generator
 from tasks.report.scoring.classification import Evaluation, classification_table
+from tasks.runtime import evaluations
 
 
 def classification_tables(session: Session, run: int) -> str:
-    """The per-class table of every evaluated model, by chunk, in scikit-learn's layout."""
+    """The per-class table of every evaluated model, by chunk, in scikit-learn's layout.
+
+    Raises: Damaged, where an evaluation is gone from the store, or is not what was written.
+    """
     facts = run_facts(session.database, run)
     tables = []
     for job in results(session.database, run):
         if _is_classified(job) and facts is not None:
-            evaluation = Evaluation.from_dict(json.loads(session.store.get(job.result.key)))
+            evaluation = evaluations.read(session.store, job.result.key, _evaluation)
             fold = f", fold {job.fold}" if job.fold is not None and job.fold >= 0 else ""
             table = classification_table(evaluation.by_chunk, facts.labels)
             tables.append(f"{job.model}{fold}, seed {job.seed}, by chunk\n\n{table}")
     return "\n\n".join(tables)
+
+
+def _evaluation(data: bytes) -> Evaluation:
+    return Evaluation.from_dict(json.loads(data))
 
 
 def _is_classified(job: FinishedJob[JobResult]) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domain.errors import Impossible
+from domain.stored_file import StoredFile
 from tasks.dataset.shards.shard import Shard, read_shard
 from tasks.model.bundle.bundle import Bundle
 from tasks.model.inputs import Floats, Pixels, RawBatch, as_keras_takes, prepared
@@ -35,13 +35,13 @@ class Seen:
     pictures: Pixels
 
 
-def seen_by(bundle: Bundle, shards: Sequence[Path], most: int = MOST_EXAMPLES) -> Seen:
+def seen_by(bundle: Bundle, shards: Sequence[StoredFile], most: int = MOST_EXAMPLES) -> Seen:
     """The first so many examples that are no augmented copies, as the bundle's network sees them.
 
     The vectors are what its global average pooling gives: each filter's mean over the picture. So a sound that
     comes earlier or later is the same to them, and a copy that was only moved in time is still found to be one.
-    Raises Impossible where the network has no such layer, or the shards hold no example; ShardError where one cannot
-    be read.
+    Raises Impossible where the network has no such layer, or the shards hold no example; Damaged where one is
+    not what was written.
     """
     network, parts, left = _with_embedding(bundle.model), [], most
     for shard in map(read_shard, shards):  # one is in memory at a time, however many copies lie between originals
@@ -55,11 +55,11 @@ def seen_by(bundle: Bundle, shards: Sequence[Path], most: int = MOST_EXAMPLES) -
     return Seen(*(np.concatenate([getattr(part, name) for part in parts]) for name in Seen.__dataclass_fields__))
 
 
-def vectors_of(bundle: Bundle, shards: Sequence[Path]) -> Iterator[Floats]:
+def vectors_of(bundle: Bundle, shards: Sequence[StoredFile]) -> Iterator[Floats]:
     """(n, d) float32 blocks of the vectors of every example, augmented copies too; none where there is none.
 
     Two shards are in memory at most.
-    Raises Impossible where the network has no global average pooling, ShardError where a shard cannot be read.
+    Raises Impossible where the network has no global average pooling, Damaged where a shard is not what was written.
     """
     network = _with_embedding(bundle.model)
     for shard in map(read_shard, shards):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from domain.errors import Impossible
+from domain.stored_file import StoredFile
 from tasks.dataset.shards.shard import Shard, read_shard, shard_facts
 from tasks.model.bundle.bundle import Bundle
 from tasks.model.inputs import RawBatch, as_keras_takes, encoded, prepared
@@ -31,30 +31,30 @@ class Predicted:
     chunks: NDArray[np.int64]
 
 
-def predictions(bundle: Bundle, shards: Sequence[Path], batch_size: int = 256) -> Iterator[Predicted]:
+def predictions(bundle: Bundle, shards: Sequence[StoredFile], batch_size: int = 256) -> Iterator[Predicted]:
     """For every example that is no augmented copy, in the order of the shards; one shard is in memory at a time.
 
-    Raises Impossible, before the first prediction, for a generator, and where a shard was made by another pipeline than
-    the network's or holds synthetic examples; ShardError where one cannot be read.
+    Raises: Impossible, before the first prediction, for a generator, and where a shard was made by another pipeline
+    than the network's or holds synthetic examples; Damaged, where one is not what was written.
     """
     if bundle.is_generator:
         raise Impossible(f"{bundle.facts.model} is a generator and names nothing; ask a classifier")
     _require_judgeable(bundle, shards)
-    for path in shards:
-        shard = read_shard(path)
+    for file in shards:
+        shard = read_shard(file)
         originals = np.flatnonzero(shard.copies == 0)
         for start in range(0, len(originals), batch_size):
             yield _predicted(bundle, shard, originals[start : start + batch_size])
 
 
-def _require_judgeable(bundle: Bundle, shards: Sequence[Path]) -> None:
-    for path in shards:
-        facts = shard_facts(path)
+def _require_judgeable(bundle: Bundle, shards: Sequence[StoredFile]) -> None:
+    for file in shards:
+        facts = shard_facts(file)
         if facts.is_synthetic:
-            raise Impossible(f"{path.name} holds synthetic examples; a network is only judged on real ones")
+            raise Impossible(f"{file.name} holds synthetic examples; a network is only judged on real ones")
         if (digest := facts.pipeline_digest) != bundle.pipeline_digest:
             raise Impossible(
-                f"{path.name} was made by pipeline {digest}, and this network learned from {bundle.pipeline_digest}; "
+                f"{file.name} was made by pipeline {digest}, and this network learned from {bundle.pipeline_digest}; "
                 "preprocess with the network's own preset"
             )
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from domain.errors import Impossible
+from domain.stored_file import StoredFile
 from tasks.model.inputs import FEATURE_SETS
 
 
@@ -114,6 +114,6 @@ class TrainingSpec:
 
     model: str
     labels: tuple[str, ...]
-    train_shards: tuple[Path, ...]
-    valid_shards: tuple[Path, ...] = ()
+    train_shards: tuple[StoredFile, ...]
+    valid_shards: tuple[StoredFile, ...] = ()
     settings: TrainingSettings = field(default_factory=TrainingSettings)

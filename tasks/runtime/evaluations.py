@@ -1,12 +1,12 @@
-"""What a judging leaves in the store: files that are named by their own digests."""
+"""Files that evaluations leave in the store; each is named by its own digest."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import PurePosixPath
 from typing import TypeVar
 
 from db.store.interface import Store
+from db.store.keys import named_digest
 from domain.digests import content_digest
 from domain.errors import Damaged
 from domain.results import FileRole, LeftFile
@@ -26,11 +26,11 @@ def keep(store: Store, data: bytes, role: FileRole) -> LeftFile:
 
 
 def read(store: Store, key: str, understood: Callable[[bytes], _T]) -> _T:
-    """What a judging wrote under the key. Raises Damaged where it is gone, or is not what the key is named by."""
+    """Return what an evaluation wrote under the key.
+
+    Raises: Damaged, where the file is gone, or its digest is not the one in the key.
+    """
     try:
-        data = store.get(key)
+        return understood(store.get(key, named_digest(key)))
     except FileNotFoundError as error:
         raise Damaged(f"{key} is gone from the store") from error
-    if not content_digest(data).startswith(PurePosixPath(key).stem):
-        raise Damaged(f"{key} is not what was written")
-    return understood(data)

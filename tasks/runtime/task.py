@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, TypeVar
 
 from celery import Task
@@ -25,7 +24,7 @@ from db.ledger.claims import ItemClaim, JobClaim, Ledger, Outcome, StripFacts
 from db.store.interface import Lend, Store, open_store
 from domain.errors import ChorusError, MachineFault
 from domain.reasons import CANCELLED, Reason, ReasonCode
-from domain.results import JobOutput
+from domain.results import JobOutput, LeftFile
 from domain.retry import (
     FIRST_PAUSE_S,
     LONGEST_PAUSE_S,
@@ -37,6 +36,7 @@ from domain.retry import (
     event_of,
 )
 from domain.states import State
+from domain.stored_file import StoredFile
 from settings import Settings
 from tasks.runtime.heartbeat import Heartbeat
 from tasks.runtime.messages import JobMessage, MalformedMessage, PreprocessMessage, UnknownMessage
@@ -289,13 +289,16 @@ def _ended(error: Exception) -> tuple[State, Reason]:
     return _STATE_OF_DECISION.get(type(decide(Counters(), event)), State.WAITING), event.reason
 
 
-def local(work: Work, key: str) -> Path:
-    """The key's file on this machine. Raises MachineFault when the store does not hold it."""
+def local(work: Work, left: LeftFile) -> StoredFile:
+    """Return a file that a job left, on this machine; reading it verifies the recorded digest.
+
+    Raises: MachineFault, when the store does not hold it; Damaged, when a fetched copy is not what was written.
+    """
     try:
-        file = work.lend(key)
+        file = work.lend(left.key, left.sha256)
     except FileNotFoundError as error:
         raise MachineFault(
-            f"{key} is not in the store {work.store.shown}; `orchestrator doctor` says what else is gone"
+            f"{left.key} is not in the store {work.store.shown}; `orchestrator doctor` says what else is gone"
         ) from error
     work.held.went_on()
     return file

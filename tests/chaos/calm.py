@@ -67,7 +67,7 @@ def strips_in(found: dict[str, str]) -> dict[str, str]:
 def packed(session: Session) -> Counter[str]:
     """Examples in the store's shards, by recording."""
     shards = (session.store.folder / "shards").rglob("*.parquet")
-    return Counter(recording for shard in shards for recording in read_shard(shard).recordings)
+    return Counter(recording for shard in shards for recording in read_shard(shard.read_bytes()).recordings)
 
 
 def assert_same(session: Session, seen: Snapshot, calm: Calm, n_forgotten: int = 0) -> None:

@@ -42,7 +42,9 @@ def test_a_generator_alone_brings_its_judge_as_it_is_and_with_synthetic_examples
 def test_it_leaves_as_many_examples_of_each_class_as_it_has_learnt_from_in_shards_marked_as_synthetic(ended):
     session, seen, _ = ended
     (training,) = jobs_of(seen, Kind.TRAIN)
-    facts = [shard_facts(session.store.local(key)) for key in training.result.synthetic_shards]
+    result = training.result
+    files = zip(result.synthetic_shards, result.synthetic_sha256, strict=True)
+    facts = [shard_facts(session.store.get(*file)) for file in files]
     assert all(each.is_synthetic for each in facts)
     real = [job.result for job in seen.jobs if job.kind == Kind.PACK and job.subset == 0]
     assert sum(each.n_examples for each in facts) == sum(result.n_examples for result in real)

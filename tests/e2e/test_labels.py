@@ -36,8 +36,8 @@ def packed_labels(session: Session, run: int) -> dict[str, str]:
     assert facts is not None
     found: dict[str, str] = {}
     for job in results(session.database, run):
-        for key in job.result.shards:
-            shard = read_shard(session.store.get(key))
+        for file in job.shards:
+            shard = read_shard(session.store.get(file.key, file.sha256))
             found |= {uri: facts.labels[label] for uri, label in zip(shard.recordings, shard.labels, strict=True)}
     return found
 

@@ -192,7 +192,8 @@ def test_the_leak_meter_learns_from_pieces_of_the_recordings_it_is_judged_on(tmp
         assert seen.run.state == RunState.DONE, [(job.kind, job.state, job.reason) for job in seen.jobs]
         subsets: dict[str | None, list[set[tuple[str, int]]]] = {}
         for job in (job for job in seen.jobs if job.kind == Kind.PACK):
-            rows = [read_shard(session.store.local(key)) for key in job.result.shards]
+            files = zip(job.result.shards, job.result.sha256, strict=True)
+            rows = [read_shard(session.store.get(*file)) for file in files]
             held = {(digest, int(at)) for row in rows for digest, at in zip(row.digests, row.chunks, strict=True)}
             subsets.setdefault(job.variant, []).append(held)
         assert [sum(map(len, subsets[variant])) for variant in (None, leaky.VARIANT)] == [18 * 8] * 2

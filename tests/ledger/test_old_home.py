@@ -96,7 +96,7 @@ def test_its_strips_are_found_and_are_what_was_written(ledger: Database, store: 
     rows = {row.key: row for row in strips(ledger, FINISHED, facts.pipeline_id, None)}
     assert len(rows) == 12
     for strip in kept:
-        data = store.get(strip.key)
+        data = store.get(strip.key, strip.sha256)
         assert hashlib.sha256(data).hexdigest() == strip.sha256 == rows[strip.key].sha256
         decoded = decode_strip(data)
         assert (decoded.recording_digest, decoded.pipeline_digest) == (rows[strip.key].digest, facts.pipeline_digest)

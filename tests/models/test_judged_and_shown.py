@@ -13,7 +13,8 @@ from db.ledger.claims import JobClaim, Ledger
 from db.queries import status
 from db.schema.upgrade import upgrade
 from db.store.folder import FolderStore
-from domain.results import JobOutput, TrainResult, from_json
+from domain.errors import Damaged
+from domain.results import FileRole, JobOutput, LeftFile, TrainResult, from_json
 from domain.states import Kind, State
 from domain.work import PlannedJob
 from orchestrator.monitoring.summary import summary
@@ -60,14 +61,17 @@ def claimed(database: Database, run: int, kind: Kind) -> tuple[Ledger, JobClaim]
 
 def work(database: Database, store: FolderStore, run: int, kind: Kind) -> Work:
     ledger, claim = claimed(database, run, kind)
-    return Work(claim, database, store, ledger, Heartbeat(ledger, [claim]), store.there)
+    return Work(claim, database, store, ledger, Heartbeat(ledger, [claim]), store.lend)
 
 
-def settled(database: Database, run: int, kind: Kind, state: State = State.DONE, **result: object) -> None:
+def settled(
+    database: Database, run: int, kind: Kind, state: State = State.DONE, files: tuple[LeftFile, ...] = (),
+    **result: object,
+) -> None:  # fmt: skip
     ledger, claim = claimed(database, run, kind)
     left = from_json(kind, {"key": "k", **result})
     assert left is not None
-    assert ledger.settle_job(claim, state, None, JobOutput(left, ()))
+    assert ledger.settle_job(claim, state, None, JobOutput(left, files))
 
 
 def planned(database: Database, folder: Path, name: str, request: Request | None = None) -> int:
@@ -75,9 +79,9 @@ def planned(database: Database, folder: Path, name: str, request: Request | None
     return submit(database, data, request or Request(), lambda _: None).run
 
 
-def test_an_evaluation_records_the_device_it_ran_on_not_that_of_the_training(
-    database: Database, store: FolderStore, tmp_path: Path
-) -> None:
+@pytest.fixture
+def evaluation(database: Database, store: FolderStore, tmp_path: Path) -> Work:
+    """An evaluation whose shard and model are there."""
     rows = [
         PlannedJob("pack", fold=-1, subset=2),
         PlannedJob("train", "cnn", 0, -1),
@@ -85,19 +89,41 @@ def test_an_evaluation_records_the_device_it_ran_on_not_that_of_the_training(
     ]
     run = small_run(database, jobs=rows).run
     [shard] = written(tmp_path, examples(8))
-    store.put("shards/test.parquet", shard.read_bytes())
+    store.put("shards/test.parquet", shard.read())
     facts = BundleFacts("cnn", ("robin", "wren"), {}, PIPELINE, Scaling(), TrainingSettings(), split_digest="s" * 64)
     with store.writing("models/cnn.keras") as path:
         write_bundle(path, entry("cnn").build(InputShapes(), 2), facts)
-    settled(database, run, Kind.PACK, shards=["shards/test.parquet"], label_counts={"0": 4, "1": 4})
-    counts = {"0": 5, "1": 5}
-    settled(database, run, Kind.TRAIN, key="models/cnn.keras", device="GPU: of another machine", label_counts=counts)
-    assert evaluation_in_store(work(database, store, run, Kind.EVALUATE)).device == device()
+    files = recorded(store, FileRole.SHARD, "shards/test.parquet")
+    settled(database, run, Kind.PACK, files=files, shards=["shards/test.parquet"], label_counts={"0": 4, "1": 4})
+    files, counts = recorded(store, FileRole.MODEL, "models/cnn.keras"), {"0": 5, "1": 5}
+    made_by = {"key": "models/cnn.keras", "device": "GPU: of another machine"}
+    settled(database, run, Kind.TRAIN, files=files, label_counts=counts, **made_by)
+    return work(database, store, run, Kind.EVALUATE)
+
+
+def recorded(store: FolderStore, role: FileRole, key: str) -> tuple[LeftFile, ...]:
+    """The store's file, as a job records it that left it."""
+    return (LeftFile(key, role, store.local(key).stat().st_size, store.digest(key)),)
+
+
+def test_an_evaluation_records_the_device_it_ran_on_not_that_of_the_training(evaluation: Work) -> None:
+    assert evaluation_in_store(evaluation).device == device()
+
+
+@pytest.mark.parametrize("key", ["shards/test.parquet", "models/cnn.keras"])
+def test_a_model_or_a_shard_that_changed_is_named_and_nothing_is_evaluated(
+    key: str, evaluation: Work, store: FolderStore
+) -> None:
+    content = bytearray(store.local(key).read_bytes())
+    content[len(content) // 2] ^= 1
+    store.local(key).write_bytes(content)
+    with pytest.raises(Damaged, match=f"{key} is not what was written"):
+        evaluation_in_store(evaluation)
 
 
 def packed(store: FolderStore, folder: Path, name: str, first: int) -> str:
     [shard] = written(folder, examples(16, first=first), name)
-    store.put(f"shards/{name}.parquet", shard.read_bytes())
+    store.put(f"shards/{name}.parquet", shard.read())
     return f"shards/{name}.parquet"
 
 
@@ -108,7 +134,7 @@ def trained(database: Database, store: FolderStore, run: int, model: str, varian
     job = next(job for job in jobs if (job.kind, job.model, job.variant) == (Kind.TRAIN, model, variant))
     claim = ledger.claim_job(run, job.id, Kind.TRAIN)
     assert claim is not None
-    left = model_in_store(Work(claim, database, store, ledger, Heartbeat(ledger, [claim]), store.there)).result
+    left = model_in_store(Work(claim, database, store, ledger, Heartbeat(ledger, [claim]), store.lend)).result
     assert isinstance(left, TrainResult)
     return left
 
@@ -119,9 +145,10 @@ def test_a_training_done_before_is_done_again_only_where_its_model_is_not_whole(
     rows = [PlannedJob("pack", fold=-1, subset=0), PlannedJob("train", "mlp", 0, -1, needs=(0,))]
     run = small_run(database, jobs=rows, training={"epochs": 1}).run
     shard, counts = packed(store, tmp_path, "real", 0), {"0": 8, "1": 8}
-    settled(database, run, Kind.PACK, key="shards/real", shards=[shard], label_counts=counts)
+    files = recorded(store, FileRole.SHARD, shard)
+    settled(database, run, Kind.PACK, files=files, key="shards/real", shards=[shard], label_counts=counts)
     ledger, claim = claimed(database, run, Kind.TRAIN)
-    made = model_in_store(Work(claim, database, store, ledger, Heartbeat(ledger, [claim]), store.there))
+    made = model_in_store(Work(claim, database, store, ledger, Heartbeat(ledger, [claim]), store.lend))
     trainings: list[str] = []
     trainer = train._trainer
     monkeypatch.setattr(train, "_trainer", lambda model: (trainings.append(model), trainer(model))[1])
@@ -132,8 +159,8 @@ def test_a_training_done_before_is_done_again_only_where_its_model_is_not_whole(
         with database.write() as connection:
             connection.exec_driver_sql("UPDATE job SET state = 'waiting' WHERE kind = 'train'")
         ledger, claim = claimed(database, run, Kind.TRAIN)
-        again = model_in_store(Work(claim, database, store, ledger, Heartbeat(ledger, [claim]), store.there))
-        assert (again, len(trainings)) == (made, n_trainings)
+        again = model_in_store(Work(claim, database, store, ledger, Heartbeat(ledger, [claim]), store.lend))
+        assert (again.result.key, again.files, len(trainings)) == (made.result.key, made.files, n_trainings)
         [bundle] = made.files
         assert (bundle.key, bundle.sha256) == (made.result.key, store.digest(made.result.key))
 
@@ -153,10 +180,11 @@ def test_a_variant_learns_from_synthetic_shards_too_and_is_another_model(
     ]
     run = small_run(database, jobs=rows, training={"epochs": 1}).run
     counts = {"0": 8, "1": 8}
-    settled(
-        database, run, Kind.PACK, key="shards/real", shards=[packed(store, tmp_path, "real", 0)], label_counts=counts
-    )
-    settled(database, run, Kind.TRAIN, synthetic_shards=[packed(store, tmp_path, "synthetic", 100)])
+    shard, painted = packed(store, tmp_path, "real", 0), packed(store, tmp_path, "synthetic", 100)
+    files = recorded(store, FileRole.SHARD, shard)
+    settled(database, run, Kind.PACK, files=files, key="shards/real", shards=[shard], label_counts=counts)
+    files = recorded(store, FileRole.SYNTHETIC, painted)
+    settled(database, run, Kind.TRAIN, files=files, synthetic_shards=[painted])
     plain = trained(database, store, run, "cnn", None)
     fed, augmented = (trained(database, store, run, "cnn", name) for name in (SYNTHETIC, "with augmentation"))
     assert len({each.key for each in (plain, fed, augmented)}) == 3
@@ -175,7 +203,8 @@ def test_a_training_repeated_with_other_libraries_leaves_the_first_model_as_it_w
     for version in ("1", "1", "2"):
         monkeypatch.setattr("tasks.model.bundle.libraries.library_versions", lambda version=version: {"keras": version})
         run = small_run(database, jobs=rows, training={"epochs": 1}).run
-        settled(database, run, Kind.PACK, key="shards/real", shards=[shard], label_counts={"0": 8, "1": 8})
+        files, counts = recorded(store, FileRole.SHARD, shard), {"0": 8, "1": 8}
+        settled(database, run, Kind.PACK, files=files, key="shards/real", shards=[shard], label_counts=counts)
         models.append(trained(database, store, run, "cnn", None))
     first, again, other = ((each.key, each.sha256) for each in models)
     assert first == again != other
@@ -187,7 +216,9 @@ def test_a_model_of_features_is_not_given_synthetic_examples(
 ) -> None:
     rows = [PlannedJob("train", "gan", 0, -1), PlannedJob("train", "mlp", 0, -1, needs=(0,), variant=SYNTHETIC)]
     run = small_run(database, jobs=rows).run
-    settled(database, run, Kind.TRAIN, synthetic_shards=[packed(store, tmp_path, "synthetic", 100)])
+    painted = packed(store, tmp_path, "synthetic", 100)
+    files = recorded(store, FileRole.SYNTHETIC, painted)
+    settled(database, run, Kind.TRAIN, files=files, synthetic_shards=[painted])
     with pytest.raises(VariantError, match="mlp reads features"):
         trained(database, store, run, "mlp", SYNTHETIC)
 
@@ -212,10 +243,8 @@ def test_two_ledgers_on_one_store_keep_their_reports_apart(
         keys.append(report_in_store(work(ledger, store, run, Kind.RENDER)).result.key)
     other.close()
     assert [key.rpartition("/")[2] for key in keys] == ["run-1.html", "run-1.html"]
-    assert [name for key in keys for name in ("dawn", "dusk") if f"<bdi>{name}</bdi>" in store.get(key).decode()] == [
-        "dawn",
-        "dusk",
-    ]
+    pages = [store.get_unverified(key).decode() for key in keys]
+    assert [name for page in pages for name in ("dawn", "dusk") if f"<bdi>{name}</bdi>" in page] == ["dawn", "dusk"]
 
 
 @pytest.mark.parametrize(("state", "has_report"), [(State.DONE, True), (State.FAILED, False)])

@@ -93,7 +93,7 @@ def test_weights_do_not_depend_on_the_number_of_cores(tmp_path):
     (shard,) = written(tmp_path, examples(48))
     command = [sys.executable, "-c", TRAIN_ON_SO_MANY_CORES]
     one, all_ = (
-        subprocess.run([*command, str(cores), shard], check=True, capture_output=True, text=True).stdout
+        subprocess.run([*command, str(cores), shard.path], check=True, capture_output=True, text=True).stdout
         for cores in (1, 64)
     )
     assert one == all_

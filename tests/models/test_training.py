@@ -32,7 +32,9 @@ import hashlib, sys, time
 from pathlib import Path
 from tasks.model.spec import TrainingSettings, TrainingSpec
 from tasks.model.training.classifier import train
-spec = TrainingSpec("cnn", ("a", "b"), (Path(sys.argv[1]),), (Path(sys.argv[2]),), TrainingSettings(3, 8, seed=1))
+from tests.model_shards import stored
+train_shard, valid_shard = (stored(Path(path)) for path in sys.argv[1:])
+spec = TrainingSpec("cnn", ("a", "b"), (train_shard,), (valid_shard,), TrainingSettings(3, 8, seed=1))
 weights = train(spec, lambda epoch, figures: None, time.perf_counter).model.get_weights()
 print(hashlib.sha256(b"".join(weight.tobytes() for weight in weights)).hexdigest())
 """
@@ -94,7 +96,7 @@ def test_the_same_specification_gives_the_same_weights_in_any_process(spec):
     again = trained(spec).model.get_weights()
     for first, second in zip(here, again, strict=True):
         np.testing.assert_array_equal(first, second)
-    paths = [str(spec.train_shards[0]), str(spec.valid_shards[0])]
+    paths = [str(spec.train_shards[0].path), str(spec.valid_shards[0].path)]
     there = subprocess.run(
         [sys.executable, "-c", TRAIN_IN_ITS_OWN_PROCESS, *paths], check=True, capture_output=True, text=True
     )

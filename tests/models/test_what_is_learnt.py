@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,9 +13,11 @@ import keras
 import numpy as np
 import pytest
 
-from domain.results import EvaluateResult, PackResult, TrainResult
+from domain.results import EvaluateResult, FileRole, LeftFile, PackResult, TrainResult
 from domain.states import Kind
+from domain.stored_file import StoredFile
 from domain.subsets import HOLDOUT, Subset
+from domain.work import FinishedJob
 from tasks import evaluate, train
 from tasks.model.inputs import Scaling
 from tasks.model.networks.blocks import class_probabilities, input_of
@@ -93,42 +96,56 @@ def test_label_smoothing_and_weight_decay_reach_the_network(tmp_path: Path) -> N
 def test_the_validation_side_is_learnt_from_only_where_nothing_is_stopped_by_it(
     monkeypatch: pytest.MonkeyPatch, model: str, learns_all: bool
 ) -> None:
-    monkeypatch.setattr(train, "local", lambda _, key: Path(key))
-    packs: Any = [
-        SimpleNamespace(subset=subset, result=PackResult("k", (subset.name,)))
-        for subset in (Subset.TRAIN, Subset.VALID)
-    ]
+    monkeypatch.setattr(train, "local", lambda _, left: StoredFile(left.key, Path(left.key), left.sha256))
+    packs: Any = [_packed(HOLDOUT, subset, subset.name) for subset in (Subset.TRAIN, Subset.VALID)]
     work: Any = SimpleNamespace(claim=SimpleNamespace(model=model, seed=3, variant=None))
     run: Any = SimpleNamespace(options={}, labels=("a", "b"))
-    spec = train._spec(work, run, packs, ("SYNTHETIC",) if model == "cnn" else ())
-    learnt = {path.name for path in spec.train_shards} - {"SYNTHETIC"}
+    spec = train._spec(work, run, packs, (_file("SYNTHETIC"),) if model == "cnn" else ())
+    learnt = _names([*spec.train_shards]) - {"SYNTHETIC"}
     assert learnt == ({"TRAIN", "VALID"} if learns_all else {"TRAIN"})
-    assert {path.name for path in spec.valid_shards} == (set() if learns_all else {"VALID"})
+    assert _names([*spec.valid_shards]) == (set() if learns_all else {"VALID"})
+
+
+def _file(key: str, role: FileRole = FileRole.SHARD) -> LeftFile:
+    return LeftFile(key, role, 1, f"digest of {key}")
+
+
+def _packed(fold: int, subset: Subset, key: str) -> FinishedJob[PackResult]:
+    return FinishedJob(1, Kind.PACK, None, None, fold, subset, None, PackResult("k", (key,)), (_file(key),))
+
+
+def _names(files: Sequence[StoredFile | LeftFile]) -> set[str]:
+    """The keys, each of which stands with its own digest."""
+    assert all(file.sha256 == f"digest of {file.key}" for file in files)
+    return {file.key for file in files}
 
 
 @pytest.mark.parametrize("fold", [HOLDOUT, 2])
 def test_a_generator_is_judged_against_what_it_never_saw(monkeypatch: pytest.MonkeyPatch, fold: int) -> None:
-    def pack(of_fold: int, subset: Subset) -> SimpleNamespace:
-        shards = PackResult("k", (f"{of_fold} {subset.name}",))
-        return SimpleNamespace(kind=Kind.PACK, model=None, variant=None, fold=of_fold, subset=subset, result=shards)
+    def pack(of_fold: int, subset: Subset) -> FinishedJob[PackResult]:
+        return _packed(of_fold, subset, f"{of_fold} {subset.name}")
 
-    def job(result: TrainResult | EvaluateResult, model: str, variant: str | None = None) -> SimpleNamespace:
-        return SimpleNamespace(model=model, variant=variant, fold=fold, subset=None, result=result)
+    def job(
+        result: TrainResult | EvaluateResult, model: str, variant: str | None = None, files: tuple[LeftFile, ...] = ()
+    ) -> FinishedJob[TrainResult | EvaluateResult]:
+        return FinishedJob(1, "", model, None, fold, None, variant, result, files)
 
     split = [pack(fold, subset) for subset in (Subset.TRAIN, Subset.VALID, Subset.TEST)]
     folds = [pack(number, subset) for number in (1, 2, 3) for subset in (Subset.TRAIN, Subset.VALID)]
+    painted = TrainResult("the generator", synthetic_shards=("painted 2", "painted 1"))
     needed = [
         *(split if fold == HOLDOUT else folds),
-        job(TrainResult("the judge"), "cnn"),
-        job(TrainResult("the generator", synthetic_shards=("painted",)), "gan"),
+        job(TrainResult("the judge"), "cnn", None, (_file("the judge", FileRole.MODEL),)),
+        job(painted, "gan", None, (_file("painted 1", FileRole.SYNTHETIC), _file("painted 2", FileRole.SYNTHETIC))),
         job(EvaluateResult("e", figures={"by_recording_accuracy": 0.75}), "cnn"),
         job(EvaluateResult("e", figures={"by_recording_accuracy": 0.5}), "cnn", WITH_SYNTHETIC),
     ]
     monkeypatch.setattr(evaluate, "needed_results", lambda *_: needed)
     work: Any = SimpleNamespace(database=None, claim=SimpleNamespace(id=1, model="gan", fold=fold))
     found = evaluate._needed_by_generator(work)
-    assert (found.judge_key, found.synthetic) == ("the judge", ["painted"])
+    assert _names([found.judge]) == {"the judge"}
+    assert [file.key for file in found.synthetic] == ["painted 2", "painted 1"], "the order of the training"
     is_split = fold == HOLDOUT
-    assert found.held_out == ([f"{fold} TEST"] if is_split else ["2 TRAIN", "2 VALID"])
-    assert found.train == ([f"{fold} TRAIN"] if is_split else ["1 TRAIN", "3 TRAIN"])
+    assert _names(found.held_out) == ({f"{fold} TEST"} if is_split else {"2 TRAIN", "2 VALID"})
+    assert _names(found.train) == ({f"{fold} TRAIN"} if is_split else {"1 TRAIN", "3 TRAIN"})
     assert found.accuracies == {"accuracy_without": 0.75, "accuracy_with": 0.5}

@@ -15,6 +15,7 @@ import keras
 import tensorflow as tf
 
 from domain.errors import Impossible
+from domain.stored_file import StoredFile
 from tasks.model.bundle import archive
 from tasks.model.bundle.archive import BundleError
 from tasks.model.bundle.capacity import require_fitting
@@ -120,23 +121,29 @@ def _released(model: Any) -> Any:
     return released
 
 
-def read_bundle(path: Path) -> Bundle:
-    """The bundle at that path; no code stored in it is ever run.
+def read_bundle(source: Path | StoredFile) -> Bundle:
+    """Return the bundle in a file; no code stored in it is ever run.
 
-    Raises BundleError, naming the file, where it is cut short, damaged, compressed, of another schema, larger than its
-    weights, or not a bundle at all; MemoryError and TensorFlow's errors of a device where the machine is at fault.
+    source: a file of the store, which is verified as it is read; or the path of a bundle from elsewhere, of which
+    nothing is believed.
+    Raises: Damaged, where the store's file is not what was written; BundleError, naming the file, where it is cut
+    short, damaged, compressed, of another schema, larger than its weights, or not a bundle at all; MemoryError and
+    TensorFlow's errors of a device where the machine is at fault.
     """
+    name = source.key if isinstance(source, StoredFile) else source
     try:
-        return _read(path)
+        if isinstance(source, StoredFile):
+            return _understood(source.read(), is_ours=True)
+        archive.require_size(source.stat().st_size)
+        return _understood(source.read_bytes(), is_ours=False)
     except BundleError as error:
-        raise BundleError(f"{path}: {error}") from error
+        raise BundleError(f"{name}: {error}") from error
 
 
-def _read(path: Path) -> Bundle:
-    archive.require_size(path.stat().st_size)
-    members = archive.unpacked(path.read_bytes())
+def _understood(content: bytes, *, is_ours: bool) -> Bundle:
+    members = archive.unpacked(content)
     facts = _facts(members.pop(archive.FACTS))
-    bundle, n_classes = _network(members, facts)
+    bundle, n_classes = _network(members, facts, is_ours=is_ours)
     if n_classes != len(facts.labels):
         raise BundleError(f"the network tells {n_classes} classes apart and {len(facts.labels)} are named")
     _require_features(facts)
@@ -170,13 +177,14 @@ def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _network(members: Mapping[str, bytes], facts: BundleFacts) -> tuple[Bundle, int]:
+def _network(members: Mapping[str, bytes], facts: BundleFacts, *, is_ours: bool) -> tuple[Bundle, int]:
     """The bundle, and how many classes its network tells apart."""
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "plain.keras"
         plain.write_bytes(archive.packed(members))
         with _refusing():
-            require_fitting(members[archive.CONFIG], members[archive.WEIGHTS])
+            if not is_ours:
+                require_fitting(members[archive.CONFIG], members[archive.WEIGHTS])
             bundle = Bundle(keras.saving.load_model(plain, compile=False, safe_mode=True), facts)
             return bundle, bundle.n_classes
 

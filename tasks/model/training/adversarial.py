@@ -49,7 +49,7 @@ def train(
 
     Sets the process-wide random seeds and makes TensorFlow deterministic, for good. Memory does not grow with the
     number of examples.
-    Raises Impossible as `training.train` does, ShardError where a shard cannot be read.
+    Raises Impossible as `training.train` does, Damaged where a shard is not what was written.
     """
     sides = surveyed_sides(spec)
     keras.utils.set_random_seed(spec.settings.seed)

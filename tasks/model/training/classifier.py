@@ -76,8 +76,8 @@ def train(
     Sets the process-wide random seeds and makes TensorFlow deterministic, for good. Memory does not grow with the
     number of examples.
     Raises Impossible for an unknown model, pictures too small for it, training examples of fewer than two classes,
-    labels without a name, shards of several pipelines, and a loss that is no longer a number; ShardError where a shard
-    cannot be read.
+    labels without a name, shards of several pipelines, and a loss that is no longer a number; Damaged where a shard
+    is not what was written.
     """
     model_entry = entry(spec.model)
     sides = surveyed_sides(spec)
@@ -136,7 +136,7 @@ def _in_32_bits(model: Any, model_entry: ModelEntry, shapes: InputShapes, n_clas
 def _scaling(model_entry: ModelEntry, shards: ShardSet, features: str, on_step: OnStep) -> Scaling:
     if "features" not in model_entry.inputs:
         return Scaling()
-    read = heard(map(read_shard, shards.paths), on_step)
+    read = heard(map(read_shard, shards.files), on_step)
     rows = (RawBatch(one.spectrograms, one.features, encoded(one.metadata)) for one in read)
     return measured_scaling((raw.chosen(features) for raw in rows), features)
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from domain.errors import Impossible
+from domain.stored_file import StoredFile
 from tasks.dataset.shards.shard import Shard, read_shard, shard_facts
 from tasks.model.inputs import InputShapes, RawBatch, encoded, n_chosen
 
@@ -35,7 +35,7 @@ class Batch:
 class ShardSet:
     """What the shards of one side say of themselves, without their pictures having been read."""
 
-    paths: tuple[Path, ...]
+    files: tuple[StoredFile, ...]
     sizes: tuple[int, ...]
     label_counts: dict[int, int]
     pipeline_digests: frozenset[str]
@@ -52,17 +52,18 @@ class ShardSet:
         return math.ceil(self.n_examples / batch)
 
 
-def surveyed(paths: Sequence[Path], features: str = "audio") -> ShardSet:
+def surveyed(files: Sequence[StoredFile], features: str = "audio") -> ShardSet:
     """The set these shards make up, from their footers; features: of FEATURE_SETS, they decide the shape.
 
-    Raises ShardError where a file is not a shard; Impossible where they hold examples of several shapes.
+    Raises: Damaged, where a file is not what was written, and ShardError, where it is not a shard; Impossible, where
+    they hold examples of several shapes.
     """
-    found = [shard_facts(path) for path in paths]
+    found = [shard_facts(file) for file in files]
     counts: Counter[int] = Counter()
     for facts in found:
         counts.update(facts.label_counts)
     return ShardSet(
-        paths=tuple(paths),
+        files=tuple(files),
         sizes=tuple(facts.n_examples for facts in found),
         label_counts=dict(sorted(counts.items())),
         pipeline_digests=frozenset(facts.pipeline_digest for facts in found),
@@ -80,7 +81,9 @@ def _one_shape(shapes: set[InputShapes]) -> InputShapes:
 class Reader:
     """Opens shards; keeps them open when all of them together are no more than a window."""
 
-    def __init__(self, shards: ShardSet, window: int | None = None, read: Callable[[Path], Shard] = read_shard) -> None:
+    def __init__(
+        self, shards: ShardSet, window: int | None = None, read: Callable[[StoredFile], Shard] = read_shard
+    ) -> None:
         """window: in examples; as many as `WINDOW_BYTES` hold where it is left out."""
         self._shards = shards
         self._window = window or max(1, WINDOW_BYTES // (shards.shapes.n_mels * shards.shapes.n_frames))
@@ -88,8 +91,8 @@ class Reader:
 
     def in_order(self) -> Iterator[Row]:
         """Every row of every shard, as they stand."""
-        for path in self._shards.paths:
-            shard = self._open(path)
+        for file in self._shards.files:
+            shard = self._open(file)
             yield from ((shard, row) for row in range(len(shard.labels)))
 
     def shuffled(self, seed: int, epoch: int) -> Iterator[Row]:
@@ -98,12 +101,12 @@ class Reader:
         The shards are shuffled and dealt into windows; the rows of one window are then shuffled together.
         """
         draw = np.random.default_rng([seed, epoch])
-        for window in self._windows(draw.permutation(len(self._shards.paths))):
+        for window in self._windows(draw.permutation(len(self._shards.files))):
             yield from self._drawn(window, draw)
 
     def _drawn(self, window: Sequence[int], draw: np.random.Generator) -> Iterator[Row]:
         # A frame of its own: what it holds is freed before the next window is opened.
-        shards = [self._open(self._shards.paths[index]) for index in window]
+        shards = [self._open(self._shards.files[index]) for index in window]
         places = np.array([(at, row) for at, shard in enumerate(shards) for row in range(len(shard.labels))])
         yield from ((shards[at], row) for at, row in draw.permutation(places))
 

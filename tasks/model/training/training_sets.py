@@ -41,7 +41,7 @@ def surveyed_sides(spec: TrainingSpec) -> Sides:
     """The sides of this training.
 
     Raises Impossible where the shards come from several pipelines, a label has no name, fewer than two classes have
-    training examples, or synthetic examples stand where they must not; ShardError where a file is not a whole shard.
+    training examples, or synthetic examples stand where they must not; Damaged where a file is not what was written.
     """
     sides = Sides(*(surveyed(paths, spec.settings.features) for paths in (spec.train_shards, spec.valid_shards)))
     _require_real(spec, sides)

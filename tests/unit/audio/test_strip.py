@@ -14,7 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from db.store.folder import FolderStore
+from domain.digests import content_digest
 from domain.errors import Damaged, Silent
+from domain.stored_file import verified
 from tasks.audio.chunk import chunks
 from tasks.audio.denoise import denoise
 from tasks.audio.fast import fft, kernels
@@ -23,6 +26,7 @@ from tasks.audio.preset import Preset
 from tasks.audio.recording import decode
 from tasks.audio.spectrogram import log_mel
 from tasks.audio.strip import Strip, StripError, decode_strip, encode, make_strip, warm
+from tests.memory import peak_memory
 from tests.unit.audio.signals import song, write
 
 DIGEST = "d" * 64
@@ -130,17 +134,21 @@ def test_a_strip_error_is_the_stores_fault() -> None:
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.9, 0.9999])
 def test_a_strip_cut_short_is_refused(share: float, strip: Strip) -> None:
     data = encode(strip)
+    cut = data[: int(share * len(data))]
+    with pytest.raises(Damaged, match="is not what was written"):
+        decode_strip(verified(cut, "strips/a.png", content_digest(data)))
     with pytest.raises(StripError):
-        decode_strip(data[: int(share * len(data))])
+        decode_strip(cut)
 
 
 def test_every_flipped_byte_is_found(strip: Strip) -> None:
     data = encode(strip)
+    sha256 = content_digest(data)
     for at in [*range(120), *range(120, len(data), 97)]:
         damaged = bytearray(data)
         damaged[at] ^= 0x55
-        with pytest.raises(StripError):
-            decode_strip(bytes(damaged))
+        with pytest.raises(Damaged):
+            verified(bytes(damaged), "strips/a.png", sha256)
 
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -170,7 +178,19 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_bytes_are_refused(name: str) -> None:
+def test_a_file_that_took_a_strips_place_is_not_unpacked(
+    name: str, strip: Strip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, data = FolderStore(tmp_path), encode(strip)
+    store.put("strips/a.png", HOSTILE[name])
+    monkeypatch.setattr(Image, "open", None)  # to ask it for anything would be a TypeError
+    with peak_memory() as peak, pytest.raises(Damaged, match=r"is not what was written|bytes, more than"):
+        decode_strip(store.get("strips/a.png", content_digest(data), len(data)))
+    assert peak.size_bytes < 10 << 20
+
+
+@pytest.mark.parametrize("name", ["nothing", "a text", "a signature", "no fields", "colour", "a wrong length"])
+def test_bytes_that_are_no_strip_are_not_taken_for_one(name: str) -> None:
     with pytest.raises(StripError):
         decode_strip(HOSTILE[name])
 
@@ -183,20 +203,10 @@ def _texts(**changed: str) -> Callable[[dict[str, str]], dict[str, str]]:
     "change",
     [
         _texts(schema="2"),
-        _texts(more="field"),
         lambda texts: {key: value for key, value in texts.items() if key != "span"},
-        _texts(span="-1"),
         _texts(span="one"),
-        _texts(copy="-1"),
-        _texts(features="[]"),
-        _texts(features="[[1, 2]]"),
         _texts(features="not json"),
-        _texts(features="{}"),
         _texts(features="[" * 100_000),
-        _texts(features=json.dumps([[float("nan")] * 15] * 2)),
-        _texts(features=json.dumps([[1e300] * 15] * 2)),
-        _texts(features=json.dumps([[0.0] * 15] * 3)),
-        _texts(versions="[]"),
     ],
 )
 def test_fields_of_another_schema_are_refused(change: Callable[[dict[str, str]], dict[str, str]], strip: Strip) -> None:

@@ -10,7 +10,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from db.store.cache import Cache
+from domain.digests import content_digest
+from domain.errors import Damaged
+from domain.stored_file import StoredFile
 
 
 def fetching(content: bytes, seen: list[str] | None = None) -> Callable[[Path], None]:
@@ -22,6 +27,15 @@ def fetching(content: bytes, seen: list[str] | None = None) -> Callable[[Path], 
     return fetch
 
 
+def anything(_: Path) -> None:
+    """Every file is whole."""
+
+
+def recorded(content: bytes) -> Callable[[Path], None]:
+    """Only a file of these bytes is whole."""
+    return lambda path: StoredFile("key", path, content_digest(content)).require_whole()
+
+
 def kept(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_size for path in (folder / "kept").iterdir()}
 
@@ -31,7 +45,7 @@ def test_a_file_is_fetched_once_however_often_it_is_asked_for(tmp_path: Path) ->
     for _ in range(3):
         with cache.lending() as lent:
             for _ in range(2):
-                assert lent.file("a.bin", fetching(b"x" * 10, seen)).read_bytes() == b"x" * 10
+                assert lent.file("a.bin", fetching(b"x" * 10, seen), anything).read_bytes() == b"x" * 10
     assert len(seen) == 1
 
 
@@ -39,7 +53,7 @@ def test_the_least_recently_used_files_make_room(tmp_path: Path) -> None:
     cache = Cache(tmp_path, 100)
     for at, name in enumerate(("a", "b", "a", "c")):
         with cache.lending() as lent:
-            os.utime(lent.file(name, fetching(bytes(50))), (at + 1, at + 1))
+            os.utime(lent.file(name, fetching(bytes(50)), anything), (at + 1, at + 1))
     cache.make_room()
     assert kept(tmp_path) == {"a": 50, "c": 50}
 
@@ -47,9 +61,9 @@ def test_the_least_recently_used_files_make_room(tmp_path: Path) -> None:
 def test_a_file_in_use_stays_until_its_user_is_done(tmp_path: Path) -> None:
     cache = Cache(tmp_path, 0)
     with cache.lending() as lent:
-        first = lent.file("a", fetching(b"first"))
+        first = lent.file("a", fetching(b"first"), anything)
         with cache.lending() as other:
-            other.file("b", fetching(b"second"))
+            other.file("b", fetching(b"second"), anything)
         assert kept(tmp_path) == {}
         assert first.read_bytes() == b"first"
     assert not first.exists()
@@ -63,16 +77,39 @@ def test_a_fetch_that_fails_leaves_no_file(tmp_path: Path) -> None:
     cache = Cache(tmp_path, 1000)
     with cache.lending() as lent:
         with suppress(ConnectionResetError):
-            lent.file("a", broken)
-        assert lent.file("a", fetching(b"whole")).read_bytes() == b"whole"
+            lent.file("a", broken, anything)
+        assert lent.file("a", fetching(b"whole"), anything).read_bytes() == b"whole"
     assert kept(tmp_path) == {"a": 5}
+
+
+def test_a_kept_file_that_changed_is_fetched_again(tmp_path: Path) -> None:
+    cache, seen = Cache(tmp_path, 1000), []
+    whole = b"0123456789"
+    for at in range(len(whole)):
+        with cache.lending() as lent:
+            lent.file("a", fetching(whole, seen), recorded(whole))
+        flipped = bytearray(whole)
+        flipped[at] ^= 1
+        (tmp_path / "kept" / "a").write_bytes(flipped)
+    with cache.lending() as lent:
+        assert lent.file("a", fetching(whole, seen), recorded(whole)).read_bytes() == whole
+    with cache.lending() as lent:
+        assert lent.file("a", fetching(whole, seen), recorded(whole)).read_bytes() == whole
+    assert len(seen) == 1 + len(whole)
+
+
+def test_a_fetched_file_that_is_not_what_was_written_is_neither_lent_nor_kept(tmp_path: Path) -> None:
+    with Cache(tmp_path, 1000).lending() as lent, pytest.raises(Damaged, match="key is not what was written"):
+        lent.file("a", fetching(b"other"), recorded(b"whole"))
+    assert kept(tmp_path) == {}
 
 
 def test_what_a_killed_process_held_is_given_up_by_the_next_one(tmp_path: Path) -> None:
     code = (
         "import pathlib, sys, time; from db.store.cache import Cache\n"
         "with Cache(pathlib.Path(sys.argv[1]), 0).lending() as lent:\n"
-        "    lent.file('a', lambda path: path.write_bytes(b'x')); print('held', flush=True); time.sleep(60)\n"
+        "    lent.file('a', lambda path: path.write_bytes(b'x'), lambda path: None)\n"
+        "    print('held', flush=True); time.sleep(60)\n"
     )
     holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
     assert holder.stdout is not None

@@ -11,7 +11,7 @@ from domain.errors import Damaged
 from tasks.dataset.shards.shard import ShardError, read_shard
 from tasks.model.inputs import InputShapes
 from tasks.model.training.stream import Reader, batches, surveyed
-from tests.model_shards import examples, written
+from tests.model_shards import examples, stored, written
 
 
 def recordings(rows):
@@ -59,7 +59,7 @@ def test_no_more_than_a_window_is_held_and_shards_are_opened_once_an_epoch(paths
         next(rows)
     assert len(opened) == 2
     assert len(recordings(rows)) == 28
-    assert sorted(opened) == sorted(paths)
+    assert sorted(each.key for each in opened) == [each.key for each in paths]
 
 
 @pytest.mark.parametrize(("shape", "n"), [((48, 128), 16_384), ((128, 251), 3_133), ((10_000, 20_000), 1)])
@@ -72,7 +72,7 @@ def test_a_set_that_fits_a_window_is_opened_once_for_all_epochs(paths):
     reader = Reader(surveyed(paths), 40, noted(opened))
     for epoch in range(3):
         assert len(recordings(reader.shuffled(0, epoch))) == 40
-    assert sorted(opened) == sorted(paths)
+    assert sorted(each.key for each in opened) == [each.key for each in paths]
 
 
 def test_only_the_last_batch_is_smaller_though_shards_and_windows_end_in_between(paths):
@@ -98,8 +98,25 @@ def test_a_survey_counts_examples_and_labels_without_pictures(paths):
     assert (shards.shapes.n_mels, shards.shapes.n_frames) == (48, 128)
 
 
+def test_a_shard_cut_short_is_found_before_any_is_learnt_from(paths):
+    whole = paths[0].read()
+    paths[0].path.write_bytes(whole[:-100])
+    with pytest.raises(Damaged, match=r"shard-0\.parquet is not what was written"):
+        surveyed(paths)
+
+
+def test_a_shard_that_changes_between_two_epochs_is_found(paths):
+    reader = Reader(surveyed(paths), window=12)
+    assert len(recordings(reader.shuffled(0, 0))) == 40
+    changed = bytearray(paths[3].read())
+    changed[len(changed) // 2] ^= 1
+    paths[3].path.write_bytes(changed)
+    with pytest.raises(Damaged, match=r"shard-3\.parquet is not what was written"):
+        recordings(reader.shuffled(0, 1))
+
+
 def test_a_file_that_is_no_shard_is_refused_before_any_is_read(paths, tmp_path):
-    (tmp_path / "torn.parquet").write_bytes(paths[0].read_bytes()[:-100])
-    with pytest.raises(ShardError):
-        surveyed([*paths, tmp_path / "torn.parquet"])
+    (tmp_path / "other.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ShardError, match=r"other\.parquet is no shard"):
+        surveyed([*paths, stored(tmp_path / "other.parquet")])
     assert issubclass(ShardError, Damaged)

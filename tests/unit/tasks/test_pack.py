@@ -12,26 +12,32 @@ import pytest
 
 from db.queries.job_inputs import StripRow
 from db.store.folder import FolderStore
-from domain.digests import Digest
+from domain.digests import Digest, content_digest
 from domain.errors import Damaged, MachineFault
 from tasks import pack
 from tasks.audio.strip import Strip, encode
 
 
-def row(size_bytes: int) -> StripRow:
-    return StripRow("strips/a.png", "f" * 64, "a.wav", "d" * 64, "wren", "Ann", 0, 0, size_bytes, (None,) * 4)
+def row(size_bytes: int, sha256: str = "f" * 64) -> StripRow:
+    return StripRow("strips/a.png", sha256, "a.wav", "d" * 64, "wren", "Ann", 0, 0, size_bytes, (None,) * 4)
 
 
-def test_a_strip_far_larger_than_recorded_is_damaged_and_not_read(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path)
+def test_a_strip_larger_than_recorded_is_damaged_and_not_read(tmp_path: Path) -> None:
+    store, whole = FolderStore(tmp_path), row(100_000, content_digest(bytes(100_000)))
     store.put("strips/a.png", bytes(100_000))
-    assert len(pack._bytes(store, row(100_000))) == 100_000
-    assert len(pack._bytes(store, row(90_000))) == 100_000  # another processor family may have written it again
+    assert len(pack._bytes(store, whole)) == 100_000
     store.local("strips/a.png").write_bytes(b"")
     with store.local("strips/a.png").open("r+b") as file:
         file.truncate(1 << 40)  # sparse
-    with pytest.raises(Damaged, match=r"a\.png has 1099511627776 bytes, more than .*; the ledger records 100000"):
-        pack._bytes(store, row(100_000))
+    with pytest.raises(Damaged, match=r"a\.png has 1099511627776 bytes, more than 100000"):
+        pack._bytes(store, whole)
+
+
+def test_a_strip_that_changed_is_damaged(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    store.put("strips/a.png", b"12354")
+    with pytest.raises(Damaged, match=r"a\.png is not what was written"):
+        pack._bytes(store, row(5, content_digest(b"12345")))
 
 
 def test_a_missing_strip_is_reported_with_its_remedy(tmp_path: Path) -> None:
@@ -62,31 +68,36 @@ def test_strips_removed_from_the_ledger_during_packing_end_the_packing() -> None
         next(fewer)
 
 
+KEY = "shards/a/index.json"
+INDEX: dict[str, Any] = {
+    "key": "shards/a", "shards": ["shards/a/00000.parquet"], "sha256": ["0" * 64], "n_examples": 70,
+    "label_counts": {"0": 30, "1": 40},
+}  # fmt: skip
+
+
+def test_an_index_counts_only_if_this_ledger_recorded_it(tmp_path: Path) -> None:
+    store, whole = FolderStore(tmp_path), pack._sealed(INDEX)
+    assert pack._index(store, KEY, content_digest(whole)) is None, "it is gone"
+    store.put(KEY, whole)
+    assert pack._index(store, KEY, content_digest(whole)) == INDEX
+    assert pack._index(store, KEY, None) is None, "another ledger wrote it"
+    assert pack._index(store, KEY, content_digest(b"another")) is None
+
+
 @pytest.mark.parametrize("text", ["", "{", "5", "null", "[]", '{"key": "shards/a"}', "\udcff"])
 def test_an_invalid_index_is_ignored(tmp_path: Path, text: str) -> None:
     store = FolderStore(tmp_path)
-    assert pack._index(store, "shards/a") is None
-    store.put("shards/a/index.json", text.encode(errors="surrogateescape"))
-    assert pack._index(store, "shards/a") is None
-
-
-def test_the_index_of_another_part_is_ignored(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path)
-    index = {"key": "shards/a", "shards": [], "sha256": [], "n_examples": 0, "label_counts": {}}
-    store.put("shards/a/index.json", pack._sealed(index))
-    store.put("shards/b/index.json", pack._sealed(index))
-    assert pack._index(store, "shards/a") == index
-    assert pack._index(store, "shards/b") is None
+    store.put(KEY, text.encode(errors="surrogateescape"))
+    assert pack._index(store, KEY, content_digest(pack._sealed(INDEX))) is None
 
 
 def test_an_index_with_one_changed_bit_is_ignored(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path)
-    counts = {"n_examples": 70, "label_counts": {"0": 30, "1": 40}}
-    whole = pack._sealed({"key": "shards/a", "shards": ["shards/a/00000.parquet"], "sha256": ["0" * 64], **counts})
+    store, whole = FolderStore(tmp_path), pack._sealed(INDEX)
+    store.put(KEY, whole)
     for at in range(len(whole)):
         damaged = bytearray(whole)
         damaged[at] ^= 1
-        store.put("shards/a/index.json", bytes(damaged))
-        assert pack._index(store, "shards/a") is None, bytes(damaged)
-    store.put("shards/a/index.json", whole)
-    assert pack._index(store, "shards/a") is not None
+        store.local(KEY).write_bytes(damaged)
+        assert pack._index(store, KEY, content_digest(whole)) is None, bytes(damaged)
+    store.local(KEY).write_bytes(whole)
+    assert pack._index(store, KEY, content_digest(whole)) is not None
