@@ -140,6 +140,25 @@ def test_cut_short_it_is_none(at):
     assert unpacked(whole[: at % len(whole)]) is None
 
 
+def test_with_any_byte_changed_it_is_none():
+    whole = packed(PROGRESS)
+    for at in range(len(whole)):
+        changed = bytearray(whole)
+        changed[at] ^= 1
+        assert unpacked(bytes(changed)) is None, at
+
+
+def test_it_is_an_archive_that_others_can_read():
+    with np.load(io.BytesIO(packed(PROGRESS))) as held:
+        np.testing.assert_array_equal(held["variables-0"], PROGRESS.variables[0])
+
+
+def test_one_of_a_version_without_a_digest_is_gone_on_with():
+    content = packed(PROGRESS)[: -64 - 2] + b"\0\0"
+    assert unpacked(content).history == PROGRESS.history
+    assert unpacked(content[:-1]) is None
+
+
 def test_a_pickled_array_in_it_is_never_opened():
     held = io.BytesIO()
     np.savez(held, facts=np.array({"schema": "x"}, dtype=object))

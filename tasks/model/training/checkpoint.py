@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from domain.digests import content_digest
 from tasks.model.bundle.libraries import library_versions
 
 Arrays = list[NDArray[Any]]
 
 SCHEMA = "dawn-chorus checkpoint 2"
+_DIGEST_BYTES = 64
+_ZIP_END_BYTES, _NO_COMMENT = 22, b"\0\0"
 
 
 @dataclass
@@ -67,22 +70,40 @@ def restored(checkpoints: Checkpoints, variables: Sequence[Any]) -> Progress | N
 
 
 def packed(progress: Progress) -> bytes:
-    """The progress as an .npz without pickle."""
+    """Return the progress as an .npz without pickle, sealed: see `_sealed`."""
     held = io.BytesIO()
     named = {
         f"{name}-{at}": array for name in ("variables", "best") for at, array in enumerate(getattr(progress, name))
     }
     facts = json.dumps({"schema": SCHEMA, "versions": library_versions(), "history": progress.history})
     np.savez(held, allow_pickle=False, facts=np.array(facts), **named)
-    return held.getvalue()
+    return _sealed(held.getvalue())
+
+
+def _sealed(archive: bytes) -> bytes:
+    """Return the zip archive with the SHA-256 of all that stands before it as its comment.
+
+    No ledger row records a checkpoint, so it carries its own digest; it is a zip archive still.
+    """
+    content = archive[: -len(_NO_COMMENT)] + _DIGEST_BYTES.to_bytes(len(_NO_COMMENT), "little")
+    return content + content_digest(content).encode()
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether the digest at the end fits; checkpoints of older versions have none, and only a zip's own checksums."""
+    content, digest = data[:-_DIGEST_BYTES], data[-_DIGEST_BYTES:]
+    is_older = data[-_ZIP_END_BYTES:].startswith(b"PK\5\6") and data.endswith(_NO_COMMENT)
+    return is_older or content_digest(content).encode() == digest
 
 
 def unpacked(data: bytes) -> Progress | None:
-    """The progress in these bytes; None where they are cut short, damaged, of another schema or of other libraries.
+    """Return the progress in these bytes; None where they changed, or are of another schema or of other libraries.
 
     Nothing is lost with a checkpoint but time: the training begins again. Weights that two versions of TensorFlow made
     between them would be those of no undisturbed training.
     """
+    if not _is_whole(data):
+        return None
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as held:
             facts = json.loads(str(held["facts"]))
