@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,7 +17,8 @@ from domain.errors import Damaged
 _LOG = logging.getLogger("chorus")
 MOST_BYTES = 1 << 30
 """No file of ours that is read as a whole is larger; a larger one is refused before it takes memory."""
-_SETTLED_AFTER_S = 2.0
+_TICK_S = 2.0
+"""No file system's clock is coarser. A file that is older when it is lent gets another time when it changes later."""
 _Stamp = tuple[int, int, int, int, int]
 
 
@@ -62,11 +62,13 @@ def require_size(key: str, size_bytes: int, most_bytes: float = MOST_BYTES) -> N
 class StoredFile:
     """A file of the store as it lies on this machine, with the digest that was recorded for it.
 
-    key: its name in the store. path: where it is. sha256: as for `verified`.
+    key: its name in the store. path: where it is. sha256: as for `verified`. lent_at_s: when the store lent it, in
+    seconds since 1970; 0 means that every reading computes the digest.
     """
 
-    def __init__(self, key: str, path: Path, sha256: str | None) -> None:
+    def __init__(self, key: str, path: Path, sha256: str | None, lent_at_s: float = 0.0) -> None:
         self.key, self.path, self.sha256 = key, path, sha256
+        self._old_before_s = lent_at_s - _TICK_S
         self._verified: _Stamp | None = None
 
     @property
@@ -91,9 +93,8 @@ class StoredFile:
             stamp = _stamp(before)
             if stamp != self._verified:
                 verified(data, self.key, self.sha256)
-                # A file that changed just now may change again within the same tick of the file system's clock.
-                is_settled = time.time() - before.st_ctime > _SETTLED_AFTER_S
-                self._verified = stamp if is_settled and stamp == _stamp(os.fstat(file.fileno())) else None
+                is_old = before.st_ctime < self._old_before_s
+                self._verified = stamp if is_old and stamp == _stamp(os.fstat(file.fileno())) else None
             return data
 
     def require_whole(self) -> None:

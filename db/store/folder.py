@@ -102,7 +102,7 @@ class FolderStore:
         path = self.local(key)
         if not path.is_file():
             raise FileNotFoundError(f"{key} is not in {self.folder}")
-        return StoredFile(key, path, sha256)
+        return StoredFile(key, path, sha256, time.time())
 
     def remove(self, key: str) -> None:
         """Takes the key away; nothing happens where it is not there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -76,7 +77,7 @@ class BucketStore:
                     lambda path: self._objects.download(found, path),
                     lambda path: StoredFile(key, path, sha256).require_whole(),
                 )
-                return StoredFile(key, path, sha256)
+                return StoredFile(key, path, sha256, time.time())
 
             yield lend
 
