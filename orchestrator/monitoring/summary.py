@@ -10,6 +10,7 @@ from typing import Any
 
 from db.engine import Database
 from db.queries import run_counts, status
+from db.queries.run_counts import FaultCount
 from db.queries.status import BadRowLine, JobStatus, NotUsed
 from db.store.interface import Store
 from domain.results import EvaluateResult, TrainResult
@@ -46,13 +47,18 @@ def summary(database: Database, store: Store, run: int) -> dict[str, Any]:
         "ablation": [
             {**effect, "trainings_planned": own[effect["model"]]["trainings_planned"]} for effect in ablation(evaluated)
         ],
-        "faults": asdict(run_counts.faults(database, run)),
+        "faults": _faults(run_counts.faults(database, run)),
         "artifacts": status.n_artifacts(database, run),
         "report": report_address(store, seen),
         "started_at": _iso(seen.run.created_at),
         "finished_at": _iso(seen.run.finished_at),
         "bad_rows": [_bad_row(row) for row in status.bad_rows(database, run)],
     }
+
+
+def _faults(found: FaultCount) -> dict[str, int]:
+    """`losses` and `deaths` are the names of the version before, kept beside the new ones for one version."""
+    return {**asdict(found), "lost_claims": found.losses, "crashes": found.deaths}
 
 
 def report_address(store: Store, seen: Snapshot) -> str | None:
