@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,6 @@ from domain import stored_file
 from domain.digests import content_digest
 from domain.errors import Damaged
 from domain.stored_file import StoredFile
-
-NOW_S = time.time()
 
 
 @pytest.fixture
@@ -30,22 +29,22 @@ def lent(path: Path, at_s: float) -> StoredFile:
 
 
 def test_a_file_that_was_old_when_it_was_lent_is_hashed_once(tmp_path: Path, hashed: list[int]) -> None:
-    file = lent(tmp_path / "a", NOW_S + 60)
+    file = lent(tmp_path / "a", time.time() + 60)
     assert [file.read() for _ in range(3)] == [b"12345"] * 3
     assert hashed == [5]
 
 
-@pytest.mark.parametrize("at_s", [0.0, NOW_S])
+@pytest.mark.parametrize("clock", [lambda: 0.0, time.time], ids=["a clock behind", "now"])
 def test_a_file_that_was_just_written_is_hashed_at_every_reading(
-    at_s: float, tmp_path: Path, hashed: list[int]
+    clock: Callable[[], float], tmp_path: Path, hashed: list[int]
 ) -> None:
-    file = lent(tmp_path / "a", at_s)
+    file = lent(tmp_path / "a", clock())
     assert [file.read() for _ in range(3)] == [b"12345"] * 3
     assert hashed == [5, 5, 5]
 
 
 def test_a_change_after_the_first_reading_is_found_though_size_and_time_were_put_back(tmp_path: Path) -> None:
-    file = lent(tmp_path / "a", NOW_S + 60)
+    file = lent(tmp_path / "a", time.time() + 60)
     assert file.read() == b"12345"
     before = file.path.stat()
     time.sleep(0.02)  # more than a tick of this file system's clock
@@ -56,7 +55,7 @@ def test_a_change_after_the_first_reading_is_found_though_size_and_time_were_put
 
 
 def test_another_file_in_its_place_is_found(tmp_path: Path) -> None:
-    file = lent(tmp_path / "a", NOW_S + 60)
+    file = lent(tmp_path / "a", time.time() + 60)
     assert file.read() == b"12345"
     (tmp_path / "b").write_bytes(b"12354")
     (tmp_path / "b").replace(file.path)
