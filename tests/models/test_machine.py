@@ -21,8 +21,9 @@ os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[1])])
 from tasks.model.training.machine import prepare_devices
 from tasks.model.spec import TrainingSettings, TrainingSpec
 from tasks.model.training.classifier import train
+from tests.model_shards import stored
 prepare_devices(require_gpu=False)
-spec = TrainingSpec("cnn", ("a", "b"), (Path(sys.argv[2]),), (), TrainingSettings(epochs=2, batch=8, seed=1))
+spec = TrainingSpec("cnn", ("a", "b"), (stored(Path(sys.argv[2])),), (), TrainingSettings(epochs=2, batch=8, seed=1))
 weights = train(spec, lambda epoch, figures: None, time.perf_counter).model.get_weights()
 print(hashlib.sha256(b"".join(weight.tobytes() for weight in weights)).hexdigest())
 """
