@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -72,6 +72,14 @@ def kept_files(database: Database) -> Iterator[KeptFile]:
         if len(page) < PAGE:
             return
         last = (page[-1].job_id, page[-1].key)
+
+
+def record_digests(database: Database, digests: Mapping[KeptFile, str]) -> None:
+    """Records the SHA-256 of files whose rows have none, as those of older versions; other rows keep theirs."""
+    with database.write() as connection:
+        for file, sha256 in digests.items():
+            row = (JobFile.job_id == file.job, JobFile.key == file.key, JobFile.sha256.is_(None))
+            connection.execute(sa.update(JobFile).where(*row).values(sha256=sha256))
 
 
 def unknown_keys(database: Database, keys: Iterable[str]) -> Iterator[str]:

@@ -37,6 +37,7 @@ def findings(session: Session, *, repair: bool) -> list[str]:
     return [
         *_strip_findings(session, repair=repair),
         *_file_findings(session, repair=repair),
+        *_unrecorded_findings(session, repair=repair),
         *_abandoned_findings(session, repair=repair),
         *_unknown_findings(session, repair=repair),
         *_ledger_findings(session, repair=repair),
@@ -69,6 +70,28 @@ def _file_findings(session: Session, *, repair: bool) -> Iterator[str]:
     ]
     forget = partial(integrity.fail_jobs, session.database) if repair else None
     yield from _described(session.settings, faulty, "file", forget)
+
+
+def _unrecorded_findings(session: Session, *, repair: bool) -> Iterator[str]:
+    """Files of older versions, whose digest was not recorded: what is there now is taken for what was written."""
+    digests = dict(_unrecorded(session))
+    if digests and repair:
+        integrity.record_digests(session.database, digests)
+        yield f"recorded the SHA-256 of {counted(len(digests), 'file')} of an older version"
+    elif digests:
+        advised = session.settings.advised("doctor --repair")
+        yield f"no SHA-256 is recorded: {counted(len(digests), 'file')}, read unverified; `{advised}` records it"
+
+
+def _unrecorded(session: Session) -> Iterator[tuple[KeptFile, str]]:
+    for file in integrity.kept_files(session.database):
+        if not file.sha256:
+            try:
+                yield file, session.store.digest(file.key)
+            except ConnectionError:
+                raise
+            except OSError:
+                continue  # `_file_findings` reports it
 
 
 def _described(

@@ -95,6 +95,24 @@ def test_what_a_job_left_stays_while_it_waits_to_be_done_again(session: Session,
     assert all(path.exists() for path in left)
 
 
+def test_a_file_without_a_recorded_digest_gets_one_and_is_verified_from_then_on(
+    session: Session, paused: SmallRun
+) -> None:
+    session.store.put("models/ab/cnn.keras", b"whole")
+    [job] = status.jobs(session.database, paused.run)
+    with session.database.write() as connection:
+        row = {"job_id": job.id, "key": "models/ab/cnn.keras", "role": FileRole.MODEL}
+        connection.execute(sa.insert(JobFile), [row])
+        connection.execute(sa.update(Job).values(state=State.DONE))
+    advised = f"`orchestrator doctor --repair --home {session.settings.home}`"
+    assert said(session) == f"no SHA-256 is recorded: 1 file, read unverified; {advised} records it"
+    assert said(session, repair=True) == "recorded the SHA-256 of 1 file of an older version"
+    assert said(session) == ""
+    session.store.put("models/ab/cnn.keras", b"wholf")
+    assert "is corrupt: it differs from what was written" in said(session)
+    assert "recorded the SHA-256" not in said(session, repair=True)
+
+
 def test_a_file_that_is_written_again_while_strays_are_removed_stays(
     session: Session, paused: SmallRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
