@@ -83,7 +83,7 @@ def test_strips_shards_models_and_scores_on_s3_are_those_of_a_folder(
         fetched(on_s3, report)
     [strip, *_] = objects_of(on_s3, "strips")
     on_s3.store.remove(strip)
-    assert any(strip in finding and "gone" in finding for finding in findings(on_s3, repair=False))
+    assert any(strip in finding and "is missing" in finding for finding in findings(on_s3, repair=False))
 
 
 def test_a_trusted_csv_on_s3_is_read_by_workers_alone_and_a_second_run_does_nothing_again(
