@@ -53,7 +53,7 @@ def test_it_leaves_as_many_examples_of_each_class_as_it_has_learnt_from_in_shard
 def test_the_judge_that_learns_from_synthetic_examples_too_is_another_model_and_is_judged_as_well(ended):
     _, seen, _ = ended
     own, changed = (job.result for job in jobs_of(seen, Kind.TRAIN, "cnn"))
-    assert own["key"] != changed["key"]
+    assert own.key != changed.key
     assert jobs_of(seen, Kind.EVALUATE, "cnn")[1].state == State.DONE
 
 

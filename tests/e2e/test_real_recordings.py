@@ -64,7 +64,7 @@ def test_the_same_clips_again_need_no_preprocessing(birds: tuple[Path, dict[str,
 
 def test_official_folds_become_one_training_each_and_their_mean(tmp_path: Path) -> None:
     """Slow: five trainings and five evaluations are ten processes that import TensorFlow."""
-    esc10 = some_of_esc10(tmp_path / "esc10", per_class_and_fold=2)
+    esc10 = some_of_esc10(tmp_path / "esc10", per_class_and_fold=4)
     words = ("--models", "mlp", "--epochs", "1", "--home", tmp_path / "home", "--json")
     answer = orchestrator("run", esc10, *words, timeout_s=800)
     assert answer.code == 0, answer.err

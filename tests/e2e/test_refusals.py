@@ -56,7 +56,7 @@ def test_an_empty_folder(home: Path, tmp_path: Path) -> None:
 
 def test_one_class_only(home: Path, tmp_path: Path) -> None:
     write_tone(tmp_path / "one" / "wren" / "a.wav", 1000, 0.5)
-    _assert_refused(orchestrator("run", tmp_path / "one", "--home", home), 1, "at least two labels")
+    _assert_refused(orchestrator("run", tmp_path / "one", "--home", home), 1, "1 class", "at least two")
     assert orchestrator("runs", "--home", home, "--json").json == {"runs": []}
 
 
