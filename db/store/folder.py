@@ -16,14 +16,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from db.store.keys import parts
+from db.store.verified_reading import VerifiedReading
 from domain.digests import file_digest
-from domain.stored_file import StoredFile, require_size, verified
+from domain.stored_file import StoredFile, require_size
 
 UNFINISHED = ".unfinished"
 """Folder of files being written, in the store itself so that a rename stays on one disk; a crash leaves some there."""
 
 
-class FolderStore:
+class FolderStore(VerifiedReading):
     """A folder of files.
 
     A file has its final name only when all its bytes are on the disk: temporary file, fsync, rename.
@@ -71,14 +72,6 @@ class FolderStore:
             with suppress(FileNotFoundError):
                 os.unlink(temporary)
         _to_disk(folder)
-
-    def get(self, key: str, sha256: str | None, most_bytes: float = math.inf) -> bytes:
-        """Return the key's bytes, verified against the recorded SHA-256, which may be only its beginning.
-
-        Raises: FileNotFoundError; Damaged, where they are not what was written; TooLarge, before any is read, where
-        they are more than most_bytes.
-        """
-        return verified(self.get_unverified(key, most_bytes), key, sha256)
 
     def get_unverified(self, key: str, most_bytes: float = math.inf) -> bytes:
         """Return the key's bytes as they are, for files that carry a digest of their own.

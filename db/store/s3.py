@@ -12,11 +12,12 @@ from pathlib import Path, PurePosixPath
 from db.store.cache import Cache
 from db.store.keys import parts
 from db.store.objects import Objects
+from db.store.verified_reading import VerifiedReading
 from domain.digests import digest_of, pieces_digest
-from domain.stored_file import StoredFile, TooLarge, verified
+from domain.stored_file import StoredFile, TooLarge
 
 
-class BucketStore:
+class BucketStore(VerifiedReading):
     """Objects below a prefix; where a file is needed, one is lent from a cache on this machine."""
 
     def __init__(self, objects: Objects, cache: Cache) -> None:
@@ -44,14 +45,6 @@ class BucketStore:
             path = Path(folder) / f"unfinished{PurePosixPath(_checked(key)).suffix}"
             yield path
             self._objects.put(key, path)
-
-    def get(self, key: str, sha256: str | None, most_bytes: float = math.inf) -> bytes:
-        """Return the key's bytes, verified against the recorded SHA-256, which may be only its beginning.
-
-        Raises: FileNotFoundError; Damaged, where they are not what was written; TooLarge, before any is read, where
-        they are more than most_bytes.
-        """
-        return verified(self.get_unverified(key, most_bytes), key, sha256)
 
     def get_unverified(self, key: str, most_bytes: float = math.inf) -> bytes:
         """Return the key's bytes as they are, for files that carry a digest of their own.

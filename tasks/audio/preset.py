@@ -129,7 +129,20 @@ def _sentence(error: ErrorDetails) -> str:
             return f'{key} is missing; add it, or start the file with like = "birdclef2021"'
         case "dataclass_type":
             return f"{key} is {error['input']!r:.80}; it must be a table of keys"
+        case "int_type" | "int_from_float":
+            return f"{key} is {error['input']!r:.80}; it must be a whole number"
+        case "greater_than_equal" | "less_than_equal":
+            low, high = _range_of(*map(str, error["loc"]))
+            return f"{key} is {error['input']!r:.80}; it must be from {low} to {high}"
     return f"{key} is {error['input']!r:.80}; it {re.sub('^[A-Za-z]+ should', 'must', error['msg'])}"
+
+
+def _range_of(section: str, key: str) -> tuple[float, float]:
+    """The lowest and the highest value that a key of a section may have."""
+    hint = get_type_hints(get_type_hints(Preset)[section], include_extras=True)[key]
+    limits = [limit for each in hint.__metadata__ for limit in each.metadata]
+    [low], [high] = ([getattr(limit, end) for limit in limits if hasattr(limit, end)] for end in ("ge", "le"))
+    return low, high
 
 
 def preset_names() -> tuple[str, ...]:

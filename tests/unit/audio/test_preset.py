@@ -81,9 +81,9 @@ def test_a_new_revision_of_the_code_changes_the_digest(preset: Preset, monkeypat
     [
         ("[mel]\nn_mel = 64", ["mel", "'n_mel'", "n_mels"]),
         ("[male]\nn_mels = 64", ["'male'", "mel"]),
-        ("[mel]\nn_mels = 64.5", ["mel.n_mels", "64.5", "integer"]),
-        ("[mel]\nn_mels = true", ["mel.n_mels", "True", "integer"]),
-        ("[mel]\nn_mels = 0", ["mel.n_mels", "0", "equal to 8"]),
+        ("[mel]\nn_mels = 64.5", ["mel.n_mels", "64.5", "whole number"]),
+        ("[mel]\nn_mels = true", ["mel.n_mels", "True", "whole number"]),
+        ("[mel]\nn_mels = 0", ["mel.n_mels", "0", "from 8 to 512"]),
         ("[mel]\ntop_db = nan", ["mel.top_db", "nan"]),
         ("[mel]\ntop_db = '80'", ["mel.top_db", "'80'", "number"]),
         ("[mel]\nfmin_hz = 13000.0", ["mel.fmin_hz", "13000.0", "12500.0"]),

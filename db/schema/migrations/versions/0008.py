@@ -156,8 +156,8 @@ def _named(kind: str, result: dict[str, Any]) -> Iterator[tuple[str, str, str | 
     for name, role in (("outcomes_key", "outcomes"), ("pictures_key", "pictures")):
         if name in result:
             yield result[name], role, None
-    painted = zip_longest(result.get("synthetic_shards", ()), result.get("synthetic_sha256", ()))
-    yield from ((key, "synthetic", digest) for key, digest in painted)
+    generated = zip_longest(result.get("synthetic_shards", ()), result.get("synthetic_sha256", ()))
+    yield from ((key, "synthetic", digest) for key, digest in generated)
 
 
 def _add_reason_codes() -> None:
