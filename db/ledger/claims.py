@@ -23,6 +23,7 @@ from db.ledger.discovery import FoundFile, keep_found
 from db.ledger.losses import record_losses
 from db.ledger.presence import note_progress
 from db.ledger.transitions import Locked, Worked, count, insert, lock, lock_in_runs, move, move_each
+from db.named_rows import rows_as
 from db.schema.tables import (
     ATTEMPTS,
     IS_ITS_STRIP,
@@ -139,7 +140,8 @@ class Ledger:
                 Job.id, Job.fence, Job.run_id.label("run"), Job.kind, Job.model, Job.seed, Job.fold, Job.subset,
                 Job.pipeline_id, Job.variant,
             )  # fmt: skip
-            return JobClaim(**connection.execute(sa.select(*columns).where(Job.id == job)).mappings().one())
+            [claim] = rows_as(JobClaim, connection.execute(sa.select(*columns).where(Job.id == job)))
+            return claim
 
     def _claim(
         self, connection: Connection, table: Worked, run: int, ids: Sequence[int], *where: sa.ColumnElement[bool]
@@ -304,7 +306,7 @@ def _item_claims(connection: Connection, rows: Sequence[Locked]) -> list[ItemCla
         .where(is_one_of(Item.id, [row.id for row in rows]))
         .order_by(Item.id)
     )  # fmt: skip
-    return [ItemClaim(**row) for row in connection.execute(query).mappings()]
+    return rows_as(ItemClaim, connection.execute(query))
 
 
 def _keep_strips(connection: Connection, outcomes: Sequence[Outcome]) -> None:

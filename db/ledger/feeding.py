@@ -18,6 +18,7 @@ from db.engine import Database, now_s
 from db.id_lists import is_one_of
 from db.ledger.losses import record_losses
 from db.ledger.transitions import Locked, Worked, count, lock, lock_in_runs, move, move_all
+from db.named_rows import rows_as
 from db.schema.tables import EXPIRIES, LOSSES, Item, Job, Need, Recording, Run, RunCounter
 from domain.reasons import CANCELLED, Reason, ReasonCode, columns_of
 from domain.retry import Cause, Event
@@ -83,7 +84,7 @@ class ActiveRun:
 def active_runs(database: Database) -> list[ActiveRun]:
     """Runs to feed, oldest first."""
     with database.read() as connection:
-        return [ActiveRun(**row) for row in connection.execute(_ACTIVE_RUNS).mappings()]
+        return rows_as(ActiveRun, connection.execute(_ACTIVE_RUNS))
 
 
 def take_batches(database: Database, run: int, n_messages: int, largest_s: float) -> list[ItemBatch]:

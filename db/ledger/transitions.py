@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 
 from db.bulk import update_rows
 from db.id_lists import is_one_of
+from db.named_rows import rows_as
 from db.schema.tables import Item, Job, Run, RunCounter, Table
 from domain.retry import Counters
 from domain.states import RunState, State
@@ -64,7 +65,7 @@ def lock(
         table.faults,
     )
     query = sa.select(*columns).where(*where).order_by(table.id).limit(limit).with_for_update(skip_locked=not waits)
-    return [Locked(**row) for row in connection.execute(query).mappings()]
+    return rows_as(Locked, connection.execute(query))
 
 
 def lock_in_runs(

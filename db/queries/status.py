@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from db.engine import Database
+from db.named_rows import rows_as
 from db.schema.tables import BadRow, Dataset, Item, Job, JobFile, Metric, Recording, Run, RunCounter
 from domain.reasons import ReasonCode
 from domain.results import FileRole, JobResult, from_json
@@ -164,7 +165,7 @@ def bad_rows(database: Database, run: int) -> list[BadRowLine]:
     columns = (BadRow.line, BadRow.uri, BadRow.reason, code, BadRow.is_duplicate)
     with database.read() as connection:
         query = sa.select(*columns).where(BadRow.run_id == run).order_by(BadRow.line, BadRow.id)
-        return [BadRowLine(**row) for row in connection.execute(query).mappings()]
+        return rows_as(BadRowLine, connection.execute(query))
 
 
 def jobs(database: Database, run: int) -> list[JobStatus]:
