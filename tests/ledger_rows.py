@@ -9,13 +9,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
 from db.engine import Database
 from db.ledger import feeding, planning
 from db.ledger.claims import ItemClaim, Ledger, Outcome, StripFacts
 from db.ledger.planning import RecordingRow
+from db.schema.tables import Item, Job
 from db.schema.upgrade import upgrade
 from domain.reasons import Reason, ReasonCode
 from domain.results import JobOutput, LeftFile, from_json
+from domain.retry import MAX_CRASHES, MAX_FAULTS, MAX_LOSSES
 from domain.states import State
 from domain.work import PlannedItem, PlannedJob
 
@@ -132,3 +136,16 @@ def done(claim: ItemClaim) -> Outcome:
     """The outcome of a strip that stands in the store."""
     key = f"strips/{claim.digest[:4]}/{claim.digest}-{claim.span}-{claim.copy}.png"
     return Outcome(claim, State.DONE, strip=StripFacts(key, 10, "f" * 64, 1))
+
+
+def require_codes_and_limits(database: Database, table: type[Item] | type[Job], run: int) -> None:
+    """Every reason of the run's rows has a code, and no counter passes its limit."""
+    columns = (table.reason, table.reason_code, table.crashes, table.lost_claims, table.faults)
+    with database.read() as connection:
+        rows = connection.execute(sa.select(*columns).where(table.run_id == run)).all()
+    for reason, code, crashes, lost_claims, faults in rows:
+        assert (reason is None) == (code is None)
+        assert code is None or code in set(ReasonCode)
+        assert crashes <= MAX_CRASHES
+        assert lost_claims <= MAX_LOSSES
+        assert faults <= MAX_FAULTS

@@ -11,6 +11,7 @@ from docs.generate import GENERATED
 from docs.generate import PAGES as GENERATED_IN
 
 ROOT = Path(__file__).parents[2]
+PACKAGES = ("orchestrator", "tasks", "db", "domain", "workers")
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)\s]+)\)")
 
@@ -46,3 +47,14 @@ def test_every_page_is_linked_from_another() -> None:
 def test_a_generated_page_says_what_the_code_says(name: str) -> None:
     page = (GENERATED_IN / name).read_text(encoding="utf-8")
     assert page == GENERATED[name](), f"docs/reference/{name} is out of date; run `make docs`"
+
+
+def test_every_sentence_that_troubleshooting_quotes_is_in_the_code() -> None:
+    """Parts between values are compared: the page quotes the words around them."""
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    table = [row.split("|")[1] for row in page.splitlines() if row.startswith("| ")]
+    quoted = [part.strip(" …") for cell in table for part in re.findall(r'"([^"]+)"', cell)]
+    code = "".join(path.read_text(encoding="utf-8") for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
+    code = re.sub(r'"\n\s+f?"', "", code)
+    assert len(quoted) > 5
+    assert [part for part in quoted if re.sub(r"\d+", "{", part).partition("{")[0] not in code] == []

@@ -17,11 +17,9 @@ from db.ledger.claims import JobClaim, Ledger
 from db.queries import status
 from db.schema.tables import Job, JobFile
 from db.schema.upgrade import upgrade
-from domain.reasons import ReasonCode
-from domain.retry import MAX_CRASHES, MAX_FAULTS, MAX_LOSSES
 from domain.states import CLAIMABLE, FINAL, Kind, RunState, State
 from domain.work import PlannedJob
-from tests.ledger_rows import DISK_FULL, SmallRun, another_run, done, output
+from tests.ledger_rows import DISK_FULL, SmallRun, another_run, done, output, require_codes_and_limits
 
 JOBS = (
     PlannedJob("pack", fold=-1, subset=0),
@@ -211,15 +209,7 @@ class Interleaving(RuleBasedStateMachine):
 
     @invariant()
     def every_reason_has_a_code_and_no_counter_passes_its_limit(self) -> None:
-        columns = (Job.reason, Job.reason_code, Job.crashes, Job.lost_claims, Job.faults)
-        with self._database.read() as connection:
-            rows = connection.execute(sa.select(*columns).where(Job.run_id == self.small.run)).all()
-        for reason, code, crashes, lost_claims, faults in rows:
-            assert (reason is None) == (code is None)
-            assert code is None or code in set(ReasonCode)
-            assert crashes <= MAX_CRASHES
-            assert lost_claims <= MAX_LOSSES
-            assert faults <= MAX_FAULTS
+        require_codes_and_limits(self._database, Job, self.small.run)
 
     @invariant()
     def nothing_of_a_cancelled_run_waits(self) -> None:

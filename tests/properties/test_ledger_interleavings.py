@@ -18,10 +18,8 @@ from db.ledger.claims import ItemClaim, Ledger, Outcome
 from db.queries import run_counts, status
 from db.schema.tables import Item, Run
 from db.schema.upgrade import upgrade
-from domain.reasons import ReasonCode
-from domain.retry import MAX_CRASHES, MAX_FAULTS, MAX_LOSSES
 from domain.states import CLAIMABLE, FINAL, RunState, State
-from tests.ledger_rows import DISK_FULL, SmallRun, another_run, counted_states, done
+from tests.ledger_rows import DISK_FULL, SmallRun, another_run, counted_states, done, require_codes_and_limits
 
 N_ITEMS = 4
 _NUMBERS = count()
@@ -184,15 +182,7 @@ class Interleaving(RuleBasedStateMachine):
 
     @invariant()
     def every_reason_has_a_code_and_no_counter_passes_its_limit(self) -> None:
-        columns = (Item.reason, Item.reason_code, Item.crashes, Item.lost_claims, Item.faults)
-        with self._database.read() as connection:
-            rows = connection.execute(sa.select(*columns).where(Item.run_id == self.small.run)).all()
-        for reason, code, crashes, lost_claims, faults in rows:
-            assert (reason is None) == (code is None)
-            assert code is None or code in set(ReasonCode)
-            assert crashes <= MAX_CRASHES
-            assert lost_claims <= MAX_LOSSES
-            assert faults <= MAX_FAULTS
+        require_codes_and_limits(self._database, Item, self.small.run)
 
     @invariant()
     def nothing_of_a_cancelled_run_waits(self) -> None:
