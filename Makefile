@@ -1,4 +1,4 @@
-# make install, make demo, make test, make secrets: everything else is `.venv/bin/orchestrator --help`
+# For users: make install, make demo, make secrets; then `.venv/bin/orchestrator --help`. For developers: make test, make check.
 PYTHON ?= python3
 LOCK   ?= dev
 BIN    := .venv/bin
@@ -14,13 +14,13 @@ install: .venv/installed-$(LOCK)
 	$(BIN)/python -m compileall -q settings.py orchestrator workers tasks db domain
 	touch $@
 
-# The demo holds broken files on purpose: 3 says that some recordings are in quarantine.
+# The demo contains broken files on purpose. Exit code 3: some recordings are in quarantine.
 demo: install
 	$(BIN)/orchestrator demo || test $$? -eq 3
 
-# Compiled tests are kept: to rewrite their asserts takes ten seconds at each start.
+# Compiled tests are kept, because rewriting their asserts takes ten seconds at each start.
 PYTEST = PYTHONDONTWRITEBYTECODE= TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest
-# Two test processes. A file's tests stay in one of them, because they share what its fixtures made.
+# Two test processes. The tests of a file run in one of them, because they share its fixtures.
 PARALLEL = -n 2 --dist loadfile --no-loadscope-reorder
 EXAMPLES ?= few
 FAST = tests/whole_run tests/unit tests/contracts tests/properties tests/ledger
@@ -51,11 +51,11 @@ test-cluster: install
 
 test-all: test test-models test-services test-e2e test-chaos test-cluster
 
-# Every fault, for as long as it takes; as root, for some need mounts, network namespaces and another clock.
+# All fault tests, the long ones too. Some need root, for mounts, network namespaces and a shifted clock.
 chaos: install
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest tests/chaos -m chaos -s
 
-# Two containers on a core each beside one, three rounds: needs podman and an idle machine.
+# Two worker containers compared with one, each on its own core, three rounds; needs podman and an idle machine.
 cluster-speed: install
 	$(BIN)/python -m pytest tests/cluster/test_speed.py -m "cluster and long" -s
 
@@ -63,7 +63,7 @@ cluster-speed: install
 soak: install
 	$(BIN)/python benchmarks/soak.py
 
-# Coverage-guided fuzzing of all that is read from elsewhere, FUZZ_S seconds each; atheris stays out of the environment.
+# Coverage-guided fuzzing of untrusted inputs, FUZZ_S seconds each; atheris is installed outside .venv.
 FUZZ_S ?= 26
 fuzz: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --only-binary :all: \
@@ -78,18 +78,19 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The pages of docs/reference that follow from the code.
+# The generated pages of docs/reference.
 docs: install
 	$(BIN)/python -m docs.generate
 
-# The lock files: universal for Python 3.11 to 3.13, with hashes and without any address.
+# The lock files: universal for Python 3.11 to 3.13, with hashes, without registry addresses.
 UV_COMPILE = uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 lock:
 	$(UV_COMPILE) -o requirements/base.lock
+	$(UV_COMPILE) --extra formats -c requirements/base.lock -o requirements/formats.lock
 	$(UV_COMPILE) --extra train -c requirements/base.lock -o requirements/train.lock
 	$(UV_COMPILE) --extra gpu -c requirements/base.lock -o requirements/gpu.lock
-	$(UV_COMPILE) --extra train --extra dev -c requirements/train.lock -o requirements/dev.lock
+	$(UV_COMPILE) --extra train --extra formats --extra dev -c requirements/train.lock -o requirements/dev.lock
 
 # Passwords of the stack in docker-compose.yml, made once (docs/howto/cluster.md).
 secrets:

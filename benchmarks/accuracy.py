@@ -1,4 +1,4 @@
-"""How well each model names what it has never heard: the whole way, with the command a person would type.
+"""Accuracy of each model on unseen recordings, from a whole run of the command line.
 
     python -m benchmarks.accuracy DATA [--models all] [--folds N] [--seeds N] [--home DIR]
 
@@ -76,10 +76,10 @@ def run(arguments: argparse.Namespace, home: Path) -> dict[str, Any]:
         "--seeds", str(arguments.seeds), "--home", str(home), "--json",
     ]  # fmt: skip
     command += ["--folds", str(arguments.folds)] if arguments.folds else []
-    told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if not told.stdout:
-        sys.exit(f"`orchestrator run` ended with {told.returncode} and no result")
-    found: dict[str, Any] = json.loads(told.stdout)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if not done.stdout:
+        sys.exit(f"`orchestrator run` ended with {done.returncode} and no result")
+    found: dict[str, Any] = json.loads(done.stdout)
     if "error" in found:
         sys.exit(found["error"])
     return found
@@ -89,14 +89,14 @@ def row(model: str, jobs: list[dict[str, Any]]) -> dict[str, Any]:
     """One model over its folds and seeds; every figure a mean over trainings, 0..1."""
     wanted = ("evaluate", model, "done")
     honest = [job for job in jobs if job["variant"] is None]
-    judged = [job["metrics"] for job in honest if (job["kind"], job["model"], job["state"]) == wanted]
-    by_recording = [metrics["by_recording_accuracy"] for metrics in judged]
+    evaluated = [job["metrics"] for job in honest if (job["kind"], job["model"], job["state"]) == wanted]
+    by_recording = [metrics["by_recording_accuracy"] for metrics in evaluated]
     return {
         "model": model,
         "by_recording": statistics.fmean(by_recording),
         "deviation": statistics.stdev(by_recording) if len(by_recording) > 1 else None,
-        "by_chunk": statistics.fmean(metrics["accuracy"] for metrics in judged),
-        "macro_f1": statistics.fmean(metrics["macro_f1"] for metrics in judged),
+        "by_chunk": statistics.fmean(metrics["accuracy"] for metrics in evaluated),
+        "macro_f1": statistics.fmean(metrics["macro_f1"] for metrics in evaluated),
         "trainings": by_recording,
     }
 

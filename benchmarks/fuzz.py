@@ -2,7 +2,7 @@
 
     python -m benchmarks.fuzz archives|recordings [--seconds 26]
 
-Strips and shards are not among them: their digests are compared before they are parsed. Begins with whole files of our
+Strips and shards are not included: their digests are compared before they are parsed. Begins with whole files of our
 own, and for recordings with the small ones of CHORUS_SHARED/data/bad as well. Every input is read, or refused with a
 typed reason in words. The first one that is neither ends the process with a traceback, and is written to the folder
 that is named; so does one that takes over ten seconds or 2 GB. libFuzzer's last line says how many inputs were tried.
@@ -61,8 +61,8 @@ def main() -> None:
 
 def archives(_: Path) -> tuple[Read, type[ChorusError], list[bytes]]:
     """What unpacks model bundles, its reasons, and a whole archive to begin with."""
-    whole = archive.packed(dict.fromkeys(archive.MEMBERS, b"{}" * 50))
-    return archive.unpacked, archive.BundleError, [whole]
+    whole = archive.pack(dict.fromkeys(archive.MEMBERS, b"{}" * 50))
+    return archive.unpack, archive.BundleError, [whole]
 
 
 def recordings(folder: Path) -> tuple[Read, type[ChorusError], list[bytes]]:

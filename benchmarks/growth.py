@@ -77,7 +77,7 @@ class Growth:
 
     kind: str
     n_lives: int
-    """Long enough to be judged."""
+    """Long enough to fit a slope."""
     peak_mb: float
     slope: Slope | None
     """None: no life was long enough."""
@@ -97,10 +97,10 @@ class Growth:
         return "flat within noise" if self.is_flat else "not known, too noisy"
 
     def __str__(self) -> str:
-        told = f"{self.kind:<11} peak {self.peak_mb:.0f} MB"
+        line = f"{self.kind:<11} peak {self.peak_mb:.0f} MB"
         if self.slope is not None:
-            told += f", {self.slope.mb_a_minute:+.3f} ± {self.slope.error:.3f} MB a minute in {self.n_lives} long lives"
-        return f"{told}: {self.verdict}"
+            line += f", {self.slope.mb_a_minute:+.3f} ± {self.slope.error:.3f} MB a minute in {self.n_lives} long lives"
+        return f"{line}: {self.verdict}"
 
 
 class Meter:

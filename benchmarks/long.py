@@ -1,11 +1,11 @@
-"""One long recording worked on by several workers: spans a second with one and two children, and their memory.
+"""One long recording and several worker processes: spans per second with one and two children, and their memory.
 
     python -m benchmarks.long [--hours 3] [--pairs 2] [--flac]
 
-Makes a sparse RF64 (or a FLAC) at 48 kHz with ten seconds of noise in every span, and takes it through the real
-`orchestrator run --until preprocess`, with one child and with two in turns, each in a fresh home. Prints a table and,
-last, one line of JSON with medians: spans a second from the first claim to the last strip in the ledger, their ratio,
-and the largest resident memory of any child.
+Makes a sparse RF64 (or a FLAC) at 48 kHz with ten seconds of noise in every span. Runs
+`orchestrator run --until preprocess` on it, alternately with one child and with two, each in a fresh home. Prints a
+table, then one line of JSON with medians: spans per second from the first claim to the last strip in the ledger, their
+ratio, and the largest resident memory of any child.
 """
 
 from __future__ import annotations

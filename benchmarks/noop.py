@@ -50,14 +50,14 @@ def main() -> None:
 
 def made_up_run(database: Database, n_items: int) -> int:
     """A run of so many items of made-up recordings, active; its number."""
-    dataset = planning.keep_dataset(database, "/made-up", "made up")
-    pipeline = planning.keep_pipeline(database, "0" * 64, "none", {})
+    dataset = planning.ensure_dataset(database, "/made-up", "made up")
+    pipeline = planning.ensure_pipeline(database, "0" * 64, "none", {})
     run = planning.begin_run(database, dataset, pipeline, {"models": []})
     rows = (
         planning.RecordingRow(f"{n}.wav", "a", None, None, None, None, 1, 1, f"{n:064x}", 1, 1, is_on_trust=False)
         for n in range(n_items)
     )
-    ids = list(planning.keep_recordings(database, dataset, rows))
+    ids = list(planning.ensure_recordings(database, dataset, rows))
     items = (PlannedItem(row, 0, 0, -1, 0, "a", row, WORK_S) for row in ids)
     planning.add_items(database, run, pipeline, items)
     planning.activate_run(database, run, [], labels=["a"], split={}, facts={"recordings": n_items})

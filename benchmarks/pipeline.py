@@ -2,7 +2,7 @@
 
     python benchmarks/pipeline.py DIR [--processes 2] [--pairs 3] [--reference]
 
-Both are whole processes, from start to end, taken in turns; each run has a fresh home, each joblib a fresh folder.
+Both are whole processes, from start to end, run alternately; each run has a fresh home, each joblib a fresh folder.
 `steady` leaves out the starting and stopping: from the first claim to the last strip in the ledger, and joblib's
 parallel call after its workers are warm and the files are hashed. Prints a table, the split of our own CPU time over
 one process's worth of the recordings, and, last, one line of JSON with medians and ratios (ours to joblib's recordings
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def compare(rivals: dict[str, Rival], dataset: Path, processes: int, pairs: int) -> dict[str, object]:
-    """Medians and ratios of the rivals, who take turns; each pair is printed as it ends."""
+    """Medians and ratios of the programs, which run alternately; each pair is printed as it ends."""
     rows = []
     for pair in range(pairs):
         with tempfile.TemporaryDirectory() as folder:
@@ -96,7 +96,7 @@ def summary(rows: list[dict[str, dict[str, float]]], processes: int) -> dict[str
 
 
 def run_ours(dataset: Path | str, folder: Path, processes: int, **settings: str) -> dict[str, float]:
-    """The command as a person types it, in a fresh home: recordings, and seconds, whole and steady."""
+    """Runs the command line in a fresh home; returns recordings, and seconds in all and in the steady state."""
     home = folder / "home"
     orchestrator = str(Path(sys.executable).with_name("orchestrator"))
     command = [orchestrator, "run", str(dataset), "--until", "preprocess", "--home", str(home), "--json"]
@@ -145,7 +145,7 @@ def by_joblib(made: Callable[[Path, str, Path], None], dataset: Path, into: Path
 
 
 def split(dataset: Path) -> dict[str, float]:
-    """CPU milliseconds a recording of each part, one process doing all of them in turn as a worker would."""
+    """CPU milliseconds a recording of each part, all in one process, one after the other, as in a worker."""
     spent: Counter[str] = Counter()
 
     def timed(name: str, what: Callable[[], Any]) -> Any:

@@ -4,11 +4,11 @@
     python benchmarks/preprocess.py --reference PATH FILES...
     python benchmarks/preprocess.py --rounds 9 FILES...
 
-Both run in turn, each in a process of its own, on one thread: ours with the environment of a cpu worker, the reference
-as a person would start it (the worker's allocator settings alone would make it a quarter faster). Times are medians
-over the rounds, in CPU milliseconds. The floor is what no program could leave out: decoding, resampling, one transform
-of the frames and one back, and packing the PNG.
-What augmented copies add is printed apart: a copy of the first file's chunks, and each transform when it is applied.
+Both run alternately, each in a process of its own, on one thread. Ours has the environment of a cpu worker. The
+reference has that of a user's shell; with the worker's allocator settings it would be a quarter faster. Times are
+medians over the rounds, in CPU milliseconds. The floor is the work that every program must do: decoding, resampling,
+one transform of the frames and one back, and packing the PNG.
+The cost of augmented copies is printed separately: a copy of the first file's chunks, and each transform when applied.
 The last line is JSON: `ratio` is reference over ours, `floor_ratio` is ours over the floor, over all files.
 """
 
@@ -42,7 +42,7 @@ from tasks.audio.augment import augmented, compose_transforms
 from tasks.audio.chunk import chunks, n_spans
 from tasks.audio.denoise import denoise
 from tasks.audio.features import features
-from tasks.audio.gate import check_passage
+from tasks.audio.gate import sounding_chunks
 from tasks.audio.preset import Preset, load_preset
 from tasks.audio.recording import decode, probe
 from tasks.audio.spectrogram import log_mel
@@ -81,7 +81,7 @@ def one_strip(path: Path, span: int, preset: Preset, spent: Spent) -> Result:
     """Spectrograms and features of one span; what each step took is added to `spent`."""
     with clock(spent, "decode"):
         passage = decode(path, preset, span)
-        check_passage(passage, path.name, span, preset)
+        sounding_chunks(passage, path.name, span, preset)
     with clock(spent, "denoise"):
         pieces = chunks(denoise(passage, preset), span, preset)
     with clock(spent, "mel"):
@@ -89,7 +89,18 @@ def one_strip(path: Path, span: int, preset: Preset, spent: Spent) -> Result:
     with clock(spent, "features"):
         rows = np.stack([features(piece, preset) for piece in pieces])
     with clock(spent, "png"):
-        encode(Strip(np.concatenate(list(pictures), axis=1), rows, "0" * 64, span, 0, preset.digest, {}))
+        encode(
+            Strip(
+                np.concatenate(list(pictures), axis=1),
+                rows,
+                "0" * 64,
+                span,
+                0,
+                preset.digest,
+                {},
+                tuple(range(len(rows))),
+            )
+        )
     return pictures, rows
 
 
@@ -144,7 +155,7 @@ def difference(one: Result, other: Result) -> dict[str, float]:
 
 
 def measured(path: Path, preset: Preset, reference: Reference | None, n_rounds: int) -> dict[str, object]:
-    """Medians of all that runs on one file, in turn, after one round that warms up."""
+    """Medians of all programs on one file, run alternately, after one round of warm-up."""
     pictures = ours(path, preset)[1][0]
     runs: dict[str, Callable[[], tuple[Spent, Result | None]]] = {
         "ours": lambda: ours(path, preset),

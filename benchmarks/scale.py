@@ -118,12 +118,13 @@ def asked(database: Database) -> dict[str, float]:
 
 
 def fed(settings: Settings, database: Database) -> dict[str, float]:
-    """The feeder's first step, which fills the broker's window; nobody takes anything out."""
+    """The dispatcher's first step, which fills the broker's window; no worker takes anything out."""
     with LocalProcesses(settings, database):
         dispatcher = Dispatcher(database, Sender(settings), settings, only_run=1)
         feed_ms = 1000 * seconds(dispatcher.step)
         memory = redis.Redis(unix_socket_path=str(settings.socket)).info("memory")
         size = database_bytes(database, settings)
+        dispatcher.close()
     return {"feed_ms": feed_ms, "broker_mb": float(memory["used_memory"]) / 1e6, "ledger_mb": size / 1e6}
 
 

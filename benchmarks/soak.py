@@ -1,15 +1,15 @@
-"""A soak: many tiny recordings, several workers, a fault every few seconds; is anything lost, does memory grow?
+"""A soak test: many tiny recordings, several workers, a fault every few seconds. No work is lost; memory is flat.
 
     python benchmarks/soak.py                                           # 400,000 items, 4 workers, 15 minutes of faults
     python benchmarks/soak.py --items 20000 --minutes 3 --lived-s 60    # a short one
 
-Prints the items done and by whom, the faults by kind, and of each kind of process its memory at most and how fast it
-grew. Processes are killed and replaced; a slope is told of those that lived for `--lived-s` seconds, without the first
-third of each life. So that there are some, worker `d` is never killed, and the dispatcher only in the first third of
-the time: both are spared nothing else. Ends with 1 when an item is lost or done twice, when a kind of process grows
-beyond noise or not enough of it is known, when a worker did nothing, or when the items were done before the time was
-over.
-A short run shows that all this works; caches fill for a minute or more, so of memory it says little.
+Prints the items done by each worker, the faults by kind, and for each kind of process its largest memory and its
+growth. Processes are killed and replaced. A slope is fitted to processes that lived for `--lived-s` seconds, without
+the first third of each life. Worker `d` is never killed, and the dispatcher only in the first third of the time, so
+that some processes live long enough; all other faults hit them too.
+Exits with 1 if an item is lost or done twice, if a kind of process grows beyond noise or has too few measurements, if
+a worker did nothing, or if the items were done before the time was over.
+A short run only shows that the test works: caches fill for a minute or more, so it says little about memory.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ def main() -> None:
     options.add_argument("--items", type=int, default=400_000)
     options.add_argument("--minutes", type=float, default=15.0, help="of faults; the run goes on to its end")
     options.add_argument("--every-s", type=float, default=5.0, help="a fault, on average")
-    options.add_argument("--lived-s", type=float, default=180.0, help="the shortest life whose memory is judged")
+    options.add_argument("--lived-s", type=float, default=180.0, help="shortest life for a fit of the memory")
     options.add_argument("--seed", type=int, default=0)
     given = options.parse_args()
     verdict = soak(Asked(given.items, given.minutes, given.every_s, given.lived_s, given.seed))

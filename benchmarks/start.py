@@ -1,4 +1,4 @@
-"""How long a person waits: for `--help`, and from `submit` to the first claimed item with a worker already up.
+"""Waiting time of a user: for `--help`, and from `submit` to the first claimed item with a worker already up.
 
     python benchmarks/start.py DATASET [--times 5]
 
@@ -57,7 +57,7 @@ def waits_for_first_claim(dataset: Path, home: Path, times: int) -> dict[str, li
             worker = started(home, "worker", "cpu")
             time.sleep(6)
         for _ in range(times):
-            forget_strips(home)
+            delete_strip_rows(home)
             started_at = time.time()
             command = [str(ORCHESTRATOR), "submit", str(dataset), "--until", "preprocess", "--home", str(home)]
             subprocess.run(command, check=True, capture_output=True)
@@ -90,7 +90,7 @@ def query(home: Path, sql: str) -> list[tuple[object, ...]]:
     return rows
 
 
-def forget_strips(home: Path) -> None:
+def delete_strip_rows(home: Path) -> None:
     """Makes the ledger forget all strips, so that there is work again."""
     query(home, "DELETE FROM artifact")
 

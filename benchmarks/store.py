@@ -3,7 +3,7 @@
     python -m benchmarks.store DIR [--processes 2] [--pairs 3]
 
 The S3 server (SeaweedFS) runs on this machine, on the same cores, and is started for the purpose; what it takes of them
-is printed as well. Runs are taken in turns, each with a fresh home and an empty store. `steady` is from the first claim
+is printed as well. Runs alternate, each with a fresh home and an empty store. `steady` is from the first claim
 to the last strip in the ledger. The last line is JSON: `ratio_steady` is S3 over folder, 1 is as fast.
 """
 
@@ -62,7 +62,7 @@ def upload(folder: Path, url: str) -> int:
 
 
 def pair(number: int, dataset: Path, processes: int, server: buckets.Server) -> dict[str, dict[str, float]]:
-    """The same run from a folder and from S3, in turn the one or the other first: by name, what `run_ours` found."""
+    """The same run from a folder and from S3, alternating which comes first: by name, what `run_ours` found."""
     found: dict[str, dict[str, float]] = {}
     for name in ("folder", "s3") if number % 2 == 0 else ("s3", "folder"):
         with tempfile.TemporaryDirectory() as folder:

@@ -4,7 +4,7 @@
     python -m benchmarks.training --examples 4096 --rounds 5
     python -m benchmarks.training --rounds 0 --sizes 50000 1000000        # peak memory grows up to one window (16,384)
 
-Both ways run in one process and take turns, epoch by epoch, on the same untrained network, in one thread as without a
+Both ways run in one process and alternate, epoch by epoch, on the same untrained network, in one thread as without a
 GPU; memory is measured in a process of its own for each size, on the MLP, because the network's own memory does not
 depend on the size. Its shards are one file under many names, each of which is read and held as any other would be.
 Prints lines for people and, last, one line of JSON. The pictures are noise: only speed and memory are measured.
@@ -35,7 +35,7 @@ from tasks.model.spec import TrainingSettings, TrainingSpec
 from tasks.model.training.classifier import train
 from tasks.model.training.feed import Feed, one_hot
 from tasks.model.training.machine import peak_rss_bytes, prepare_devices
-from tasks.model.training.stream import surveyed
+from tasks.model.training.stream import read_shard_set
 from tasks.model.zoo import entry
 from tests.model_shards import stored
 
@@ -44,7 +44,7 @@ BATCH = 32
 
 
 def noise(n: int) -> Iterator[Example]:
-    """So many examples of noise, their labels in turn."""
+    """n examples of noise; labels cycle through the classes."""
     draw = np.random.default_rng(0)
     for number in range(n):
         pixels = draw.integers(0, 256, (48, 128), dtype=np.uint8)
@@ -72,7 +72,7 @@ def repeated(folder: Path, n: int) -> None:
 def throughput(folder: Path, n: int, rounds: int) -> dict[str, float]:
     """Examples a second, medians over the rounds, of both ways; the first epoch of each compiles and is left out."""
     files = written(folder, n)
-    found = surveyed(files)
+    found = read_shard_set(files)
     everything = [read_shard(file) for file in files]
     pixels = np.concatenate([shard.spectrograms for shard in everything])[..., np.newaxis] / np.float32(255)
     targets = one_hot(np.concatenate([shard.labels for shard in everything]), len(LABELS))
@@ -114,7 +114,7 @@ def memory(folder: Path) -> dict[str, float]:
         time.perf_counter,
     )
     return {
-        "examples": surveyed(paths).n_examples,
+        "examples": read_shard_set(paths).n_examples,
         "before_mb": before // 10**6,
         "peak_mb": trained.peak_rss_bytes // 10**6,
     }

@@ -1,1 +1,1 @@
-"""All that outlives a process: the ledger and the store."""
+"""Persistent state: the ledger and the store."""

@@ -1,4 +1,4 @@
-"""Many rows at once, by the fastest statement each database has."""
+"""Many rows at once, with the fastest statement of each database."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from sqlalchemy.engine import Connection
 from db.schema.tables import Table
 
 _LARGE_CACHE = "PRAGMA cache_size=-16000"
-"""In KiB, from then on, for a connection that writes many rows; all others make do with SQLite's default of 2 MB."""
+"""Cache of a connection that writes many rows, in KiB; other connections keep SQLite's default of 2 MB."""
 
 
 def insert_rows(
     connection: Connection, table: type[Table], names: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> None:
-    """Inserts the rows, each with a value for every name, in this order; columns left out must have a default.
+    """Insert rows whose values are in the order of `names`; columns left out must have a default in the database.
 
-    SQLite takes them one after the other in one compiled statement, PostgreSQL by COPY.
+    SQLite runs one compiled statement for each row, PostgreSQL one COPY.
     """
     if not rows:
         return
@@ -29,7 +29,7 @@ def insert_rows(
         statement = f"INSERT INTO {columns} VALUES ({', '.join('?' * len(names))})"  # noqa: S608  # names are ours
         connection.exec_driver_sql(statement, [tuple(row) for row in rows])
         return
-    cursor: Any = connection.connection.cursor()
+    cursor: Any = connection.connection.cursor()  # COPY is the driver's own; SQLAlchemy has no statement for it
     with cursor, cursor.copy(f"COPY {columns} FROM STDIN") as copy:
         for row in rows:
             copy.write_row(row)
@@ -38,7 +38,7 @@ def insert_rows(
 def insert_missing(
     connection: Connection, table: type[Table], names: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> None:
-    """As `insert_rows`, but leaves out what a unique constraint already knows."""
+    """As `insert_rows`, but skip rows that violate a unique constraint."""
     if not rows:
         return
     columns = f"{table.__tablename__} ({', '.join(names)})"
@@ -46,14 +46,14 @@ def insert_missing(
         values = f"VALUES ({', '.join('?' * len(names))}) ON CONFLICT DO NOTHING"
         connection.exec_driver_sql(f"INSERT INTO {columns} {values}", [tuple(row) for row in rows])
         return
-    given = f"SELECT * FROM {_given(connection, table, names)} ON CONFLICT DO NOTHING"  # noqa: S608  # names are ours
+    given = f"SELECT * FROM {_unnest(connection, table, names)} ON CONFLICT DO NOTHING"  # noqa: S608  # names are ours
     connection.exec_driver_sql(f"INSERT INTO {columns} {given}", _by_column(rows))
 
 
 def update_rows(
     connection: Connection, table: type[Table], names: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> None:
-    """Gives each row, whose id comes first, a value for every name after that."""
+    """Update rows by id. `names` begins with the id, and so do the values of each row."""
     if not rows:
         return
     name, changed = table.__tablename__, names[1:]
@@ -63,12 +63,12 @@ def update_rows(
         connection.exec_driver_sql(f"UPDATE {name} SET {changes} WHERE {names[0]} = ?", values)  # noqa: S608  # names are ours
         return
     changes = ", ".join(f"{column} = given.{column}" for column in changed)
-    given = f"{_given(connection, table, names)} WHERE {name}.{names[0]} = given.{names[0]}"
+    given = f"{_unnest(connection, table, names)} WHERE {name}.{names[0]} = given.{names[0]}"
     connection.exec_driver_sql(f"UPDATE {name} SET {changes} FROM {given}", _by_column(rows))  # noqa: S608  # names are ours
 
 
-def _given(connection: Connection, table: type[Table], names: Sequence[str]) -> str:
-    """PostgreSQL's table of a list for each column: one statement for all rows."""
+def _unnest(connection: Connection, table: type[Table], names: Sequence[str]) -> str:
+    """A PostgreSQL table `given` made of one array per column, so that one statement writes all rows."""
     types = [table.__table__.c[name].type.compile(connection.dialect) for name in names]
     return f"unnest({', '.join(f'%s::{kind}[]' for kind in types)}) AS given ({', '.join(names)})"
 
@@ -78,7 +78,10 @@ def _by_column(rows: Sequence[Sequence[Any]]) -> tuple[list[Any], ...]:
 
 
 def new_ids(connection: Connection, table: type[Table], n: int) -> list[int]:
-    """n ids nobody else will get; on SQLite inside a write transaction, on PostgreSQL from the column's sequence."""
+    """Reserve n ids that no other transaction gets.
+
+    On SQLite the write transaction keeps them unique, on PostgreSQL the column's sequence.
+    """
     if connection.dialect.name == "sqlite":
         last = connection.execute(sa.select(sa.func.coalesce(sa.func.max(table.__table__.c.id), 0))).scalar_one()
         return list(range(last + 1, last + 1 + n))

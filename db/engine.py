@@ -1,10 +1,12 @@
-"""Engines and transactions, on SQLite and PostgreSQL alike."""
+"""Engines and transactions for SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
+import copy
+import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,33 +16,37 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, Invalidate
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from domain.retry import FIRST_PAUSE_S, LONGEST_PAUSE_S
+from domain.urls import require_database_url, shown
+
+_LOG = logging.getLogger("chorus")
 BUSY_TIMEOUT_MS = 30_000
 _SQLITE_PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=NORMAL",
     "foreign_keys=ON",
     f"busy_timeout={BUSY_TIMEOUT_MS}",
-    "wal_autocheckpoint=10000",  # with the larger cache of `insert_rows` planning a million is a tenth faster
+    "wal_autocheckpoint=10000",  # with the larger cache of `insert_rows`, planning a million items is 10 % faster
 )
 
-_NOTICED = {
+_DEAD_SERVER_DETECTION = {
     "connect_timeout": 5, "tcp_user_timeout": 20_000,
     "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2,
 }  # fmt: skip
-"""A server that went away without a word, as when a network is cut, is noticed in twenty seconds, not hours."""
+"""Detects within twenty seconds instead of hours that the server is gone without closing, as after a network cut."""
 
-_TRUSTED_S = 1.0
-"""A connection that was used so lately is not asked whether it lives: a way to the server and back for nothing."""
+_UNCHECKED_S = 1.0
+"""Idle time up to which a connection is not checked before use; a check costs a round trip to the server."""
 
 
 class DatabaseUnusable(ConnectionError):
-    """The database is out of reach, or of a version this code does not know: never a recording's fault."""
+    """The database is unreachable, or its schema is of an unknown version; never a recording's fault."""
 
     exit_code = 4
 
 
 class now_s(FunctionElement[float]):  # noqa: N801  # reads as a SQL function
-    """Seconds since 1970 by the database's clock: hosts' clocks may differ, leases must not."""
+    """Seconds since 1970 by the database's clock. Hosts' clocks may differ; leases need one clock."""
 
     type = sa.Double()
     inherit_cache = True
@@ -57,74 +63,102 @@ def _now_postgresql(*_: Any, **__: Any) -> str:
 
 
 class Database:
-    """One database; connections are made when needed and never cross a fork.
+    """One database; connections are opened when needed and never cross a fork.
 
     url: `sqlite:///FILE` or `postgresql+psycopg://…`.
-    Raises DatabaseUnusable for another kind of URL.
+    Raises: DatabaseUnusable for any other URL.
     """
 
     def __init__(self, url: str, *, keeps_connections: bool = True) -> None:
         self.url = url
         try:
+            require_database_url(url)
             parsed = make_url(url)
-        except ArgumentError as error:
-            hint = "use sqlite:///FILE or postgresql+psycopg://HOST/NAME"
-            raise DatabaseUnusable(f"the database URL given is not one; {hint}") from error
-        self.is_sqlite = parsed.get_backend_name() == "sqlite"
-        if not self.is_sqlite and parsed.get_backend_name() != "postgresql":
-            raise DatabaseUnusable(f"database {parsed.get_backend_name()!r} is neither sqlite nor postgresql")
+        except (ValueError, ArgumentError) as error:
+            raise DatabaseUnusable(f"the database URL is invalid: {error}") from error
         pool = sa.pool.QueuePool if keeps_connections else sa.pool.NullPool
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self.engine = _sqlite_engine(parsed, pool) if self.is_sqlite else _postgresql_engine(parsed, pool)
         self._writer = self.engine.execution_options(chorus_write=True)
         outside: dict[str, Any] = {} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
         self._reader = self.engine.execution_options(**outside)
+        self._wait_s = 0.0
+
+    def patient(self, wait_s: float) -> Database:
+        """Return the same database for a job: each connection is awaited for up to `wait_s` seconds.
+
+        A short outage then costs a training no attempt. A statement that fails on an open connection still raises.
+        """
+        patient = copy.copy(self)
+        patient._wait_s = wait_s
+        return patient
 
     @property
     def _driver(self) -> Any:
         return self.engine.dialect.loaded_dbapi
 
     @property
-    def shown(self) -> str:
-        """The URL without its password."""
-        return make_url(self.url).render_as_string(hide_password=True)
+    def safe_url(self) -> str:
+        """The URL without user, password and options."""
+        return shown(self.url)
 
     def require_answer(self) -> None:
-        """Raises DatabaseUnusable unless the database answers."""
+        """Check that the database answers. Raises: DatabaseUnusable."""
         with self.read() as connection:
             connection.execute(sa.select(1))
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Writes nothing. SQLite gives one view to all statements, PostgreSQL one to each.
+        """Open a connection for reading. SQLite gives one snapshot to all statements, PostgreSQL one to each.
 
-        A transaction at PostgreSQL's level, read committed, would not change that: none is begun there, which saves
-        two ways to the server and back.
+        At PostgreSQL's isolation level, read committed, a transaction would not change that; none is begun, which saves
+        two round trips to the server.
+        Raises: DatabaseUnusable.
         """
-        with self._named_errors(), self._reader.begin() as connection:
+        with self._named_errors(), self._transaction(self._reader) as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """One transaction; SQLite takes the write lock at its start, and so waits instead of failing at its end."""
-        with self._named_errors(), self._writer.begin() as connection:
+        """Open one write transaction. Raises: DatabaseUnusable.
+
+        SQLite takes the write lock at the start: a lock taken later would make the transaction fail instead of wait.
+        """
+        with self._named_errors(), self._transaction(self._writer) as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, engine: sa.Engine) -> Iterator[Connection]:
+        give_up_s, pause_s = time.monotonic() + self._wait_s, FIRST_PAUSE_S
+        with ExitStack() as stack:
+            while True:
+                try:
+                    connection = stack.enter_context(engine.begin())
+                    break
+                except DBAPIError as error:
+                    if time.monotonic() + pause_s > give_up_s:
+                        raise
+                    _LOG.warning("database %s: %s; trying again", self.safe_url, error.orig)
+                    time.sleep(pause_s)
+                    pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
             yield connection
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
         try:
             yield
-        except (IntegrityError, ProgrammingError):  # ours: a defect, not a database out of reach
+        except (IntegrityError, ProgrammingError):  # a defect of this code, not an unreachable database
             raise
         except DBAPIError as error:
             cause = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
-            raise DatabaseUnusable(f"database {self.shown}: {cause}") from error
+            raise DatabaseUnusable(f"database {self.safe_url}: {cause}") from error
         except (self._driver.IntegrityError, self._driver.ProgrammingError):
             raise
-        except self._driver.Error as error:  # from a cursor of the driver's own, as for COPY
-            raise DatabaseUnusable(f"database {self.shown}: {error}") from error
+        except self._driver.Error as error:  # from the driver's own cursor, as for COPY
+            raise DatabaseUnusable(f"database {self.safe_url}: {error}") from error
 
     def close(self) -> None:
-        """Ends all connections."""
+        """Close all connections."""
         self.engine.dispose()
 
 
@@ -136,7 +170,7 @@ def _sqlite_engine(url: sa.URL, pool: type[sa.Pool]) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # transactions begin below, not inside the driver
+        connection.isolation_level = None  # `begin` below starts transactions, not the driver
         for pragma in _SQLITE_PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
@@ -150,20 +184,23 @@ def _sqlite_engine(url: sa.URL, pool: type[sa.Pool]) -> sa.Engine:
 
 def _postgresql_engine(url: sa.URL, pool: type[sa.Pool]) -> sa.Engine:
     engine = sa.create_engine(
-        url, poolclass=pool, connect_args={"prepare_threshold": None, "application_name": "dawn-chorus", **_NOTICED}
+        url,
+        poolclass=pool,
+        connect_args={"prepare_threshold": None, "application_name": "dawn-chorus", **_DEAD_SERVER_DETECTION},
     )
 
+    # Not `pool_pre_ping`, which would check before every use (docs/notes/decisions.md).
     @sa.event.listens_for(engine, "checkin")
-    def note(_connection: Any, record: Any) -> None:
+    def record_use(_connection: Any, record: Any) -> None:
         record.info["used_s"] = time.monotonic()
 
     @sa.event.listens_for(engine, "checkout")
-    def ask(connection: Any, record: Any, _proxy: Any) -> None:
+    def check_idle(connection: Any, record: Any, _proxy: Any) -> None:
         used_s = record.info.get("used_s")
-        if used_s is not None and time.monotonic() - used_s > _TRUSTED_S:
+        if used_s is not None and time.monotonic() - used_s > _UNCHECKED_S:
             try:
                 engine.dialect.do_ping(connection)
             except engine.dialect.loaded_dbapi.Error as error:
-                raise InvalidatePoolError from error  # the pool connects anew
+                raise InvalidatePoolError from error  # the pool opens a new connection
 
     return engine

@@ -1,6 +1,6 @@
 """A list of ids in a statement, as one parameter.
 
-As a parameter each they would make a statement of their own for each length, and SQLite keeps what it has prepared.
+One parameter per id would make a different statement for each length of the list, and SQLite caches every one.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from sqlalchemy.sql.functions import FunctionElement
 
 
 def is_one_of(column: sa.SQLColumnExpression[int], ids: Collection[int]) -> sa.ColumnElement[bool]:
-    """Whether the column's value is among the ids; of none it is not."""
-    return _Among(column, sa.bindparam(None, list(ids), type_=_IDS, unique=True))
+    """Whether the column's value is one of the ids; false for an empty list."""
+    return _IsOneOf(column, sa.bindparam(None, list(ids), type_=_IDS, unique=True))
 
 
 _IDS = sa.JSON().with_variant(ARRAY(sa.BigInteger), "postgresql")
 
 
-class _Among(FunctionElement[bool]):
-    """Whether a column's value is among the ids of one parameter."""
+class _IsOneOf(FunctionElement[bool]):
+    """Whether a column's value is one of the ids in one parameter."""
 
     type = sa.Boolean()
     inherit_cache = True
 
-    def self_group(self, against: Any = None) -> _Among:  # noqa: ARG002  # SQLAlchemy's name
-        """A condition by itself: SQLAlchemy would have a function's answer compared with 1."""
+    def self_group(self, against: Any = None) -> _IsOneOf:  # noqa: ARG002  # SQLAlchemy's signature
+        """Return self: it is a condition already. SQLAlchemy would compare a function's value with 1."""
         return self
 
 
-@compiles(_Among, "sqlite")
-def _among_sqlite(element: _Among, compiler: SQLCompiler, **kw: Any) -> str:
+@compiles(_IsOneOf, "sqlite")
+def _is_one_of_sqlite(element: _IsOneOf, compiler: SQLCompiler, **kw: Any) -> str:
     column, ids = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"({column} IN (SELECT value FROM json_each({ids})))"  # noqa: S608  # both are SQLAlchemy's
+    return f"({column} IN (SELECT value FROM json_each({ids})))"  # noqa: S608  # both come from SQLAlchemy's compiler
 
 
-@compiles(_Among, "postgresql")
-def _among_postgresql(element: _Among, compiler: SQLCompiler, **kw: Any) -> str:
+@compiles(_IsOneOf, "postgresql")
+def _is_one_of_postgresql(element: _IsOneOf, compiler: SQLCompiler, **kw: Any) -> str:
     column, ids = (compiler.process(clause, **kw) for clause in element.clauses)
     return f"({column} = ANY ({ids}))"

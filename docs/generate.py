@@ -1,14 +1,18 @@
-"""Writes the pages of docs/reference that follow from the code: `make docs`.
+"""Writes the generated pages of docs/reference from the code: `make docs`.
 
-A test compares the pages with the code, so that a changed option cannot leave an old page behind.
+A test compares the pages with the code, so no page is left out of date.
 """
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
+import textwrap
 import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -27,8 +31,8 @@ _EXIT_CODES = {
     output.OK: "The command did what was asked.",
     output.FAILED: "The command failed, or a run ended as failed.",
     output.USAGE: "The command line, a preset or the dataset cannot be used as given.",
-    output.SOME_QUARANTINED: "The run finished, and some recordings are in quarantine.",
-    output.OUT_OF_REACH: "The broker, the database or the home cannot be reached.",
+    output.SOME_QUARANTINED: "The run finished, and some recordings, or parts of them, are in quarantine.",
+    output.UNREACHABLE: "The broker, the database or the home cannot be reached.",
     output.INTERRUPTED: "The command was interrupted; `orchestrator resume RUN` continues the run.",
 }
 
@@ -59,7 +63,7 @@ _SHARED = ("home", "broker_url", "database_url", "store_url")
 
 def _shared_options(group: typer.core.TyperGroup) -> list[str]:
     options = [each for each in group.commands["run"].params if each.name in _SHARED]
-    head = ["## Options of every command", "", "An option wins over its environment variable.", ""]
+    head = ["## Options of every command", "", "An option overrides its environment variable.", ""]
     return [*head, *_table("option", [_row(each) for each in options])]
 
 
@@ -83,7 +87,7 @@ def _positions(command: typer.core.TyperCommand) -> Iterator[str]:
 def _row(parameter: typer.core.TyperOption | typer.core.TyperArgument) -> tuple[str, str, str]:
     is_option = parameter.param_type_name == "option"
     name = ", ".join(parameter.opts) if is_option else parameter.metavar or str(parameter.name).upper()
-    is_shown = parameter.default not in (None, False) and not parameter.required
+    is_shown = parameter.default is not None and parameter.default is not False and not parameter.required
     return f"`{name}`", str(parameter.default) if is_shown else "", parameter.help or ""
 
 
@@ -99,12 +103,19 @@ def ledger_tables() -> str:
     lines += ["| table | a row is |", "|---|---|"]
     lines += [f"| [`{kind.__tablename__}`](#{kind.__tablename__}) | {_sentence(kind)} |" for kind in classes]
     for kind in classes:
-        lines += ["", f"## {kind.__tablename__}", "", "| column | type | null | refers to |", "|---|---|---|---|"]
-        lines += [_column(column) for column in kind.__table__.columns]
+        lines += [
+            "",
+            f"## {kind.__tablename__}",
+            "",
+            "| column | type | null | refers to | meaning |",
+            "|---|---|---|---|---|",
+        ]
+        meanings = _column_docs(kind)
+        lines += [_column(column, meanings.get(column.name, "")) for column in kind.__table__.columns]
     return "\n".join(lines) + "\n"
 
 
-_LEDGER = """Read them as you like; change them only through `orchestrator`.
+_LEDGER = """You may read them; change them only through `orchestrator`.
 Times are seconds since 1970 by the database's clock. Digests are SHA-256 in hexadecimal digits."""
 
 
@@ -112,10 +123,22 @@ def _sentence(kind: type) -> str:
     return " ".join((kind.__doc__ or "").partition("\n\n")[0].split())
 
 
-def _column(column: sa.Column[object]) -> str:
+def _column_docs(kind: type) -> dict[str, str]:
+    """The string below each column's declaration, by name; classes that the table's class inherits from included."""
+    found: dict[str, str] = {}
+    for each in reversed(kind.__mro__):
+        if each.__module__ == tables.__name__:
+            body = ast.parse(textwrap.dedent(inspect.getsource(each))).body[0].body  # type: ignore[attr-defined]
+            for declared, said in pairwise(body):
+                if isinstance(declared, ast.AnnAssign) and isinstance(said, ast.Expr):
+                    found[ast.unparse(declared.target)] = " ".join(ast.literal_eval(said.value).split())
+    return found
+
+
+def _column(column: sa.Column[object], meaning: str) -> str:
     target = ", ".join(f"`{key.target_fullname}`" for key in column.foreign_keys)
     kind = str(column.type).lower()
-    return f"| `{column.name}` | {kind} | {'yes' if column.nullable else 'no'} | {target} |"
+    return f"| `{column.name}` | {kind} | {'yes' if column.nullable else 'no'} | {target} | {meaning} |"
 
 
 def preset_keys() -> str:
@@ -135,9 +158,9 @@ def preset_keys() -> str:
     return "\n".join(lines) + "\n"
 
 
-_PRESETS = """`name` is what people call the preset: up to 60 letters, digits, dots, dashes and underscores.
-`like` names a built-in preset whose values hold where the file says nothing.
-[Presets](../howto/presets.md) says how to write one."""
+_PRESETS = """`name` is the preset's name: up to 60 letters, digits, dots, dashes and underscores.
+`like` names a built-in preset; keys that the file does not set have its values.
+[Presets](../howto/presets.md) explains how to write one."""
 
 
 def _ranges(kind: str) -> dict[str, str]:
@@ -152,7 +175,7 @@ def _comment(text: str, section: str, key: str) -> str:
     table = text.partition(f"[{section}]\n")[2].partition("\n[")[0]
     found = re.search(rf"^{key} = [^#\n]*# (.+)$", table, re.MULTILINE)
     if found is None:
-        raise ValueError(f"birdclef2021.toml says nothing of the key {section}.{key}; write a comment behind its value")
+        raise ValueError(f"birdclef2021.toml has no comment for the key {section}.{key}; write one after its value")
     return found[1]
 
 

@@ -1,1 +1,1 @@
-"""Values that every package speaks of; the standard library alone."""
+"""Values that all packages share; imports only the standard library."""

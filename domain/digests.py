@@ -1,7 +1,7 @@
-"""Digests: how bytes and values become names and numbers. No other module hashes anything.
+"""Digests: names and numbers computed from bytes and values. No other module computes hashes.
 
-A name made of several values must tell them apart: ("a", "x|g") and ("a|x", "g") are different. `encoded` is the one
-encoding for that. Some names keep an older encoding, because changing it would change every strip, every split or
+A name made of several values must be unambiguous: ("a", "x|g") and ("a|x", "g") must give different names. `encoded`
+ensures this. Some names keep an older encoding, because changing it would change every strip, every split or
 every row of an existing ledger, and because each of them is unambiguous too: `augmentation_seed`, `uniform`,
 `facts_digest` of `db.ledger.planning` (the `repr` of a tuple), `strip_key` of `tasks.preprocess` (digests and numbers)
 and `identity_of` of `tasks.dataset.index` (one text after a fixed prefix).
@@ -9,6 +9,7 @@ and `identity_of` of `tasks.dataset.index` (one text after a fixed prefix).
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,7 +32,7 @@ def encoded(value: Value) -> bytes:
     >>> encoded(["a", "x|g"]), encoded(["a|x", "g"])
     (b'["a","x|g"]', b'["a|x","g"]')
 
-    Raises TypeError for anything that JSON does not have, such as bytes, sets or arrays.
+    Raises: TypeError for anything that JSON does not have, such as bytes, sets or arrays.
     """
     text = _plain_list(value) if type(value) is list else ""
     return (text or _AS_JSON.encode(value)).encode("utf-8", "surrogatepass")
@@ -49,17 +50,17 @@ def _plain_list(values: list[Value]) -> str:
 
 
 def digest_of(value: Value) -> str:
-    """SHA-256 of the value's encoding, 64 hexadecimal digits. Raises TypeError as `encoded` does."""
+    """Return the SHA-256 of the value's encoding, 64 hexadecimal digits. Raises: TypeError as `encoded` does."""
     return hashlib.sha256(encoded(value)).hexdigest()
 
 
 def number_of(value: Value) -> int:
-    """The first 64 bits of the value's digest as a signed number. Raises TypeError as `encoded` does."""
+    """Return the first 64 bits of the value's digest as a signed number. Raises: TypeError as `encoded` does."""
     return int.from_bytes(hashlib.sha256(encoded(value)).digest()[:8], "big", signed=True)
 
 
 class Digest:
-    """The SHA-256 of values that come one at a time, however many: each is encoded and ends with a line feed."""
+    """The SHA-256 of a stream of values: each is encoded and followed by a line feed."""
 
     def __init__(self, *first: Value) -> None:
         self._hash = hashlib.sha256()
@@ -67,7 +68,7 @@ class Digest:
             self.add(value)
 
     def add(self, value: Value) -> None:
-        """Takes one more value. Raises TypeError as `encoded` does."""
+        """Add one more value. Raises: TypeError as `encoded` does."""
         self._hash.update(encoded(value) + b"\n")
 
     def hex(self) -> str:
@@ -80,6 +81,11 @@ def content_digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def policy_source(script: str) -> str:
+    """Return a script's digest as a Content-Security-Policy names it: "sha256-" and the base64 of the SHA-256."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
+
+
 def pieces_digest(pieces: Iterable[bytes | memoryview]) -> str:
     """SHA-256 of bytes that come in pieces, 64 hexadecimal digits."""
     whole = hashlib.sha256()
@@ -89,7 +95,7 @@ def pieces_digest(pieces: Iterable[bytes | memoryview]) -> str:
 
 
 def file_digest(file: IO[bytes]) -> str:
-    """SHA-256 of an open file from where it stands to its end, 64 hexadecimal digits. Raises OSError."""
+    """Return the SHA-256 of an open file from its position to its end, 64 hexadecimal digits. Raises: OSError."""
     return pieces_digest(iter(lambda: file.read(_BLOCK_BYTES), b""))
 
 
@@ -101,8 +107,8 @@ def short_digest(text: str, key: bytes = b"") -> bytes:
 def uniform(seed: int, *parts: str) -> float:
     """A number in [0, 1) that follows from the seed and the parts alone, on every machine.
 
-    Parts stay apart: ("ab", "c") and ("a", "bc") give different numbers. Splits are drawn from it, so its encoding
-    stays.
+    The encoding is unambiguous: ("ab", "c") and ("a", "bc") give different numbers. Splits depend on it, so it must not
+    change.
 
     >>> uniform(1, "wren") == uniform(1, "wren"), uniform(1, "wren") == uniform(2, "wren")
     (True, False)
@@ -112,7 +118,7 @@ def uniform(seed: int, *parts: str) -> float:
 
 
 def augmentation_seed(pipeline_digest: str, recording_digest: str, chunk: int, copy: int) -> int:
-    """32 bits for the augmented copy of a chunk. Strips follow from it, so its encoding stays.
+    """Return a 32-bit seed for the augmented copy of a chunk. Strips depend on it, so its encoding must not change.
 
     Unambiguous, since both digests are 64 hexadecimal digits.
     """

@@ -1,7 +1,7 @@
-"""The tree of errors. Those that can end an item or a job carry the code of their reason.
+"""The tree of errors. Those that can end an item or a job have a reason code.
 
-Four branches, after what is at fault: the recording (`Unusable`), the machine (`MachineFault`), the request
-(`Impossible`), or a file this system made (`Damaged`). `domain.retry` turns an error into a decision.
+They form four branches, by what is at fault: the recording (`Unusable`), the machine (`MachineFault`), the request
+(`Impossible`), or a file that this system wrote (`Damaged`). `domain.retry` turns an error into a decision.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from domain.reasons import ReasonCode
 
 
 class ChorusError(Exception):
-    """Root of every error this system raises on purpose; its text is a sentence a person can act on."""
+    """Root of all errors that this system raises on purpose. The text is a sentence that a user can act on."""
 
     exit_code: ClassVar[int] = 1
-    """What a command ends with: 1 it failed, 2 it was asked the wrong way, 4 broker, database or home out of reach."""
+    """Exit code of the command: 1 failure, 2 wrong usage, 4 broker, database or home cannot be reached."""
 
 
 class Unusable(ChorusError):
@@ -25,7 +25,7 @@ class Unusable(ChorusError):
 
 
 class Unreadable(Unusable):
-    """The bytes look like a known format and cannot be decoded."""
+    """The bytes look like a known format but cannot be decoded."""
 
 
 class Empty(Unusable):
@@ -52,14 +52,26 @@ class UnsupportedFormat(Unusable):
     code = ReasonCode.UNSUPPORTED_FORMAT
 
 
+class NoDecoder(Unusable):
+    """A format that an optional package decodes, which is not installed here."""
+
+    code = ReasonCode.NO_DECODER
+
+
 class Inconsistent(Unusable):
-    """The header promises something that the content does not hold."""
+    """The header declares content that the file does not hold."""
 
     code = ReasonCode.HEADER_MISMATCH
 
 
+class OffScale(Unusable):
+    """Samples far beyond full scale, such as 16 bit integers stored as floats."""
+
+    code = ReasonCode.OFF_SCALE
+
+
 class Missing(Unusable):
-    """The recording was there when it was planned, and is gone."""
+    """The recording existed when it was planned, and is missing now."""
 
     code = ReasonCode.MISSING
 
@@ -76,6 +88,18 @@ class Outside(Unusable):
     code = ReasonCode.OUTSIDE_DATASET
 
 
+class NoPermission(Unusable):
+    """The file may not be opened by this user, while other files of the dataset may."""
+
+    code = ReasonCode.NO_PERMISSION
+
+
+class CannotBeRead(Unusable):
+    """Reading the file fails at two attempts, while other files of the dataset can be read."""
+
+    code = ReasonCode.CANNOT_BE_READ
+
+
 class MachineFault(ChorusError):
     """Disk, store or database failed: nothing is wrong with the recording, and another attempt may succeed."""
 
@@ -83,20 +107,22 @@ class MachineFault(ChorusError):
 
 
 class Impossible(ChorusError):
-    """What was asked cannot be done with this data, however often it is tried: one class only, a NaN loss."""
+    """The request cannot be met with this data, however often it is tried: a single class, a NaN loss."""
 
     code: ClassVar[ReasonCode] = ReasonCode.IMPOSSIBLE
 
 
 class Damaged(ChorusError):
-    """A strip, shard or model in the store that is not one: cut short, changed, or of another version.
+    """A strip, shard or model in the store is truncated, changed, or of another version.
 
-    Reading it again gives the same bytes, so nothing is tried again before the file is made again.
+    Reading it again gives the same bytes, so the work that reads it is not retried until the file is regenerated.
     """
 
     code: ClassVar[ReasonCode] = ReasonCode.DAMAGED_FILE
-    remedy: ClassVar[str] = "`orchestrator doctor --repair` marks it, and `orchestrator retry` has it made again"
-    """What a person can do; printed after the error."""
+    remedy: ClassVar[str] = (
+        "`orchestrator doctor --repair` marks it for regeneration, and `orchestrator retry` makes it again"
+    )
+    """What a user can do; printed after the error."""
 
 
 class UsageError(ChorusError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def counted(n: int, one: str, many: str = "") -> str:
-    """So many of them, in words.
+    """Return the number with its noun in singular or plural.
 
     >>> counted(1, "recording"), counted(2_000, "recording"), counted(0, "class", "classes")
     ('1 recording', '2,000 recordings', '0 classes')
@@ -13,7 +13,7 @@ def counted(n: int, one: str, many: str = "") -> str:
 
 
 def duration(seconds: float) -> str:
-    """A duration people read.
+    """Return a duration in its two largest units.
 
     >>> duration(42), duration(125), duration(7300)
     ('42 s', '2 min 05 s', '2 h 01 min')

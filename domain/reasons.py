@@ -1,4 +1,4 @@
-"""Why an item, a job or a row of the dataset ended as it did: a code for programs beside the sentence for people.
+"""Reasons for the end of an item or a job, or for an unusable row: a code for programs, a sentence for people.
 
 The ledger stores both. Programs compare and count codes; no program reads the sentence.
 docs/reference/quarantine.md lists the codes; a test compares it with this module.
@@ -32,11 +32,16 @@ class ReasonCode(StrEnum):
         "unsupported_format", "unsupported format", "The format, rate or number of channels cannot be decoded here.",
     )  # fmt: skip
     HEADER_MISMATCH = (
-        "header_mismatch", "header and content disagree", "The header promises what the content does not hold.",
+        "header_mismatch", "header and content disagree", "The header declares content that the file does not hold.",
+    )  # fmt: skip
+
+    OFF_SCALE = (
+        "off_scale", "samples beyond full scale",
+        "Samples are far beyond full scale, such as integers stored as floats.",
     )  # fmt: skip
 
     # About the place of the recording's file.
-    MISSING = "missing", "missing", "The file was there when it was planned, and is gone."
+    MISSING = "missing", "missing", "The file is missing now, or its name leads to no file."
     CHANGED = "changed", "changed since it was planned", "The file's bytes are not those that were planned."
     OUTSIDE_DATASET = (
         "outside_dataset", "outside the dataset folder", "The path or a link leads out of the dataset's folder.",
@@ -54,13 +59,17 @@ class ReasonCode(StrEnum):
     MACHINE_FAULT = (
         "machine_fault", "machine fault", "The disk, the store, the database or the program failed at every attempt.",
     )  # fmt: skip
+    NO_DECODER = (
+        "no_decoder", "needs a decoder that is not installed",
+        "An optional package decodes this format, and it is not installed on the machine that tried.",
+    )  # fmt: skip
     STRIP_REMOVED = "strip_removed", "strip removed", "Its strip was removed from the ledger while it was worked on."
     FILE_LOST = (
         "file_lost", "file lost", "`doctor --repair` found that its file in the store is missing or damaged.",
     )  # fmt: skip
     DAMAGED_FILE = "damaged_file", "damaged file", "A strip, shard or model that the job reads is damaged."
 
-    # About the request, or about what others decided.
+    # About the request, or about a decision elsewhere.
     IMPOSSIBLE = "impossible", "impossible", "The request cannot be met with this data, however often it is tried."
     CANCELLED_BY_USER = "cancelled_by_user", "cancelled", "A person cancelled the run."
     NEED_FAILED = "need_failed", "need failed", "A job that this one needs failed or was cancelled."
@@ -80,6 +89,15 @@ class ReasonCode(StrEnum):
         "The file's name holds control characters or is not UTF-8.",
     )
     DUPLICATE_PATH = "duplicate_path", "duplicate path", "An earlier row names the same file; the earlier row is used."
+    CONTRADICTING_LABELS = (
+        "contradicting_labels",
+        "contradicting labels",
+        "An earlier row names the same file with another label; the earlier row is used.",
+    )
+    LEFT_OUT = (
+        "left_out", "left out",
+        "`--drop-leaks` left the recording out: its group, or an exact copy, is on the other side of the split.",
+    )  # fmt: skip
     UNREADABLE_ROW = (
         "unreadable_row",
         "unreadable row",
@@ -96,8 +114,16 @@ class ReasonCode(StrEnum):
     BAD_SPLIT = "bad_split", "unknown split word", "The split is not one of the words for train, valid and test."
     LINKED_FOLDER = "linked_folder", "linked folder is not followed", "A link to a folder is not followed."
     LOCKED_FOLDER = "locked_folder", "folder cannot be opened", "A folder may not be read by this user."
-    NO_PERMISSION = "no_permission", "cannot be opened", "The file's folder may not be read by this user."
-    CANNOT_BE_READ = "cannot_be_read", "cannot be read", "Reading the file failed while the run was planned."
+    NO_PERMISSION = (
+        "no_permission",
+        "cannot be opened",
+        "This user may not read the file or its folder, but other files of the dataset.",
+    )
+    CANNOT_BE_READ = (
+        "cannot_be_read",
+        "cannot be read",
+        "Reading the file fails, and other files of the dataset can be read.",
+    )
     CHANGED_WHILE_READ = (
         "changed_while_read", "changed while it was read", "Another program wrote to the file during planning.",
     )  # fmt: skip
@@ -108,7 +134,7 @@ class ReasonCode(StrEnum):
 IN_THE_BYTES = frozenset(
     {
         ReasonCode.UNREADABLE, ReasonCode.EMPTY, ReasonCode.TOO_SHORT, ReasonCode.SILENT,
-        ReasonCode.UNSUPPORTED_FORMAT, ReasonCode.HEADER_MISMATCH,
+        ReasonCode.UNSUPPORTED_FORMAT, ReasonCode.HEADER_MISMATCH, ReasonCode.OFF_SCALE,
     }
 )  # fmt: skip
 """Codes that hold for the same bytes in every run. Missing files and crashes are not inherited; they may not recur."""

@@ -1,4 +1,4 @@
-"""Results of finished jobs, one class for each kind, and the files that a job left in the store.
+"""Results of finished jobs, one class for each kind, and the files that a job wrote to the store.
 
 `to_json` and `from_json` are the only code that knows the JSON of the column `job.result`. Its keys never change, so
 that results of older homes are read the same way; a key that an older home does not have is None or empty here.
@@ -15,7 +15,7 @@ from domain.states import Kind
 
 
 class FileRole(StrEnum):
-    """What a file is to the job that left it."""
+    """The role of a file in the output of a job."""
 
     SHARD = "shard"
     INDEX = "index"
@@ -25,11 +25,14 @@ class FileRole(StrEnum):
     OUTCOMES = "outcomes"
     PICTURES = "pictures"
     REPORT = "report"
+    CROSSING = "crossing"
+    SCORES = "scores"
+    NETWORK = "network"
 
 
 @dataclass(frozen=True, slots=True)
-class LeftFile:
-    """A file that a job left in the store. Size and digest are None where an older version did not record them."""
+class OutputFile:
+    """A file that a job wrote to the store. Size and digest are None if an older version did not record them."""
 
     key: str
     role: str
@@ -41,7 +44,7 @@ class LeftFile:
 class PackResult:
     """The shards of one part.
 
-    key: what the keys of shards and index begin with.  sha256: of each shard.
+    key: prefix of the keys of shards and index.  sha256: of each shard.
     label_counts: number of the label -> examples that are no augmented copies.  index_sha256: of the index's file.
     revision: of the shards' format; 0 for those of versions that did not record it.
     """
@@ -61,7 +64,7 @@ class TrainResult:
 
     key, sha256: of its bundle.  synthetic_shards: a generator's examples; None for a classifier.
     label_counts: number of the label -> real examples trained on.  features: the set the model reads, if it reads any.
-    images_per_s, epoch_s: None where no epoch was left to train.
+    images_per_s, epoch_s: None if no epoch was left to train.
     """
 
     key: str
@@ -93,24 +96,35 @@ class EvaluateResult:
 
 @dataclass(frozen=True)
 class RenderResult:
-    """One report."""
+    """One report. crossing_key: the csv of the recordings that cross the split; None if none does."""
 
     key: str
+    crossing_key: str | None = None
 
 
-JobResult = PackResult | TrainResult | EvaluateResult | RenderResult
+@dataclass(frozen=True)
+class CollectResult:
+    """The scores of a prediction. key: of the file that holds them all.  sha256: of that file."""
+
+    key: str
+    sha256: str
+    n_recordings: int = 0
+    n_windows: int = 0
+
+
+JobResult = PackResult | TrainResult | EvaluateResult | RenderResult | CollectResult
 
 
 @dataclass(frozen=True)
 class JobOutput:
-    """Everything that a job leaves when it is done: its result, and its files in the store."""
+    """The output of a finished job: its result, and its files in the store."""
 
     result: JobResult
-    files: tuple[LeftFile, ...]
+    files: tuple[OutputFile, ...]
 
     @property
     def device(self) -> str | None:
-        """The device that was used, where the job used one."""
+        """The device that the job used; None for jobs that use none."""
         return getattr(self.result, "device", None)
 
 
@@ -119,11 +133,12 @@ _CLASSES: dict[str, type[JobResult]] = {
     Kind.TRAIN: TrainResult,
     Kind.EVALUATE: EvaluateResult,
     Kind.RENDER: RenderResult,
+    Kind.COLLECT: CollectResult,
 }
 
 
 def to_json(result: JobResult) -> dict[str, Any]:
-    """The JSON form of a result, for the ledger; what is None has no key.
+    """Return the JSON form of a result, for the ledger; values that are None have no key.
 
     >>> to_json(EvaluateResult("evaluations/1.json", device="CPU", figures={"accuracy": 0.5}))
     {'key': 'evaluations/1.json', 'device': 'CPU', 'accuracy': 0.5}
@@ -134,7 +149,7 @@ def to_json(result: JobResult) -> dict[str, Any]:
 
 
 def from_json(kind: str, values: Mapping[str, Any]) -> JobResult | None:
-    """The result that `to_json` wrote, by this or an older version; None where the job was never done.
+    """Return the result that `to_json` wrote, in this or an older version; None if the job was never done.
 
     >>> from_json("pack", {"key": "shards/1", "shards": ["shards/1/0"], "label_counts": {"0": 4}}).label_counts
     {0: 4}

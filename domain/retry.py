@@ -1,7 +1,8 @@
-"""The retry policy: how often work is tried again, after what pause, and what happens when that was not enough.
+"""The retry policy: number of attempts, pauses between them, and the final state after the last attempt.
 
-`decide` is the whole policy, as a pure function. Workers ask it what an error means; the ledger asks it, with the
-row's counters, whether another attempt follows. Pauses and time limits of workers and the dispatcher are here too.
+`decide` is the whole policy, as a pure function. Workers call it to classify an error; the ledger calls it with the
+row's counters to decide whether another attempt follows. This module also holds the pauses and time limits of workers
+and the dispatcher.
 """
 
 from __future__ import annotations
@@ -13,32 +14,32 @@ from domain.errors import Damaged, Impossible, Unusable
 from domain.reasons import Reason, ReasonCode
 
 MAX_CRASHES = 3
-"""Crashes or timeouts of a process that held one item or job, before that is given up."""
+"""Number of crashes or timeouts of processes that held only this item or job, after which it is given up."""
 MAX_LOSSES = 10
-"""Expired leases, lost workers and unexplained kills before an item or job is given up."""
+"""Number of expired leases, lost workers and unexplained kills after which an item or job is given up."""
 MAX_FAULTS = 8
-"""Attempts that ended by the machine's fault before an item or job is given up."""
+"""Number of attempts ended by a fault of the machine after which an item or job is given up."""
 
 FAULT_PAUSE_S = 2.0
 """Pause after the first machine fault; each further fault doubles it."""
 FAULT_JITTER = 0.5
-"""Part of the pause added at random, so that workers that failed together do not retry together."""
+"""Maximum random addition, as a share of the pause, so that workers that failed together do not retry together."""
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 5.0
-"""Pauses of a worker that asks the database or the store again; they double from the first to the longest."""
+"""Pauses between requests that a worker repeats to the database or the store; they double up to the longest."""
 PUT_BACK_PAUSE_S = 1.0
 """Pause before a message of a later version goes back into the queue."""
 LONGEST_RENEWAL_PAUSE_S = 5.0
 """A worker renews its leases at least this often, so that a cancelled run is noticed within seconds."""
 STALLED_AFTER_S = 900.0
-"""Work without a step for so long is reported as stalled; a step (a recording, a batch, a page) is far shorter."""
+"""Work without a step for this long is reported as stalled; a step (a recording, a batch, a page) is far shorter."""
 
 MESSAGE_LOST_AFTER_S = {"cpu": 5.0, "gpu": 40.0}
-"""A message that is not claimed for so long, while its queue is empty, is lost. Processes of gpu jobs start slowly."""
+"""A message that is not claimed for this long while its queue is empty is lost. Processes of gpu jobs start slowly."""
 MESSAGE_STALE_AFTER_S = 900.0
-"""The same while its queue is not empty."""
-DATABASE_AWAY_AT_MOST_S = 300.0
-"""A command tolerates a database outage of so long."""
+"""The same limit if the queue is not empty."""
+LONGEST_DATABASE_OUTAGE_S = 300.0
+"""A command that follows a run ends if the database is unreachable for longer than this."""
 
 
 class Cause(Enum):
@@ -63,7 +64,7 @@ class Event:
 
     @property
     def is_blamed(self) -> bool:
-        """Whether a crash counts against this very item or job: it was alone in the process."""
+        """Whether a crash counts against this item or job, because it was alone in the process."""
         return self.cause == Cause.CRASH and self.n_together == 1
 
 
@@ -90,7 +91,7 @@ class Counters:
 
 @dataclass(frozen=True)
 class Wait:
-    """Another attempt follows after the pause. alone: in a message of its own, so that it can hold up no other."""
+    """Another attempt follows after the pause. alone: in a message of its own, so that it cannot delay other items."""
 
     pause_s: float = 0.0
     alone: bool = False
@@ -98,7 +99,7 @@ class Wait:
 
 @dataclass(frozen=True)
 class Quarantine:
-    """The recording is set aside. A job has no recording of its own: it fails."""
+    """The item is quarantined. A job has no recording of its own, so it fails instead."""
 
     reason: Reason
 
@@ -114,7 +115,7 @@ Decision = Wait | Quarantine | Fail
 
 
 def decide(counters: Counters, event: Event, draw: float = 0.0) -> Decision:
-    """What follows the end of an attempt. counters: before the event. draw: a random number from 0 to 1.
+    """Decide what follows the end of an attempt. counters: before the event.  draw: a random number from 0 to 1.
 
     | cause | counted as | another attempt | given up |
     |---|---|---|---|
@@ -122,7 +123,7 @@ def decide(counters: Counters, event: Event, draw: float = 0.0) -> Decision:
     | HOPELESS | - | never | failed at once |
     | FAULT | fault | after 2 s, 4 s, 8 s, … and up to half as long again | failed at the 8th |
     | CRASH, alone in its process | crash | at once | quarantined at the 3rd |
-    | CRASH or KILL, among several | lost claim | at once, alone | quarantined at the 10th |
+    | CRASH or KILL, with others | lost claim | at once, alone | quarantined at the 10th |
     | KILL, alone in its process | lost claim | at once | quarantined at the 10th |
     | LOSS | lost claim | at once, alone | quarantined at the 10th |
     | STOP | - | at once | never |
@@ -165,7 +166,7 @@ def _after_loss(after: Counters, event: Event) -> Wait | Quarantine:
 
 
 def event_of(error: BaseException) -> Event:
-    """The event that an error ends an attempt with.
+    """Return the event for an error that ended an attempt.
 
     Errors that this system does not know, such as a full disk, are the machine's fault.
 

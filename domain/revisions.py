@@ -1,6 +1,6 @@
-"""Revisions of files that are named by content: raised when equal inputs would give other bytes or another name."""
+"""Revisions of file formats, increased if equal inputs give other bytes or another name than before."""
 
 from __future__ import annotations
 
 SHARDS = 4
-"""Of shards and their index. Up to 3, names did not tell apart values that held the separator between them."""
+"""Revision of shards and their index. Up to 3, names were ambiguous for values that contained the separator."""

@@ -1,7 +1,7 @@
-"""Files of the store: the one place where bytes are compared with the digest that was recorded for them.
+"""Files of the store. Only this module compares their bytes with the recorded digest.
 
-Every file that this system wrote is read through here: strips, shards, indexes, models, evaluations. What parses the
-bytes afterwards may rely on them. Files from elsewhere (recordings, bundles that a person brings) do not come this way.
+Every file that this system wrote is read through it: strips, shards, indexes, models, evaluations. Parsers may
+therefore trust the bytes. Files from elsewhere (recordings, imported bundles) are not read here.
 """
 
 from __future__ import annotations
@@ -16,21 +16,22 @@ from domain.errors import Damaged
 
 _LOG = logging.getLogger("chorus")
 MOST_BYTES = 1 << 30
-"""No file of ours that is read as a whole is larger; a larger one is refused before it takes memory."""
+"""Maximum size of a file that is read as a whole; a larger one is refused before memory is allocated."""
 _TICK_S = 2.0
-"""No file system's clock is coarser. A file that is older when it is lent gets another time when it changes later."""
+"""Upper bound of the clock resolution of file systems. If a file's last change is older than this when it is opened,
+any later change gives it another time."""
 _Stamp = tuple[int, int, int, int, int]
 
 
 class TooLarge(Damaged):
-    """A file is larger than it was when it was written; nothing of it was read."""
+    """A file is larger than allowed or recorded; it was not read."""
 
 
 def verified(data: bytes, key: str, sha256: str | None) -> bytes:
-    """Return the bytes if they are those that were written under the key.
+    """Return the bytes after comparing them with the recorded digest.
 
     sha256: as recorded, in hex; the names of evaluations and reports hold only its beginning. None, as in rows of
-    older homes, verifies nothing; the log warns of it once.
+    older homes: nothing is verified, and the log warns once.
     Raises: Damaged, which names the key and both digests.
     """
     if sha256:
@@ -53,22 +54,22 @@ def _warn_unrecorded() -> None:
 def require_size(key: str, size_bytes: int, most_bytes: float = MOST_BYTES) -> None:
     """Check a file's size before it is read.
 
-    Raises: TooLarge, where the file has more than most_bytes.
+    Raises: TooLarge if the file has more than most_bytes.
     """
     if size_bytes > most_bytes:
         raise TooLarge(f"{key} has {size_bytes} bytes, more than {most_bytes:.0f}")
 
 
 class StoredFile:
-    """A file of the store as it lies on this machine, with the digest that was recorded for it.
+    """A file of the store on this machine, with its recorded digest.
 
-    key: its name in the store. path: where it is. sha256: as for `verified`. lent_at_s: when the store lent it, in
-    seconds since 1970; 0 means that every reading computes the digest.
+    key: its name in the store.  path: its location.  sha256: as for `verified`.  opened_at_s: time at which the store
+    opened it, in seconds since 1970; 0: every reading computes the digest.
     """
 
-    def __init__(self, key: str, path: Path, sha256: str | None, lent_at_s: float = 0.0) -> None:
+    def __init__(self, key: str, path: Path, sha256: str | None, opened_at_s: float = 0.0) -> None:
         self.key, self.path, self.sha256 = key, path, sha256
-        self._old_before_s = lent_at_s - _TICK_S
+        self._old_before_s = opened_at_s - _TICK_S
         self._verified: _Stamp | None = None
 
     @property
@@ -82,9 +83,9 @@ class StoredFile:
     def read(self) -> bytes:
         """Return the file's bytes, verified.
 
-        A training reads its shards once an epoch. The digest is computed again only if the file has changed since: if
-        it is another inode, or its size or one of its times is another.
-        Raises: Damaged, where the bytes are not those that were written; OSError, where the file cannot be read.
+        A training reads its shards once an epoch. The digest is computed again only if the inode, the
+        size or one of the times of the file has changed.
+        Raises: Damaged if the bytes are not those that were written; OSError if the file cannot be read.
         """
         with self.path.open("rb") as file:
             before = os.fstat(file.fileno())

@@ -1,4 +1,4 @@
-"""Units of work, as plans make them and the ledger keeps them."""
+"""Units of work, as plans make them and the ledger stores them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
-from domain.results import FileRole, JobResult, LeftFile
+from domain.results import FileRole, JobResult, OutputFile
 
 _Result_co = TypeVar("_Result_co", bound=JobResult, covariant=True)
 _Wanted = TypeVar("_Wanted", bound=JobResult)
+
+MAX_ITEMS_PER_MESSAGE = 200
+"""Maximum number of items in a message; bounds the size of SQL statements."""
 
 
 class PlannedItem(NamedTuple):
@@ -34,7 +37,7 @@ class PlannedJob:
     """One job of a plan.
 
     needs: positions of other jobs in the plan's list.  even_failed: it runs although jobs that it needs have failed.
-    preset: a position among the run's presets.  variant: the one change its model is trained under.
+    preset: a position among the run's presets.  variant: the change that its model is trained with; None for none.
     """
 
     kind: str
@@ -60,8 +63,8 @@ class KnownFile:
 
 
 @dataclass(frozen=True)
-class FinishedJob(Generic[_Result_co]):
-    """A job that was done, and what it left."""
+class JobFacts:
+    """The columns of a job's row that its plan set and no attempt changes."""
 
     id: int
     kind: str
@@ -69,27 +72,34 @@ class FinishedJob(Generic[_Result_co]):
     seed: int | None
     fold: int | None
     subset: int | None
+    pipeline_id: int | None
     variant: str | None
+
+
+@dataclass(frozen=True)
+class FinishedJob(JobFacts, Generic[_Result_co]):
+    """A finished job with its result and its files in the store."""
+
     result: _Result_co
-    files: tuple[LeftFile, ...] = ()
+    files: tuple[OutputFile, ...] = ()
 
     @property
-    def shards(self) -> list[LeftFile]:
+    def shards(self) -> list[OutputFile]:
         """The shards of real examples that it packed."""
         return self._in_order(FileRole.SHARD, getattr(self.result, "shards", ()))
 
     @property
-    def synthetic_shards(self) -> list[LeftFile]:
+    def synthetic_shards(self) -> list[OutputFile]:
         """The shards of examples that it generated."""
         return self._in_order(FileRole.SYNTHETIC, getattr(self.result, "synthetic_shards", ()) or ())
 
-    def _in_order(self, role: FileRole, keys: Iterable[str]) -> list[LeftFile]:
+    def _in_order(self, role: FileRole, keys: Iterable[str]) -> list[OutputFile]:
         """The files in the order of the result; a training depends on the order of its shards."""
         by_key = {file.key: file for file in self.files if file.role == role}
         return [by_key[key] for key in keys]
 
     @property
-    def bundle(self) -> LeftFile:
+    def bundle(self) -> OutputFile:
         """The bundle of the model that it trained."""
         return next(file for file in self.files if file.role == FileRole.MODEL)
 

@@ -1,1 +1,1 @@
-"""Decides and speaks: the command line, the plan, the dispatcher, the embedded stack."""
+"""The command line, planning, execution of runs, monitoring, and the demo dataset."""

@@ -1,8 +1,9 @@
-"""The home folder: its rights, and the lock that keeps two commands from working in it at once."""
+"""The home folder: its permissions, and the lock that allows one command at a time to work in it."""
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import stat
 from contextlib import suppress
@@ -10,14 +11,14 @@ from pathlib import Path
 from typing import IO
 
 from domain.errors import HomeUnusable
-from settings import Settings
+from settings import Settings, file_identity
 
 
 def require_home(settings: Settings, *, make: bool = True) -> None:
-    """Checks that the home exists and can be written, unless the ledger is named by a URL.
+    """Check that the home exists and can be written, unless the ledger is named by a URL.
 
     make: creates a missing home, with access for its owner only. An existing home keeps its mode, because others may
-    be meant to read it: see `seen_by_others`.
+    be meant to read it: see `mode_open_to_others`.
 
     Raises:
         HomeUnusable: with what to do about it.
@@ -25,7 +26,7 @@ def require_home(settings: Settings, *, make: bool = True) -> None:
     home = settings.home
     if settings.database_url:
         if make:
-            with suppress(OSError):  # it may never be needed; the first write reports the error
+            with suppress(OSError):  # the home may never be used; the first write to it reports the error
                 home.mkdir(mode=0o700, parents=True, exist_ok=True)
         return
     if not make and not (home / "ledger.sqlite").exists():
@@ -43,10 +44,10 @@ def require_home(settings: Settings, *, make: bool = True) -> None:
         ) from error
 
 
-def seen_by_others(home: Path) -> str:
-    """The home's mode, such as `755`, if others than its owner may read it; else "".
+def mode_open_to_others(home: Path) -> str:
+    """Return the home's mode, such as `755`, if users other than the owner may read it; else "".
 
-    Ledger and store hold who recorded what and where.
+    Ledger and store hold the names of recordists and the places of recordings.
     """
     mode = stat.S_IMODE(home.stat().st_mode) if home.is_dir() else 0
     return f"{mode:o}" if mode & 0o077 else ""
@@ -69,26 +70,71 @@ def lock_home(home: Path) -> IO[str]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         lock.close()
-        sentence = "a dispatcher takes more work by `orchestrator submit`; otherwise wait, or choose another --home"
-        raise HomeUnusable(f"another `run` or `dispatcher` is at work in {home}; {sentence}") from error
+        sentence = "submit work to a dispatcher with `orchestrator submit`; otherwise wait, or choose another --home"
+        raise HomeUnusable(f"another `run` or `dispatcher` is running in {home}; {sentence}") from error
     lock.truncate(0)
     return lock
 
 
+def runtime_folder(settings: Settings) -> Path:
+    """Create the private folder of the broker's socket and record it in the home; the recorded one is kept if possible.
+
+    Call it with the home's lock held: no other process chooses at the same time. After a reboot the folder is gone and
+    is made again.
+
+    Raises:
+        HomeUnusable: no place can hold the folder, or the home cannot be written.
+    """
+    refusals = []
+    for place in dict.fromkeys([settings.runtime_folder, *settings.runtime_folders]):
+        try:
+            folder = private_folder(place)
+        except OSError as error:
+            refusals.append(f"{place}: {error.strerror}")
+        except HomeUnusable as error:
+            refusals.append(str(error))
+        else:
+            _record_runtime_folder(settings, folder)
+            return folder
+    raise HomeUnusable(f"no folder for the broker's socket can be made: {'; '.join(refusals)}")
+
+
+def _record_runtime_folder(settings: Settings, folder: Path) -> None:
+    device, inode = file_identity(settings.home)
+    record = json.dumps({"folder": str(folder), "device": device, "inode": inode})
+    path = settings.runtime_record
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    try:
+        if not path.exists() or path.read_text() != record:
+            unfinished.write_text(record)
+            unfinished.replace(path)
+    except OSError as error:
+        raise HomeUnusable(f"home {settings.home} cannot be written: {error.strerror}") from error
+
+
 def private_folder(folder: Path) -> Path:
-    """Creates the folder with access for this user only.
+    """Create the folder with access for this user only.
 
     Raises:
         HomeUnusable: another user created it, or may read it.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.lstat()
-    if found.st_uid != os.getuid() or found.st_mode & 0o077 or folder.is_symlink():
+    if not is_private(folder):
         raise HomeUnusable(f"{folder} is not this user's alone; remove it, or set XDG_RUNTIME_DIR")
     return folder
 
 
-def is_run_at_work(settings: Settings) -> bool:
-    """Whether a `run`, which starts its own workers, was the last to lock the home, not a `dispatcher`."""
+def is_private(folder: Path) -> bool:
+    """Whether the folder belongs to this user and no other may enter it.
+
+    Raises:
+        OSError: the folder does not exist.
+    """
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+
+
+def is_run_command_active(settings: Settings) -> bool:
+    """Whether a `run` command, which starts its own workers, was the last to lock the home, not a `dispatcher`."""
     lock = settings.home / "lock"
     return settings.is_broker_embedded and lock.exists() and lock.read_text() == "run"

@@ -7,12 +7,12 @@ import platform
 
 _PACKAGES = (
     "dawn-chorus", "numpy", "scipy", "librosa", "soundfile", "soxr", "noisereduce", "audiomentations", "pillow",
-    "pyarrow", "scikit-learn", "keras", "tensorflow", "tensorflow-cpu", "celery", "sqlalchemy",
+    "pyarrow", "scikit-learn", "keras", "tensorflow", "tensorflow-cpu", "onnxruntime", "celery", "sqlalchemy",
 )  # fmt: skip
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of every package that has a say in the result, as installed here."""
+    """Return the installed versions of Python and of the packages that influence results, by name."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:

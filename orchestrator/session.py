@@ -1,4 +1,4 @@
-"""What a command needs: settings, ledger and store. Errors on opening them are one sentence."""
+"""The settings, ledger and store of a command. Errors while opening them are single sentences."""
 
 from __future__ import annotations
 
@@ -7,19 +7,14 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from db.engine import Database
+from db.ledger.identity import bind_if_adopted
 from db.schema.upgrade import require_current, upgrade
 from db.store.interface import Store, open_store
 from db.store.keys import named_digest
-from domain.errors import ChorusError, MachineFault
+from domain.errors import MachineFault, UsageError
 from orchestrator.home import require_home
 from orchestrator.waiting import Say, wait_for
 from settings import Settings
-
-
-class SettingsUnusable(ChorusError):
-    """A setting has a value that makes no sense."""
-
-    exit_code = 2
 
 
 @dataclass(frozen=True)
@@ -35,7 +30,7 @@ def settings_from(options: dict[str, object]) -> Settings:
     """Settings from the given options, then from the environment.
 
     Raises:
-        SettingsUnusable: a value is not valid.
+        UsageError: a value is not valid.
     """
     try:
         return Settings(**{name: value for name, value in options.items() if value is not None})  # type: ignore[arg-type]
@@ -43,17 +38,17 @@ def settings_from(options: dict[str, object]) -> Settings:
         first = error.errors()[0]
         message = first["msg"].removeprefix("Value error, ")
         if not first["loc"]:  # several settings exclude each other
-            raise SettingsUnusable(message) from error
+            raise UsageError(message) from error
         name = "CHORUS_" + "_".join(map(str, first["loc"])).upper()
         shown = "not usable" if name.endswith("_URL") else repr(first["input"])  # a URL may hold a password
-        raise SettingsUnusable(f"setting {name} is {shown}: {message}") from error
+        raise UsageError(f"setting {name} is {shown}: {message}") from error
 
 
-def opened(settings: Settings, *, make: bool = True, say: Say = print) -> Session:
-    """Ledger and store for these settings. Creates and upgrades the SQLite file of a home.
+def open_session(settings: Settings, *, make: bool = True, say: Say = print) -> Session:
+    """Open ledger and store. Creates and upgrades the SQLite file of a home.
 
     make: whether a missing home may be created; reading commands refuse instead.
-    say: prints why the command waits for a database given by URL.
+    say: prints why the command waits, if the database is given by URL.
 
     Raises:
         HomeUnusable: the home is missing or cannot be written.
@@ -66,10 +61,11 @@ def opened(settings: Settings, *, make: bool = True, say: Say = print) -> Sessio
     else:
         upgrade(database)
     store = open_store(settings.store, settings.cache, settings.cache_bytes, plain_http=settings.is_endpoint_here)
+    bind_if_adopted(database, store)
     return Session(settings, database, store)
 
 
-def fetched(session: Session, address: str) -> str:
+def local_report(session: Session, address: str) -> str:
     """The path of a report; a report on S3 is copied into the home.
 
     Raises:
@@ -77,10 +73,10 @@ def fetched(session: Session, address: str) -> str:
         Damaged: the report on S3 is not what was written.
         OSError: the home cannot be written.
     """
-    key = address.removeprefix(f"{session.store.shown}/")
+    key = address.removeprefix(f"{session.store.location}/")
     if key not in session.store:
-        advised = session.settings.advised("doctor --repair")
-        raise MachineFault(f"{address} is gone; `{advised}` says how to have it made again")
+        command = session.settings.command("doctor --repair")
+        raise MachineFault(f"{address} is gone; run `{command}`, which says how to regenerate it")
     if "://" not in address:
         return address
     copy = session.settings.home / key

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from db.engine import DatabaseUnusable
 from domain.errors import BrokerUnreachable
-from domain.retry import DATABASE_AWAY_AT_MOST_S
+from domain.retry import LONGEST_DATABASE_OUTAGE_S
 from tasks.runtime import liveness
 
 _PAUSE_S = 1.0
@@ -20,7 +20,7 @@ Say = Callable[[str], object]
 
 
 def wait_for(attempt: Callable[[], object], wait_s: float, say: Say, progress_file: Path | None = None) -> None:
-    """Repeats the attempt until database and broker answer, for at most `wait_s` seconds.
+    """Repeat the attempt until database and broker answer, for at most `wait_s` seconds.
 
     say: receives the reason for waiting, once for each new reason.
     progress_file: touched at each attempt, because a process that waits is healthy.
@@ -29,7 +29,7 @@ def wait_for(attempt: Callable[[], object], wait_s: float, say: Say, progress_fi
         DatabaseUnusable, BrokerUnreachable: from the last attempt. Any other error is raised at once.
     """
     give_up_s = time.monotonic() + wait_s
-    said = ""
+    reported = ""
     while True:
         liveness.touch(progress_file)
         try:
@@ -37,9 +37,9 @@ def wait_for(attempt: Callable[[], object], wait_s: float, say: Say, progress_fi
         except (DatabaseUnusable, BrokerUnreachable) as error:
             if time.monotonic() >= give_up_s:
                 raise
-            if str(error) != said:
-                said = str(error)
-                say(f"waiting: {said}")
+            if str(error) != reported:
+                reported = str(error)
+                say(f"waiting: {reported}")
             time.sleep(_PAUSE_S)
         else:
             return
@@ -54,7 +54,7 @@ class OutageTolerance:
 
     @contextlib.contextmanager
     def tolerated(self) -> Iterator[None]:
-        """Ignores DatabaseUnusable inside the block.
+        """Ignore DatabaseUnusable inside the block.
 
         Raises:
             DatabaseUnusable: the database has not answered for five minutes.
@@ -65,7 +65,7 @@ class OutageTolerance:
             if self._out_since_s is None:
                 self._out_since_s = self._clock()
                 self._say(f"{error}; waiting for it")
-            if self._clock() - self._out_since_s > DATABASE_AWAY_AT_MOST_S:
+            if self._clock() - self._out_since_s > LONGEST_DATABASE_OUTAGE_S:
                 raise
         else:
             self._out_since_s = None

@@ -1,1 +1,1 @@
-"""What workers do (files) and what they know (folders), in the order of the way."""
+"""The Celery tasks (files), and the pure functions that they call (folders)."""

@@ -1,4 +1,4 @@
-"""A model and unseen shards to scores; a generator and real ones to how alike its examples are."""
+"""The task that evaluates a trained classifier or generator."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from celery import shared_task
 
 from db.queries.job_inputs import needed_results, planned_run
 from domain.errors import Impossible
-from domain.results import EvaluateResult, FileRole, JobOutput, LeftFile, PackResult, TrainResult
+from domain.results import EvaluateResult, FileRole, JobOutput, OutputFile, PackResult, TrainResult
 from domain.subsets import Subset, is_unseen
 from domain.work import with_result
 from tasks.model.variants import WITH_SYNTHETIC
 from tasks.model.zoo import entry
-from tasks.report.plots.pictures import PicturePairs
+from tasks.report.plots.sample_pairs import SamplePairs
 from tasks.report.scoring.calibration import expected_error
-from tasks.report.scoring.classification import Evaluation, Judge
-from tasks.report.scoring.likeness import Embedded, judged_likeness
+from tasks.report.scoring.classification import Evaluation, ScoreAccumulator
+from tasks.report.scoring.generator_evaluation import Embedded, measure_generator
 from tasks.runtime import evaluations
 from tasks.runtime.task import LedgerTask, Work, local
 
@@ -28,26 +28,31 @@ _T = TypeVar("_T")
 
 @shared_task(name="evaluate", base=LedgerTask, bind=True, acks_late=False)
 def evaluate(self: LedgerTask, message: dict[str, Any]) -> None:
-    """A trained model's predictions on the test side, judged by chunk and by recording.
+    """Evaluate a trained model on the test subset.
 
-    Of a generator: its synthetic examples beside real ones, as the classifier sees them that it names as its judge.
-    Reads: the bundle and the shards of the jobs it needs. Writes: the evaluation, its figures, then the job row.
-    Safe to repeat because the same model on the same shards scores the same.
+    A classifier is scored by chunk and by recording. A generator's synthetic examples are compared with real ones in
+    the embedding of the classifier that evaluates it.
+    Reads: the bundle and the shards of the jobs it needs. Writes: the evaluation, the metrics, then the job row.
+    Idempotent: the same model on the same shards gives the same scores.
     """
-    self.carry_out_job(message, judged_in_store)
+    self.carry_out_job(message, evaluate_model)
 
 
-def judged_in_store(work: Work) -> JobOutput:
-    """Judges the job's model as its kind is judged; see the two functions below."""
-    return (likeness_in_store if entry(str(work.claim.model)).is_generator else evaluation_in_store)(work)
+def evaluate_model(work: Work) -> JobOutput:
+    """Evaluate the model of the job as a classifier or a generator.
 
-
-def evaluation_in_store(work: Work) -> JobOutput:
-    """Judges the job's model; returns the evaluation's files and its main figures.
-
-    Raises Impossible when the test side holds no usable recording.
+    Raises: Impossible and Damaged, as `evaluate_classifier` and `evaluate_generator` do.
     """
-    from tasks.model.bundle.bundle import read_bundle  # noqa: PLC0415  # TensorFlow, which a worker's parent never loads
+    return (evaluate_generator if entry(str(work.claim.model)).is_generator else evaluate_classifier)(work)
+
+
+def evaluate_classifier(work: Work) -> JobOutput:
+    """Evaluate the classifier of the job; return its main scores, and the files of its evaluation and outcomes.
+
+    Raises: Impossible if the test subset has no usable recording; Damaged if the bundle or a shard is not what was
+    written.
+    """
+    from tasks.model.bundle.bundle import read_bundle  # noqa: PLC0415  # Loads TensorFlow, which only a worker's child may do.
     from tasks.model.prediction import predictions  # noqa: PLC0415
     from tasks.model.training.machine import device, prepare_devices  # noqa: PLC0415
 
@@ -57,21 +62,21 @@ def evaluation_in_store(work: Work) -> JobOutput:
     [trained] = with_result(needed, TrainResult)
     shards = [local(work, file) for job in with_result(needed, PackResult) for file in job.shards]
     if not shards:
-        raise Impossible("no usable recording is left on the test side; there is nothing to judge the model on")
-    judge = Judge(run.labels)
+        raise Impossible("the test subset has no usable recording; add recordings or check the quarantine")
+    accumulator = ScoreAccumulator(run.labels)
     for predicted in predictions(read_bundle(local(work, trained.bundle)), shards):
         work.require_claim()
-        judge.add(predicted.probabilities, predicted.truth, predicted.recordings, predicted.groups)
-    evaluation = judge.evaluation(trained.result.label_counts)
-    of_classes = json.dumps(evaluation.as_dict(), sort_keys=True).encode()
-    kept = evaluations.keep(work.store, of_classes, FileRole.EVALUATION)
-    outcomes = evaluations.keep(work.store, judge.outcomes().to_parquet(), FileRole.OUTCOMES)
-    figures = _figures(evaluation)
+        accumulator.add(predicted.probabilities, predicted.truth, predicted.recordings, predicted.groups)
+    evaluation = accumulator.evaluation(trained.result.label_counts)
+    data = json.dumps(evaluation.as_dict(), sort_keys=True).encode()
+    stored = evaluations.write(work.store, data, FileRole.EVALUATION)
+    outcomes = evaluations.write(work.store, accumulator.outcomes().to_parquet(), FileRole.OUTCOMES)
+    figures = _main_scores(evaluation)
     work.ledger.write_metrics(work.claim, 0, figures)
-    return JobOutput(EvaluateResult(kept.key, outcomes.key, None, device(), figures), (kept, outcomes))
+    return JobOutput(EvaluateResult(stored.key, outcomes.key, None, device(), figures), (stored, outcomes))
 
 
-def _figures(evaluation: Evaluation) -> dict[str, float]:
+def _main_scores(evaluation: Evaluation) -> dict[str, float]:
     by_chunk, by_recording = evaluation.by_chunk, evaluation.by_recording
     return {
         "accuracy": by_chunk.accuracy, "macro_f1": by_chunk.macro_f1,
@@ -82,35 +87,38 @@ def _figures(evaluation: Evaluation) -> dict[str, float]:
     }  # fmt: skip
 
 
-def likeness_in_store(work: Work) -> JobOutput:
-    """Judges the job's generator; returns the files of its measures and of some pictures, and its main figures.
+def evaluate_generator(work: Work) -> JobOutput:
+    """Evaluate the generator of the job; return its metrics, and the files of its evaluation and samples.
 
-    Raises Impossible when a side it is compared with holds no usable recording.
+    Raises: Impossible if a subset it is compared with has no usable recording; Damaged if the bundle or a shard is not
+    what was written.
     """
-    from tasks.model.bundle.bundle import read_bundle  # noqa: PLC0415  # TensorFlow, which a worker's parent never loads
-    from tasks.model.embedding import seen_by, vectors_of  # noqa: PLC0415
+    from tasks.model.bundle.bundle import read_bundle  # noqa: PLC0415  # Loads TensorFlow, which only a worker's child may do.
+    from tasks.model.embedding import embed_originals, embedding_blocks  # noqa: PLC0415
     from tasks.model.training.machine import device, prepare_devices  # noqa: PLC0415
 
     run = planned_run(work.database, work.claim.run, work.claim.pipeline_id)
     prepare_devices(run.options.get("device", "auto"))
     found = _needed_by_generator(work)
-    judge, sides = read_bundle(local(work, found.judge)), []
+    evaluator, subsets = read_bundle(local(work, found.evaluator)), []
     for files in (found.synthetic, found.train, found.held_out):
         work.require_claim()
-        sides.append(seen_by(judge, [local(work, file) for file in files]))
-    synthetic, train, held_out = (Embedded(side.vectors, side.labels, side.answers) for side in sides)
-    learnt_from = _while_claimed(work, vectors_of(judge, [local(work, file) for file in found.train]))
-    likeness = judged_likeness(run.labels, synthetic, train, held_out, learnt_from)
-    pictures = PicturePairs.of(sides[0].pictures, sides[0].labels, sides[1].pictures, sides[1].labels)
-    figures = {**likeness.figures(), **found.accuracies}
-    kept = evaluations.keep(work.store, json.dumps(likeness.as_dict(), sort_keys=True).encode(), FileRole.EVALUATION)
-    drawn = evaluations.keep(work.store, pictures.to_npz(), FileRole.PICTURES)
+        subsets.append(embed_originals(evaluator, [local(work, file) for file in files]))
+    synthetic, train, held_out = (Embedded(subset.vectors, subset.labels, subset.predicted) for subset in subsets)
+    training_vectors = _while_claimed(work, embedding_blocks(evaluator, [local(work, file) for file in found.train]))
+    evaluation = measure_generator(run.labels, synthetic, train, held_out, training_vectors)
+    samples = SamplePairs.of(subsets[0].spectrograms, subsets[0].labels, subsets[1].spectrograms, subsets[1].labels)
+    figures = {**evaluation.metrics(), **found.accuracies}
+    stored = evaluations.write(
+        work.store, json.dumps(evaluation.as_dict(), sort_keys=True).encode(), FileRole.EVALUATION
+    )
+    stored_samples = evaluations.write(work.store, samples.to_npz(), FileRole.PICTURES)
     work.ledger.write_metrics(work.claim, 0, figures)
-    return JobOutput(EvaluateResult(kept.key, None, drawn.key, device(), figures), (kept, drawn))
+    return JobOutput(EvaluateResult(stored.key, None, stored_samples.key, device(), figures), (stored, stored_samples))
 
 
 def _while_claimed(work: Work, blocks: Iterator[_T]) -> Iterator[_T]:
-    """The blocks; raises as `require_claim` does, before the next one, when another worker has taken the job over."""
+    """Yield the blocks; raise as `require_claim` does if another worker has taken over the job."""
     for block in blocks:
         work.require_claim()
         yield block
@@ -118,12 +126,12 @@ def _while_claimed(work: Work, blocks: Iterator[_T]) -> Iterator[_T]:
 
 @dataclass(frozen=True)
 class _Needed:
-    """The judge's bundle, and shards; accuracies of the judge without and with the synthetic examples."""
+    """Inputs of a generator's evaluation; accuracies: of its evaluator without and with synthetic examples."""
 
-    judge: LeftFile
-    synthetic: list[LeftFile]
-    train: list[LeftFile]
-    held_out: list[LeftFile]
+    evaluator: OutputFile
+    synthetic: list[OutputFile]
+    train: list[OutputFile]
+    held_out: list[OutputFile]
     accuracies: dict[str, float]
 
 
@@ -134,11 +142,11 @@ def _needed_by_generator(work: Work) -> _Needed:
     evaluated = {(job.model, job.variant): job.result for job in with_result(needed, EvaluateResult)}
     packs = [(is_unseen(job.fold, job.subset, fold), job) for job in with_result(needed, PackResult)]
     accuracies = {
-        f"accuracy_{word}": float(evaluated[model.judge, variant].figures["by_recording_accuracy"])
+        f"accuracy_{word}": float(evaluated[model.evaluator, variant].figures["by_recording_accuracy"])
         for word, variant in (("without", None), ("with", WITH_SYNTHETIC))
     }
     return _Needed(
-        judge=trained[model.judge, None].bundle,
+        evaluator=trained[model.evaluator, None].bundle,
         synthetic=trained[model.name, None].synthetic_shards,
         train=[file for is_test, job in packs if not is_test and job.subset == Subset.TRAIN for file in job.shards],
         held_out=[file for is_test, job in packs if is_test for file in job.shards],

@@ -5,28 +5,25 @@ from __future__ import annotations
 import json
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from celery import shared_task
 
-from db.queries.job_inputs import PlannedRun, StripRow, left_files, planned_run, strips
+from db.queries.job_inputs import PlannedRun, StripRow, has_open_items, output_files, planned_run, strips
 from db.store.interface import Store
 from domain import revisions
 from domain.digests import Digest, content_digest, digest_of
 from domain.errors import Damaged, Impossible, MachineFault
-from domain.results import FileRole, JobOutput, LeftFile, PackResult
+from domain.results import FileRole, JobOutput, OutputFile, PackResult
 from tasks.audio.preset import Preset
 from tasks.audio.strip import Strip, decode_strip
 from tasks.dataset.shards.metadata import as_numbers
 from tasks.dataset.shards.shard import Example, shards
 from tasks.dataset.split import leaky
-from tasks.runtime.task import LedgerTask, Work, patiently
+from tasks.runtime.span_files import SpanFileMissing, fetched, made_again
+from tasks.runtime.task import LedgerTask, Work
 
-_STRIPS_AHEAD = 16
-_READS_WITHIN_S = 10.0
-"""Failed reads are repeated for this long: a job reads thousands of strips, and one failure would discard them all."""
 _LARGEST_INDEX_BYTES = 1 << 28
 
 
@@ -42,7 +39,12 @@ def pack(self: LedgerTask, message: dict[str, Any]) -> None:
 
 
 def shards_in_store(work: Work) -> JobOutput:
-    """Writes the part's shards, unless another run has; returns them and the index."""
+    """Write the part's shards, unless another run has written them; return them and the index.
+
+    Raises: Impossible if the job names no part of the data; Damaged if a strip is not what was written; MachineFault if
+    strips are missing, which the run then makes again, or the ledger changes meanwhile; OSError if the store cannot be
+    read.
+    """
     run = planned_run(work.database, work.claim.run, work.claim.pipeline_id)
     fold, subset = work.claim.fold, work.claim.subset
     if fold is None or subset is None:
@@ -51,28 +53,33 @@ def shards_in_store(work: Work) -> JobOutput:
     part = (work.database, run.id, run.pipeline_id, None if is_leaky else (fold, subset))
     shuffled = subset if is_leaky else None
     name = _named(run, shuffled)
-    deque(name.noted(strips(*part)), maxlen=0)
+    deque(name.add_rows(strips(*part)), maxlen=0)
+    if has_open_items(work.database, run.id):  # asked after the rows were read: none of them may be left out
+        raise MachineFault("items of the run are being made again; packing waits for them")
     key = f"shards/{name.text}"
     index_key = f"{key}/index.json"
-    recorded = left_files(work.database, [index_key]).get(index_key)
+    recorded = output_files(work.database, [index_key]).get(index_key)
     index = _index(work.store, index_key, recorded.sha256 if recorded else None)
     sizes: dict[str, int | None] = {}
     if index and _is_whole(work, index):
-        sizes = {each: file.size_bytes for each, file in left_files(work.database, index["shards"]).items()}
+        sizes = {each: file.size_bytes for each, file in output_files(work.database, index["shards"]).items()}
     else:
         rows = _unchanged(strips(*part), name.text, _named(run, shuffled))
-        index = _write(work.store, key, run, _examples(work, run, shuffled, rows), sizes)
+        try:
+            index = _write(work.store, key, run, _examples(work, run, shuffled, rows), sizes)
+        except SpanFileMissing as missing:
+            raise made_again(work, strips(*part)) from missing
     return _output(index, sizes)
 
 
 def _output(index: dict[str, Any], sizes: Mapping[str, int | None]) -> JobOutput:
-    """sizes: of the shards in bytes, by key, as far as they are known."""
-    sealed = _sealed(index)
+    """Return the job output for an index. sizes: the known sizes of shards in bytes, by key."""
+    sealed = _index_bytes(index)
     shard_files = (
-        LeftFile(key, FileRole.SHARD, sizes.get(key), digest)
+        OutputFile(key, FileRole.SHARD, sizes.get(key), digest)
         for key, digest in zip(index["shards"], index["sha256"], strict=True)
     )
-    index_file = LeftFile(f"{index['key']}/index.json", FileRole.INDEX, len(sealed), content_digest(sealed))
+    index_file = OutputFile(f"{index['key']}/index.json", FileRole.INDEX, len(sealed), content_digest(sealed))
     result = PackResult(
         key=index["key"], shards=tuple(index["shards"]), sha256=tuple(index["sha256"]), n_examples=index["n_examples"],
         label_counts={int(label): n for label, n in index["label_counts"].items()},
@@ -87,7 +94,7 @@ class _PartName:
 
     digest: Digest
 
-    def noted(self, rows: Iterable[StripRow]) -> Iterator[StripRow]:
+    def add_rows(self, rows: Iterable[StripRow]) -> Iterator[StripRow]:
         """Yield the rows, and add each to the name."""
         for row in rows:
             self.digest.add([row.digest, row.span, row.copy, row.label, row.group, row.recording, *row.metadata])
@@ -105,7 +112,7 @@ def _named(run: PlannedRun, shuffled: int | None) -> _PartName:
 
 def _unchanged(rows: Iterable[StripRow], known_as: str, name: _PartName) -> Iterator[StripRow]:
     """Yield the rows. Raises MachineFault after the last row if the rows have changed since the name was made."""
-    yield from name.noted(rows)
+    yield from name.add_rows(rows)
     if name.text != known_as:
         raise MachineFault("the ledger's strips changed during packing; the job starts again")
 
@@ -126,24 +133,24 @@ def _index(store: Store, key: str, sha256: str | None) -> dict[str, Any] | None:
     return index
 
 
-def _sealed(index: dict[str, Any]) -> bytes:
-    """The index's file. It also holds a digest of its own words, which readers outside this system may check."""
+def _index_bytes(index: dict[str, Any]) -> bytes:
+    """Return the bytes of the index file. It also holds a digest of the index, for readers outside this system."""
     return json.dumps({"sha256": digest_of(index), "index": index}, indent=1).encode()
 
 
 def _write(
     store: Store, key: str, run: PlannedRun, examples: Iterator[Example], sizes: dict[str, int | None]
 ) -> dict[str, Any]:
-    """Writes shards and index; returns the index. sizes: takes the size of each shard in bytes, by key."""
+    """Write shards and index; return the index. sizes: receives the size of each shard in bytes, by key."""
     by_copy: Counter[tuple[int, bool]] = Counter()
 
-    def counted() -> Iterator[Example]:
+    def each() -> Iterator[Example]:
         for example in examples:
             by_copy[example.label, example.copy > 0] += 1
             yield example
 
     names, digests = [], []
-    for at, data in enumerate(shards(counted(), run.split["digest"], run.pipeline_digest)):
+    for at, data in enumerate(shards(each(), run.split["digest"], run.pipeline_digest)):
         names.append(f"{key}/{at:05d}.parquet")
         digests.append(content_digest(data))
         sizes[names[-1]] = store.put(names[-1], data)
@@ -151,7 +158,7 @@ def _write(
     index = {
         "key": key, "shards": names, "sha256": digests, "n_examples": by_copy.total(), "label_counts": originals,
     }  # fmt: skip
-    store.put(f"{key}/index.json", _sealed(index))
+    store.put(f"{key}/index.json", _index_bytes(index))
     return index
 
 
@@ -172,51 +179,20 @@ def _examples(work: Work, run: PlannedRun, shuffled: int | None, rows: Iterable[
     number = {label: at for at, label in enumerate(run.labels)}
     chunks_per_span = Preset.from_dict(run.preset).chunks_per_span
     wanted = (row for row in rows if shuffled is None or not row.copy)
-    for row, data in _fetched(work.store, wanted):
+    for row, data in fetched(work.store, wanted):
         work.require_claim()
         strip = _strip(data, run, row)
         first, metadata = row.span * chunks_per_span, as_numbers(row.metadata)
-        for chunk, (spectrogram, features) in enumerate(zip(strip.spectrograms, strip.features, strict=True), first):
+        for number_in_span, spectrogram, features in zip(
+            strip.numbers, strip.spectrograms, strip.features, strict=True
+        ):
+            chunk = first + number_in_span
             if shuffled is not None and leaky.subset(run.split["digest"], row.digest, chunk) != shuffled:
                 continue
             yield Example(
                 spectrogram, features, number[row.label], row.recording, row.digest, row.group,
                 chunk=chunk, copy=row.copy, metadata=metadata,
             )  # fmt: skip
-
-
-def _fetched(store: Store, rows: Iterable[StripRow]) -> Iterator[tuple[StripRow, bytes]]:
-    """Yield each strip's bytes in the order of the rows. Threads read ahead, because stores may have a high latency."""
-    waiting: deque[tuple[StripRow, Future[bytes]]] = deque()
-    with ThreadPoolExecutor(_STRIPS_AHEAD, "strips") as threads:
-        try:
-            for row in rows:
-                waiting.append((row, threads.submit(_bytes, store, row)))
-                if len(waiting) > _STRIPS_AHEAD:
-                    yield _oldest(waiting)
-            while waiting:
-                yield _oldest(waiting)
-        finally:
-            threads.shutdown(cancel_futures=True)
-
-
-def _oldest(waiting: deque[tuple[StripRow, Future[bytes]]]) -> tuple[StripRow, bytes]:
-    row, data = waiting.popleft()
-    return row, data.result()
-
-
-def _bytes(store: Store, row: StripRow) -> bytes:
-    """Return the strip's bytes, verified.
-
-    Raises: Damaged, where they are not what was written; a larger file is not read, it may not fit into memory.
-    MachineFault, where the strip is gone; OSError, where the store cannot be read for some seconds.
-    """
-    try:
-        return patiently(lambda: store.get(row.key, row.sha256, row.size_bytes), _READS_WITHIN_S, OSError)
-    except FileNotFoundError as error:
-        raise MachineFault(
-            f"{row.key} is gone from the store; `orchestrator doctor --repair` has it made again"
-        ) from error
 
 
 def _strip(data: bytes, run: PlannedRun, row: StripRow) -> Strip:

@@ -36,13 +36,13 @@ def strip_file(claim: ItemClaim, sources: Sources) -> StripFile:
     """
     preset = Preset.from_json(claim.pipeline)
     with sources.reading(claim) as recording:
-        found = _found(recording, claim, preset) if claim.is_on_trust and claim.span == 0 else None
+        found = found_file(recording, claim, preset) if claim.is_on_trust and claim.span == 0 else None
         digest = found.digest if found else claim.digest
         strip = make_strip(recording.place, digest, claim.span, claim.copy, preset)
     data = encode(strip)
     sha256 = content_digest(data)
     key = strip_key(preset.digest, digest, claim.span, claim.copy, sha256)
-    return StripFile(StripFacts(key, len(data), sha256, len(strip.spectrograms), found), data)
+    return StripFile(StripFacts(key, len(data), sha256, len(strip.spectrograms), strip.notes, found), data)
 
 
 def strip_key(pipeline_digest: str, recording_digest: str, span: int, copy: int, sha256: str) -> str:
@@ -56,7 +56,7 @@ def strip_key(pipeline_digest: str, recording_digest: str, span: int, copy: int,
     return f"strips/{pipeline_digest[:16]}/{recording_digest[:2]}/{made_from}-{sha256[:16]}.png"
 
 
-def _found(recording: Opened, claim: ItemClaim, preset: Preset) -> FoundFile:
+def found_file(recording: Opened, claim: ItemClaim, preset: Preset) -> FoundFile:
     """Return the facts that planning did not read because the csv was trusted. Raises Unusable."""
     facts = probe(recording.place)
     spans = n_spans(facts.n_frames, facts.rate_hz, recording.stamp.size_bytes, preset)

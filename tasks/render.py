@@ -1,4 +1,4 @@
-"""A run to its report."""
+"""The task that renders the report of a run."""
 
 from __future__ import annotations
 
@@ -15,14 +15,27 @@ from celery import shared_task
 
 from db.engine import Database
 from db.queries import run_counts, status
+from db.queries.crossings import CROSSING_CSV, Crossing, Crossings, crossings
 from db.queries.job_inputs import PlannedRun, planned_run, presets
 from db.queries.run_counts import ShownStrip
 from db.queries.status import JobStatus
+from db.queries.unused import NotUsed, UsedInPart, unused
 from db.store.interface import Store
 from domain.digests import content_digest
 from domain.errors import Damaged
+from domain.plural import counted
 from domain.reasons import words_of
-from domain.results import EvaluateResult, FileRole, JobOutput, JobResult, LeftFile, PackResult, RenderResult, to_json
+from domain.results import (
+    EvaluateResult,
+    FileRole,
+    JobOutput,
+    JobResult,
+    OutputFile,
+    PackResult,
+    RenderResult,
+    TrainResult,
+    to_json,
+)
 from domain.states import Kind, State
 from domain.subsets import Subset
 from tasks.audio.preset import Preset
@@ -30,18 +43,19 @@ from tasks.audio.strip import decode_strip
 from tasks.model.zoo import entry
 from tasks.report.data import (
     ClassFacts,
+    CrossingRecording,
     DatasetFacts,
     GalleryStrip,
     JobReport,
-    NotUsed,
     ReportData,
     RunFacts,
-    SideFacts,
     SplitFacts,
+    SubsetFacts,
+    UnusedRecording,
 )
-from tasks.report.plots.pictures import PicturePairs
-from tasks.report.scoring.likeness import Likeness
-from tasks.report.scoring.mistakes import surest_mistakes
+from tasks.report.plots.sample_pairs import SamplePairs
+from tasks.report.scoring.confident_errors import most_confident_errors
+from tasks.report.scoring.generator_evaluation import GeneratorEvaluation
 from tasks.report.scoring.pairing import GroupOutcomes
 from tasks.report.scoring.scores import Evaluation
 from tasks.runtime import evaluations
@@ -49,57 +63,73 @@ from tasks.runtime.task import LedgerTask, Work
 
 _GALLERY_LABELS = 30
 _GALLERY_CHUNKS = 3
-_PICTURED = 6
-"""Mistakes of each model that are shown as pictures."""
+_ERRORS_SHOWN = 6
+"""Number of errors per model that the report shows as spectrograms."""
 _LISTED = 1000
 
 
 @shared_task(name="render", base=LedgerTask, bind=True)
 def render(self: LedgerTask, message: dict[str, Any]) -> None:
-    """A run, whatever became of its jobs, to one HTML file.
+    """Render the report of a run, including failed jobs, as one HTML file.
 
     Reads: the run's rows, evaluations and a few strips. Writes: the page, then the job row.
-    Safe to repeat because the same rows give the same page.
+    Idempotent: the same rows give the same page.
     """
-    self.carry_out_job(message, report_in_store)
+    self.carry_out_job(message, render_report)
 
 
-def report_in_store(work: Work) -> JobOutput:
-    """Writes the run's report; returns its file.
+def render_report(work: Work) -> JobOutput:
+    """Write the report of the run to the store, and a csv of the recordings that cross its split; return the files.
 
-    Two ledgers on one store both have a run 1, so the key begins with the page's own digest.
+    The key contains the digest of the page, because two ledgers that share a store both have a run 1.
+    Raises: Impossible and Damaged, as `report_data` does.
     """
-    from tasks.report.html.page import page  # noqa: PLC0415  # two seconds of drawing libraries that most workers never need
+    from tasks.report.html.page import page  # noqa: PLC0415  # Plotting libraries take two seconds to import.
 
-    content = page(report_data(work.database, work.store, work.claim.run)).encode()
+    planned = planned_run(work.database, work.claim.run)
+    found = crossings(work.database, planned.id, planned.split, planned.options)
+    content = page(report_data(work.database, work.store, planned, found)).encode()
     digest = content_digest(content)
-    key = f"reports/{digest[:16]}/run-{work.claim.run}.html"
+    key = f"reports/{digest[:16]}/run-{planned.id}.html"
+    files = [OutputFile(key, FileRole.REPORT, len(content), digest)]
     work.store.put(key, content)
-    return JobOutput(RenderResult(key), (LeftFile(key, FileRole.REPORT, len(content), digest),))
+    if not found.recordings:
+        return JobOutput(RenderResult(key), tuple(files))
+    crossing, crossing_key = found.as_csv(), key.removesuffix(".html") + CROSSING_CSV
+    files.append(OutputFile(crossing_key, FileRole.CROSSING, len(crossing), content_digest(crossing)))
+    work.store.put(crossing_key, crossing)
+    return JobOutput(RenderResult(key, crossing_key), tuple(files))
 
 
-def report_data(database: Database, store: Store, run: int) -> ReportData:
-    """Everything the page shows, read from ledger and store."""
-    planned = planned_run(database, run)
+def report_data(database: Database, store: Store, planned: PlannedRun, found: Crossings) -> ReportData:
+    """Collect the contents of the page from ledger and store. found: the recordings that cross the split.
+
+    Raises: Damaged if an evaluation in the store is missing or not what was written.
+    """
+    run = planned.id
     jobs = [job for job in status.jobs(database, run) if job.kind != Kind.RENDER]
-    quarantined, failed = status.quarantined(database, run), status.failed(database, run)
+    lost = unused(database, run)
     reports = tuple(_job(database, store, job) for job in jobs)
     return ReportData(
         run=_run(database, planned, jobs),
         dataset=_dataset(database, planned, jobs),
-        split=_split(database, planned),
+        split=_split(database, planned, found),
         jobs=reports,
         gallery=tuple(_gallery(database, store, planned)),
-        mistakes=dict(_mistakes(database, store, run, list(zip(jobs, reports, strict=True)))),
-        quarantined=tuple(map(_not_used, quarantined[:_LISTED])),
-        quarantine_counts=Counter(words_of(entry.reason_code) for entry in quarantined),
-        failed=tuple(map(_not_used, failed[:_LISTED])),
-        n_failed=len(failed),
+        n_gallery_classes=_GALLERY_LABELS,
+        error_strips=dict(_error_strips(database, store, run, list(zip(jobs, reports, strict=True)))),
+        quarantined=tuple(map(_unused_recording, lost.quarantined[:_LISTED])),
+        quarantine_counts=Counter(words_of(entry.reason_code) for entry in lost.quarantined),
+        used_in_part=tuple(map(_unused_recording, lost.in_part[:_LISTED])),
+        n_used_in_part=len(lost.in_part),
+        lost_s=sum(entry.lost_s for entry in lost.in_part),
+        failed=tuple(map(_unused_recording, lost.failed[:_LISTED])),
+        n_failed=len(lost.failed),
     )
 
 
-def _not_used(entry: status.NotUsed) -> NotUsed:
-    return NotUsed(entry.recording, entry.reason, words_of(entry.reason_code))
+def _unused_recording(entry: NotUsed | UsedInPart) -> UnusedRecording:
+    return UnusedRecording(entry.recording, entry.reason, words_of(entry.reason_code))
 
 
 def _run(database: Database, planned: PlannedRun, jobs: list[JobStatus]) -> RunFacts:
@@ -131,9 +161,9 @@ def _run(database: Database, planned: PlannedRun, jobs: list[JobStatus]) -> RunF
 
 
 def command(dataset: str, options: Mapping[str, Any]) -> str:
-    """What to type for the same run: its models, and every option that is not what it would be anyway.
+    """Return the command that repeats the run, without options that have their default values.
 
-    options: those of the run, as the ledger keeps them; seeds follow one another.
+    options: of the run, from the ledger; its seeds are consecutive.
     """
     given = (
         ("--preset", options["preset"], None),
@@ -144,6 +174,9 @@ def command(dataset: str, options: Mapping[str, Any]) -> str:
         ("--epochs", options["training"].get("epochs"), None),
         ("--features", options.get("features", "audio"), "audio"),
         ("--device", options.get("device", "auto"), "auto"),
+        ("--class-folders", ",".join(options.get("class_folders", ())), ""),
+        ("--path-column", options.get("path_column"), None),
+        ("--label-column", options.get("label_column"), None),
         ("--until", options["until"], "all"),
     )
     words = ["orchestrator", "run", dataset, "--models", ",".join(options["models"])]
@@ -151,7 +184,9 @@ def command(dataset: str, options: Mapping[str, Any]) -> str:
         words += [name, str(value)] if value != usual else []
     words += ["--ablate", ",".join(options["ablate"])] if options.get("ablate") else []
     words += ["--leak-meter"] if options.get("leak_meter") else []
+    words += ["--drop-leaks"] if options.get("drop_leaks") else []
     words += ["--trust-csv"] if options.get("trust_csv") else []
+    words += ["--allow-empty-classes"] if options.get("allow_empty_classes") else []
     return shlex.join(words)
 
 
@@ -202,8 +237,8 @@ def _part(fold: int | None, subset: int | None) -> str:
     return Subset(subset or 0).name.lower()
 
 
-def _split(database: Database, planned: PlannedRun) -> SplitFacts:
-    split, torn = planned.split, run_counts.torn(database, planned.id)
+def _split(database: Database, planned: PlannedRun, found: Crossings) -> SplitFacts:
+    split, overlap = planned.split, run_counts.split_overlap(database, planned.id)
     by_part: dict[str, list[int]] = {}
     for part in run_counts.part_counts(database, planned.id):
         total = by_part.setdefault(_part(part.fold, part.subset), [0, 0, 0])
@@ -211,42 +246,56 @@ def _split(database: Database, planned: PlannedRun) -> SplitFacts:
             total[at] += n
     return SplitFacts(
         method=f"as follows: {split['method']}",
-        grouped_by="group (the data's own group where given, else the author, else the recording; exact copies join)",
+        grouped_by="the group column of the data, else the author, else the recording; exact copies share a group",
         n_groups=split["groups"],
         seed=split["seed"],
-        sides=tuple(SideFacts(name, *counts) for name, counts in by_part.items()),
+        subsets=tuple(SubsetFacts(name, *counts) for name, counts in by_part.items()),
         folds=len(split["folds"]),
-        checks=(*_checked(torn), *split["notes"], *_on_places(database, planned)),
-        leaks=tuple(_leaks(torn)),
+        checks=tuple(_passed_checks(overlap)),
+        leaks=tuple(_leaks(overlap)),
+        notes=(*split["notes"], *_place_notes(database, planned)),
+        crossing=tuple(_crossing(each) for each in found.recordings[:_LISTED]),
+        n_crossing=len(found.recordings),
+        crossing_groups=found.groups,
     )
 
 
-def _on_places(database: Database, planned: PlannedRun) -> Iterator[str]:
-    """What a network that is told the place may owe to it."""
+def _crossing(each: Crossing) -> CrossingRecording:
+    return CrossingRecording(each.recording, each.label, each.group, each.part)
+
+
+def _place_notes(database: Database, planned: PlannedRun) -> Iterator[str]:
+    """Yield a note if the models read place and time: how many test recordings share a place with training ones."""
     features = planned.options.get("features", "audio")
     if features == "audio":
         return
-    placed, familiar = run_counts.familiar_places(database, planned.id)
+    placed, shared = run_counts.shared_places(database, planned.id)
     yield (
-        f"Models that read features were told where and when (--features {features}). Of the {placed:,} recordings to "
-        f"be judged on whose place is known, {familiar:,} were made at exactly a place that is also learnt from, and "
-        "nobody looked for places nearby: a score may owe something to the place instead of the sound. How well new "
-        "places are judged shows only where the data has a group column that holds the place."
+        f"Models that read features received place and time (--features {features}). Of {placed:,} test recordings "
+        f"with a known place, {shared:,} were made at exactly the place of a training recording; nearby places are "
+        "not counted. Scores may depend on the place instead of the sound. To measure accuracy at new places, put the "
+        "place into a group column of the data."
     )
 
 
-def _checked(torn: run_counts.Torn) -> Iterator[str]:
-    if not torn.n_groups:
-        yield "Every group stands on one side, and in one fold; checked in the ledger when this page was made."
-    if not torn.n_recordings:
-        yield "No recording, nor an exact copy of one, stands on two sides; checked by the digests of the files."
+def _passed_checks(overlap: run_counts.SplitOverlap) -> Iterator[str]:
+    if not overlap.n_groups_divided:
+        yield "Every group is in one subset and one fold (checked in the ledger when this page was rendered)."
+    if not overlap.n_recordings:
+        yield "No recording that is tested, or exact copy of it, is trained on (checked by the digests of the files)."
 
 
-def _leaks(torn: run_counts.Torn) -> Iterator[str]:
-    if torn.n_groups:
-        yield f"{torn.n_groups} groups stand on two sides or in two folds: the data's own columns put them there."
-    if torn.n_recordings:
-        yield f"{torn.n_recordings} recordings stand on two sides or in two folds, as exact copies of each other."
+def _leaks(overlap: run_counts.SplitOverlap) -> Iterator[str]:
+    if overlap.n_groups:
+        yield (
+            f"{counted(overlap.n_groups, 'group is', 'groups are')} in test and also in training or "
+            "validation, or in two folds, as assigned by the columns of the data."
+        )
+    if overlap.n_recordings:
+        yield (
+            f"{counted(overlap.n_recordings, 'recording is', 'recordings are')} in test and also in training or "
+            "validation, or in two folds, as exact copies."
+        )
 
 
 def _job(database: Database, store: Store, job: JobStatus) -> JobReport:
@@ -254,22 +303,23 @@ def _job(database: Database, store: Store, job: JobStatus) -> JobReport:
     return JobReport(
         kind=job.kind, state=job.state, model=job.model or "", reason=job.reason or "", device=job.device or "",
         fold=job.fold if job.fold is not None and job.fold >= 0 else None, seed=job.seed, worker=job.worker or "",
-        attempts=job.attempts, timings=took, history=_history(database, job), **_judged(store, job),
+        attempts=job.attempts, timings=took, history=_history(database, job), **_evaluation_fields(store, job),
         parameters=_parameters(job.result), variant=job.variant,
+        notes=job.result.notes if isinstance(job.result, TrainResult) else (),
     )  # fmt: skip
 
 
-def _judged(store: Store, job: JobStatus) -> dict[str, Any]:
-    left = job.result
-    if not isinstance(left, EvaluateResult) or job.state != State.DONE:
+def _evaluation_fields(store: Store, job: JobStatus) -> dict[str, Any]:
+    result = job.result
+    if not isinstance(result, EvaluateResult) or job.state != State.DONE:
         return {}
     if entry(str(job.model)).is_generator:
-        likeness = evaluations.read(store, left.key, lambda data: Likeness.from_dict(json.loads(data)))
-        pictures = evaluations.read(store, str(left.pictures_key), PicturePairs.from_npz)
-        return {"likeness": likeness, "pictures": pictures}
-    outcomes_key = left.outcomes_key
+        evaluation = evaluations.read(store, result.key, lambda data: GeneratorEvaluation.from_dict(json.loads(data)))
+        samples = evaluations.read(store, str(result.pictures_key), SamplePairs.from_npz)
+        return {"generator_evaluation": evaluation, "samples": samples}
+    outcomes_key = result.outcomes_key
     return {
-        "evaluation": evaluations.read(store, left.key, lambda data: Evaluation.from_dict(json.loads(data))),
+        "evaluation": evaluations.read(store, result.key, lambda data: Evaluation.from_dict(json.loads(data))),
         "outcomes": evaluations.read(store, outcomes_key, GroupOutcomes.from_parquet) if outcomes_key else None,
     }
 
@@ -297,7 +347,7 @@ def _gallery(database: Database, store: Store, planned: PlannedRun) -> Iterator[
 
 
 def _strip(store: Store, planned: PlannedRun, label: str, strip: ShownStrip) -> Iterator[GalleryStrip]:
-    """The beginning of a strip, unless it is gone from the store or damaged."""
+    """Yield the start of a strip, or nothing if it is missing or damaged."""
     with contextlib.suppress(FileNotFoundError, Damaged):
         data = store.get(strip.key, strip.sha256, strip.size_bytes)
         spectrograms = decode_strip(data).spectrograms[:_GALLERY_CHUNKS]
@@ -306,19 +356,17 @@ def _strip(store: Store, planned: PlannedRun, label: str, strip: ShownStrip) -> 
         yield GalleryStrip(label, strip.recording, spectrograms, preset.chunk.duration_s, *ends_hz)
 
 
-def _is_shown(job: JobStatus, report: JobReport) -> bool:
-    return job.variant is None and report.evaluation is not None
-
-
-def _mistakes(
+def _error_strips(
     database: Database, store: Store, run: int, jobs: Sequence[tuple[JobStatus, JobReport]]
 ) -> Iterator[tuple[tuple[str, str], GalleryStrip]]:
-    """Strips of the surest mistakes of each model, by model and recording: of the pipeline the model looks at."""
-    pipelines = {job.model: job.pipeline_id for job, report in jobs if job.model and _is_shown(job, report)}
+    """Yield strips of each model's most confident errors, from its own pipeline, by model and recording."""
+    pipelines = {
+        job.model: job.pipeline_id for job, report in jobs if job.model and report.evaluation and job.variant is None
+    }
     for model, pipeline in pipelines.items():
-        looked_at = planned_run(database, run, pipeline)
-        wrong = surest_mistakes(model, [report for _, report in jobs])[:_PICTURED]
-        truths = {mistake.recording: mistake.truth for mistake in wrong}
-        for strip in run_counts.first_strips(database, run, looked_at.pipeline_id, list(truths)):
-            for shown in _strip(store, looked_at, truths[strip.recording], strip):
+        model_run = planned_run(database, run, pipeline)
+        wrong = most_confident_errors(model, [report for _, report in jobs])[:_ERRORS_SHOWN]
+        truths = {error.recording: error.truth for error in wrong}
+        for strip in run_counts.first_strips(database, run, model_run.pipeline_id, list(truths)):
+            for shown in _strip(store, model_run, truths[strip.recording], strip):
                 yield (model, strip.recording), shown

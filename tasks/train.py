@@ -1,4 +1,4 @@
-"""Shards to a model."""
+"""The task that trains a model on shards."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any
 from celery import shared_task
 
 from db.queries.job_inputs import PlannedRun, needed_results, own_result, planned_run
+from db.queries.unused import lost_classes
 from db.store.keys import checkpoint_of
 from domain.digests import content_digest, digest_of
-from domain.results import FileRole, JobOutput, JobResult, LeftFile, PackResult, TrainResult
+from domain.errors import Impossible
+from domain.reasons import words_of
+from domain.results import FileRole, JobOutput, OutputFile, PackResult, TrainResult
 from domain.stored_file import StoredFile
 from domain.subsets import Subset
 from domain.work import FinishedJob, with_result
@@ -29,135 +32,186 @@ from tasks.model.zoo import entry
 from tasks.runtime.task import LedgerTask, Work, local
 
 if TYPE_CHECKING:
-    from tasks.model.bundle.bundle import BundleFacts
+    from tasks.model.bundle.bundle import Bundle, BundleFacts
     from tasks.model.training.checkpoint import Checkpoints
-    from tasks.model.training.classifier import Trained
+    from tasks.model.training.classifier import TrainedModel
+
+_CLASSES_LISTED = 5
 
 
 @shared_task(name="train", base=LedgerTask, bind=True, acks_late=False)
 def train(self: LedgerTask, message: dict[str, Any]) -> None:
-    """Shards of the training subset to one model.
+    """Train one model on the shards of the training subset.
 
-    Reads: the shards of the pack jobs it needs, and the `synthetic_shards` that a training it needs has left: keys of
-    shards of the same pipeline, only ever learnt from. Writes: metrics of each epoch, the bundle, of a generator such
-    shards, then the job row.
-    Acknowledged at once, since no broker waits as long as a training takes; exclusive by lease and fence. Safe to
-    repeat because the weights follow from shards, settings and seed: whoever comes next goes on after the last epoch
-    that was finished.
+    Reads: the shards of the pack jobs it needs, and the synthetic shards of a generator's training if it needs one.
+    Writes: metrics of each epoch, the bundle, its network as ONNX or a generator's synthetic shards, then the job row.
+    Acknowledged early, because a training outlasts the broker's timeout; lease and fence make it exclusive.
+    Idempotent: the weights follow from shards, settings and seed. The next worker resumes after the last finished
+    epoch.
     """
-    self.carry_out_job(message, model_in_store)
+    self.carry_out_job(message, train_model)
 
 
-def model_in_store(work: Work) -> JobOutput:
-    """Trains the job's model and puts its bundle into the store; returns its result and files.
+def train_model(work: Work) -> JobOutput:
+    """Train the model of the job and store its bundle; return the job result and its files.
 
-    A training that was done before, from the same shards, is not done again.
+    Returns the previous result if the job was finished before with the same inputs and its files are intact; a network
+    that is not is converted again.
+    Raises: Impossible if a class has lost all its recordings, or if the run or its data cannot be trained on, see
+    `classifier.train`; Damaged if a shard is not what was written.
     """
-    from tasks.model.training.machine import prepare_devices  # noqa: PLC0415  # TensorFlow, which a worker's parent never loads
+    from tasks.model.bundle.bundle import Bundle  # noqa: PLC0415  # Loads TensorFlow, which only a worker's child may do.
+    from tasks.model.training.machine import prepare_devices  # noqa: PLC0415
 
     run = planned_run(work.database, work.claim.run, work.claim.pipeline_id)
     needed = needed_results(work.database, work.claim.id)
-    packs, synthetic = with_result(needed, PackResult), _synthetic_shards(needed)
+    packs = with_result(needed, PackResult)
+    require_every_class(work, run, packs)
+    # Only variants need another training: that of the generator, for its synthetic shards.
+    synthetic = tuple(file for job in with_result(needed, TrainResult) for file in job.synthetic_shards)
     spec = _spec(work, run, packs, synthetic)
     name = _model_name(run, spec, packs, synthetic)
-    if left := _left_before(work, name):
-        return left
+    previous, has_network = _previous_result(work, name)
+    if previous and has_network:
+        return JobOutput(previous.result, previous.files)
     prepare_devices(run.options.get("device", "auto"), require_gpu=Settings().require_gpu)
-    work.ledger.forget_metrics(work.claim)
+    if previous:
+        return _with_new_network(work, previous)
+    work.ledger.delete_metrics(work.claim)
     checkpoint = checkpoint_of(f"{name}.keras")
 
     def on_epoch(epoch: int, values: dict[str, float]) -> None:
         work.require_claim()
         work.ledger.write_metrics(work.claim, epoch, values)
 
-    result = _trainer(spec.model)(spec, on_epoch, time.perf_counter, _checkpoints(work, checkpoint), work.held.went_on)
-    bundle = _bundle(result, _bundle_facts(work, run, spec, result))
+    result = _trainer(spec.model)(
+        spec, on_epoch, time.perf_counter, _checkpoints(work, checkpoint), work.heartbeat.note_step
+    )
+    facts = _bundle_facts(work, run, spec, result)
+    bundle = _bundle(result, facts)
     digest = content_digest(bundle)
-    key = f"{name}-{digest[:16]}.keras"  # other libraries, or another processor, make another file of it
+    key = f"{name}-{digest[:16]}.keras"  # Other library versions or processors give other bytes.
     work.require_claim()
     work.store.put(key, bundle)
-    work.store.remove(checkpoint)
-    counts = _label_counts(pack for pack in packs if pack.subset in _learnt_from(spec.settings))
-    files = [LeftFile(key, FileRole.MODEL, len(bundle), digest)]
+    counts = _label_counts(pack for pack in packs if pack.subset in _training_subsets(spec.settings))
+    files = [OutputFile(key, FileRole.MODEL, len(bundle), digest)]
     trained = TrainResult(
         key=key, sha256=digest, label_counts=counts,
-        features=spec.settings.features if _reads_features(spec.model) else None, **_figures(result),
+        features=spec.settings.features if _reads_features(spec.model) else None, **_result_fields(result),
     )  # fmt: skip
     if entry(spec.model).is_generator:
-        synthetic_files = _synthetic_files(work, run, spec, result.model, counts)
-        files += synthetic_files
-        trained = replace(
-            trained,
-            synthetic_shards=tuple(file.key for file in synthetic_files),
-            synthetic_sha256=tuple(str(file.sha256) for file in synthetic_files),
-        )
+        trained, more = _with_synthetic(work, run, spec, trained, result.model)
+    else:
+        trained, more = _with_network(work, trained, Bundle(result.model, facts))
+    files += more
+    work.store.remove(checkpoint)
     return JobOutput(trained, tuple(files))
 
 
-def _left_before(work: Work, name: str) -> JobOutput | None:
-    """What this job left at an earlier time, if that was made from the same and all of it is whole."""
-    left = own_result(work.database, work.claim.id)
-    if left is None or not left.result.key.startswith(f"{name}-"):
-        return None
-    is_whole = bool(left.files) and all(
-        file.key in work.store and work.store.digest(file.key) == file.sha256 for file in left.files
+def require_every_class(work: Work, run: PlannedRun, packs: list[FinishedJob[PackResult]]) -> None:
+    """Check that no class of the run has lost all its recordings, unless the user allows empty classes.
+
+    Otherwise the network's head would have a class that it cannot recognise. A class that the split leaves out of
+    training is not lost: notes of the plan and of the training name it.
+    Raises: Impossible with the classes and the reasons.
+    """
+    if run.options.get("allow_empty_classes"):
+        return
+    packed = _label_counts(packs)
+    empty = [label for number, label in enumerate(run.labels) if not packed[number]]
+    lost = lost_classes(work.database, run.id, run.pipeline_id, empty) if empty else {}
+    if not lost:
+        return
+    listed = [
+        f"class {label} ({', '.join(f'{n:,} x {words_of(code)}' for code, n in reasons.most_common())})"
+        for label, reasons in list(lost.items())[:_CLASSES_LISTED]
+    ]
+    listed += [f"{len(lost) - _CLASSES_LISTED:,} more"] if len(lost) > _CLASSES_LISTED else []
+    raise Impossible(
+        f"no recording is left of {', '.join(listed)}; nothing is trained. Replace the recordings, or submit without "
+        "these classes, or train on the others: --allow-empty-classes"
     )
-    return JobOutput(left.result, left.files) if is_whole else None
 
 
-def _trainer(model: str) -> Callable[..., Trained]:
+def _previous_result(work: Work, name: str) -> tuple[FinishedJob[TrainResult] | None, bool]:
+    """Return the earlier run of this job if its inputs are the same and its files, except the network, are intact.
+
+    The flag tells whether its network is intact too, if it left one; older versions left none.
+    """
+    found = own_result(work.database, work.claim.id)
+    previous = next(iter(with_result([found] if found else [], TrainResult)), None)
+    if previous is None or not previous.files or not previous.result.key.startswith(f"{name}-"):
+        return None, False
+    damaged = {
+        file.role for file in previous.files if file.key not in work.store or work.store.digest(file.key) != file.sha256
+    }
+    return (None if damaged - {FileRole.NETWORK} else previous), not damaged
+
+
+def _with_new_network(work: Work, previous: FinishedJob[TrainResult]) -> JobOutput:
+    """Convert the bundle of a finished training once more, because its network is lost or damaged."""
+    from tasks.model.bundle.bundle import read_bundle  # noqa: PLC0415
+
+    trained, network = _with_network(work, previous.result, read_bundle(local(work, previous.bundle)))
+    return JobOutput(trained, (*(file for file in previous.files if file.role != FileRole.NETWORK), *network))
+
+
+def _trainer(model: str) -> Callable[..., TrainedModel]:
     from tasks.model.training import adversarial, classifier  # noqa: PLC0415
 
     return adversarial.train if entry(model).is_generator else classifier.train
 
 
-def _synthetic_files(
-    work: Work, run: PlannedRun, spec: TrainingSpec, generator: Any, counts: Counter[int]
-) -> list[LeftFile]:
-    """Writes as many synthetic examples as real ones were trained on; returns their shards."""
+def _with_synthetic(
+    work: Work, run: PlannedRun, spec: TrainingSpec, trained: TrainResult, generator: Any
+) -> tuple[TrainResult, list[OutputFile]]:
+    """Write as many synthetic examples as real ones were trained on; return the result that names them, and shards."""
     from tasks.model.synthesis import synthetic_examples  # noqa: PLC0415
-    from tasks.model.training.stream import surveyed  # noqa: PLC0415
+    from tasks.model.training.stream import read_shard_set  # noqa: PLC0415
 
-    made = synthetic_examples(generator, counts, surveyed(spec.train_shards).shapes, spec.settings.seed)
+    examples = synthetic_examples(
+        generator, trained.label_counts, read_shard_set(spec.train_shards).shapes, spec.settings.seed
+    )
     files = []
-    for data in shards(made, run.split["digest"], run.pipeline_digest):
+    for data in shards(examples, run.split["digest"], run.pipeline_digest):
         work.require_claim()
         digest = content_digest(data)
-        files.append(LeftFile(f"shards/{digest[:32]}/synthetic.parquet", FileRole.SYNTHETIC, len(data), digest))
+        files.append(OutputFile(f"shards/{digest[:32]}/synthetic.parquet", FileRole.SYNTHETIC, len(data), digest))
         work.store.put(files[-1].key, data)
-    return files
+    keys, digests = tuple(file.key for file in files), tuple(str(file.sha256) for file in files)
+    return replace(trained, synthetic_shards=keys, synthetic_sha256=digests), files
 
 
 def _checkpoints(work: Work, key: str) -> Checkpoints:
-    """The training's progress in the store, under the name of the model to be: whoever trains it next goes on."""
+    """Return checkpoints in the store, under a key from which any worker can resume the training."""
     from tasks.model.training.checkpoint import Checkpoints  # noqa: PLC0415
 
     def save(data: bytes) -> None:
         work.require_claim()
         work.store.put(key, data)
-        work.ledger.note_step_forward(work.claim)
+        work.ledger.reset_failure_counts(work.claim)
 
     return Checkpoints(lambda: work.store.get_unverified(key) if key in work.store else None, save)
 
 
-def _synthetic_shards(needed: list[FinishedJob[JobResult]]) -> tuple[LeftFile, ...]:
-    """The shards that a needed training has left to learn from; beyond packs, only a variant needs one."""
-    return tuple(file for job in with_result(needed, TrainResult) for file in job.synthetic_shards)
-
-
 def _spec(
-    work: Work, run: PlannedRun, packs: list[FinishedJob[PackResult]], synthetic: tuple[LeftFile, ...]
+    work: Work, run: PlannedRun, packs: list[FinishedJob[PackResult]], synthetic: tuple[OutputFile, ...]
 ) -> TrainingSpec:
     model = entry(str(work.claim.model))
     if synthetic:
-        variants.require_pictures_alone(model)
-    typed = run.options.get("training", {})
-    # Whoever says how many epochs gets so many, however large the training subset is.
-    asked = {**model.training, **({"most_examples": 0} if "epochs" in typed else {}), **typed, "seed": work.claim.seed}
+        variants.require_spectrograms_only(model)
+    user_settings = run.options.get("training", {})
+    # A number of epochs from the user is exact; `most_examples` must not reduce it.
+    values = {
+        **model.training,
+        **({"most_examples": 0} if "epochs" in user_settings else {}),
+        **user_settings,
+        "seed": work.claim.seed,
+    }
     if _reads_features(model.name):
-        asked["features"] = run.options.get("features", "audio")
-    settings = TrainingSettings(**{**asked, **variants.changed_training(model, work.claim.variant)})
-    subsets = _learnt_from(settings)
+        values["features"] = run.options.get("features", "audio")
+    settings = TrainingSettings(**{**values, **variants.changed_training(model, work.claim.variant)})
+    subsets = _training_subsets(settings)
     return TrainingSpec(
         model=model.name,
         labels=run.labels,
@@ -171,7 +225,7 @@ def _reads_features(model: str) -> bool:
     return "features" in entry(model).inputs
 
 
-def _learnt_from(settings: TrainingSettings) -> set[Subset]:
+def _training_subsets(settings: TrainingSettings) -> set[Subset]:
     return {Subset.TRAIN} if settings.hold_out else {Subset.TRAIN, Subset.VALID}
 
 
@@ -180,7 +234,7 @@ def _shards(work: Work, packs: list[FinishedJob[PackResult]], subsets: set[Subse
 
 
 def _label_counts(packs: Iterable[FinishedJob[PackResult]]) -> Counter[int]:
-    """Real examples of each label, augmented copies not counted."""
+    """Count the real examples of each label, without augmented copies."""
     counts: Counter[int] = Counter()
     for pack in packs:
         counts.update(pack.result.label_counts)
@@ -188,9 +242,9 @@ def _label_counts(packs: Iterable[FinishedJob[PackResult]]) -> Counter[int]:
 
 
 def _model_name(
-    run: PlannedRun, spec: TrainingSpec, packs: list[FinishedJob[PackResult]], synthetic: tuple[LeftFile, ...]
+    run: PlannedRun, spec: TrainingSpec, packs: list[FinishedJob[PackResult]], synthetic: tuple[OutputFile, ...]
 ) -> str:
-    """Where the model stands in the store, by what it is made from: the beginning of its key and its checkpoint's."""
+    """Return the prefix of the keys of the model and its checkpoint, derived from the inputs of the training."""
     made_from: dict[str, Any] = {
         "model": spec.model, "labels": run.labels, "settings": asdict(spec.settings),
         "packs": [(pack.subset, pack.result.key) for pack in packs],
@@ -200,16 +254,37 @@ def _model_name(
     return f"models/{digest_of(made_from)[:32]}/{spec.model}"
 
 
-def _bundle(result: Trained, facts: BundleFacts) -> bytes:
+def _bundle(result: TrainedModel, facts: BundleFacts) -> bytes:
     from tasks.model.bundle.bundle import write_bundle  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory(prefix="chorus-") as folder:
-        path = Path(folder) / f"{facts.model}.keras"  # Keras chooses its format by the ending
+        path = Path(folder) / f"{facts.model}.keras"  # Keras selects the format by the suffix.
         write_bundle(path, result.model, facts)
         return path.read_bytes()
 
 
-def _bundle_facts(work: Work, run: PlannedRun, spec: TrainingSpec, result: Trained) -> BundleFacts:
+def _with_network(work: Work, trained: TrainResult, bundle: Bundle) -> tuple[TrainResult, list[OutputFile]]:
+    """Store the network that cpu workers predict with; return the result that names it, and its file.
+
+    The bundle is complete without the network, so no error of the conversion ends the training; a note tells it.
+    """
+    try:
+        from tasks.model.export import export_network  # noqa: PLC0415  # Fails if onnx is missing.
+
+        data = export_network(bundle, str(trained.sha256))
+    except MemoryError:  # Ends the process; the next attempt continues from the checkpoint.
+        raise
+    except Exception as error:  # The converter raises errors of any class.
+        note = f"the network could not be converted to ONNX, so cpu workers cannot predict with it: {error!s:.500}"
+        return replace(trained, notes=(*trained.notes, note)), []
+    digest = content_digest(data)
+    file = OutputFile(f"networks/{digest[:32]}.onnx", FileRole.NETWORK, len(data), digest)
+    work.require_claim()
+    work.store.put(file.key, data)
+    return trained, [file]
+
+
+def _bundle_facts(work: Work, run: PlannedRun, spec: TrainingSpec, result: TrainedModel) -> BundleFacts:
     from tasks.model.bundle.bundle import BundleFacts  # noqa: PLC0415
     from tasks.model.bundle.libraries import library_versions  # noqa: PLC0415
 
@@ -221,14 +296,11 @@ def _bundle_facts(work: Work, run: PlannedRun, spec: TrainingSpec, result: Train
     )  # fmt: skip
 
 
-def _figures(result: Trained) -> dict[str, Any]:
+def _result_fields(result: TrainedModel) -> dict[str, Any]:
     names = (
         "best_epoch", "device", "images_per_s", "epoch_s", "peak_rss_bytes", "parameters", "trainable_parameters",
     )  # fmt: skip
-    known = {name: value for name in names if not _is_nan(value := getattr(result, name))}
+    values = {name: getattr(result, name) for name in names}
+    # A training resumed after its last epoch has no times; they are NaN, which JSON lacks.
+    known = {name: value for name, value in values.items() if not (isinstance(value, float) and math.isnan(value))}
     return {**known, "notes": tuple(result.notes)}
-
-
-def _is_nan(value: object) -> bool:
-    """Of a training that had no epoch left to do nobody knows how long one takes, and JSON has no word for that."""
-    return isinstance(value, float) and math.isnan(value)

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from db.engine import Database
-from tasks.audio.fast.compile_lock import compiling_alone
+from tasks.audio.fast.compile_lock import holding_compile_lock
 from tasks.audio.preset import Preset, load_preset
 from tests import buckets, servers
 from tests.shared_data import shared_folder
@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Compiles librosa's kernels, which tests compare ours with, before there are several test processes."""
     if hasattr(config, "workerinput") or _is_librosa_compiled():
         return
-    with compiling_alone():
+    with holding_compile_lock():
         for module in ("librosa.util.utils", "librosa.core.audio", "librosa.core.pitch"):
             importlib.import_module(module)
 
@@ -66,7 +66,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _asks_for_a_server(item: pytest.Item) -> bool:
     """Whether a parameter names a kind of server: a fixture starts it by that name."""
     callspec = getattr(item, "callspec", None)
-    return callspec is not None and any(value in ("postgresql", "s3") for value in callspec.params.values())
+    return callspec is not None and any(
+        isinstance(value, str) and value in ("postgresql", "s3") for value in callspec.params.values()
+    )
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from db.ledger.planning import RecordingRow
 from db.schema.tables import Item, Job
 from db.schema.upgrade import upgrade
 from domain.reasons import Reason, ReasonCode
-from domain.results import JobOutput, LeftFile, from_json
+from domain.results import JobOutput, OutputFile, from_json
 from domain.retry import MAX_CRASHES, MAX_FAULTS, MAX_LOSSES
 from domain.states import State
 from domain.work import PlannedItem, PlannedJob
@@ -59,7 +59,7 @@ def recording(number: int) -> RecordingRow:
 
 
 def small_run(database: Database, n_items: int = 4, jobs: Sequence[PlannedJob] = (), **options: Any) -> SmallRun:
-    """One active run of one-span recordings, in tables that are up to date."""
+    """One active run of one-span recordings, in current tables."""
     if database.is_sqlite and not (file := Path(database.url.removeprefix("sqlite:///"))).exists():
         file.write_bytes(_empty_ledger())
     upgrade(database)
@@ -81,10 +81,12 @@ def another_run(
     database: Database, n_items: int, jobs: Sequence[PlannedJob] = (), *, first: int = 0, **options: Any
 ) -> SmallRun:
     """A further run over the same recordings; first: the number of the first one, for others."""
-    dataset = planning.keep_dataset(database, "/data", "folder per class")
-    pipeline = planning.keep_pipeline(database, "p" * 64, "birdclef2021", {"name": "birdclef2021"})
+    dataset = planning.ensure_dataset(database, "/data", "folder per class")
+    pipeline = planning.ensure_pipeline(
+        database, "p" * 64, "birdclef2021", {"name": "birdclef2021", "decode": {"span_s": 75}}
+    )
     run = planning.begin_run(database, dataset, pipeline, {"models": ["cnn"], **options})
-    ids = list(planning.keep_recordings(database, dataset, map(recording, range(first, first + n_items))))
+    ids = list(planning.ensure_recordings(database, dataset, map(recording, range(first, first + n_items))))
     rows = [PlannedItem(row, 0, 0, -1, number % 3, "Ann", number, 0.1) for number, row in enumerate(ids)]
     planning.add_items(database, run, pipeline, rows)
     planning.activate_run(
@@ -119,7 +121,7 @@ def counted_states(small: SmallRun) -> dict[str, int]:
 
 
 def expired(small: SmallRun) -> None:
-    """The leases of the run's items run out, and the dispatcher looks."""
+    """Let the leases of the run's items expire and the dispatcher take them back."""
     with small.database.write() as connection:
         connection.exec_driver_sql(f"UPDATE item SET lease_until = 0 WHERE run_id = {small.run} AND state = 'running'")
     feeding.put_back_expired(small.database)
@@ -129,11 +131,11 @@ def output(kind: str, key: str = "k", **result: object) -> JobOutput:
     """What a job of that kind leaves: the result, and its one file."""
     left = from_json(kind, {"key": key, **result})
     assert left is not None
-    return JobOutput(left, (LeftFile(key, "model", 1, "f" * 64),))
+    return JobOutput(left, (OutputFile(key, "model", 1, "f" * 64),))
 
 
 def done(claim: ItemClaim) -> Outcome:
-    """The outcome of a strip that stands in the store."""
+    """The outcome of a strip that is in the store."""
     key = f"strips/{claim.digest[:4]}/{claim.digest}-{claim.span}-{claim.copy}.png"
     return Outcome(claim, State.DONE, strip=StripFacts(key, 10, "f" * 64, 1))
 

@@ -44,5 +44,5 @@ def written(
 
 
 def stored(path: Path) -> StoredFile:
-    """A file as the store would lend it, recorded as it is now."""
+    """A file as the store opens it, with the digest of its present bytes."""
     return StoredFile(path.name, path, content_digest(path.read_bytes()))

@@ -195,7 +195,7 @@ class Postgres:
 
     @contextmanager
     def database(self, name: str) -> Iterator[str]:
-        """A fresh database's address; the database is dropped afterwards, whoever is still connected."""
+        """A fresh database's address; the database is dropped afterwards, even if clients are still connected."""
         self.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
         try:
             yield self.url(name)

@@ -1,1 +1,1 @@
-"""How processes live: the Celery app, the roles, fork and signals."""
+"""Worker processes: the Celery app, roles, fork and signals, limits."""

@@ -1,4 +1,4 @@
-"""What this machine has, found out without TensorFlow, which a worker's parent never loads."""
+"""Detection of this machine's hardware without TensorFlow, which a worker's parent process never loads."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ import os
 from pathlib import Path
 
 TRAINING_BYTES = 2_000_000_000
-"""Set aside for each of several trainings: one takes about 1 GB, and the machine has other things to do."""
+"""Memory reserved for each parallel training: one takes about 1 GB, and the machine needs the rest."""
 PREPROCESSING_BYTES = 400_000_000
-"""Set aside for each child of a cpu worker: one takes about 330 MB with five-second recordings."""
+"""Memory reserved for each child of a cpu worker: one takes about 330 MB with five-second recordings."""
 _GPU_DEVICES = ("nvidia[0-9]*", "dxg", "kfd")  # NVIDIA on Linux, any under WSL, AMD
 
 
 def usable_cores() -> int:
-    """Cores this process may run on."""
+    """Number of cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def preprocessings_at_once() -> int:
-    """Children of a cpu worker on this machine or in this container: one a core, as far as memory goes."""
+    """Number of children of a cpu worker here: one per core, as far as memory allows."""
     return max(1, min(usable_cores(), available_bytes() // PREPROCESSING_BYTES))
 
 
 def trainings_at_once(*, on_gpu: bool) -> int:
-    """Trainings this machine carries out side by side: one on a GPU, else one a core, as far as memory goes."""
+    """Number of parallel trainings here: one on a GPU, else one per core, as far as memory allows."""
     return 1 if on_gpu else max(1, min(usable_cores(), available_bytes() // TRAINING_BYTES))
 
 
 def has_gpu(devices: Path = Path("/dev")) -> bool:
-    """Whether there is a GPU; TensorFlow, which may have no driver for it, has the last word."""
+    """Whether the machine has a GPU. TensorFlow may still lack a driver for it."""
     return any(any(devices.glob(pattern)) for pattern in _GPU_DEVICES)
 
 
 def available_bytes(meminfo: Path = Path("/proc/meminfo"), limit: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
-    """Memory that may still be taken: what the kernel calls available, or a container's limit where that is less."""
+    """Free memory: what the kernel calls available, or a container's limit if that is lower."""
     if not meminfo.exists():
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     lines = dict(line.split(":", maxsplit=1) for line in meminfo.read_text().splitlines())

@@ -1,4 +1,4 @@
-"""From start to end of a worker process: what is loaded before the fork, and who dies with whom."""
+"""The start and end of worker processes: what is loaded before the fork, and which processes end together."""
 
 from __future__ import annotations
 
@@ -29,33 +29,34 @@ from celery.worker import state
 from db.engine import Database
 from db.ledger import feeding
 from db.ledger.presence import deregister, register
+from domain.states import ITEM_TASKS
 from settings import Settings
 from tasks.runtime import liveness
 from workers import limits
 from workers.roles import ROLES, device, warnings
 
 _PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None)  # loaded once, here: between fork and exec no library may be
-# What the verbs need, loaded where it costs least: a cpu worker's children share their parent's, while TensorFlow
-# survives no fork and is loaded in the gpu worker's fresh child, before its job comes.
+_LIBC = ctypes.CDLL(None)  # loaded once, here, because between fork and exec no library may be loaded
+# Modules that the tasks need, loaded where it is cheapest: the children of a cpu worker share their parent's memory;
+# TensorFlow does not survive a fork, so the gpu worker's new child loads it, before its job arrives.
 _BEFORE_FORK = {"cpu": ("tasks.audio.strip", "tasks.dataset.shards.shard")}
 _IN_CHILD = {"gpu": ("tasks.model.training.classifier", "tasks.model.prediction")}
 
 
 @cache
 def _settings() -> Settings:
-    """Read once a process: a message is too short to read them for each."""
+    """The settings, read once per process: reading them for every message would take too long."""
     return Settings()
 
 
 def die_with_parent() -> None:
-    """The kernel kills this process when its parent is gone, however the parent ended (Linux only)."""
+    """Let the kernel kill this process when its parent ends for any reason (Linux only)."""
     if hasattr(_LIBC, "prctl"):
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def die_with(parent: int) -> None:
-    """`die_with_parent`, for a parent that may already be gone by now."""
+    """As `die_with_parent`, for a parent that may have ended already."""
     die_with_parent()
     if os.getppid() != parent:
         os._exit(1)
@@ -65,7 +66,7 @@ def die_with(parent: int) -> None:
 def _load_before_fork(**_: Any) -> None:
     _load(_BEFORE_FORK)
     if _settings().role == "cpu":
-        importlib.import_module("tasks.audio.strip").warm()  # compiled once, for all children
+        importlib.import_module("tasks.audio.strip").warm()  # compiles the kernels once for all children
 
 
 @worker_ready.connect
@@ -73,6 +74,12 @@ def _warn(**_: Any) -> None:
     settings = _settings()
     for sentence in warnings(ROLES[settings.role], settings):
         logging.getLogger("chorus").warning("%s", sentence)
+
+
+@worker_ready.connect
+def _limit_parent(**_: Any) -> None:
+    if _settings().role == "cpu":  # spawned children of a gpu worker would keep it: `_begin_child` does not reach them
+        limits.limit_parent()
 
 
 @worker_ready.connect
@@ -101,9 +108,9 @@ def _watch_idleness(idle_exit_s: float) -> None:
 
 @worker_shutting_down.connect
 def _limit_shutdown(how: str, **_: Any) -> None:
-    """Asked to end, a worker takes nothing new and finishes what it does; after `shutdown_s` seconds it ends that too.
+    """Limit the warm shutdown, in which a worker takes no new message and finishes its work, to `shutdown_s` seconds.
 
-    Celery's own soft shutdown always takes all of its time, and answers nothing meanwhile.
+    Celery's own soft shutdown always waits for its full time, and the worker does not answer meanwhile.
     """
     if how == "Warm":
         timer = threading.Timer(_settings().shutdown_s, os.kill, (os.getpid(), signal.SIGQUIT))
@@ -113,7 +120,7 @@ def _limit_shutdown(how: str, **_: Any) -> None:
 
 @worker_ready.connect
 def _register(sender: Any, **_: Any) -> None:
-    _tell_ledger(
+    _write_to_ledger(
         lambda database, settings: register(
             database, sender.hostname, socket.gethostname(), settings.role, device(settings)
         )
@@ -121,14 +128,17 @@ def _register(sender: Any, **_: Any) -> None:
 
 
 @worker_shutdown.connect
-def _leave(sender: Any, **_: Any) -> None:
-    """Whatever was not finished waits again at once, and not when its lease runs out."""
-    _tell_ledger(lambda database, _: feeding.release(database, sender.hostname, is_orderly=True))
-    _tell_ledger(lambda database, _: deregister(database, sender.hostname))
+def _release_and_deregister(sender: Any, **_: Any) -> None:
+    """Put unfinished work back at once; otherwise it would wait until its lease expires."""
+    _write_to_ledger(lambda database, _: feeding.release(database, sender.hostname, is_orderly=True))
+    _write_to_ledger(lambda database, _: deregister(database, sender.hostname))
 
 
-def _tell_ledger(write: Callable[[Database, Settings], object]) -> None:
-    """From the parent, whose children must inherit no connection; a ledger that is away is no reason not to work."""
+def _write_to_ledger(write: Callable[[Database, Settings], object]) -> None:
+    """Write to the ledger from the parent, whose children must not inherit a connection.
+
+    An unreachable ledger is only logged: the worker works without this record.
+    """
     settings = _settings()
     database = Database(settings.database, keeps_connections=False)
     try:
@@ -142,9 +152,10 @@ def _tell_ledger(write: Callable[[Database, Settings], object]) -> None:
 @worker_process_init.connect
 def _begin_child(**_: Any) -> None:
     die_with_parent()
-    gc.freeze()  # nobody walks through what was loaded before the fork: its pages stay shared
+    limits.lift_parent_limit()
+    gc.freeze()  # the collector never touches what was loaded before the fork, so its pages stay shared
     settings = _settings()
-    limits.leave_no_core_dump()
+    limits.disable_core_dumps()
     if settings.role == "cpu":
         limits.limit_child(settings.child_memory_mb << 20)
     _load(_IN_CHILD)
@@ -154,7 +165,7 @@ def _begin_child(**_: Any) -> None:
 def _limit_message(task: Any, **_: Any) -> None:
     settings = _settings()
     if settings.role == "cpu":
-        limits.limit_processor_time(settings.time_limit_s if task.name == "preprocess" else None)
+        limits.limit_processor_time(settings.time_limit_s if task.name in ITEM_TASKS.values() else None)
 
 
 def _load(modules: Mapping[str, tuple[str, ...]]) -> None:

@@ -1,4 +1,4 @@
-"""What a person does to a run: pause, resume, cancel, retry. Each says False or 0 where the run's state forbids it."""
+"""What a user does to a run: pause, resume, cancel, retry. Each returns False or 0 if the run's state forbids it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from db.engine import Database, now_s
 from db.id_lists import is_one_of
-from db.ledger.transitions import Worked, move_all
+from db.ledger.transitions import WorkTable, move_all
 from db.schema.tables import SHARD_REVISION, Item, Job, Need, Run
 from domain import revisions
 from domain.reasons import CANCELLED, columns_of
@@ -19,57 +19,60 @@ _RETRIED = (State.QUARANTINED, State.FAILED, State.CANCELLED)
 
 
 def pause(database: Database, run: int) -> None:
-    """Nothing new is sent or claimed; what is running may end."""
+    """Send and claim nothing new; running items and jobs may end."""
     with database.write() as connection:
         _change_run(connection, run, RunState.PAUSED, RunState.ACTIVE)
 
 
 def resume(database: Database, run: int) -> bool:
-    """Lets a paused or cancelled run go on; False when it is over or was never planned to its end."""
+    """Continue a paused or cancelled run; False if it has ended or its planning was not finished."""
     with database.write() as connection:
         if not _change_run(connection, run, RunState.ACTIVE, RunState.ACTIVE, RunState.PAUSED, RunState.CANCELLED):
             return False
         for table in (Item, Job):
+            # Messages sent before the pause may be gone; a message that is not is harmless.
             _wait_again(connection, table, run, (State.CANCELLED, State.SENT))
     return True
 
 
 def cancel(database: Database, run: int) -> bool:
-    """Calls off all that has not begun; what is running notices at its next heartbeat.
+    """Cancel everything that has not begun; running work notices at its next heartbeat.
 
-    False when the run is over, or still being planned.
+    False if the run has ended or is still being planned.
     """
     with database.write() as connection:
         if not _change_run(connection, run, RunState.CANCELLED, RunState.ACTIVE, RunState.PAUSED):
             return False
-        called_off = {"state": State.CANCELLED, "finished_at": now_s(), **columns_of(CANCELLED)}
+        cancelled = {"state": State.CANCELLED, "finished_at": now_s(), **columns_of(CANCELLED)}
         for table in (Item, Job):
-            move_all(connection, table, run, CLAIMABLE, called_off)
+            move_all(connection, table, run, CLAIMABLE, cancelled)
     return True
 
 
 def retry(database: Database, run: int) -> int:
-    """Everything quarantined, failed or cancelled is tried again; returns the number of items and jobs.
+    """Reset everything quarantined, failed or cancelled to waiting; return the number of items and jobs.
 
-    What stands on something that is done again is done again too: with an item every job, with a job all that need
-    it. 0 when there is nothing to try again, or when the run is being planned or worked on.
+    What depends on it is done again too: after an item every job, after a job all that need it. 0 if there is nothing
+    to retry, or if the run is being planned or is active.
     """
     with database.write() as connection:
-        if not _has_ended_badly(connection, run) or not _change_run(
-            connection, run, RunState.ACTIVE, RunState.PAUSED, *RUN_FINAL
-        ):
+        # Asked first: a run without anything to retry must not become active.
+        has_any = (sa.exists().where(table.run_id == run, table.state.in_(_RETRIED)) for table in (Item, Job))
+        if not connection.execute(sa.select(sa.or_(*has_any))).scalar_one():
+            return 0
+        if not _change_run(connection, run, RunState.ACTIVE, RunState.PAUSED, *RUN_FINAL):
             return 0
         n_items = _wait_again(connection, Item, run, _RETRIED)
         if n_items:
             return n_items + _wait_again(connection, Job, run, State)
         failed = set(connection.scalars(sa.select(Job.id).where(Job.run_id == run, Job.state.in_(_RETRIED))))
-        return _wait_again(connection, Job, run, State, is_one_of(Job.id, _with_all_that_need_them(connection, failed)))
+        return _wait_again(connection, Job, run, State, is_one_of(Job.id, _with_dependents(connection, failed)))
 
 
-def pack_anew(database: Database, run: int) -> int:
-    """Makes parts that an older revision packed wait again, with all jobs that need them; returns how many parts.
+def repack_outdated(database: Database, run: int) -> int:
+    """Reset pack jobs with shards of an older revision, and all jobs that need them; return the number of pack jobs.
 
-    Nothing changes in a run that is not active. An older shard may hold the labels of another run.
+    Nothing changes unless the run is active. Shards of an older revision may hold the labels of another run.
     """
     is_active = sa.select(Run.id).where(Run.id == run, Run.state == RunState.ACTIVE).exists()
     is_outdated = (Job.run_id == run, Job.kind == Kind.PACK, Job.state == State.DONE, SHARD_REVISION < revisions.SHARDS)
@@ -78,21 +81,15 @@ def pack_anew(database: Database, run: int) -> int:
         if connection.execute(query.limit(1)).first() is None:
             return 0
     with database.write() as connection:
-        # The run first: it must not be closed or cancelled before its jobs wait again.
+        # Lock the run first: otherwise it could be closed or cancelled before its jobs wait again.
         connection.execute(sa.select(Run.id).where(Run.id == run).with_for_update())
         packs = set(connection.scalars(query))
-        again = _with_all_that_need_them(connection, packs)
+        again = _with_dependents(connection, packs)
         _wait_again(connection, Job, run, (State.SENT, State.RUNNING, State.DONE), is_one_of(Job.id, again))
     return len(packs)
 
 
-def _has_ended_badly(connection: Connection, run: int) -> bool:
-    """Whether anything of the run would be tried again."""
-    of_run = (sa.exists().where(table.run_id == run, table.state.in_(_RETRIED)) for table in (Item, Job))
-    return bool(connection.execute(sa.select(sa.or_(*of_run))).scalar_one())
-
-
-def _with_all_that_need_them(connection: Connection, jobs: set[int]) -> set[int]:
+def _with_dependents(connection: Connection, jobs: set[int]) -> set[int]:
     again = set(jobs)
     while True:
         needing = set(connection.scalars(sa.select(Need.job_id).where(is_one_of(Need.needs_id, again)))) - again
@@ -108,9 +105,9 @@ def _change_run(connection: Connection, run: int, state: RunState, *only_from: R
 
 
 def _wait_again(
-    connection: Connection, table: Worked, run: int, states: Iterable[State], *where: sa.ColumnElement[bool]
+    connection: Connection, table: WorkTable, run: int, states: Iterable[State], *where: sa.ColumnElement[bool]
 ) -> int:
     counters = {"crashes": 0, "lost_claims": 0, "faults": 0, "retry_at": None, "finished_at": None, **columns_of(None)}
-    # A worker that still holds one finds another fence and writes nothing.
+    # The fence rises: a worker that still holds such a row writes nothing.
     values = {"state": State.WAITING, "fence": table.fence + 1, "lease_until": None, **counters}
     return move_all(connection, table, run, states, values, *where)

@@ -1,6 +1,6 @@
-"""The dispatcher's side of the ledger: what to send, what to put back, what is over.
+"""Ledger writes of the dispatcher: send waiting work, return lost work to `waiting`, end finished runs.
 
-Each function is one short transaction; two dispatchers at once do no harm, because every move is conditional.
+Each function is one or a few short transactions. Two dispatchers at once do no harm, because every move is conditional.
 """
 
 from __future__ import annotations
@@ -17,24 +17,25 @@ from sqlalchemy.orm import aliased
 from db.engine import Database, now_s
 from db.id_lists import is_one_of
 from db.ledger.losses import record_losses
-from db.ledger.transitions import Locked, Worked, count, lock, lock_in_runs, move, move_all
+from db.ledger.transitions import LockedRow, WorkTable, count, lock, lock_in_runs, move, move_all
 from db.named_rows import rows_as
-from db.schema.tables import EXPIRIES, LOSSES, Item, Job, Need, Recording, Run, RunCounter
+from db.schema.tables import EXPIRIES, Item, Job, Need, Recording, Run, RunCounter
+from domain.frozen_words import LOSSES
 from domain.reasons import CANCELLED, Reason, ReasonCode, columns_of
 from domain.retry import Cause, Event
 from domain.states import FINAL, OPEN, Kind, RunState, State
+from domain.work import MAX_ITEMS_PER_MESSAGE
 
-MAX_ITEMS_A_MESSAGE = 200
 _MOST_AT_ONCE = 2048
-"""Items a step takes at most: what a process held once for a moment, it keeps."""
+"""Maximum number of items per step; limits peak memory, which Python does not return to the OS."""
 _MOST_PUT_BACK = 20_000
-"""In one transaction: a quarter of a second for which nobody else writes to SQLite."""
+"""Maximum number of rows per transaction; on SQLite they block other writers for a quarter of a second."""
 _ENDED = "its worker ended"
 _EXPIRED = Event(Cause.LOSS, Reason(ReasonCode.WORKER_LOST, "its worker stopped answering"))
 _PART_OF_REST = 1 / 16
-"""A message's part of the work still waiting, so that workers end together."""
+"""Size of a message as a share of the waiting work; small last messages let all workers finish together."""
 _SMALLEST = 1 / 10
-"""The smallest message, as a part of the largest."""
+"""Size of the smallest message as a share of the largest."""
 
 
 @dataclass(frozen=True)
@@ -44,25 +45,26 @@ class ItemBatch:
     run: int
     items: tuple[int, ...]
     first: str = ""
-    """The first item's recording, for people to read."""
+    """The first item's recording, shown to users."""
 
 
 @dataclass(frozen=True)
 class ReadyJob:
-    """A job whose turn has come; it is marked as sent."""
+    """A job whose needs are met; it is marked as sent."""
 
     run: int
     job: int
     kind: str
     what: str = ""
-    """Model, fold and seed, for people to read."""
+    """Model, fold and seed, shown to users."""
 
 
 @dataclass(frozen=True)
 class ActiveRun:
-    """A run to feed, and what of it can be told without reading items: a step that finds nothing to do costs little."""
+    """A run to feed, with facts that need no scan of items, so that a step without work is cheap."""
 
     id: int
+    kind: str
     n_waiting: int
     """Items to be sent."""
     n_open: int
@@ -72,25 +74,26 @@ class ActiveRun:
 
     @property
     def is_over(self) -> bool:
-        """Nothing of it is open any more."""
+        """Whether all its items and jobs are final."""
         return self.n_open == 0 and not self.has_open_job
 
     @property
     def has_job_to_try(self) -> bool:
-        """A job waits, and no longer for items."""
+        """Whether a job waits and no item is open that it would wait for."""
         return self.n_open == 0 and self.has_waiting_job
 
 
 def active_runs(database: Database) -> list[ActiveRun]:
-    """Runs to feed, oldest first."""
+    """The active runs, oldest first."""
     with database.read() as connection:
         return rows_as(ActiveRun, connection.execute(_ACTIVE_RUNS))
 
 
 def take_batches(database: Database, run: int, n_messages: int, largest_s: float) -> list[ItemBatch]:
-    """Waiting items of a run in at most `n_messages` messages, marked as sent.
+    """Mark waiting items of a run as sent, and return them in at most `n_messages` messages.
 
-    A message holds about `largest_s` seconds of work, and less towards the end of the run: a tenth at least.
+    A message holds about `largest_s` seconds of work, and less towards the end of the run, but at least a tenth of
+    that.
     """
     is_ready = [
         Item.run_id == run,
@@ -102,11 +105,13 @@ def take_batches(database: Database, run: int, n_messages: int, largest_s: float
         return []
     at_most = min(n_messages * 20, _MOST_AT_ONCE)
     with database.write() as connection:
+        # The conditions are checked again under the lock: another dispatcher may have taken some of the items.
         rows = lock(connection, Item, *is_ready, limit=at_most)
         sizes = sa.select(Item.id, Item.work_s, Item.is_alone).where(is_one_of(Item.id, [row.id for row in rows]))
         work = [(row.id, row.work_s, row.is_alone) for row in connection.execute(sizes.order_by(Item.id))]
+        # If the limit was reached, more items may be waiting, so this is not the end of the run.
         rest_s = sum(work_s for _, work_s, _ in work) if len(rows) < at_most else math.inf
-        batches = batched(work, n_messages, largest_s, rest_s)
+        batches = make_batches(work, n_messages, largest_s, rest_s)
         taken = {item for batch in batches for item in batch}
         move(connection, Item, [row for row in rows if row.id in taken], State.SENT, sent_at=now_s())
         named = sa.select(Item.id, Recording.uri).join(Recording, Recording.id == Item.recording_id)
@@ -115,21 +120,22 @@ def take_batches(database: Database, run: int, n_messages: int, largest_s: float
         return [ItemBatch(run, batch, first_of[batch[0]]) for batch in batches]
 
 
-def batched(
+def make_batches(
     items: Sequence[tuple[int, float, bool]], n_messages: int, largest_s: float, rest_s: float
 ) -> list[tuple[int, ...]]:
-    """Items (id, seconds of work, alone?) in messages; an item to be alone is. `rest_s`: the run's work still waiting.
+    """Divide items (id, seconds of work, alone?) into messages; an item that must be alone gets its own.
 
-    >>> batched([(1, 0.4, False), (2, 0.7, False), (3, 0.1, True), (4, 0.1, False)], 9, 1.0, math.inf)
+    rest_s: the run's work that still waits.
+    >>> make_batches([(1, 0.4, False), (2, 0.7, False), (3, 0.1, True), (4, 0.1, False)], 9, 1.0, math.inf)
     [(1, 2), (3,), (4,)]
-    >>> batched([(n, 0.05, False) for n in range(9)], 9, 1.0, 0.45)
+    >>> make_batches([(n, 0.05, False) for n in range(9)], 9, 1.0, 0.45)
     [(0, 1), (2, 3), (4, 5), (6, 7), (8,)]
     """
     batches: list[tuple[int, ...]] = []
     batch: list[int] = []
     filled_s, full_s = 0.0, _size(largest_s, rest_s)
     for item, work_s, is_alone in items:
-        if batch and (is_alone or filled_s >= full_s or len(batch) >= MAX_ITEMS_A_MESSAGE):
+        if batch and (is_alone or filled_s >= full_s or len(batch) >= MAX_ITEMS_PER_MESSAGE):
             batches.append(tuple(batch))
             rest_s -= filled_s
             batch, filled_s, full_s = [], 0.0, _size(largest_s, rest_s)
@@ -147,10 +153,10 @@ def _size(largest_s: float, rest_s: float) -> float:
 def take_jobs(
     database: Database, only_run: int | None = None, kinds: Sequence[str] = tuple(Kind), limit: int | None = None
 ) -> list[ReadyJob]:
-    """Jobs whose needs are met, in the order they were planned, marked as sent.
+    """Mark jobs whose needs are met as sent, and return them in the order they were planned.
 
-    Every job needs the items of its run to be final, and none of them to have failed: nothing is learnt from a part of
-    the data. A report is written all the same.  kinds, limit: only jobs of these kinds, and so many of them.
+    Every job needs the items of its run to be final and none of them failed, because a model must not be trained on a
+    part of the data. A report is written even then.  kinds, limit: only jobs of these kinds, and so many of them.
     """
     needed = aliased(Job)
     is_met = sa.or_(needed.state == State.DONE, sa.and_(Need.even_failed, needed.state.in_(FINAL)))
@@ -174,22 +180,22 @@ def take_jobs(
         move(connection, Job, rows, State.SENT, sent_at=now_s())
         columns = (Job.id, Job.kind, Job.model, Job.variant, Job.fold, Job.seed)
         facts = connection.execute(sa.select(*columns).where(is_one_of(Job.id, [row.id for row in rows])))
-        named = {row.id: (row.kind, _spoken(row.model, row.variant, row.fold, row.seed)) for row in facts}
+        named = {row.id: (row.kind, _description(row.model, row.variant, row.fold, row.seed)) for row in facts}
         return [ReadyJob(row.run, row.id, *named[row.id]) for row in rows]
 
 
-def _spoken(model: str | None, variant: str | None, fold: int | None, seed: int | None) -> str:
-    """What tells a job from others of its kind.
+def _description(model: str | None, variant: str | None, fold: int | None, seed: int | None) -> str:
+    """What distinguishes a job from others of its kind.
 
-    >>> _spoken("cnn", None, 2, 0)
+    >>> _description("cnn", None, 2, 0)
     'cnn, fold 2, seed 0'
     """
     numbers = (f"{name} {n}" for name, n in (("fold", fold), ("seed", seed)) if n is not None and n >= 0)
     return ", ".join([*filter(None, (model, variant)), *numbers])
 
 
-def _is_any(database: Database, table: Worked, *where: sa.ColumnElement[bool]) -> bool:
-    """A look without the write lock: a step that finds nothing to do must not make workers wait."""
+def _is_any(database: Database, table: WorkTable, *where: sa.ColumnElement[bool]) -> bool:
+    """Check without the write lock, so that a step that finds nothing to do makes no worker wait."""
     with database.read() as connection:
         return connection.execute(sa.select(table.id).where(*where).limit(1)).first() is not None
 
@@ -206,24 +212,28 @@ def _is_any_job(*states: State) -> sa.Exists:
 
 _ACTIVE_RUNS = (
     sa.select(
-        Run.id, _n_items(Run.id, State.WAITING).label("n_waiting"), _n_items(Run.id, *OPEN).label("n_open"),
+        Run.id, Run.kind, _n_items(Run.id, State.WAITING).label("n_waiting"), _n_items(Run.id, *OPEN).label("n_open"),
         _is_any_job(State.WAITING).label("has_waiting_job"), _is_any_job(*OPEN).label("has_open_job"),
     )
     .where(Run.state == RunState.ACTIVE)
     .order_by(Run.id)
 )  # fmt: skip
-"""Made once: every step of the dispatcher asks it."""
+"""Built once, because every step of the dispatcher runs it."""
 
 
-def put_back_unsent(database: Database, table: Worked, ids: Sequence[int]) -> None:
-    """The broker did not take their message: they wait again."""
+def put_back_unsent(database: Database, table: WorkTable, ids: Sequence[int]) -> None:
+    """Return the rows to `waiting`, because the broker did not accept their message."""
     with database.write() as connection:
+        # The run is locked too, or a cancellation could miss rows that are just returning to waiting.
         rows, _ = lock_in_runs(connection, table, is_one_of(table.id, ids), table.state == State.SENT)
         move(connection, table, rows, State.WAITING)
 
 
-def put_back_stale(database: Database, table: Worked, older_s: float, kinds: Sequence[str] = ()) -> int:
-    """What was sent so long ago that its message must be lost; returns the number. Twice in the broker is harmless."""
+def put_back_stale(database: Database, table: WorkTable, older_s: float, kinds: Sequence[str] = ()) -> int:
+    """Return to `waiting` the rows whose message must be lost, because it was sent long ago; return their number.
+
+    A message that was not lost is harmless: the second claim finds no free row.
+    """
     is_stale = [table.sent_at < now_s() - older_s, *([Job.kind.in_(kinds)] if table is Job else [])]
     is_in_its_run = (table.run_id == Run.id, table.state == State.SENT, *is_stale)
     lacking = sa.select(Run.id).where(Run.state == RunState.ACTIVE, sa.select(table.id).where(*is_in_its_run).exists())
@@ -232,8 +242,8 @@ def put_back_stale(database: Database, table: Worked, older_s: float, kinds: Seq
     return sum(_put_back_stale(database, table, run, is_stale) for run in runs)
 
 
-def _put_back_stale(database: Database, table: Worked, run: int, is_stale: Sequence[sa.ColumnElement[bool]]) -> int:
-    """Those of one run: whoever waits for the lock waits for no other run's."""
+def _put_back_stale(database: Database, table: WorkTable, run: int, is_stale: Sequence[sa.ColumnElement[bool]]) -> int:
+    """Put back the rows of one run, in a transaction of its own, so that no lock covers several runs."""
     is_active = sa.select(Run.id).where(Run.id == run, Run.state == RunState.ACTIVE).with_for_update(read=True)
     with database.write() as connection:
         if connection.execute(is_active).first() is None:
@@ -243,13 +253,14 @@ def _put_back_stale(database: Database, table: Worked, run: int, is_stale: Seque
 
 
 def put_back_expired(database: Database) -> int:
-    """Claims whose lease ran out; returns the number. Their holders find another fence."""
+    """Take back the claims whose lease has expired; return the number. Their holders find a changed fence or state."""
     total = 0
     for table in (Item, Job):
         is_expired = (table.state == State.RUNNING, table.lease_until < now_s())
         if not _is_any(database, table, *is_expired):
             continue
         with database.write() as connection:
+            # The limit keeps the transaction short; the next step of the dispatcher takes the rest.
             rows, cancelled = lock_in_runs(connection, table, *is_expired, limit=5000)
             record_losses(connection, table, rows, cancelled, _EXPIRED)
             count(connection, Counter((row.run, EXPIRIES) for row in rows))
@@ -258,14 +269,14 @@ def put_back_expired(database: Database) -> int:
 
 
 def release(database: Database, worker: str, *, is_orderly: bool = False) -> int:
-    """What a worker that has ended held; returns the number.
+    """Take back the claims of a worker that has ended; return the number.
 
-    is_orderly: it was asked to end, as when there are to be fewer workers. That counts against nothing.
+    is_orderly: it was asked to end, as when the number of workers is reduced. Nothing is counted against the rows then.
     """
     total = 0
     for table in (Item, Job):
         with database.write() as connection:
-            # The last condition is always true, and lets SQLite use the index of what is running.
+            # The last condition is always true; it lets SQLite use the partial index on running rows.
             is_its = (table.state == State.RUNNING, table.worker == worker, table.lease_until > 0)
             rows, cancelled = lock_in_runs(connection, table, *is_its, waits=True)
             if is_orderly:
@@ -277,10 +288,10 @@ def release(database: Database, worker: str, *, is_orderly: bool = False) -> int
     return total
 
 
-def begin_again(database: Database) -> None:
-    """Everything sent or running waits again: the broker and all workers are known to be gone.
+def requeue_all(database: Database) -> None:
+    """Return everything sent or running to `waiting`, because the broker and all workers have ended.
 
-    The run has lost what was running; nothing counts against any of it.
+    Running work counts as lost for the run, but not against its items and jobs.
     """
     for table in (Item, Job):
         with database.write() as connection:
@@ -290,39 +301,39 @@ def begin_again(database: Database) -> None:
 
 
 def _put_back(
-    connection: Connection, table: Worked, rows: Sequence[Locked], cancelled: frozenset[int], **values: str | None
+    connection: Connection, table: WorkTable, rows: Sequence[LockedRow], cancelled: frozenset[int], **values: str | None
 ) -> None:
-    """Without a mark against any of them; what belongs to a cancelled run is over with it."""
+    """Return the rows to `waiting` without counting a failure; rows of cancelled runs are cancelled."""
     over = [row for row in rows if row.run in cancelled]
     kept = [row for row in rows if row.run not in cancelled]
     move(connection, table, kept, State.WAITING, lease_until=None, **values)
     move(connection, table, over, State.CANCELLED, lease_until=None, finished_at=now_s(), **columns_of(CANCELLED))
 
 
-def cancel_hopeless(database: Database) -> int:
-    """Jobs that need one that failed, or items that failed, are called off, with the reason; returns the number."""
+def cancel_blocked_jobs(database: Database) -> int:
+    """Cancel jobs that need a job or items that failed, with the reason; return the number."""
     needed = aliased(Job)
-    hopeless = (
+    blocked = (
         sa.select(Job.id, needed.kind, needed.state)
         .join(Need, Need.job_id == Job.id)
         .join(needed, needed.id == Need.needs_id)
         .where(Job.state == State.WAITING, ~Need.even_failed, needed.state.in_((State.FAILED, State.CANCELLED)))
     )
-    total = _cancel(database, _without_all_items(database))
-    while True:
+    total = _cancel(database, _jobs_with_failed_items(database))
+    while True:  # a cancelled job blocks those that need it, so repeat until none is found
         with database.read() as connection:
-            found = connection.execute(hopeless).all()
+            found = connection.execute(blocked).all()
         if not found:
             return total
-        total += _cancel(database, {job: _need_failed(kind, state) for job, kind, state in found})
+        why = {job: f"needs a {kind} job, which is {state}" for job, kind, state in found}
+        total += _cancel(database, {job: Reason(ReasonCode.NEED_FAILED, sentence) for job, sentence in why.items()})
 
 
-def _need_failed(kind: str, state: str) -> Reason:
-    return Reason(ReasonCode.NEED_FAILED, f"needs a {kind} job, which is {state}")
+def _jobs_with_failed_items(database: Database) -> dict[int, Reason]:
+    """Waiting jobs, except reports, of runs whose items are all final and some failed; with the reason.
 
-
-def _without_all_items(database: Database) -> dict[int, Reason]:
-    """Jobs, but the report, of runs whose items are final and some failed: these were good, and would be missing."""
+    The recordings of failed items may be usable; a model trained without them would miss a part of the data.
+    """
     n_failed = _n_items(Run.id, State.FAILED)
     is_lacking = (Run.state == RunState.ACTIVE, n_failed > 0, _n_items(Run.id, *OPEN) == 0)
     why: dict[int, Reason] = {}
@@ -347,10 +358,12 @@ def _cancel(database: Database, why: dict[int, Reason]) -> int:
 
 
 def close_runs(database: Database) -> list[int]:
-    """Ends the runs in which nothing is open any more; returns those this call ended: one call a run, ever."""
+    """End the runs without open items or jobs; return those that this call ended, so each run is returned once."""
+    # A run without a single usable recording has failed too.
     is_failed = sa.or_(_is_any_job(State.FAILED), _n_items(Run.id, State.FAILED) > 0, _n_items(Run.id, State.DONE) == 0)
     is_over = (Run.state == RunState.ACTIVE, ~_is_any_job(*OPEN), _n_items(Run.id, *OPEN) == 0)
     end = sa.case((is_failed, RunState.FAILED), else_=RunState.DONE)
     with database.write() as connection:
+        # One conditional statement: of two dispatchers only one ends a run.
         ended = sa.update(Run).where(*is_over).values(state=end, finished_at=now_s()).returning(Run.id)
         return list(connection.execute(ended).scalars())

@@ -1,4 +1,4 @@
-"""Claims whose process or worker is gone. `domain.retry` decides whether they wait again or are given up."""
+"""Claims whose process or worker has ended. `domain.retry` decides whether their rows wait again or are given up."""
 
 from __future__ import annotations
 
@@ -11,39 +11,36 @@ from sqlalchemy.engine import Connection
 
 from db.engine import now_s
 from db.id_lists import is_one_of
-from db.ledger.transitions import Locked, Worked, count, move_each
-from db.schema.tables import DEATHS, LOSSES, Item
+from db.ledger.transitions import LockedRow, WorkTable, count, move_each
+from db.schema.tables import Item
+from domain.frozen_words import DEATHS, LOSSES
 from domain.reasons import CANCELLED, columns_of
 from domain.retry import Event, Wait, decide
 from domain.states import State
 
 
 def record_losses(
-    connection: Connection, table: Worked, rows: Sequence[Locked], cancelled: frozenset[int], event: Event
+    connection: Connection, table: WorkTable, rows: Sequence[LockedRow], cancelled: frozenset[int], event: Event
 ) -> None:
-    """Counts the event against each row and moves the row on.
+    """Count the event against each row, and move the row to its next state.
 
-    cancelled: runs that are cancelled; their items and jobs are not tried again.
+    cancelled: runs that are cancelled; their items and jobs are not retried.
     """
     now = connection.execute(sa.select(now_s())).scalar_one()
     targets, alone = [], []
     for row in rows:
         state, values = _after_loss(table, row, event, is_cancelled=row.run in cancelled)
         if isinstance(decision := decide(row.counters, event), Wait) and decision.alone:
-            alone.append(row)
+            alone.append(row.id)
         targets.append((row, state, {**values, "finished_at": None if state == State.WAITING else now}))
     move_each(connection, table, targets)
     if table is Item and alone:
-        _separate(connection, alone)
+        # Each goes into a message of its own: if one of them crashes or blocks its process, no other item suffers.
+        connection.execute(sa.update(Item).where(is_one_of(Item.id, alone)).values(is_alone=True))
     count(connection, Counter((row.run, DEATHS if event.is_blamed else LOSSES) for row in rows))
 
 
-def _separate(connection: Connection, rows: Sequence[Locked]) -> None:
-    """Sends each of these items in a message of its own: the one that crashes or blocks its process costs no other."""
-    connection.execute(sa.update(Item).where(is_one_of(Item.id, [row.id for row in rows])).values(is_alone=True))
-
-
-def _after_loss(table: Worked, row: Locked, event: Event, *, is_cancelled: bool) -> tuple[State, dict[str, Any]]:
+def _after_loss(table: WorkTable, row: LockedRow, event: Event, *, is_cancelled: bool) -> tuple[State, dict[str, Any]]:
     after, decision = row.counters.after(event), decide(row.counters, event)
     counted = {"crashes": after.crashes, "lost_claims": after.lost_claims}
     if not isinstance(decision, Wait):

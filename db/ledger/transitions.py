@@ -1,6 +1,6 @@
-"""Moves from state to state, with the counters kept in the same transaction.
+"""State transitions, with the counters changed in the same transaction.
 
-Every function here is called inside a write transaction whose rows are locked: by SQLite's one write lock, or by
+Every function here is called inside a write transaction that has locked the rows: by SQLite's single write lock, or by
 PostgreSQL's FOR UPDATE.
 """
 
@@ -23,11 +23,11 @@ from domain.retry import Counters
 from domain.states import RunState, State
 
 COUNTER_SLOTS = 8
-Worked = type[Item] | type[Job]
+WorkTable = type[Item] | type[Job]
 
 
-class Locked(NamedTuple):
-    """A row that this transaction holds."""
+class LockedRow(NamedTuple):
+    """A row that this transaction has locked."""
 
     id: int
     run: int
@@ -39,21 +39,26 @@ class Locked(NamedTuple):
 
     @property
     def counters(self) -> Counters:
-        """What counts against it."""
+        """Its crashes, lost claims and faults so far."""
         return Counters(self.crashes, self.lost_claims, self.faults)
 
 
 def insert(connection: Connection, table: type[Table]) -> Any:
-    """An INSERT of the connection's dialect, which knows ON CONFLICT."""
+    """An INSERT of the connection's dialect, which supports ON CONFLICT."""
     return import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(table)
 
 
 def lock(
-    connection: Connection, table: Worked, *where: sa.ColumnElement[bool], limit: int | None = None, waits: bool = False
-) -> list[Locked]:
-    """The rows that satisfy `where`, in the order of their ids.
+    connection: Connection,
+    table: WorkTable,
+    *where: sa.ColumnElement[bool],
+    limit: int | None = None,
+    waits: bool = False,
+) -> list[LockedRow]:
+    """Lock and return the rows that satisfy `where`, in the order of their ids.
 
-    Rows another transaction holds are left out, or waited for: a sweep takes what is free, a worker needs its own.
+    waits: wait for rows that another transaction has locked, as a worker must for its own; otherwise skip them, as the
+    dispatcher does.
     """
     columns = (
         table.id,
@@ -64,51 +69,60 @@ def lock(
         table.lost_claims,
         table.faults,
     )
+    # Every transaction locks rows in the order of their ids: two that want the same rows cannot deadlock.
     query = sa.select(*columns).where(*where).order_by(table.id).limit(limit).with_for_update(skip_locked=not waits)
-    return rows_as(Locked, connection.execute(query))
+    return rows_as(LockedRow, connection.execute(query))
 
 
 def lock_in_runs(
-    connection: Connection, table: Worked, *where: sa.ColumnElement[bool], limit: int | None = None, waits: bool = False
-) -> tuple[list[Locked], frozenset[int]]:
-    """The rows that satisfy `where`, and those of their runs that are cancelled.
+    connection: Connection,
+    table: WorkTable,
+    *where: sa.ColumnElement[bool],
+    limit: int | None = None,
+    waits: bool = False,
+) -> tuple[list[LockedRow], frozenset[int]]:
+    """Lock and return the rows that satisfy `where`, and the set of their runs that are cancelled.
 
-    No run is cancelled or resumed before the transaction ends: what goes back to waiting must not do so behind the back
-    of one who calls everything off. Runs are locked first, as steering does it, so that nobody waits in a ring.
+    The runs stay locked until the transaction ends, so that none is cancelled or resumed meanwhile: a row that goes
+    back to waiting in a run that was just cancelled would never end. Runs are locked before rows, as in `control`, to
+    avoid deadlocks.
     """
     runs = sa.select(Run.id, Run.state).where(Run.id.in_(sa.select(table.run_id).where(*where)))
     states = dict(connection.execute(runs.order_by(Run.id).with_for_update(read=True)).all())
+    # Rows of runs that were added since the runs were locked are left for the next call.
     rows = lock(connection, table, *where, is_one_of(table.run_id, states), limit=limit, waits=waits)
     return rows, frozenset(run for run, state in states.items() if state == RunState.CANCELLED)
 
 
-def move(connection: Connection, table: Worked, rows: Sequence[Locked], state: State, **values: Any) -> None:
-    """All rows to one state, with the same values."""
+def move(connection: Connection, table: WorkTable, rows: Sequence[LockedRow], state: State, **values: Any) -> None:
+    """Move all rows to one state, with the same values."""
     if not rows:
         return
     ids = [row.id for row in rows]
     connection.execute(sa.update(table).where(is_one_of(table.id, ids)).values(state=state, **values))
-    if table is Item:
-        count(connection, moved(rows, state))
+    if table is Item:  # jobs are few: queries count their rows
+        count(connection, counter_changes(rows, state))
 
 
 def move_all(
     connection: Connection,
-    table: Worked,
+    table: WorkTable,
     run: int,
     states: Iterable[State],
     values: Mapping[str, Any],
     *where: sa.ColumnElement[bool],
     limit: int | None = None,
 ) -> int:
-    """Gives the values, a state among them, to all rows of a run in `states` that satisfy `where`; their number.
+    """Update the rows of a run in `states` that satisfy `where`; return their number. `values` include the new state.
 
-    No row is loaded, however many there are: a statement a state tells the counters where they came from. Rows that
-    another transaction holds are waited for, and taken in the order in which workers take them: nobody waits in a ring.
-    limit: about so many of each state at most, the smallest ids first, and none that another transaction holds.
+    No row is loaded: one statement for each old state gives the numbers for the counters. Rows that another transaction
+    has locked are waited for, in the order of their ids, which is the workers' order too.
+    limit: at most so many rows of each state, the smallest ids first, skipping rows that another transaction has
+    locked.
     """
     moved_from: dict[State, int] = {}
-    for state in sorted(states, key=lambda state: state != values["state"]):  # who stays first: none is moved twice
+    # Rows that are in the new state already come first; otherwise those moved there would be moved a second time.
+    for state in sorted(states, key=lambda state: state != values["state"]):
         those = sa.select(table.id).where(table.run_id == run, table.state == state, *where)
         held = those.order_by(table.id).limit(limit).with_for_update(skip_locked=limit is not None)
         change = sa.update(table).where(table.id.in_(held))
@@ -121,9 +135,9 @@ def move_all(
 
 
 def move_each(
-    connection: Connection, table: Worked, targets: Sequence[tuple[Locked, State, Mapping[str, Any]]]
+    connection: Connection, table: WorkTable, targets: Sequence[tuple[LockedRow, State, Mapping[str, Any]]]
 ) -> None:
-    """Each row to a state of its own, with values of its own; all mappings have the same keys."""
+    """Move each row to a state of its own, with values of its own; all mappings have the same keys."""
     if not targets:
         return
     names = list(targets[0][2])
@@ -132,12 +146,12 @@ def move_each(
     if table is Item:
         change: Counter[tuple[int, str]] = Counter()
         for row, state, _ in targets:
-            change.update(moved([row], state))
+            change.update(counter_changes([row], state))
         count(connection, change)
 
 
-def moved(rows: Iterable[Locked], state: State) -> Counter[tuple[int, str]]:
-    """What the move does to the counters, by run and state."""
+def counter_changes(rows: Iterable[LockedRow], state: State) -> Counter[tuple[int, str]]:
+    """The change of the counters, by run and state, when the rows move to the state."""
     change: Counter[tuple[int, str]] = Counter()
     for row in rows:
         change[row.run, row.state] -= 1
@@ -146,7 +160,12 @@ def moved(rows: Iterable[Locked], state: State) -> Counter[tuple[int, str]]:
 
 
 def count(connection: Connection, change: Mapping[tuple[int, str], int]) -> None:
-    """Adds the changes to this process's slot of the counters; rows in one order, to avoid deadlocks."""
+    """Add the changes to this process's slot of the counters.
+
+    Several slots keep processes that finish together from waiting for one row. Rows are written in one order to avoid
+    deadlocks.
+    """
+    # SQLite has one writer at a time, so more slots would gain nothing there.
     slot = 0 if connection.dialect.name == "sqlite" else os.getpid() % COUNTER_SLOTS
     rows = [
         {"run_id": run, "state": state, "slot": slot, "n": n} for (run, state), n in sorted(change.items()) if n != 0

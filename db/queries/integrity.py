@@ -1,4 +1,4 @@
-"""What the ledger says is in the store, for those who compare; and the way back for what is not."""
+"""The files that the ledger expects in the store, and the marking of missing ones for regeneration."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from sqlalchemy.engine import Connection
 from db.engine import Database, now_s
 from db.id_lists import is_one_of
 from db.ledger.transitions import lock, move
-from db.schema.tables import Artifact, Item, Job, JobFile, Recording, Run
+from db.schema.tables import Artifact, Item, Job, JobFile, Pipeline, Recording, Run
 from db.store.keys import checkpointed_model, named_digest
 from domain.reasons import Reason, ReasonCode, columns_of
-from domain.states import RUN_FINAL, Kind, RunState, State
+from domain.states import RESUMABLE_KINDS, RUN_FINAL, RunKind, RunState, State
 
 PAGE = 5000
 _FILE_LOST = Reason(ReasonCode.FILE_LOST, "its file is gone from the store or damaged")
@@ -23,8 +23,8 @@ _STRIP_LOST = Reason(ReasonCode.FILE_LOST, "its strip is gone from the store or 
 
 
 @dataclass(frozen=True)
-class KeptStrip:
-    """A strip the ledger believes in."""
+class LedgerStrip:
+    """A strip that has a row in the ledger."""
 
     id: int
     key: str
@@ -32,24 +32,24 @@ class KeptStrip:
     sha256: str
 
 
-def kept_strips(database: Database) -> Iterator[KeptStrip]:
-    """Every strip, a page at a time."""
-    last = 0
+def ledger_strips(database: Database) -> Iterator[LedgerStrip]:
+    """All strips, read a page at a time."""
+    last = 0  # paged by id, in short transactions: verifying the files of a page may take minutes
     while True:
         query = sa.select(Artifact.id, Artifact.key, Artifact.size_bytes, Artifact.sha256)
         with database.read() as connection:
             page = connection.execute(query.where(Artifact.id > last).order_by(Artifact.id).limit(PAGE)).all()
-        yield from (KeptStrip(**row._asdict()) for row in page)
+        yield from (LedgerStrip(**row._asdict()) for row in page)
         if len(page) < PAGE:
             return
         last = page[-1].id
 
 
 @dataclass(frozen=True)
-class KeptFile:
+class LedgerFile:
     """A file that a finished job left.
 
-    sha256: only its beginning where the ledger does not hold it and the key does; empty where neither does.
+    sha256: if the row has none, the beginning of it that some keys hold; else empty.
     """
 
     job: int
@@ -58,8 +58,8 @@ class KeptFile:
     sha256: str
 
 
-def kept_files(database: Database) -> Iterator[KeptFile]:
-    """Every file of every finished job, a page at a time, in the order of jobs and keys."""
+def ledger_files(database: Database) -> Iterator[LedgerFile]:
+    """All files of finished jobs in the order of jobs and keys, read a page at a time."""
     columns = (JobFile.job_id, Job.run_id, JobFile.key, JobFile.sha256)
     query = sa.select(*columns).join(Job, Job.id == JobFile.job_id).where(Job.state == State.DONE)
     query = query.order_by(JobFile.job_id, JobFile.key).limit(PAGE)
@@ -68,14 +68,14 @@ def kept_files(database: Database) -> Iterator[KeptFile]:
         with database.read() as connection:
             page = connection.execute(query.where(sa.tuple_(JobFile.job_id, JobFile.key) > last)).all()
         for row in page:
-            yield KeptFile(job=row.job_id, run=row.run_id, key=row.key, sha256=row.sha256 or named_digest(row.key))
+            yield LedgerFile(job=row.job_id, run=row.run_id, key=row.key, sha256=row.sha256 or named_digest(row.key))
         if len(page) < PAGE:
             return
         last = (page[-1].job_id, page[-1].key)
 
 
-def record_digests(database: Database, digests: Mapping[KeptFile, str]) -> None:
-    """Records the SHA-256 of files whose rows have none, as those of older versions; other rows keep theirs."""
+def record_digests(database: Database, digests: Mapping[LedgerFile, str]) -> None:
+    """Record the SHA-256 of files whose rows have none because an older version wrote them; change no other row."""
     with database.write() as connection:
         for file, sha256 in digests.items():
             row = (JobFile.job_id == file.job, JobFile.key == file.key, JobFile.sha256.is_(None))
@@ -83,51 +83,50 @@ def record_digests(database: Database, digests: Mapping[KeptFile, str]) -> None:
 
 
 def unknown_keys(database: Database, keys: Iterable[str]) -> Iterator[str]:
-    """Those of the keys that no row of this ledger names.
+    """The keys that no row of this ledger names.
 
-    Checkpoints of models that are still to be trained are left out, however old: a run may be paused for weeks,
-    and one that failed or was called off goes on from them too. So is what a job left that is to be done again: where
-    that would come out the same, it is taken as it is.
+    Checkpoints of unfinished jobs are left out, however old: a run may be paused for weeks, and a retry of a failed or
+    cancelled one continues from them. Files of jobs that wait to be done again are left out too: a job that would write
+    the same file takes the existing one. So are networks that a prediction names, which may be resumed or retried.
     """
-    untrained = _untrained_models(database)
+    unfinished = sa.select(Job.model).where(Job.kind.in_(RESUMABLE_KINDS), Job.state != State.DONE).distinct()
+    predicted_with = sa.select(Run.pipeline_id).where(Run.kind == RunKind.PREDICT)
+    with database.read() as connection:
+        resumable = set(connection.scalars(unfinished))
+        pipelines = connection.scalars(sa.select(Pipeline.parameters).where(Pipeline.id.in_(predicted_with))).all()
+    networks = {network["key"] for pipeline in pipelines for network in pipeline["prediction"]["networks"]}
     pending = iter(keys)
     while page := list(islice(pending, PAGE)):
         with database.read() as connection:
             known = set(connection.scalars(sa.select(Artifact.key).where(Artifact.key.in_(page))))
             known |= set(connection.scalars(sa.select(JobFile.key).where(JobFile.key.in_(page))))
-        yield from (key for key in page if key not in known and checkpointed_model(key) not in untrained)
-
-
-def _untrained_models(database: Database) -> set[str]:
-    """Names of the models of which a training is not done."""
-    query = sa.select(Job.model).where(Job.kind == Kind.TRAIN, Job.state != State.DONE).distinct()
-    with database.read() as connection:
-        return {model for model in connection.scalars(query) if model}
+            known |= networks
+        yield from (key for key in page if key not in known and checkpointed_model(key) not in resumable)
 
 
 @dataclass(frozen=True)
-class PlannedWith:
-    """The versions a run that is not over was planned with."""
+class RunVersions:
+    """The library versions that a run was planned with."""
 
     run: int
     versions: dict[str, str]
 
 
-def planned_with(database: Database) -> list[PlannedWith]:
-    """Runs that are active or paused, and the versions of that time."""
+def run_versions(database: Database) -> list[RunVersions]:
+    """The active and paused runs with the versions they were planned with."""
     query = sa.select(Run.id, Run.facts).where(Run.state.in_((RunState.ACTIVE, RunState.PAUSED))).order_by(Run.id)
     with database.read() as connection:
-        return [PlannedWith(run, facts.get("versions", {})) for run, facts in connection.execute(query)]
+        return [RunVersions(run, facts.get("versions", {})) for run, facts in connection.execute(query)]
 
 
 def clock_s(database: Database) -> float:
-    """Seconds since 1970, by the database's clock."""
+    """The time by the database's clock, in seconds since 1970."""
     with database.read() as connection:
         return float(connection.execute(sa.select(now_s())).scalar_one())
 
 
 def fail_jobs(database: Database, jobs: Sequence[int]) -> None:
-    """Marks finished jobs whose file is gone as failed, so that `retry` does them again."""
+    """Mark finished jobs whose file is missing or damaged as failed, so that `retry` does them again."""
     with database.write() as connection:
         rows = lock(connection, Job, is_one_of(Job.id, jobs), Job.state == State.DONE, waits=True)
         move(connection, Job, rows, State.FAILED, **columns_of(_FILE_LOST))
@@ -139,29 +138,52 @@ def _fail_runs(connection: Connection, runs: set[int]) -> None:
     connection.execute(sa.update(Run).where(*is_over).values(state=RunState.FAILED))
 
 
-def forget_strips(database: Database, strips: Sequence[int]) -> None:
-    """Takes strips out of the ledger and marks the items that count on them as failed.
+def delete_strip_rows(database: Database, strips: Sequence[int]) -> None:
+    """Delete the strips' rows and mark the items that are done because of them as failed.
 
-    `retry` has them made again, and packed again.
+    `retry` then makes the strips again and packs them again.
     """
     with database.write() as connection:
-        runs: set[int] = set()
-        for strip in strips:
-            # Before its items are looked for: who settles one of them waits for this, or is waited for.
-            taken = sa.delete(Artifact).where(Artifact.id == strip)
-            names = (Artifact.recording_digest, Artifact.span, Artifact.copy, Artifact.pipeline_id)
-            for digest, span, copy, pipeline in connection.execute(taken.returning(*names)).all():
-                of_its_bytes = sa.select(Recording.id).where(Recording.digest == digest)
-                same = (Item.span == span, Item.copy == copy, Item.pipeline_id == pipeline)
-                is_done = (Item.recording_id.in_(of_its_bytes), *same, Item.state == State.DONE)
-                rows = lock(connection, Item, *is_done, waits=True)
-                move(connection, Item, rows, State.FAILED, finished_at=now_s(), **columns_of(_STRIP_LOST))
-                runs |= {row.run for row in rows}
-        _fail_runs(connection, runs)
+        _delete_strips(connection, strips, frozenset())
 
 
-def lacking(database: Database) -> list[int]:
-    """Runs of which something was marked as lost and has not been made again."""
+def make_strips_again(database: Database, keys: Sequence[str]) -> None:
+    """Delete the rows of strips that are gone, and return their items in runs that are not over to waiting.
+
+    Items of other runs are marked as failed, as by `delete_strip_rows`.
+    """
+    with database.write() as connection:
+        is_open = Run.state.in_((RunState.ACTIVE, RunState.PAUSED))
+        # Lock runs before rows: none may end or be cancelled while its items return to waiting.
+        runs = frozenset(connection.scalars(sa.select(Run.id).where(is_open).order_by(Run.id).with_for_update()))
+        for at in range(0, len(keys), PAGE):
+            page = keys[at : at + PAGE]
+            strips = connection.scalars(sa.select(Artifact.id).where(Artifact.key.in_(page)).order_by(Artifact.id))
+            _delete_strips(connection, strips.all(), runs)
+
+
+def _delete_strips(connection: Connection, strips: Sequence[int], open_runs: frozenset[int]) -> None:
+    runs: set[int] = set()
+    for strip in strips:
+        # Delete before looking for items: a transaction that settles one of them locks this row, so either it
+        # waits and then finds no strip, or this one waits and then finds the item done.
+        removal = sa.delete(Artifact).where(Artifact.id == strip)
+        names = (Artifact.recording_digest, Artifact.span, Artifact.copy, Artifact.pipeline_id)
+        for digest, span, copy, pipeline in connection.execute(removal.returning(*names)).all():
+            of_its_bytes = sa.select(Recording.id).where(Recording.digest == digest)
+            same = (Item.span == span, Item.copy == copy, Item.pipeline_id == pipeline)
+            is_done = (Item.recording_id.in_(of_its_bytes), *same, Item.state == State.DONE)
+            rows = lock(connection, Item, *is_done, waits=True)
+            again = [row for row in rows if row.run in open_runs]
+            lost = [row for row in rows if row.run not in open_runs]
+            move(connection, Item, again, State.WAITING, finished_at=None, retry_at=None, **columns_of(_STRIP_LOST))
+            move(connection, Item, lost, State.FAILED, finished_at=now_s(), **columns_of(_STRIP_LOST))
+            runs |= {row.run for row in lost}
+    _fail_runs(connection, runs)
+
+
+def runs_with_lost_files(database: Database) -> list[int]:
+    """Runs with items or jobs that were marked as lost and have not been retried since."""
     lost = (
         sa.select(table.id)
         .where(table.run_id == Run.id, table.state == State.FAILED, table.reason_code == ReasonCode.FILE_LOST)
@@ -174,17 +196,17 @@ def lacking(database: Database) -> list[int]:
 
 @dataclass(frozen=True)
 class StuckWork:
-    """Work that somebody should look at."""
+    """Work that makes no progress without the user."""
 
     n_expired: int
     planning_runs: tuple[int, ...]
     active_runs: tuple[int, ...]
 
 
-def stuck(database: Database, planned_within_s: float) -> StuckWork:
-    """Claims whose lease ran out, plans that were never finished, and runs that somebody should be working on.
+def stuck_work(database: Database, planned_within_s: float) -> StuckWork:
+    """Expired claims, runs whose planning never finished, and active runs.
 
-    planned_within_s: a plan that began less than so many seconds ago may yet be finished.
+    planned_within_s: a run whose planning began less than this many seconds ago is omitted; it may still finish.
     """
     with database.read() as connection:
         expired = sum(

@@ -1,6 +1,7 @@
-"""What a monitor is told of the whole ledger, from what is kept: no question here reads rows item by item.
+"""Metrics of the whole ledger, from rows that are kept up to date: no query scans the items.
 
-Quarantines by reason are the exception. They are read run by run, and only of runs whose count of them has changed.
+Quarantines by reason are the exception. They are read run by run, only for runs whose number of quarantined items has
+changed.
 """
 
 from __future__ import annotations
@@ -13,55 +14,57 @@ from sqlalchemy.engine import Connection
 
 from db.engine import Database, now_s
 from db.id_lists import is_one_of
-from db.ledger.presence import Present, present
+from db.ledger.presence import KnownWorker, known_workers
 from db.schema.tables import ATTEMPTS, EXPIRIES, Item, Job, Metric, Run, RunCounter
 from domain.reasons import ReasonCode
 from domain.states import CLAIMABLE, FINAL, OPEN, Kind, RunState, State
 
 _MOST_REASONS = 20
 OTHER = "other"
-"""Stands for the codes beyond the most frequent ones."""
+"""Sum of the codes beyond the most frequent ones."""
 PREPROCESS = "preprocess"
-"""The kind of an item; a job's is one of `Kind`."""
+"""The kind of an item; the kind of a job is one of `Kind`."""
 _KINDS = (PREPROCESS, *Kind)
 
 
 @dataclass(frozen=True)
-class Measured:
-    """The ledger at one moment."""
+class LedgerMetrics:
+    """Metrics of the ledger at one moment."""
 
     items: dict[str, int]
     open: dict[tuple[str, str], int]
-    """Of active runs alone: by kind (`preprocess`, or a job's) and state, what has not ended."""
+    """Open items and jobs of active runs, by kind (`preprocess`, or a job's) and state."""
     finished: dict[tuple[str, str], int]
-    """By kind and final state; each of them, for a counter that begins with its first event does not count it."""
+    """By kind and final state. Zeros are included: a counter that appears with its first event would miss that event.
+    """
     attempts: int
     lease_expiries: int
     quarantined: dict[str, int]
-    """By the code of their reason."""
+    """Quarantined items by reason code."""
     oldest_waiting_s: dict[str, float]
-    """By kind, of active runs: since the oldest one that nobody has claimed yet was sent or, of items, could be."""
+    """By kind, of active runs: the time since the oldest unclaimed work was sent or, for items, could have been sent.
+    """
     epochs: dict[tuple[int, str], int]
-    """By job and model, of trainings that are under way."""
-    workers: tuple[Present, ...]
+    """Finished epochs of running trainings, by job and model."""
+    workers: tuple[KnownWorker, ...]
 
 
 @dataclass
 class Gauges:
-    """Measures a ledger again and again; remembers what need not be read twice."""
+    """Measures one ledger repeatedly; caches what has not changed."""
 
     database: Database
     _reasons: dict[int, tuple[int, Counter[str]]] = field(default_factory=dict)
 
-    def measured(self) -> Measured:
-        """The ledger now. Raises DatabaseUnusable."""
-        workers = tuple(present(self.database))
+    def measure(self) -> LedgerMetrics:
+        """Measure the ledger now. Raises: DatabaseUnusable."""
+        workers = tuple(known_workers(self.database))
         with self.database.read() as connection:
             counters, active = _counters(connection), _active(connection)
             by_state: Counter[str] = Counter()
             for (_, state), n in counters.items():
                 by_state[state] += n
-            return Measured(
+            return LedgerMetrics(
                 items={str(state): by_state[state] for state in State},
                 open=_open(connection, counters, active),
                 finished=_finished(connection, by_state),
@@ -74,6 +77,7 @@ class Gauges:
             )
 
     def _quarantined(self, connection: Connection, counters: dict[tuple[int, str], int]) -> dict[str, int]:
+        # A run's reasons are read again only if its number of quarantined items has changed.
         counted = {run: n for (run, state), n in counters.items() if state == State.QUARANTINED and n}
         self._reasons = {run: self._reasons[run] for run in counted if run in self._reasons}
         for run, n in counted.items():
@@ -93,7 +97,7 @@ def _counters(connection: Connection) -> dict[tuple[int, str], int]:
 
 
 def _active(connection: Connection) -> dict[int, float]:
-    """Active runs, and for how many seconds each has been there."""
+    """The active runs, each with its age in seconds."""
     query = sa.select(Run.id, now_s() - Run.created_at).where(Run.state == RunState.ACTIVE)
     return {run: max(0.0, age_s) for run, age_s in connection.execute(query)}
 
@@ -119,7 +123,7 @@ def _finished(connection: Connection, items: Counter[str]) -> dict[tuple[str, st
 
 
 def _reasons(connection: Connection, run: int) -> Counter[str]:
-    """Quarantined items by the code of their reason."""
+    """Quarantined items of one run by reason code."""
     is_lost = (Item.run_id == run, Item.state == State.QUARANTINED)
     rows = connection.execute(sa.select(Item.reason_code, sa.func.count()).where(*is_lost).group_by(Item.reason_code))
     return Counter({str(code or ReasonCode.UNKNOWN): int(n) for code, n in rows})
@@ -128,9 +132,9 @@ def _reasons(connection: Connection, run: int) -> Counter[str]:
 def _oldest_waiting(
     connection: Connection, counters: dict[tuple[int, str], int], active: dict[int, float]
 ) -> dict[str, float]:
-    """Read by the index of run and state: no more than the feeder's window is ever sent.
+    """Read through the index of run and state, which finds few rows: the dispatcher's window limits what is sent.
 
-    What is not even sent could have been since its run was there; of jobs nobody knows that without their needs.
+    An item that is not sent could have been since its run was created. For jobs that is unknown without their needs.
     """
     waiting = {state: [run for run in active if counters.get((run, state))] for state in CLAIMABLE}
     is_sent = (is_one_of(Item.run_id, waiting[State.SENT]), Item.state == State.SENT)
@@ -142,7 +146,7 @@ def _oldest_waiting(
 
 
 def _epochs(connection: Connection) -> dict[tuple[int, str], int]:
-    """Epochs finished of each training under way."""
+    """Finished epochs of running trainings."""
     last = sa.func.coalesce(sa.func.max(Metric.epoch), 0)
     query = (
         sa.select(Job.id, Job.model, last)

@@ -1,4 +1,4 @@
-"""What people ask of a run: counts that answer at once, jobs, metrics, quarantine."""
+"""What users ask about a run: counts from the counters, jobs, metrics, bad rows."""
 
 from __future__ import annotations
 
@@ -10,26 +10,21 @@ from sqlalchemy.engine import Connection
 
 from db.engine import Database
 from db.named_rows import rows_as
-from db.schema.tables import BadRow, Dataset, Item, Job, JobFile, Metric, Recording, Run, RunCounter
+from db.schema.tables import JOB_FACTS, BadRow, Dataset, Item, Job, JobFile, Metric, Run, RunCounter
 from domain.reasons import ReasonCode
 from domain.results import FileRole, JobResult, from_json
-from domain.states import FINAL, OPEN, State
+from domain.states import ITEM_TASKS, OPEN, USED_IN_PART, RunKind, State
+from domain.work import JobFacts
 
 UNKNOWN = ReasonCode.UNKNOWN.value
+_FIRST_WAITING = 500
+_PAGE = 2000
 
 
 @dataclass(frozen=True)
-class JobStatus:
-    """One job as it stands."""
+class JobStatus(JobFacts):
+    """A job and its current state."""
 
-    id: int
-    kind: str
-    model: str | None
-    seed: int | None
-    fold: int | None
-    subset: int | None
-    pipeline_id: int | None
-    variant: str | None
     state: str
     device: str | None
     reason: str | None
@@ -39,9 +34,9 @@ class JobStatus:
     started_at: float | None
     finished_at: float | None
     result: JobResult | None
-    """None where the job was never done."""
+    """None if the job was never done."""
     epoch: int
-    """Epochs finished; 0 before the first one."""
+    """Finished epochs; 0 before the first one ends."""
 
 
 @dataclass(frozen=True)
@@ -56,28 +51,22 @@ class RunLine:
     finished_at: float | None
 
 
-@dataclass(frozen=True)
-class NotUsed:
-    """A recording, or a row of the dataset, that is not among the examples."""
-
-    recording: str
-    reason: str
-    reason_code: str
-
-
 def run_lines(database: Database) -> list[RunLine]:
     """All runs, newest first."""
     columns = (Run.id, Run.state, Dataset.root, Run.options, Run.created_at, Run.finished_at)
     query = sa.select(*columns).join(Dataset, Dataset.id == Run.dataset_id).order_by(Run.id.desc())
     with database.read() as connection:
         return [
-            RunLine(run, state, root, tuple(options.get("models", ())), created, finished)
-            for run, state, root, options, created, finished in connection.execute(query)
-        ]
+            RunLine(
+                id=row.id, state=row.state, dataset=row.root, models=tuple(row.options.get("models", ())),
+                created_at=row.created_at, finished_at=row.finished_at,
+            )
+            for row in connection.execute(query)
+        ]  # fmt: skip
 
 
 def item_counts(database: Database, run: int) -> dict[str, int]:
-    """Items by state, from the counters: at once, however many there are."""
+    """Items by state, from the counters: fast for any number of items."""
     query = (
         sa.select(RunCounter.state, sa.func.sum(RunCounter.n))
         .where(RunCounter.run_id == run)
@@ -88,64 +77,81 @@ def item_counts(database: Database, run: int) -> dict[str, int]:
     return {str(state): counts.get(state, 0) for state in State}
 
 
-def recording_counts(database: Database, run: int) -> dict[str, int]:
-    """Recordings by state, bad rows among the quarantined.
+def retried_item_reason(database: Database, run: int) -> str | None:
+    """Why an item of the run waits for another attempt; None if none does, among the first that wait.
 
-    A recording with several items is open while one of them is, done when all are final and one is done.
+    Items are sent in the order of their ids, so those that were tried are the first. The limit keeps the query fast.
+    """
+    waiting = (
+        sa.select(Item.id, Item.reason, Item.retry_at)
+        .where(Item.run_id == run, Item.state == State.WAITING)
+        .order_by(Item.id)
+        .limit(_FIRST_WAITING)
+        .subquery()
+    )
+    with database.read() as connection:
+        query = sa.select(waiting.c.reason).where(waiting.c.retry_at.is_not(None)).order_by(waiting.c.id).limit(1)
+        return connection.execute(query).scalar()
+
+
+def recording_counts(database: Database, run: int) -> dict[str, int]:
+    """Recordings by state, `total` and USED_IN_PART; bad rows count as quarantined.
+
+    A recording with several items is open while one of them is. It is done if all its items are done, and used in part
+    if some are done and others quarantined or failed.
     """
     with database.read() as connection:
         facts = connection.execute(sa.select(Run.facts).where(Run.id == run)).scalar_one()
-        n_lost = _n_lost_rows(connection, run)
-    counts = item_counts(database, run)
-    if sum(counts.values()) != facts.get("recordings"):
-        counts = _recordings_by_state(database, run)
-    counts[State.QUARANTINED] += n_lost
+        n_unusable = _n_unusable_rows(connection, run)
+    counts, n_recordings = {**item_counts(database, run), USED_IN_PART: 0}, facts.get("recordings")
+    # With one item per recording the counters of items are those of recordings; only else are rows counted.
+    if sum(counts.values()) != n_recordings:
+        counts = _recordings_by_state(database, run, n_recordings, n_done=counts[State.DONE])
+    counts[State.QUARANTINED] += n_unusable
     return {"total": sum(counts.values()), **counts}
 
 
-def _n_lost_rows(connection: Connection, run: int) -> int:
-    query = sa.select(sa.func.count()).select_from(BadRow).where(BadRow.run_id == run, ~BadRow.is_duplicate)
+def is_any_unused(database: Database, run: int) -> bool:
+    """Whether a recording or a part of one is quarantined, or a row names no usable recording."""
+    if item_counts(database, run)[State.QUARANTINED]:
+        return True
+    with database.read() as connection:
+        return _n_unusable_rows(connection, run) > 0
+
+
+def _n_unusable_rows(connection: Connection, run: int) -> int:
+    is_left_out = sa.func.coalesce(BadRow.reason_code, UNKNOWN) == ReasonCode.LEFT_OUT.value
+    query = sa.select(sa.func.count()).select_from(BadRow)
+    query = query.where(BadRow.run_id == run, ~BadRow.is_duplicate, ~is_left_out)
     return int(connection.execute(query).scalar_one())
 
 
-def _recordings_by_state(database: Database, run: int) -> dict[str, int]:
+def _recordings_by_state(database: Database, run: int, n_recordings: int | None, *, n_done: int) -> dict[str, int]:
     def has(state: State) -> sa.ColumnElement[int]:
         return sa.func.max(sa.case((Item.state == state, 1), else_=0))
 
     ranked = (*reversed(OPEN), State.DONE, State.FAILED, State.CANCELLED, State.QUARANTINED)
     flags = sa.select(*(has(state).label(state.value) for state in ranked)).where(Item.run_id == run)
-    with_flags = flags.group_by(Item.recording_id).subquery()
-    first = sa.case(*((with_flags.c[state.value] == 1, state.value) for state in ranked))
+    # When most items are done, only recordings with another item are counted: their number is small at the end.
+    is_mostly_done = n_recordings is not None and 2 * n_done > n_recordings
+    if is_mostly_done:
+        others = sa.select(Item.recording_id).where(Item.run_id == run, Item.state.in_(_NOT_DONE))
+        flags = flags.where(Item.recording_id.in_(others))
+    with_flags = flags.group_by(Item.recording_id).subquery().c
+    is_lost_in_part = sa.or_(with_flags[State.QUARANTINED] == 1, with_flags[State.FAILED] == 1)
+    whens = [(with_flags[state.value] == 1, state.value) for state in ranked]
+    whens.insert(len(OPEN), (sa.and_(with_flags[State.DONE] == 1, is_lost_in_part), USED_IN_PART))
+    first = sa.case(*whens).label("first")
     with database.read() as connection:
-        rows = connection.execute(sa.select(first, sa.func.count()).select_from(with_flags).group_by(first))
-        counts = {state: int(n) for state, n in rows}
-    return {str(state): counts.get(state, 0) for state in State}
+        counts = {
+            str(state): int(n) for state, n in connection.execute(sa.select(first, sa.func.count()).group_by(first))
+        }
+    if is_mostly_done:
+        counts[State.DONE] = counts.get(State.DONE, 0) + int(n_recordings or 0) - sum(counts.values())
+    return {state: counts.get(state, 0) for state in (*map(str, State), USED_IN_PART)}
 
 
-def quarantined(database: Database, run: int) -> list[NotUsed]:
-    """Recordings set aside with their reason, then the rows that name none, with their line."""
-    rows = [NotUsed(row.uri, row.reason, row.reason_code) for row in bad_rows(database, run) if not row.is_duplicate]
-    return [*_not_used(database, run, State.QUARANTINED), *rows]
-
-
-def failed(database: Database, run: int) -> list[NotUsed]:
-    """Recordings given up with their reason: the machine's fault, so `retry` may yet make them usable."""
-    return _not_used(database, run, State.FAILED)
-
-
-def _not_used(database: Database, run: int, state: State) -> list[NotUsed]:
-    """One entry a recording: of several spans the first reason in alphabetical order."""
-    columns = (Recording.uri, Item.reason, Item.reason_code)
-    query = (
-        sa.select(*columns)
-        .join(Recording, Recording.id == Item.recording_id)
-        .where(Item.run_id == run, Item.state == state)
-        .group_by(*columns)
-    )
-    with database.read() as connection:
-        rows = [NotUsed(uri, reason or "", code or UNKNOWN) for uri, reason, code in connection.execute(query)]
-    rows.sort(key=lambda each: (each.recording, each.reason))  # databases sort text in different orders
-    return list({each.recording: each for each in reversed(rows)}.values())[::-1]
+_NOT_DONE = tuple(state for state in State if state != State.DONE)
 
 
 @dataclass(frozen=True)
@@ -158,9 +164,14 @@ class BadRowLine:
     reason_code: str
     is_duplicate: bool
 
+    @property
+    def is_unusable(self) -> bool:
+        """Whether the row counts as quarantined: an earlier row does not name its file, and no user left it out."""
+        return not self.is_duplicate and self.reason_code != ReasonCode.LEFT_OUT
+
 
 def bad_rows(database: Database, run: int) -> list[BadRowLine]:
-    """The rows in the order of their lines."""
+    """The run's bad rows in the order of their lines."""
     code = sa.func.coalesce(BadRow.reason_code, UNKNOWN).label("reason_code")
     columns = (BadRow.line, BadRow.uri, BadRow.reason, code, BadRow.is_duplicate)
     with database.read() as connection:
@@ -168,13 +179,34 @@ def bad_rows(database: Database, run: int) -> list[BadRowLine]:
         return rows_as(BadRowLine, connection.execute(query))
 
 
+def unusable_rows(database: Database, run: int) -> Iterator[BadRowLine]:
+    """Those of the run's bad rows that count as quarantined, in the order of their ids, read a page at a time."""
+    code = sa.func.coalesce(BadRow.reason_code, UNKNOWN).label("reason_code")
+    columns = (BadRow.line, BadRow.uri, BadRow.reason, code, BadRow.is_duplicate)
+    last = 0
+    while True:
+        query = sa.select(BadRow.id, *columns).where(BadRow.run_id == run, BadRow.id > last).order_by(BadRow.id)
+        with database.read() as connection:
+            page = connection.execute(query.limit(_PAGE)).all()
+        found = (
+            BadRowLine(
+                line=row.line, uri=row.uri, reason=row.reason, reason_code=row.reason_code,
+                is_duplicate=row.is_duplicate,
+            )
+            for row in page
+        )  # fmt: skip
+        yield from (row for row in found if row.is_unusable)
+        if len(page) < _PAGE:
+            return
+        last = page[-1].id
+
+
 def jobs(database: Database, run: int) -> list[JobStatus]:
     """The run's jobs, in the order they were planned."""
     epoch = sa.select(sa.func.coalesce(sa.func.max(Metric.epoch), 0)).where(Metric.job_id == Job.id).scalar_subquery()
     columns = (
-        Job.id, Job.kind, Job.model, Job.seed, Job.fold, Job.subset, Job.pipeline_id, Job.variant, Job.state,
-        Job.device, Job.reason, Job.reason_code, Job.worker, Job.attempts, Job.started_at, Job.finished_at, Job.result,
-        epoch.label("epoch"),
+        *JOB_FACTS, Job.state, Job.device, Job.reason, Job.reason_code, Job.worker, Job.attempts, Job.started_at,
+        Job.finished_at, Job.result, epoch.label("epoch"),
     )  # fmt: skip
     with database.read() as connection:
         rows = connection.execute(sa.select(*columns).where(Job.run_id == run).order_by(Job.id)).mappings().all()
@@ -182,7 +214,7 @@ def jobs(database: Database, run: int) -> list[JobStatus]:
 
 
 def metrics(database: Database, job: int) -> Iterator[tuple[int, str, float]]:
-    """(epoch, name, value) of one job."""
+    """(epoch, name, value) of every figure of one job."""
     columns = (Metric.epoch, Metric.name, Metric.value)
     with database.read() as connection:
         query = sa.select(*columns).where(Metric.job_id == job).order_by(Metric.epoch, Metric.name)
@@ -190,7 +222,7 @@ def metrics(database: Database, job: int) -> Iterator[tuple[int, str, float]]:
 
 
 def n_artifacts(database: Database, run: int) -> int:
-    """Files in the store that this run stands on: its strips, and what its jobs left."""
+    """Number of files in the store that this run uses: its strips and the files of its jobs."""
     with database.read() as connection:
         n_strips = connection.execute(
             sa.select(sa.func.coalesce(sa.func.sum(RunCounter.n), 0)).where(
@@ -203,12 +235,12 @@ def n_artifacts(database: Database, run: int) -> int:
 
 
 _COUNTED = (FileRole.SHARD, FileRole.MODEL, FileRole.EVALUATION, FileRole.REPORT)
-"""Files that are results by themselves; others stand beside them."""
+"""Roles of files that count as results; files of other roles accompany one of these."""
 
 
 @dataclass(frozen=True)
-class AtWork:
-    """What one worker holds."""
+class RunningWork:
+    """Work of one run that one worker is doing."""
 
     worker: str
     what: str
@@ -216,27 +248,23 @@ class AtWork:
     since: float | None
 
 
-def at_work(database: Database) -> list[AtWork]:
-    """What is being done now, and by whom."""
+def running_work(database: Database) -> list[RunningWork]:
+    """The running work of every worker."""
     running_items = (
-        sa.select(Item.worker, sa.func.count(), Item.run_id, sa.func.min(Item.started_at))
-        .where(Item.state == State.RUNNING, Item.lease_until > 0)  # always true; the index of what is running is used
-        .group_by(Item.worker, Item.run_id)
+        sa.select(Item.worker, sa.func.count(), Item.run_id, Run.kind, sa.func.min(Item.started_at))
+        .join(Run, Run.id == Item.run_id)
+        .where(Item.state == State.RUNNING, Item.lease_until > 0)  # always true; for SQLite's partial index
+        .group_by(Item.worker, Item.run_id, Run.kind)
     )
     running_jobs = sa.select(Job.worker, Job.kind, Job.model, Job.variant, Job.run_id, Job.started_at).where(
         Job.state == State.RUNNING
     )
     with database.read() as connection:
         items = [
-            AtWork(worker or "", f"preprocess, {n} items", run, since)
-            for worker, n, run, since in connection.execute(running_items)
+            RunningWork(worker or "", f"{ITEM_TASKS[RunKind(kind)]}, {n} items", run, since)
+            for worker, n, run, kind, since in connection.execute(running_items)
         ]
         return items + [
-            AtWork(worker or "", " ".join(filter(None, (kind, model, variant))), run, since)
+            RunningWork(worker or "", " ".join(filter(None, (kind, model, variant))), run, since)
             for worker, kind, model, variant, run, since in connection.execute(running_jobs)
         ]
-
-
-def is_final(state: str) -> bool:
-    """Whether an item or job will not move any more."""
-    return state in FINAL

@@ -1,6 +1,6 @@
-"""The SQL classes: what each row is, and the indexes the hot queries stand on.
+"""The tables as SQLAlchemy classes, with the indexes that the frequent queries need.
 
-Times are seconds since 1970 by the database's own clock. Digests are SHA-256 in hex.
+Times are seconds since 1970 by the database's clock. Digests are SHA-256 in hex.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from domain.states import RunState, State
+from domain.states import RunKind, RunState, State
 
-_Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite counts up only INTEGER PRIMARY KEY by itself
+_Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers only INTEGER PRIMARY KEY automatically
 _Digest = sa.String(64)
 _Json = sa.JSON()
 
 
 class Table(DeclarativeBase):
-    """Root of the SQL classes; its metadata is what the migrations are compared with."""
+    """Base of the table classes; a test compares its metadata with the migrations."""
 
     type_annotation_map = {dict[str, Any]: _Json, list[Any]: _Json, float: sa.Double()}  # noqa: RUF012
     metadata = sa.MetaData(
@@ -39,8 +39,20 @@ def _refers(column: str, *, cascade: bool = False) -> sa.ForeignKey:
     return sa.ForeignKey(column, ondelete="CASCADE" if cascade else None)
 
 
+class LedgerIdentity(Table):
+    """The ledger's one row about itself."""
+
+    __tablename__ = "ledger"
+    id: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
+    """Random; names the ledger's marker in its store."""
+    place: Mapped[str] = mapped_column(sa.Text)
+    """The database that holds it. In a copy it differs, so the copy gets another id."""
+    store: Mapped[str | None] = mapped_column(sa.Text)
+    """The store that holds the marker; NULL before the first file."""
+
+
 class Dataset(Table):
-    """A place with recordings: one root."""
+    """A folder, bucket or csv with recordings."""
 
     __tablename__ = "dataset"
     id: Mapped[int] = _id()
@@ -49,7 +61,7 @@ class Dataset(Table):
 
 
 class Recording(Table):
-    """One audio file as one plan found it. Another label or other bytes make another row."""
+    """One audio file as one plan found it. A changed label or other bytes make a new row."""
 
     __tablename__ = "recording"
     id: Mapped[int] = _id()
@@ -66,14 +78,14 @@ class Recording(Table):
     n_frames: Mapped[int] = mapped_column(sa.BigInteger)
     rate_hz: Mapped[int] = mapped_column(sa.Integer)
     is_on_trust: Mapped[bool] = mapped_column(sa.Boolean, default=False, server_default=sa.false())
-    """Planned without reading the file: the first worker that does fills in digest, size, time and length."""
+    """Planned without reading the file; the first worker that reads it fills in digest, size, time and length."""
     latitude: Mapped[float | None]
     longitude: Mapped[float | None]
     month: Mapped[int | None] = mapped_column(sa.SmallInteger)
     hour: Mapped[float | None]
-    """Where and when it was made, as far as the dataset says."""
+    """Place and time of the recording, if the dataset has them."""
     facts_digest: Mapped[str] = mapped_column(sa.String(32))
-    """Over everything above, as planned: the same file with the same facts is the same row."""
+    """Digest of the columns above as planned: the same file with the same facts has one row."""
     __table_args__ = (
         sa.UniqueConstraint("dataset_id", "uri", "facts_digest"),
         sa.Index(None, "digest"),
@@ -81,7 +93,7 @@ class Recording(Table):
 
 
 class Pipeline(Table):
-    """A frozen preset."""
+    """A frozen preset; for predictions with the networks that are applied to its spectrograms."""
 
     __tablename__ = "pipeline"
     id: Mapped[int] = _id()
@@ -97,12 +109,14 @@ class Run(Table):
     id: Mapped[int] = _id()
     dataset_id: Mapped[int] = mapped_column(_Id, _refers("dataset.id"))
     pipeline_id: Mapped[int] = mapped_column(_Id, _refers("pipeline.id"))
+    kind: Mapped[str] = mapped_column(sa.String(12), default=RunKind.TRAIN, server_default=RunKind.TRAIN)
+    """One of `domain.states.RunKind`."""
     state: Mapped[str] = mapped_column(sa.String(12), default=RunState.PLANNING)
     labels: Mapped[list[Any]] = mapped_column(default=list)
     options: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """What was asked: models, folds, seeds, until."""
+    """What the user asked for: models, folds, seeds, until."""
     split: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """How the subsets were drawn: digest, method, seed, notes, leaks, counts."""
+    """How the subsets were made: digest, method, seed, notes, leaks, counts."""
     facts: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """Versions and the dataset's counts, as planned."""
     created_at: Mapped[float]
@@ -110,7 +124,7 @@ class Run(Table):
 
 
 class BadRow(Table):
-    """A row of the dataset that names no usable recording; listed with its line."""
+    """A row of the dataset that names no usable recording, with its line."""
 
     __tablename__ = "bad_row"
     id: Mapped[int] = _id()
@@ -121,11 +135,11 @@ class BadRow(Table):
     reason_code: Mapped[str | None] = mapped_column(sa.String(40))
     """One of `domain.reasons`; the sentence beside it is for people."""
     is_duplicate: Mapped[bool] = mapped_column(sa.Boolean, default=False)
-    """The path stands in the table already: the recording itself is not lost."""
+    """The path is in an earlier row: its recording is used from there."""
 
 
 class Claimable:
-    """What items and jobs have in common: the state machine and the claim."""
+    """Columns that items and jobs share: the state machine and the claim."""
 
     state: Mapped[str] = mapped_column(sa.String(12), default=State.WAITING)
     attempts: Mapped[int] = mapped_column(sa.Integer, default=0)
@@ -140,14 +154,14 @@ class Claimable:
     finished_at: Mapped[float | None]
     worker: Mapped[str | None] = mapped_column(sa.Text)
     process: Mapped[int | None] = mapped_column(sa.Integer)
-    """Id of the worker's child that claimed it: of several children one may die, and the others go on."""
+    """Id of the worker's child process that claimed it; if that child dies, only its claims are lost."""
     reason: Mapped[str | None] = mapped_column(sa.Text)
     reason_code: Mapped[str | None] = mapped_column(sa.String(40))
     """One of `domain.reasons`; the sentence beside it is for people."""
 
 
 class Item(Claimable, Table):
-    """A unit of preprocessing: one span of one recording, one copy."""
+    """A unit of preprocessing or prediction: one span of one recording, one copy."""
 
     __tablename__ = "item"
     id: Mapped[int] = _id()
@@ -159,14 +173,14 @@ class Item(Claimable, Table):
     fold: Mapped[int] = mapped_column(sa.SmallInteger)
     subset: Mapped[int] = mapped_column(sa.SmallInteger)
     group_name: Mapped[str] = mapped_column(sa.Text)
-    """What must stay in one subset, after exact copies have joined."""
+    """Items of one group stay in one subset; exact copies of a recording are in one group."""
     order_key: Mapped[int] = mapped_column(sa.BigInteger)
     work_s: Mapped[float]
-    """Estimated seconds of one core; messages are filled by it."""
+    """Estimated seconds on one core; decides how many items share a message."""
     worked_s: Mapped[float | None]
-    """Seconds the last attempt took, without waiting for the others of its message."""
+    """Seconds that the last attempt took, without the other items of its message."""
     is_alone: Mapped[bool] = mapped_column(sa.Boolean, default=False)
-    """Sent in a message of its own, after a message it shared ended its process."""
+    """Sent in a message of its own, because a process died or hung on a message that held several items."""
     __table_args__ = (
         sa.UniqueConstraint("run_id", "recording_id", "pipeline_id", "span", "copy"),
         sa.Index(None, "run_id", "state", "id"),
@@ -181,7 +195,7 @@ class Item(Claimable, Table):
 
 
 class Artifact(Table):
-    """A strip in the store, named by what it was made from."""
+    """A strip, or the scores of a span, in the store; identified by the input that it was made from."""
 
     __tablename__ = "artifact"
     id: Mapped[int] = _id()
@@ -193,11 +207,21 @@ class Artifact(Table):
     size_bytes: Mapped[int] = mapped_column(sa.BigInteger)
     sha256: Mapped[str] = mapped_column(_Digest)
     n_chunks: Mapped[int] = mapped_column(sa.Integer)
-    __table_args__ = (sa.UniqueConstraint("recording_digest", "span", "pipeline_id", "copy"),)
+    notes: Mapped[str | None] = mapped_column(sa.Text)
+    """JSON: what was unusual about the span, by the codes of `domain.notes`; NULL for an ordinary span."""
+    __table_args__ = (
+        sa.UniqueConstraint("recording_digest", "span", "pipeline_id", "copy"),
+        sa.Index(
+            "ix_artifact_notes",
+            "pipeline_id",
+            sqlite_where=sa.text("notes IS NOT NULL"),
+            postgresql_where=sa.text("notes IS NOT NULL"),
+        ),
+    )
 
 
 class Job(Claimable, Table):
-    """A unit of packing, training, evaluation or rendering."""
+    """A unit of packing, training, evaluation, rendering or collecting."""
 
     __tablename__ = "job"
     id: Mapped[int] = _id()
@@ -208,16 +232,22 @@ class Job(Claimable, Table):
     fold: Mapped[int | None] = mapped_column(sa.Integer)
     subset: Mapped[int | None] = mapped_column(sa.SmallInteger)
     pipeline_id: Mapped[int | None] = mapped_column(_Id, _refers("pipeline.id"))
-    """Whose strips it packs or learns from; None: the run's own."""
+    """The pipeline whose strips it packs or trains on; NULL for the run's own."""
     variant: Mapped[str | None] = mapped_column(sa.String(60))
-    """The one change its model is trained under, to measure what that is worth; None: as it is."""
+    """The change under which its model is trained in an ablation; NULL for none."""
     device: Mapped[str | None] = mapped_column(sa.Text)
     result: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """Its typed result as JSON, read and written by `domain.results` alone; the jobs that need this one read it."""
+    """Its typed result as JSON, read and written only by `domain.results`; dependent jobs read it."""
+
+
+JOB_FACTS: tuple[Any, ...] = (
+    Job.id, Job.kind, Job.model, Job.seed, Job.fold, Job.subset, Job.pipeline_id, Job.variant,
+)  # fmt: skip
+"""The columns of `domain.work.JobFacts`, in the order of its fields."""
 
 
 class JobFile(Table):
-    """A file in the store that a job left when it was done; written in the transaction that says so."""
+    """A file in the store that a finished job left; written in the transaction that marks the job as done."""
 
     __tablename__ = "job_file"
     job_id: Mapped[int] = mapped_column(_Id, _refers("job.id", cascade=True), primary_key=True)
@@ -225,22 +255,22 @@ class JobFile(Table):
     role: Mapped[str] = mapped_column(sa.String(12))
     size_bytes: Mapped[int | None] = mapped_column(sa.BigInteger)
     sha256: Mapped[str | None] = mapped_column(_Digest)
-    """NULL, as the size is, where the version that left the file did not record it."""
+    """Like the size NULL if an older version wrote the row without it."""
     __table_args__ = (sa.Index(None, "key"),)
 
 
 class Need(Table):
-    """A job waits for another one."""
+    """One job waits for another."""
 
     __tablename__ = "need"
     job_id: Mapped[int] = mapped_column(_Id, _refers("job.id", cascade=True), primary_key=True)
     needs_id: Mapped[int] = mapped_column(_Id, _refers("job.id", cascade=True), primary_key=True)
     even_failed: Mapped[bool] = mapped_column(sa.Boolean, default=False)
-    """A report is written about failures too."""
+    """The needed job may have failed: a report is written about failures too."""
 
 
 class Metric(Table):
-    """One figure of one epoch of a job; epoch 0 belongs to the job as a whole."""
+    """One figure of one epoch of a job; epoch 0 is the whole job."""
 
     __tablename__ = "metric"
     job_id: Mapped[int] = mapped_column(_Id, _refers("job.id", cascade=True), primary_key=True)
@@ -250,7 +280,7 @@ class Metric(Table):
 
 
 class Worker(Table):
-    """A worker process that has started, on whatever machine."""
+    """A worker process that has started, on any machine."""
 
     __tablename__ = "worker"
     name: Mapped[str] = mapped_column(sa.String(200), primary_key=True)
@@ -259,20 +289,21 @@ class Worker(Table):
     device: Mapped[str] = mapped_column(sa.Text)
     started_at: Mapped[float]
     progressed_at: Mapped[float]
-    """When it last finished something, or an epoch of it."""
+    """When it last started, finished something, or finished a step of a long job."""
 
 
 ATTEMPTS, EXPIRIES = "attempts", "expiries"
-"""Counted beside the states: claims ever taken of items and jobs, and leases that ran out."""
-RETRIES, LOSSES, DEATHS = "retries", "losses", "deaths"
-"""Counted there too, and never anew: attempts ended by the machine's fault, claims lost with their worker (those that
-ran out among them), and processes ended by what they worked on."""
+"""Counters beside those of the states: claims of items and jobs, and expired leases.
+
+`retry` does not reset them, nor the three of `domain.frozen_words`.
+"""
 
 
 class RunCounter(Table):
-    """Items of a run by state, kept with every move: a person's question never counts rows.
+    """Items of a run by state, changed with every transition, so that a status query never counts rows.
 
-    Spread over slots, so that workers who finish at the same moment do not wait for one row; the sum counts.
+    The number is the sum over slots. Several slots keep workers that finish at the same moment from waiting for one
+    row.
     """
 
     __tablename__ = "counter"
@@ -283,7 +314,7 @@ class RunCounter(Table):
 
 
 SHARD_REVISION = sa.func.coalesce(Job.result["revision"].as_integer(), 0)
-"""Of a pack job's shards; 0 where the version that packed them did not record it."""
+"""Revision of a pack job's shards; 0 if the version that packed them did not record it."""
 
 IS_ITS_STRIP = sa.and_(
     Artifact.recording_digest == Recording.digest,
@@ -291,4 +322,4 @@ IS_ITS_STRIP = sa.and_(
     Artifact.pipeline_id == Item.pipeline_id,
     Artifact.copy == Item.copy,
 )
-"""Joins an item, through its recording, with the strip that stands for it: strips belong to bytes, not to runs."""
+"""Joins an item, through its recording, with its strip. Strips belong to the bytes of recordings, not to runs."""

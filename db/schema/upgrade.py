@@ -1,4 +1,4 @@
-"""The schema's version: bring it up to date, or say in a sentence why it cannot be used."""
+"""The schema's version: upgrade it, or report why the database cannot be used."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
-_NEWEST = "0008"
-"""The newest revision, so that opening a ledger that is up to date does not import Alembic; a test holds it true."""
+_NEWEST = "0011"
+"""The newest revision; a constant, so that opening a current ledger need not import Alembic. A test checks it."""
+
+_UPGRADE_LOCK = 6_203_187_420
+"""The advisory lock under which one command at a time upgrades a ledger on PostgreSQL; others then find it current."""
 
 
 def upgrade(database: Database) -> str:
-    """Applies every revision that is missing; returns the newest one's name.
+    """Apply all missing revisions; return the name of the newest.
 
-    Raises DatabaseUnusable when the database was made by a newer version.
+    Raises: DatabaseUnusable if the database was made by a newer version.
     """
     found = _version(database)
     if found == _NEWEST:
@@ -27,6 +30,8 @@ def upgrade(database: Database) -> str:
     from alembic.util.exc import CommandError  # noqa: PLC0415
 
     with database.write() as connection:
+        if not database.is_sqlite:  # whose write transactions wait for each other anyhow
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})")
         try:
             command.upgrade(_config(connection), "head")
         except CommandError as error:
@@ -35,20 +40,20 @@ def upgrade(database: Database) -> str:
 
 
 def require_current(database: Database) -> None:
-    """Raises DatabaseUnusable, saying what to do, unless the schema is this code's."""
+    """Check that the schema is of this version. Raises: DatabaseUnusable with the command to run."""
     found = _version(database)
     if found is None:
-        raise DatabaseUnusable(f"database {database.shown} holds no ledger yet; run `orchestrator db upgrade` once")
+        raise DatabaseUnusable(f"database {database.safe_url} holds no ledger yet; run `orchestrator db upgrade` once")
     if found == _NEWEST:
         return
     if not (_MIGRATIONS / "versions" / f"{found}.py").exists():
         raise DatabaseUnusable(_newer(database, found))
-    raise DatabaseUnusable(f"database {database.shown} is of version {found}; run `orchestrator db upgrade`")
+    raise DatabaseUnusable(f"database {database.safe_url} is of version {found}; run `orchestrator db upgrade`")
 
 
 def _newer(database: Database, found: str | None) -> str:
     what_to_do = "upgrade Dawn Chorus, or use another home"
-    return f"database {database.shown} is of version {found}, newer than this code's {_NEWEST}; {what_to_do}"
+    return f"database {database.safe_url} is of version {found}, newer than this code's {_NEWEST}; {what_to_do}"
 
 
 def _version(database: Database) -> str | None:

@@ -1,7 +1,7 @@
-"""Files of a remote store, kept on this machine for as long as there is room.
+"""Local copies of files of a remote store, up to a size limit.
 
-Several processes share the folder. A process that uses a file holds a hard link to it, so that the file stays until
-the process is done, even when another process has made room in the meantime.
+Several processes share the folder. A process that uses a file holds a hard link to it: the file stays until the process
+is done, even if another process has removed it from the cache to make room.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ _KEPT, _IN_USE = "kept", "in-use"
 class Cache:
     """A folder of files; the least recently used are removed to make room.
 
-    most_bytes: kept beyond what is in use.
+    most_bytes: limit of the files kept, not counting links of files in use.
     """
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
         self._folder, self._most_bytes = folder, most_bytes
 
     @contextmanager
-    def lending(self) -> Iterator[Lent]:
-        """Lend files for this block; what a killed process left behind is removed first."""
+    def local_files(self) -> Iterator[CachedFiles]:
+        """Yield access to the files for the duration of the block. Links of killed processes are removed first."""
         own = self._folder / _IN_USE / secrets.token_hex(8)
         (self._folder / _KEPT).mkdir(parents=True, exist_ok=True)
-        with (self._folder / "lock").open("a") as alone:
-            fcntl.flock(alone, fcntl.LOCK_EX)  # no other process may sweep the folder before it is locked
-            self._sweep()
+        with (self._folder / "lock").open("a") as folder_lock:
+            fcntl.flock(folder_lock, fcntl.LOCK_EX)  # until `own` is locked, others would remove it as abandoned
+            self._remove_abandoned_links()
             own.mkdir(parents=True)
             lock = (own / "lock").open("a")
             fcntl.flock(lock, fcntl.LOCK_EX)
         with lock:
             try:
-                yield Lent(self._folder / _KEPT, own, self.make_room)
+                yield CachedFiles(self._folder / _KEPT, own, self.make_room)
             finally:
                 shutil.rmtree(own, ignore_errors=True)
 
@@ -61,27 +61,29 @@ class Cache:
             path.unlink(missing_ok=True)
             total_bytes -= size_bytes
 
-    def _sweep(self) -> None:
+    def _remove_abandoned_links(self) -> None:
         for left in (self._folder / _IN_USE).glob("*"):
             with suppress(FileNotFoundError, BlockingIOError), (left / "lock").open("r+") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # free when its process ended, however it ended
+                # The kernel frees the lock when its process ends, even if it was killed.
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(left, ignore_errors=True)
 
 
-class Lent:
-    """The files that one block holds."""
+class CachedFiles:
+    """The cached files that one process uses."""
 
     def __init__(self, kept: Path, own: Path, make_room: Callable[[], None]) -> None:
         self._kept, self._own, self._make_room = kept, own, make_room
 
     def file(self, name: str, fetch: Callable[[Path], None], require_whole: Callable[[Path], None]) -> Path:
-        """Return the file of that name, fetched into the path given unless it is here. A name means the same bytes.
+        """Return the file of that name; `fetch` writes it to the path given if the cache lacks it.
 
-        require_whole: verifies a file; one that this cache kept and that has changed since is fetched again.
-        Raises: what `fetch` and `require_whole` raise for a file just fetched, which is then not kept.
+        A name always stands for the same bytes.
+        require_whole: verifies a file; a cached file that fails is fetched again.
+        Raises: what `fetch` and `require_whole` raise for a file just fetched; such a file is not kept.
         """
         own, kept = self._own / name, self._kept / name
-        if own.exists() or self._links(own, kept, require_whole):
+        if own.exists() or self._link(own, kept, require_whole):
             return own
         unfinished = self._own / f"{name}.unfinished"
         fetch(unfinished)
@@ -92,17 +94,17 @@ class Lent:
         self._make_room()
         return own
 
-    def _links(self, own: Path, kept: Path, require_whole: Callable[[Path], None]) -> bool:
-        """Whether the kept file is whole, and linked to `own` now."""
+    def _link(self, own: Path, kept: Path, require_whole: Callable[[Path], None]) -> bool:
+        """Link the cached file to `own`; False if it is missing or damaged. A damaged one is removed."""
         try:
             own.hardlink_to(kept)
             require_whole(own)
         except FileNotFoundError:
             return False
         except Damaged as error:
-            _LOG.warning("the cache's copy is dropped: %s", error)
+            _LOG.warning("removed a damaged file from the cache; it is fetched again: %s", error)
             own.unlink()
             kept.unlink(missing_ok=True)
             return False
-        os.utime(own)  # used just now
+        os.utime(own)  # the time of last use, which `make_room` sorts by
         return True

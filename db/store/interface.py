@@ -1,4 +1,4 @@
-"""The store: files by key, whole or not at all; in a folder, or below an S3 URL."""
+"""The store: files by key, in a folder or below an S3 URL; a file is there completely or not at all."""
 
 from __future__ import annotations
 
@@ -12,80 +12,93 @@ from db.store.folder import FolderStore
 from db.store.objects import SCHEME
 from domain.stored_file import StoredFile, TooLarge
 
-__all__ = ["Lend", "Store", "TooLarge", "open_store"]
+__all__ = ["OpenLocalFile", "Store", "TooLarge", "open_store"]
 
-Lend = Callable[[str, str | None], StoredFile]
+OpenLocalFile = Callable[[str, str | None], StoredFile]
 """Return a key's file on this machine, given the key and the recorded SHA-256; reading the file verifies it.
 
-Raises: FileNotFoundError; Damaged, where a copy had to be fetched and is not what was written.
+Raises: FileNotFoundError; Damaged if a fetched copy does not match its SHA-256.
 """
 
 
 class Store(Protocol):
     """Files by key; keys are relative POSIX paths made from content digests.
 
-    Every method raises ValueError for a key that leaves the store, and OSError when the machine, the network or the
-    server does not do its part.
+    Every method raises ValueError for a key that leaves the store, and OSError for a fault of the machine, network or
+    server.
     """
 
     @property
-    def shown(self) -> str:
-        """Where it is, for people."""
+    def location(self) -> str:
+        """Its location, shown to users."""
 
     def require_reachable(self) -> None:
-        """Raises OSError where the store's server does not answer, or refuses; a folder is made when it is needed."""
+        """Check that the store's server answers and accepts the credentials. Raises: OSError."""
 
     def put(self, key: str, data: bytes) -> int:
-        """Writes the bytes under the key; returns their number. The same key again simply writes the same bytes."""
+        """Write the bytes under the key; return their number. Writing the same key again is harmless."""
 
     def writing(self, key: str) -> AbstractContextManager[Path]:
-        """A temporary path to fill; it takes the key's name when the block ends well, and vanishes when it does not."""
+        """Yield a temporary path to fill. It gets the key's name if the block succeeds, and is deleted if it fails."""
 
     def get(self, key: str, sha256: str | None, most_bytes: float = math.inf) -> bytes:
-        """Return the key's bytes, verified against the recorded SHA-256, which may be only its beginning.
+        """Return the key's bytes, verified against the recorded SHA-256 or the beginning of one.
 
-        Raises: FileNotFoundError; Damaged, where they are not what was written; TooLarge, before any is read, where
-        they are more than most_bytes.
+        Raises: FileNotFoundError; Damaged if the bytes do not match; TooLarge, before reading, if there are more than
+        most_bytes.
         """
 
     def get_unverified(self, key: str, most_bytes: float = math.inf) -> bytes:
-        """Return the key's bytes as they are, for files that carry a digest of their own.
+        """Return the key's bytes unverified, for files that carry a digest of their own.
 
-        Raises: FileNotFoundError; TooLarge, before any is read, where they are more than most_bytes.
+        Raises: FileNotFoundError; TooLarge, before reading, if there are more than most_bytes.
         """
 
-    def lending(self) -> AbstractContextManager[Lend]:
-        """Lend keys as files on this machine, for as long as the block lasts; they are only read."""
+    def local_files(self) -> AbstractContextManager[OpenLocalFile]:
+        """Yield a function that opens keys as read-only files on this machine, for the duration of the block."""
 
     def remove(self, key: str) -> None:
-        """Takes the key away; nothing happens where it is not there."""
+        """Delete the key's file, if there is one."""
 
     def digest(self, key: str) -> str:
-        """SHA-256 of the key's bytes, in hex. Raises FileNotFoundError."""
+        """SHA-256 of the key's bytes, in hex. Raises: FileNotFoundError."""
 
-    def abandoned(self, older_s: float) -> list[Path]:
-        """Files whose writer ended before they were whole, not touched for so long."""
+    def unfinished_files(self, older_s: float) -> list[Path]:
+        """Unfinished files that have not been changed for `older_s` seconds: their writer has crashed."""
 
     def address(self, key: str) -> str:
-        """Where a person finds the key's file: a path, or a URL."""
+        """Where a user finds the key's file: a path or a URL."""
 
     def __contains__(self, key: str) -> bool:
-        """Whether the key is there."""
+        """Whether the key has a file."""
+
+    def create(self, key: str, data: bytes) -> None:
+        """Write the bytes under the key unless it has a file already."""
+
+    def ledgers(self) -> list[str]:
+        """The ids of the ledgers that have a marker here, sorted."""
+
+    def bind(self, ledger: str) -> None:
+        """From now on, check that the store holds the ledger's marker: before a folder is written, and before a file
+        is reported as missing. Both then raise StoreUnreachable.
+        """
 
 
 def open_store(
     where: str | Path, cache: Path | None = None, cache_bytes: int = 0, *, plain_http: bool = False
 ) -> Store:
-    """The store in a folder, or below an `s3://bucket/prefix`.
+    """Open the store in a folder, or below an `s3://bucket/prefix`.
 
-    cache, cache_bytes: of a store on S3, where files are kept on this machine, and how many bytes at most beyond those
-    in use; plain_http: its endpoint may be asked without encryption.
+    cache, cache_bytes: for a store on S3, the folder of local copies, and the size limit of those not in use.
+    plain_http: allow an endpoint without encryption.
+    Raises: ValueError for a store on S3 without a cache.
     """
     if not str(where).startswith(SCHEME):
         return FolderStore(where)
     from db.store.cache import Cache  # noqa: PLC0415
     from db.store.objects import Objects  # noqa: PLC0415
-    from db.store.s3 import BucketStore  # noqa: PLC0415  # only who has a bucket pays for it
+    from db.store.s3 import BucketStore  # noqa: PLC0415  # imports obstore, which only a store on S3 needs
 
-    assert cache is not None  # noqa: S101  # whoever opens a bucket says where its files go
+    if cache is None:
+        raise ValueError(f"the store {where} needs a folder for its cache")
     return BucketStore(Objects(str(where), allows_plain_http=plain_http), Cache(cache, cache_bytes))

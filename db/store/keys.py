@@ -8,7 +8,7 @@ _CHECKPOINT = ".keras.checkpoint.npz"
 
 
 def parts(key: str) -> list[str]:
-    """The key's parts. Raises ValueError for one that would leave the store.
+    """The key's parts. Raises: ValueError for a key that would leave the store.
 
     >>> parts("strips/ab/x.png")
     ['strips', 'ab', 'x.png']
@@ -20,7 +20,7 @@ def parts(key: str) -> list[str]:
 
 
 def named_digest(key: str) -> str:
-    """The beginning of its content's SHA-256 that a key holds, as keys of evaluations and reports do; "" in others.
+    """The beginning of the content's SHA-256 in a key of an evaluation or report; "" for other keys.
 
     >>> named_digest("evaluations/ab12.json"), named_digest("reports/cd34/run-1.html"), named_digest("models/1/x.keras")
     ('ab12', 'cd34', '')
@@ -30,12 +30,12 @@ def named_digest(key: str) -> str:
 
 
 def checkpoint_of(model_key: str) -> str:
-    """Where a training keeps its progress until the model of that key is there."""
+    """The key of the checkpoint of the training that makes the model of that key."""
     return f"{model_key.removesuffix('.keras')}{_CHECKPOINT}"
 
 
 def checkpointed_model(key: str) -> str:
-    """The name of the model whose training keeps its progress under the key; "" where the key is no checkpoint's.
+    """The name of the model that a checkpoint's key belongs to; "" if the key is not a checkpoint's.
 
     >>> checkpointed_model(checkpoint_of("models/ab12/deep_cnn.keras")), checkpointed_model("models/ab12/cnn.keras")
     ('deep_cnn', '')

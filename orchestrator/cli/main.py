@@ -1,17 +1,18 @@
-"""The command line: parses options and prints results. Slow imports stand in the functions that need them."""
+"""The command line: parses options and prints results. Slow imports are inside the functions that need them."""
 
 from __future__ import annotations
 
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from orchestrator.cli import services
+from orchestrator.cli import predictions, services
+from orchestrator.cli.exit_codes import exit_code
+from orchestrator.cli.finish import finish
 from orchestrator.cli.options import AsJson, FlowerPort, Remote, RunId, RunOptions, with_settings
-from orchestrator.cli.output import FAILED, INTERRUPTED, OK, USAGE, opened, print_json, report_planning, say, view
+from orchestrator.cli.output import FAILED, open_session, planning_reporter, print_json, say, show, view
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,12 +32,12 @@ def _version(is_asked: bool) -> None:  # noqa: FBT001  # called by click
     if is_asked:
         from importlib.metadata import version  # noqa: PLC0415
 
-        print(version("dawn-chorus"))
+        show([version("dawn-chorus")])
         raise typer.Exit
 
 
 @app.callback()
-def _of_the_program(
+def _program(
     *,
     version: Annotated[  # its callback has answered
         bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
@@ -46,41 +47,20 @@ def _of_the_program(
 
 
 def main() -> NoReturn:
-    """Runs a command; every error is one sentence on stderr and its exit code."""
-    from domain.errors import ChorusError, Damaged  # noqa: PLC0415
+    """Run a command; an error becomes one sentence on stderr and an exit code."""
+    from domain.logs import escape_control_characters  # noqa: PLC0415
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM acts like Ctrl-C
-    try:
-        ended = app(standalone_mode=False)  # the exit code, or what the command returned
-        code = ended if isinstance(ended, int) else OK
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    except (ChorusError, OSError) as error:
-        text = f"{error}; {error.remedy}" if isinstance(error, Damaged) else str(error)
-        say(f"orchestrator: {text}")
-        code = getattr(error, "exit_code", FAILED)
-        if "--json" in sys.argv:
-            print_json({"error": text, "exit_code": code})
-    except BaseException as error:  # usage errors of click have a `show` method
-        code = _shown(error)
-    sys.stdout.flush()
-    sys.exit(code)
+    escape_control_characters()
+    sys.exit(exit_code(app))
 
 
-def _shown(error: BaseException) -> int:
-    show = getattr(error, "show", None)
-    if show is None:
-        raise error
-    show()
-    return int(getattr(error, "exit_code", USAGE))
-
-
-def _requested(options: RunOptions) -> Request:
+def _request_of(options: RunOptions) -> Request:
     from orchestrator.planning.candidates import ablated  # noqa: PLC0415
     from orchestrator.planning.request import (  # noqa: PLC0415
         Request,
         device_name,
         feature_set,
+        folder_names,
         last_stage,
         model_names,
         seed_numbers,
@@ -96,22 +76,15 @@ def _requested(options: RunOptions) -> Request:
         training={} if options.epochs is None else {"epochs": options.epochs},
         trust_csv=options.trust_csv,
         leak_meter=options.leak_meter,
+        drop_leaks=options.drop_leaks,
+        class_folders=folder_names(options.class_folders),
+        path_column=options.path_column,
+        label_column=options.label_column,
+        allow_empty_classes=options.allow_empty_classes,
         device=device_name(options.device),
         features=feature_set(options.features),
     )
     return ablated(request, options.ablate)
-
-
-def _finish(session: Session, run: int, *, as_json: bool) -> NoReturn:
-    from orchestrator.cli.terminal import result_lines  # noqa: PLC0415
-    from orchestrator.monitoring.summary import exit_code, summary  # noqa: PLC0415
-
-    found = summary(session.database, session.store, run)
-    if as_json:
-        print_json(found)
-    for line in result_lines(found, session.settings.advised):
-        say(line)
-    raise typer.Exit(exit_code(session.database, run))
 
 
 @app.command()
@@ -130,17 +103,17 @@ def run(
     from orchestrator.broker import require_broker  # noqa: PLC0415
     from orchestrator.execution.serve import require_gpu_where_wanted  # noqa: PLC0415
 
-    request = _requested(options)
+    request = _request_of(options)
     if options.dry_run:
         return _dry_run(settings, options, request)
     place = _dataset(settings, options.path, request)
     require_gpu_where_wanted(settings, request.device)
-    session = opened(settings)
+    session = open_session(settings)
     session.store.require_reachable()
     if not settings.is_broker_embedded:
         require_broker(settings, say)
     port = flower_port if flower else None
-    return _execute(session, lambda: _submitted(session, place, request), as_json=options.as_json, flower_port=port)
+    return _execute(session, lambda: _submit(session, place, request), as_json=options.as_json, flower_port=port)
 
 
 def _dataset(settings: Settings, path: str, request: Request) -> Path | Bucket:
@@ -157,19 +130,19 @@ def _dry_run(settings: Settings, options: RunOptions, request: Request) -> None:
     from orchestrator.planning.planner import dataset_at  # noqa: PLC0415
 
     is_there = bool(settings.database_url) or (settings.home / "ledger.sqlite").exists()
-    database = opened(settings).database if is_there else None
+    database = open_session(settings).database if is_there else None
     most_bad_rows = None if options.as_json else SHOWN_BAD_ROWS
-    found = dry_run(database, dataset_at(options.path, settings), request, report_planning(), most_bad_rows)
+    found = dry_run(database, dataset_at(options.path, settings), request, planning_reporter(), most_bad_rows)
     if options.as_json:
         return print_json(found.values())
-    return print("\n".join(found.lines()))
+    return show(found.lines())
 
 
-def _submitted(session: Session, place: Path | Bucket, request: Request) -> int:
+def _submit(session: Session, place: Path | Bucket, request: Request) -> int:
     from domain.plural import counted  # noqa: PLC0415
     from orchestrator.planning.submit import submit  # noqa: PLC0415
 
-    planned = submit(session.database, place, request, report_planning())
+    planned = submit(session.database, place, request, planning_reporter())
     for line in planned.lines:
         say(line)
     say(f"run {planned.run}: {counted(planned.n_recordings, 'recording')}, {counted(planned.n_items, 'item')}")
@@ -185,8 +158,8 @@ def _execute(
     if tables and not as_json:
         from orchestrator.monitoring.result import classification_tables  # noqa: PLC0415  # two seconds of scikit-learn
 
-        print(classification_tables(session, number))
-    _finish(session, number, as_json=as_json)
+        show(classification_tables(session, number).splitlines())
+    finish(session, number, as_json=as_json)
 
 
 @app.command()
@@ -205,46 +178,46 @@ def submit(
     from orchestrator.execution.serve import require_dispatcher  # noqa: PLC0415
     from orchestrator.monitoring.workers import unserved  # noqa: PLC0415
 
-    request = _requested(options)
+    request = _request_of(options)
     if options.dry_run:
         return _dry_run(settings, options, request)
     place = _dataset(settings, options.path, request)
-    session = opened(settings)
+    session = open_session(settings)
     session.store.require_reachable()
     require_broker(settings, say)
     require_dispatcher(settings)
-    number = _submitted(session, place, request)
+    number = _submit(session, place, request)
     missing = unserved(session, number)
     for sentence in missing:
         say(sentence)
     if watch:
-        return _followed(session, number, as_json=options.as_json)
+        return _follow(session, number, as_json=options.as_json)
     if options.as_json:
         from orchestrator.monitoring.summary import summary  # noqa: PLC0415
 
         print_json({**summary(session.database, session.store, number), "unserved": missing})
-    return say(f"follow it with: {settings.advised(f'watch {number}')}")
+    return say(f"follow it with: {settings.command(f'watch {number}')}")
 
 
-def _followed(session: Session, number: int, *, as_json: bool) -> None:
+def _follow(session: Session, number: int, *, as_json: bool) -> None:
     from orchestrator.execution.run import follow  # noqa: PLC0415
 
     with view() as progress:
         follow(session, number, progress)
-    _finish(session, number, as_json=as_json)
+    finish(session, number, as_json=as_json)
 
 
 @app.command()
 @with_settings
 def watch(settings: Settings, run: RunId, *, as_json: AsJson = False) -> None:
     """Follow a run. Ctrl-C stops watching; the work continues."""
-    from orchestrator.execution.serve import abandoned  # noqa: PLC0415
+    from orchestrator.execution.serve import interrupted_run_lines  # noqa: PLC0415
     from orchestrator.progress import snapshot  # noqa: PLC0415
 
-    session = opened(settings, make=False)
-    for line in abandoned(settings, run, snapshot(session.database, run).run.state):
+    session = open_session(settings, make=False)
+    for line in interrupted_run_lines(settings, run, snapshot(session.database, run).run.state):
         say(line)
-    _followed(session, run, as_json=as_json)
+    _follow(session, run, as_json=as_json)
 
 
 @app.command()
@@ -253,19 +226,19 @@ def status(settings: Settings, run: RunId, *, as_json: AsJson = False) -> None:
     """Print the state, scores and problems of a run."""
     from domain.states import RunState  # noqa: PLC0415
     from orchestrator.cli.terminal import result_lines  # noqa: PLC0415
-    from orchestrator.execution.serve import abandoned  # noqa: PLC0415
+    from orchestrator.execution.serve import interrupted_run_lines  # noqa: PLC0415
     from orchestrator.monitoring.summary import summary  # noqa: PLC0415
     from orchestrator.monitoring.workers import unserved  # noqa: PLC0415
     from orchestrator.progress import snapshot  # noqa: PLC0415
 
-    session = opened(settings, make=False)
+    session = open_session(settings, make=False)
     state = snapshot(session.database, run).run.state
     found = summary(session.database, session.store, run)
-    alone = abandoned(settings, run, state)
-    missing = unserved(session, run) if state == RunState.ACTIVE and not alone else []
+    interrupted = interrupted_run_lines(settings, run, state)
+    missing = unserved(session, run) if state == RunState.ACTIVE and not interrupted else []
     if as_json:
         return print_json({**found, "unserved": missing})
-    return print("\n".join([*result_lines(found, settings.advised), *alone, *missing]))
+    return show([*result_lines(found, settings.command), *interrupted, *missing])
 
 
 @app.command()
@@ -276,12 +249,10 @@ def runs(settings: Settings, *, as_json: AsJson = False) -> None:
 
     from db.queries.status import run_lines  # noqa: PLC0415
 
-    lines = run_lines(opened(settings, make=False).database)
+    lines = run_lines(open_session(settings, make=False).database)
     if as_json:
         return print_json({"runs": [asdict(line) for line in lines]})
-    return print(
-        "\n".join(f"{line.id:>5}  {line.state:<10}  {', '.join(line.models):<12}  {line.dataset}" for line in lines)
-    )
+    return show(f"{line.id:>5}  {line.state:<10}  {', '.join(line.models):<12}  {line.dataset}" for line in lines)
 
 
 @app.command()
@@ -294,12 +265,12 @@ def resume(
     remote: Remote = False,
 ) -> None:
     """Continue a paused, interrupted or cancelled run."""
-    from orchestrator.execution.run import resumed  # noqa: PLC0415
+    from orchestrator.execution.run import resume_run  # noqa: PLC0415
 
-    session = opened(settings, make=False)
+    session = open_session(settings, make=False)
     if remote:
-        return say(f"run {resumed(session, run)} is continued by the dispatcher")
-    return _execute(session, lambda: resumed(session, run), as_json=as_json)
+        return say(f"run {resume_run(session, run)} is continued by the dispatcher")
+    return _execute(session, lambda: resume_run(session, run), as_json=as_json)
 
 
 @app.command()
@@ -312,12 +283,12 @@ def retry(
     remote: Remote = False,
 ) -> None:
     """Try quarantined, failed and cancelled work again."""
-    from orchestrator.execution.run import retried  # noqa: PLC0415
+    from orchestrator.execution.run import retry_run  # noqa: PLC0415
 
-    session = opened(settings, make=False)
+    session = open_session(settings, make=False)
     if remote:
-        return say(f"run {retried(session, run)} is continued by the dispatcher")
-    return _execute(session, lambda: retried(session, run), as_json=as_json)
+        return say(f"run {retry_run(session, run)} is continued by the dispatcher")
+    return _execute(session, lambda: retry_run(session, run), as_json=as_json)
 
 
 @app.command()
@@ -327,7 +298,7 @@ def cancel(settings: Settings, run: RunId) -> None:
     from db.ledger import control  # noqa: PLC0415
     from orchestrator.progress import snapshot  # noqa: PLC0415
 
-    session = opened(settings, make=False)
+    session = open_session(settings, make=False)
     state = snapshot(session.database, run).run.state
     cancelled = control.cancel(session.database, run)
     say(f"run {run} is cancelled" if cancelled else f"run {run} is {state}; there is nothing to cancel")
@@ -347,16 +318,16 @@ def report(
     """
     from orchestrator.monitoring.summary import report_address  # noqa: PLC0415
     from orchestrator.progress import snapshot  # noqa: PLC0415
-    from orchestrator.session import fetched  # noqa: PLC0415
+    from orchestrator.session import local_report  # noqa: PLC0415
 
-    session = opened(settings, make=False)
+    session = open_session(settings, make=False)
     seen = snapshot(session.database, run)
     path = report_address(session.store, seen)
     if path is None:
         say(f"run {run} is {seen.run.state} and has no report")
         raise typer.Exit(FAILED)
-    path = fetched(session, path)
-    print(path)
+    path = local_report(session, path)
+    show([path])
     if open_:
         typer.launch(str(path))
 
@@ -370,12 +341,13 @@ def demo(settings: Settings, *, as_json: AsJson = False) -> None:
     """
     from orchestrator.demo import make_dataset  # noqa: PLC0415
 
-    session = opened(settings)
+    session = open_session(settings)
     say("making recordings of invented birds …")
     made = make_dataset(settings.home / "demo")
     say(f"{made.n_recordings} recordings of {made.n_species} invented species in {made.root}")
-    request = _requested(RunOptions(str(made.root)))
-    _execute(session, lambda: _submitted(session, made.root, request), as_json=as_json, tables=True)
+    request = _request_of(RunOptions(str(made.root)))
+    _execute(session, lambda: _submit(session, made.root, request), as_json=as_json, tables=True)
 
 
+app.add_typer(predictions.app)
 app.add_typer(services.app)

@@ -1,15 +1,22 @@
-"""Options of the commands. Those that say where things are belong to every command, and win over the environment."""
+"""Options of the commands. Every command has those that override the environment's home, broker, database and store."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
+
+if TYPE_CHECKING:
+    from settings import Settings
+
+SETTINGS: ContextVar[Settings | None] = ContextVar("settings", default=None)
+"""The settings of the command that is running, for what is said of an error that ended it."""
 
 RunId = Annotated[int, typer.Argument(metavar="RUN", help="Number of the run, as `runs` lists it.", min=1, max=2**31)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else.")]
@@ -19,7 +26,7 @@ Remote = Annotated[bool, typer.Option("--remote", help="Only update the ledger; 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What `run` and `submit` are asked for, as typed."""
+    """The options of `run` and `submit`, as typed."""
 
     path: Annotated[
         str,
@@ -47,9 +54,31 @@ class RunOptions:
         bool,
         typer.Option("--trust-csv", help="Plan from the csv alone; workers read the files and find copies later."),
     ] = False
+    class_folders: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Folders that are classes although their names (train, fold1, audio …) say otherwise, separated by "
+            "commas.",
+        ),
+    ] = None
+    path_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column of the csv that holds the paths.  [known names]")
+    ] = None
+    label_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column of the csv that holds the labels.  [known names]")
+    ] = None
+    allow_empty_classes: Annotated[
+        bool,
+        typer.Option("--allow-empty-classes", help="Go on without classes of which no recording can be used."),
+    ] = False
     leak_meter: Annotated[
         bool,
         typer.Option("--leak-meter", help="Also train on shuffled chunks, to show what a leaky split would claim."),
+    ] = False
+    drop_leaks: Annotated[
+        bool,
+        typer.Option("--drop-leaks", help="Leave out recordings whose group or copy is tested, or in another fold."),
     ] = False
     ablate: Annotated[
         str | None,
@@ -77,7 +106,7 @@ _SHARED: dict[str, Any] = {
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Makes a typer command of a function whose first parameter is `settings`.
+    """Turn a function whose first parameter is `settings` into a typer command.
 
     The settings come from the shared options and the environment. A parameter whose type is a dataclass becomes one
     option for each field, and the function receives the dataclass.
@@ -92,6 +121,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
         from orchestrator.session import settings_from  # noqa: PLC0415  # pydantic takes a tenth of a second
 
         settings = settings_from({name: given.pop(name) for name in _SHARED})
+        SETTINGS.set(settings)
         for name, group in groups.items():
             given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
         command(settings, **given)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.options import AsJson, FlowerPort, with_settings
-from orchestrator.cli.output import FAILED, OK, opened, print_json, say, view
+from orchestrator.cli.output import FAILED, OK, open_session, print_json, say, show, view
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -25,12 +25,12 @@ def workers(settings: Settings, *, as_json: AsJson = False) -> None:
 
     Prints host, role, queues, device, current work, and the time since the last progress of each.
     """
-    from orchestrator.monitoring.workers import workers as listed  # noqa: PLC0415
+    from orchestrator.monitoring.workers import workers as worker_lines  # noqa: PLC0415
 
-    found = listed(opened(settings, make=False))
+    found = worker_lines(open_session(settings, make=False))
     if as_json:
         return print_json({"workers": [worker.as_dict() for worker in found]})
-    return print("\n".join([worker.line() for worker in found] or ["no worker answers"]))
+    return show([worker.line() for worker in found] or ["no worker answers"])
 
 
 @app.command()
@@ -38,10 +38,13 @@ def workers(settings: Settings, *, as_json: AsJson = False) -> None:
 def worker(
     settings: Settings,
     role: Annotated[
-        str, typer.Argument(metavar="cpu|gpu", help="cpu: preprocess, pack, render. gpu: train, evaluate.")
+        str,
+        typer.Argument(
+            metavar="cpu|gpu", help="cpu: preprocess, pack, render, predict, collect. gpu: train, evaluate."
+        ),
     ],
     *,
-    concurrency: Annotated[int | None, typer.Option(help="Number of child processes.", min=1)] = None,
+    concurrency: Annotated[int | None, typer.Option(help="Number of child processes.", min=1, max=1024)] = None,
     require_gpu: Annotated[
         bool, typer.Option("--require-gpu", help="Refuse to start without a GPU.  [CHORUS_REQUIRE_GPU]")
     ] = False,
@@ -50,7 +53,7 @@ def worker(
     from orchestrator.execution.serve import become_worker  # noqa: PLC0415
 
     asked = {"require_gpu": True} if require_gpu else {}
-    become_worker(opened(settings).settings.model_copy(update=asked), role, concurrency, say)
+    become_worker(open_session(settings).settings.model_copy(update=asked), role, concurrency, say)
 
 
 @app.command()
@@ -59,7 +62,7 @@ def dispatcher(settings: Settings) -> None:
     """Feed all runs until stopped. Without a broker URL, also start the embedded broker."""
     from orchestrator.execution.run import dispatch_here  # noqa: PLC0415
 
-    session = opened(settings)
+    session = open_session(settings)
     exporter = None
     if settings.metrics_port:
         from orchestrator.monitoring.prometheus import Exporter  # noqa: PLC0415  # only needed with a port
@@ -94,7 +97,7 @@ def health(
     """Check that this container's process makes progress. Exit code 1 if it does not."""
     from orchestrator.monitoring.health import require_progress  # noqa: PLC0415
 
-    print(require_progress(settings, role))
+    show([require_progress(settings, role)])
 
 
 @app.command()
@@ -107,18 +110,25 @@ def doctor(
         bool,
         typer.Option("--repair", help="Mark missing or corrupt files for regeneration, and delete orphans."),
     ] = False,
+    forget_ledger: Annotated[
+        str, typer.Option(metavar="ID", help="Forget another ledger of this store that is gone for good.")
+    ] = "",
 ) -> None:
     """Check ledger, store and broker.
 
     Prints a sentence for each problem.
     """
-    from orchestrator.monitoring.doctor import findings  # noqa: PLC0415
+    from orchestrator.monitoring import doctor as checks  # noqa: PLC0415
 
-    found = findings(opened(settings, make=False), repair=repair)
+    session = open_session(settings, make=False)
+    if forget_ledger:
+        print(checks.forget_ledger(session, forget_ledger))
+        return
+    found = checks.findings(session, repair=repair)
     if as_json:
         print_json({"findings": found})
     else:
-        print("\n".join(found) or "all is well")
+        show(found or ["no problems found"])
     raise typer.Exit(FAILED if found and not repair else OK)
 
 
@@ -131,13 +141,13 @@ def models(
     as_json: AsJson = False,
 ) -> None:
     """List the models: purpose, inputs, parameters and layers."""
-    from orchestrator.monitoring.catalogue import lines, listed  # noqa: PLC0415
+    from orchestrator.monitoring.catalogue import lines, model_descriptions  # noqa: PLC0415
     from orchestrator.planning.request import model_names  # noqa: PLC0415
 
-    found = listed(classes, model_names(model))
+    found = model_descriptions(classes, model_names(model))
     if as_json:
         return print_json({"classes": classes, "models": found})
-    return print("\n".join(lines(found, with_layers=layers)))
+    return show(lines(found, with_layers=layers))
 
 
 @database_app.command("upgrade")
@@ -146,12 +156,12 @@ def database_upgrade(settings: Settings) -> None:
     """Upgrade the ledger's tables to this version. Stop all workers first."""
     from db.engine import Database  # noqa: PLC0415
     from db.schema.upgrade import upgrade  # noqa: PLC0415
-    from orchestrator.cli.output import warn_of_readers  # noqa: PLC0415
+    from orchestrator.cli.output import warn_if_open_to_others  # noqa: PLC0415
     from orchestrator.home import require_home  # noqa: PLC0415
     from orchestrator.waiting import wait_for  # noqa: PLC0415
 
     require_home(settings)
-    warn_of_readers(settings)
+    warn_if_open_to_others(settings)
     database = Database(settings.database)
     wait_for(database.require_answer, settings.wait_s, say, settings.progress_file)
-    print(f"{database.shown} is at revision {upgrade(database)}")
+    show([f"{database.safe_url} is at revision {upgrade(database)}"])

@@ -14,7 +14,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from domain.notes import NOTES, sentence
 from domain.plural import counted, duration
+from domain.printable import printable
+from domain.states import ITEM_TASKS
 from orchestrator.progress import Snapshot, Step
 
 _BAR_WIDTH = 30
@@ -30,13 +33,13 @@ class Rate:
     seen: deque[tuple[float, int]] = field(default_factory=deque)
 
     def add(self, at_s: float, done: int) -> None:
-        """Adds a count."""
+        """Add a count."""
         self.seen.append((at_s, done))
         while at_s - self.seen[0][0] > self.window_s:
             self.seen.popleft()
 
     @property
-    def a_second(self) -> float:
+    def per_second(self) -> float:
         """Units a second; 0 while unknown."""
         (first_s, first), (last_s, last) = self.seen[0], self.seen[-1]
         return (last - first) / (last_s - first_s) if last_s > first_s else 0.0
@@ -48,6 +51,7 @@ class ProgressView:
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console, self._clock = console, clock
         self._rates: dict[str, Rate] = {}
+        self._retried: set[str] = set()
         self._live = Live(console=console, refresh_per_second=4, transient=False) if console.is_terminal else None
         self._printed, self._printed_at_s = "", -_LINE_EVERY_S
 
@@ -63,17 +67,21 @@ class ProgressView:
             self._live.__exit__(kind, error, trace)
 
     def say(self, sentence: str) -> None:
-        """Prints a line that stays."""
-        self._console.print(sentence, highlight=False, markup=False)
+        """Print a line that stays."""
+        self._console.print(printable(sentence), highlight=False, markup=False)
 
     def show(self, seen: Snapshot) -> None:
-        """Shows the run as it is now."""
+        """Show the run as it is now."""
         now_s = self._clock()
         steps = seen.steps()
         for step in steps:
             if _is_shown(step):  # jobs are few and long: their rate is measured since the first one
-                window_s = _RATE_WINDOW_S if step.name == "preprocess" else math.inf
+                window_s = _RATE_WINDOW_S if step.name in ITEM_TASKS.values() else math.inf
                 self._rates.setdefault(step.name, Rate(window_s)).add(now_s, step.done)
+        for reason in seen.retry_reasons:
+            if reason not in self._retried:  # each reason once: hundreds of items may have the same
+                self._retried.add(reason)
+                self.say(f"trying again: {reason}")
         if self._live:
             self._live.update(self._bars(seen, steps))
         else:
@@ -91,7 +99,7 @@ class ProgressView:
         return table
 
     def _pace(self, step: Step) -> str:
-        rate = self._rates[step.name].a_second if step.name in self._rates else 0.0
+        rate = self._rates[step.name].per_second if step.name in self._rates else 0.0
         if step.done == step.total or rate <= 0:
             return ""
         pace = f"{rate:.1f}/s" if rate >= 1 else f"{60 * rate:.1f}/min"
@@ -105,37 +113,54 @@ class ProgressView:
 
 
 def _is_shown(step: Step) -> bool:
-    return step.done > 0 or bool(step.doing) or step.name == "preprocess"
+    return step.done > 0 or bool(step.doing) or step.name in ITEM_TASKS.values()
 
 
 def _plain(step: Step) -> str:
     return f"{step.name} {step.done:,}/{step.total:,}" + (f" ({step.doing})" if step.doing else "")
 
 
-def result_lines(found: dict[str, Any], advised: Callable[[str], str], limit: int = 20) -> list[str]:
+def result_lines(found: dict[str, Any], command: Callable[[str], str], limit: int = 20) -> list[str]:
     """The summary of a run as text, from the object that `--json` prints.
 
-    advised: makes a complete command from the words after `orchestrator`.
+    command: returns a complete command, given the words after `orchestrator`.
     """
     run, counts = found["run"], found["recordings"]
-    shown = ", ".join(f"{n:,} {state}" for state, n in counts.items() if n and state != "total")
+    shown = ", ".join(f"{n:,} {state.replace('_', ' ')}" for state, n in counts.items() if n and state != "total")
     lines = [f"run {found['run']}: {found['state']}; {counted(counts['total'], 'recording')}: {shown}"]
     lines += [_score_line(model, score) for model, score in found["scores"].items()]
+    honesty = found["honesty"]
+    lines += [_without_line(model, score) for model, score in honesty["scores_without"].items()]
     unread = [
         model for model, score in found["scores"].items() if score.get("by_recording_accuracy_interval", 0) is None
     ]
-    lines += [f"no interval for {model}: its evaluation cannot be read; see: {advised('doctor')}" for model in unread]
+    lines += [f"no interval for {model}: its evaluation cannot be read; see: {command('doctor')}" for model in unread]
     lines += [_leak_line(model, score, found["scores"].get(model)) for model, score in found["leak_meter"].items()]
     lines += map(_effect_line, found["ablation"])
+    lines += _training_notes(found["jobs"])
     lines += _failures(found["jobs"])
     lines += _faults(found["faults"])
-    rest = advised(f"status {run} --json")
+    lines += [sentence(NOTES[each["code"]], each["count"], each["recordings"]) for each in found["notes"]]
+    rest = command(f"status {run} --json")
     lines += _list("not used:", found["quarantined"], limit, rest)
-    lines += _list(f"given up; `{advised(f'retry {run}')}` tries again:", found["failed"], limit, rest)
+    lines += _list("used in part:", found["used_in_part"], limit, rest)
+    lines += _list(f"failed; `{command(f'retry {run}')}` tries again:", found["failed"], limit, rest)
+    lines += _dataset_line(found["dataset"], rest)
+    if n_left_out := len(found["left_out"]):
+        lines.append(f"{counted(n_left_out, 'recording')} left out by --drop-leaks; `{rest}` names them")
+    if n_copies := honesty["joined_copies"]:
+        are = counted(n_copies, "recording is an exact copy of another", "recordings are exact copies of others")
+        lines.append(f"{are}; copies are in one group")
     if found["report"]:
         lines.append(f"report: {found['report']}")
     if found["state"] == "paused":
-        lines.append(f"continue with: {advised(f'resume {run}')}")
+        lines.append(f"continue with: {command(f'resume {run}')}")
+    if honesty["is_honest"] is False:
+        crossing = counted(len(honesty["crossing"]), "tested recording is", "tested recordings are")
+        groups = counted(honesty["crossing_groups"], "group")
+        what = "these scores are not honest" if found["scores"] else "the split is not honest"
+        where = f"{honesty['crossing_csv']} lists them" if honesty.get("crossing_csv") else f"`{rest}` names them"
+        lines.append(f"{what}: {crossing} of {groups} on both sides of the split; {where}")
     return lines
 
 
@@ -146,6 +171,24 @@ def _list(title: str, entries: list[dict[str, str]], limit: int, rest: str) -> l
     if (left := len(entries) - limit) > 0:
         lines.append(f"  … and {left:,} more; `{rest}` lists all")
     return lines
+
+
+def _dataset_line(found: dict[str, Any], rest: str) -> list[str]:
+    """What the plan left out beside its rows, as counts."""
+    counts = (
+        (found.get("unnamed_recordings") or 0, "recording that no row names", "recordings that no row names"),
+        (sum(found.get("files_left_out", {}).values()), "file that is no recording", "files that are no recordings"),
+        (len(found.get("folders_without_recordings", ())), "folder without recordings", "folders without recordings"),
+        (len(found.get("names_read_as_one", ())), "class with several names", "classes with several names"),
+    )
+    named = [counted(n, *words) for n, *words in counts if n]
+    return [f"in the dataset: {', '.join(named)}; `{rest}` has the details"] if named else []
+
+
+def _training_notes(jobs: list[dict[str, Any]]) -> list[str]:
+    """The notes of trainings, each once for each model."""
+    notes = [f"{job['model']}: {note}" for job in jobs if job["variant"] is None for note in job["notes"]]
+    return list(dict.fromkeys(notes))
 
 
 def _failures(jobs: list[dict[str, Any]]) -> list[str]:
@@ -162,15 +205,19 @@ def _fold(job: dict[str, Any]) -> str:
 
 
 def _faults(faults: dict[str, int]) -> list[str]:
-    names = {"retries": "retried", "losses": "lost with their worker", "deaths": "ended their process"}
-    met = [f"{faults[name]:,} {what}" for name, what in names.items() if faults[name]]
-    return [f"attempts survived: {', '.join(met)}"] if met else []
+    names = {
+        "retries": ("attempt retried", "attempts retried"),
+        "lost_claims": ("claim lost with its worker", "claims lost with their workers"),
+        "crashes": ("process crashed", "processes crashed"),
+    }
+    counts = [counted(faults[name], *words) for name, words in names.items() if faults[name]]
+    return [f"faults: {', '.join(counts)}"] if counts else []
 
 
 def _leak_line(model: str, claimed: dict[str, Any], honest: dict[str, Any] | None) -> str:
-    instead = f"; honestly {100 * (honest['accuracy'] or 0):.1f} %" if honest else ""
+    instead = f"; on the honest split {100 * (honest['accuracy'] or 0):.1f} %" if honest else ""
     share = f"{100 * (claimed['accuracy'] or 0):.1f} %"
-    return f"leak meter, {model}: shuffled chunks would claim {share} by chunk{instead}{_coverage(honest or {})}"
+    return f"leak meter, {model}: shuffled chunks give {share} by chunk{instead}{_coverage(honest or {})}"
 
 
 def _effect_line(effect: dict[str, Any]) -> str:
@@ -179,8 +226,9 @@ def _effect_line(effect: dict[str, Any]) -> str:
     )
     verdict = "" if effect["is_significant"] else "; may be chance"
     return (
-        f"{effect['model']}, {effect['factor']}: {with_it:.1f} % with and {without:.1f} % without by recording, worth "
-        f"{difference:+.1f} points ({low:+.1f} to {high:+.1f}, p = {effect['p']:.2g}){verdict}{_coverage(effect)}"
+        f"{effect['model']}, {effect['factor']}: {with_it:.1f} % with and {without:.1f} % without by recording, "
+        f"difference {difference:+.1f} points ({low:+.1f} to {high:+.1f}, p = {effect['p']:.2g})"
+        f"{verdict}{_coverage(effect)}"
     )
 
 
@@ -196,6 +244,16 @@ def _score_line(model: str, score: dict[str, Any]) -> str:
         f"{model}: accuracy {100 * (score['accuracy'] or 0):.1f} %{spread} by chunk, "
         f"{100 * (score['by_recording_accuracy'] or 0):.1f} %{_bounds(score)} by recording, "
         f"macro F1 {score['macro_f1'] or 0:.3f}{_coverage(score)}"
+    )
+
+
+def _without_line(model: str, score: dict[str, Any] | None) -> str:
+    if score is None:
+        return f"{model} without the recordings that cross: no recording remains"
+    by_chunk = f"accuracy {100 * score['accuracy']:.1f} % by chunk, " if score["accuracy"] is not None else ""
+    return (
+        f"{model} without the recordings that cross: {by_chunk}{100 * score['by_recording_accuracy']:.1f} % "
+        f"by recording, from {counted(score['groups'], 'group')}"
     )
 
 

@@ -1,4 +1,4 @@
-"""A synthetic dataset of invented birds, so everything can be tried without one real recording."""
+"""A synthetic dataset of invented birds, to try the program without real recordings."""
 
 from orchestrator.demo.dataset import DemoFacts, make_dataset
 

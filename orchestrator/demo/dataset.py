@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from domain.errors import Impossible
-from orchestrator.demo.rows import N_RECORDISTS, Planned, Row, planned, row_of
+from orchestrator.demo.rows import N_RECORDISTS, DemoRow, Planned, planned, row_of
 
 if TYPE_CHECKING:
     from orchestrator.demo.sound import Studio
@@ -38,10 +38,10 @@ class DemoFacts:
 
 
 def make_dataset(folder: Path, seed: int = 2021, species: int = 27, recordings_per_species: int = 16) -> DemoFacts:
-    """Makes a dataset in BirdCLEF layout, unless the same one exists already.
+    """Make a dataset in BirdCLEF layout, unless the same one exists already.
 
     `train_metadata.csv` and `train_audio/<label>/<id>.ogg` (Vorbis, 32 kHz, mono, 6 to 12 s), the same bytes for the
-    same arguments on one machine. Among them: one file of each unusable kind (`DemoFacts.broken`), one row twice, and
+    same arguments on one machine. They include one file of each unusable kind (`DemoFacts.broken`), one row twice, and
     one exact copy under another name and recordist. `ABOUT.txt` describes the dataset and marks it as complete.
 
     Raises:
@@ -115,20 +115,20 @@ def _put(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def _write_csv(path: Path, rows: list[Row]) -> None:
+def _write_csv(path: Path, rows: list[DemoRow]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
+        table = csv.DictWriter(file, [field.name for field in fields(DemoRow)], lineterminator="\n")
         table.writeheader()
         table.writerows(asdict(row) for row in rows)
 
 
-def _copy_row(recordings: tuple[Planned, ...]) -> Row:
+def _copy_row(recordings: tuple[Planned, ...]) -> DemoRow:
     """The first recording again, as if another recordist had published it."""
     copy = row_of(recordings[0].species, f"DC{100_000 + len(recordings)}", N_RECORDISTS)
     return replace(copy, secondary_labels=recordings[0].row.secondary_labels)
 
 
-def _unusable_rows() -> tuple[Row, ...]:
+def _unusable_rows() -> tuple[DemoRow, ...]:
     rows = [row_of(0, name, 0) for name in _UNUSABLE_FILES]
     rows[-1] = replace(rows[-1], primary_label="")
     return (*rows, row_of(0, "missing", 0), replace(row_of(0, "outside", 0), filename="../outside.ogg"))

@@ -1,7 +1,7 @@
-"""Samples to Ogg Vorbis, the same bytes each time.
+"""Encode samples as Ogg Vorbis with reproducible bytes.
 
-libsndfile gives every stream a random serial number, so the ledger would take the files of each demo for new ones. Here
-the number is fixed, and the checksum of each page is computed again.
+libsndfile gives every stream a random serial number, so the ledger would treat the files of each demo as new. This
+module sets a fixed number and recomputes the checksum of each page.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ NEAREST_M, FARTHEST_M = 4.0, 60.0
 
 
 @dataclass(frozen=True)
-class Row:
+class DemoRow:
     """A line of train_metadata.csv in BirdCLEF's columns; filename is relative to train_audio."""
 
     primary_label: str
@@ -55,7 +55,7 @@ class Row:
 class Planned:
     """A good recording to be made; species, recordist and neighbour (the bird behind, or None) are numbers."""
 
-    row: Row
+    row: DemoRow
     number: int
     species: int
     recordist: int
@@ -67,8 +67,8 @@ class Planned:
 def planned(seed: int, species: int, per_species: int) -> tuple[Planned, ...]:
     """The good recordings in the order of the csv.
 
-    Each species is recorded by all recordists but one, as far as its recordings suffice, so any two recordists hold
-    every species; some recordists have more recordings.
+    Each species is recorded by all recordists except one, if it has enough recordings, so that any two recordists
+    together have every species. Some recordists have more recordings than others.
 
     Raises:
         Impossible: fewer than 2 or more than MOST_SPECIES species, no recordings, or a seed below 0.
@@ -110,10 +110,10 @@ def _one(number: int, bird: int, recordist: int, n_species: int, draw: Random) -
     return Planned(row, number, bird, recordist, neighbour, duration_s, distance_m)
 
 
-def row_of(bird: int, name: str, recordist: int) -> Row:
+def row_of(bird: int, name: str, recordist: int) -> DemoRow:
     """A line for a recording of a species, `name` without folder and ending; the place is open sea off Africa."""
     genus, ordinal = _names(bird)
-    return Row(
+    return DemoRow(
         primary_label=label(bird),
         secondary_labels="[]",
         latitude=f"{-1 + 0.17 * recordist:.2f}",

@@ -1,4 +1,4 @@
-"""What changes a song on its way to the file: distance, echo, weather, insects and the microphone.
+"""Effects that change a song before it is stored: distance, echo, weather, insects and the microphone.
 
 Each recordist has one microphone and one place, so a classifier that learns the noise instead of the bird scores low
 when recordists are split.
@@ -86,19 +86,19 @@ def recorded(front: Samples, behind: Samples | None, at: Place, now: Take, rng: 
     birds = front if behind is None else front + behind * np.float32(_amplitude(now.neighbour_db))
     spectrum = fft.rfft(birds, n_fft) * _air(frequency_hz, now.distance_m) * _echo(n_fft, at, now, rng)
     spectrum += fft.rfft(_surroundings(n_fft, at, now, rng))
-    heard: Samples = fft.irfft(spectrum * _microphone(frequency_hz, at), n_fft)[:n_samples]
-    heard += rng.standard_normal(n_samples, dtype=np.float32) * np.float32(_amplitude(at.hiss_db))
-    return _levelled(heard, at, now)
+    recorded: Samples = fft.irfft(spectrum * _microphone(frequency_hz, at), n_fft)[:n_samples]
+    recorded += rng.standard_normal(n_samples, dtype=np.float32) * np.float32(_amplitude(at.hiss_db))
+    return _levelled(recorded, at, now)
 
 
-def _levelled(heard: Samples, at: Place, now: Take) -> Samples:
+def _levelled(recorded: Samples, at: Place, now: Take) -> Samples:
     ceiling = _LOUDEST * _amplitude(at.gain_db / 4)
-    loudest = float(np.abs(heard).max())
+    loudest = float(np.abs(recorded).max())
     if now.overdrive_db > 0:
         gain = ceiling * _amplitude(now.overdrive_db) / loudest
     else:
         gain = min(_amplitude(at.gain_db), ceiling / loudest)
-    level: Samples = np.clip(heard * np.float32(gain), -ceiling, ceiling).astype(np.float32)
+    level: Samples = np.clip(recorded * np.float32(gain), -ceiling, ceiling).astype(np.float32)
     return level
 
 

@@ -1,1 +1,1 @@
-"""Carrying runs out: the dispatcher, the embedded stack, worker processes."""
+"""Execution of runs: the dispatcher, the embedded broker, and worker processes."""

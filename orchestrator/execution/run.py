@@ -9,7 +9,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from db.ledger import control
-from db.ledger.leader import Turn
+from db.ledger.identity import adopt
+from db.ledger.leader import Leadership
 from domain.errors import ChorusError
 from domain.states import CLAIMABLE, Kind, RunState, State
 from orchestrator.broker import Sender
@@ -26,7 +27,10 @@ _LEADER_CHECK_EVERY_S = 1.0
 
 
 class DispatcherThread:
-    """Runs the dispatcher beside the progress view, so that a slow broker never freezes the terminal."""
+    """Runs a dispatcher beside the progress view, so that a slow broker never freezes the terminal.
+
+    At the end it closes the dispatcher.
+    """
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._over = threading.Event()
@@ -38,6 +42,8 @@ class DispatcherThread:
             dispatch_forever(dispatcher, self._over.is_set, self._over.wait)
         except BaseException as error:  # the main thread raises it
             self._failed = error
+        finally:
+            dispatcher.close()
 
     def __enter__(self) -> DispatcherThread:
         self._thread.start()
@@ -48,7 +54,7 @@ class DispatcherThread:
         self._thread.join(timeout=10)
 
     def require_alive(self) -> None:
-        """Raises the error that ended the dispatcher, if any."""
+        """Raise the error that ended the dispatcher, if any."""
         if self._failed is not None:
             raise self._failed
 
@@ -59,6 +65,7 @@ def run_here(session: Session, begin: Callable[[], int], progress: View, flower_
     The home is locked before anything is planned in it. Ctrl-C pauses the run.
     """
     with LocalProcesses(session.settings, session.database, sends_events=flower_port is not None) as processes:
+        adopt(session.database, session.store)
         processes.start_worker(CPU)  # it starts up while the run is planned
         run = begin()
         sender = Sender(session.settings)
@@ -71,8 +78,8 @@ def run_here(session: Session, begin: Callable[[], int], progress: View, flower_
                 _until_over(session, run, progress, processes, thread)
         except KeyboardInterrupt:
             control.pause(session.database, run)
-            advised = session.settings.advised(f"resume {run}")
-            progress.say(f"stopping; what is finished is kept. Continue with: {advised}")
+            command = session.settings.command(f"resume {run}")
+            progress.say(f"stopping; finished work is kept. Continue with: {command}")
             raise
     return run
 
@@ -80,6 +87,7 @@ def run_here(session: Session, begin: Callable[[], int], progress: View, flower_
 def _until_over(session: Session, run: int, view: View, processes: LocalProcesses, thread: DispatcherThread) -> None:
     outages = OutageTolerance(view.say)
     while True:
+        processes.require_own_home()
         with outages.tolerated():
             seen = snapshot(session.database, run)
             view.show(seen)
@@ -102,7 +110,7 @@ def _is_gpu_worker_needed(seen: Snapshot) -> bool:
 
 
 def follow(session: Session, run: int, view: View) -> None:
-    """Shows the run until it is over. Other processes do the work; Ctrl-C only ends the view."""
+    """Show the run until it is over. Other processes do the work; Ctrl-C only ends the view."""
     outages = OutageTolerance(view.say)
     while True:
         with outages.tolerated():
@@ -114,9 +122,9 @@ def follow(session: Session, run: int, view: View) -> None:
 
 
 def dispatch_here(session: Session, view: View, exporter: AbstractContextManager[object] | None = None) -> None:
-    """Feeds all runs until interrupted. Starts the embedded broker unless a URL names another one.
+    """Feed all runs until interrupted. Starts the embedded broker unless a URL names another one.
 
-    exporter: offers metrics while it is entered.
+    exporter: serves metrics while its context is active.
     """
     with contextlib.ExitStack() as parts:
         processes = None
@@ -130,16 +138,19 @@ def dispatch_here(session: Session, view: View, exporter: AbstractContextManager
 
 def _dispatch_all(session: Session, view: View, processes: LocalProcesses | None) -> None:
     settings = session.settings
-    wait_for(Sender(settings).require_broker, settings.wait_s, view.say, settings.progress_file)
+    with Sender(settings) as sender:
+        wait_for(sender.require_broker, settings.wait_s, view.say, settings.progress_file)
     outages = OutageTolerance(view.say)
-    with Turn(session.database) as leadership:
+    with Leadership(session.database) as leadership:
         while True:
             _await_leadership(session, view, leadership)
-            view.say(f"dispatching for {session.database.shown}; Ctrl-C stops")
+            view.say(f"dispatching for {session.database.safe_url}; Ctrl-C stops")
             sender = Sender(settings)  # not shared: the previous dispatcher's thread may not have ended yet
             with DispatcherThread(Dispatcher(session.database, sender, settings)) as thread:
-                while leadership.is_ours():
+                while leadership.acquire():
                     thread.require_alive()
+                    if processes:
+                        processes.require_own_home()
                     with outages.tolerated():
                         for news in processes.watch() if processes else ():
                             view.say(news)
@@ -147,12 +158,12 @@ def _dispatch_all(session: Session, view: View, processes: LocalProcesses | None
             view.say("lost the leader lock: the database does not answer")
 
 
-def _await_leadership(session: Session, view: View, leadership: Turn) -> None:
-    is_said = False
-    while not leadership.is_ours():
-        if not is_said:
+def _await_leadership(session: Session, view: View, leadership: Leadership) -> None:
+    is_reported = False
+    while not leadership.acquire():
+        if not is_reported:
             view.say("standing by: another dispatcher holds the leader lock, or the database does not answer")
-            is_said = True
+            is_reported = True
         liveness.touch(session.settings.progress_file)
         time.sleep(_LEADER_CHECK_EVERY_S)
 
@@ -163,8 +174,8 @@ class RunIsOver(ChorusError):
     exit_code = 2
 
 
-def resumed(session: Session, run: int) -> int:
-    """Continues the run.
+def resume_run(session: Session, run: int) -> int:
+    """Continue the run.
 
     Raises:
         UnknownRun: there is no such run.
@@ -175,12 +186,12 @@ def resumed(session: Session, run: int) -> int:
         return run
     if state == RunState.PLANNING:
         raise RunIsOver(f"run {run} was not planned completely; submit its dataset again")
-    advised = session.settings.advised(f"retry {run}")
-    raise RunIsOver(f"run {run} is {state}; `{advised}` tries again what did not succeed")
+    command = session.settings.command(f"retry {run}")
+    raise RunIsOver(f"run {run} is {state}; `{command}` tries quarantined, failed and cancelled work again")
 
 
-def retried(session: Session, run: int) -> int:
-    """Tries quarantined, failed and cancelled work again.
+def retry_run(session: Session, run: int) -> int:
+    """Try quarantined, failed and cancelled work again.
 
     Raises:
         UnknownRun: there is no such run.

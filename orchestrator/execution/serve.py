@@ -11,14 +11,14 @@ from domain.errors import BrokerUnreachable, ChorusError, UsageError
 from domain.states import RunState
 from orchestrator.broker import answers, require_broker
 from orchestrator.execution.flower import flower_command, flower_environment
-from orchestrator.home import is_run_at_work
+from orchestrator.home import is_run_command_active
 from orchestrator.waiting import Say
 from settings import Settings
 from workers.roles import CPU, GPU, ROLES, command, environment, sees_gpu
 
 
 def become_worker(settings: Settings, role_name: str, concurrency: int | None, say: Say) -> NoReturn:
-    """Replaces this process by a worker of the role.
+    """Replace this process by a worker of the role.
 
     Raises:
         UsageError: there is no such role.
@@ -40,7 +40,7 @@ def become_worker(settings: Settings, role_name: str, concurrency: int | None, s
 
 
 def become_flower(settings: Settings, port: int, address: str, state: Path | None, say: Say) -> NoReturn:
-    """Replaces this process by the monitor.
+    """Replace this process by the monitor.
 
     Raises:
         UsageError: no password is set.
@@ -63,7 +63,7 @@ class NoGpu(ChorusError):
 
 
 def require_gpu_where_wanted(settings: Settings, device: str = "auto") -> None:
-    """Checks that this machine has a GPU if the requested device or the settings require one.
+    """Check that this machine has a GPU if the requested device or the settings require one.
 
     Raises:
         NoGpu: it has none.
@@ -71,25 +71,26 @@ def require_gpu_where_wanted(settings: Settings, device: str = "auto") -> None:
     is_wanted = device == "gpu" or (settings.require_gpu and device == "auto")
     if is_wanted and not sees_gpu(settings):
         raise NoGpu(
-            "no GPU is seen on this machine, and one is required; fix its driver, or leave out --device gpu, "
+            "a GPU is required, and no GPU was found on this machine; fix its driver, or omit --device gpu, "
             "--require-gpu or CHORUS_REQUIRE_GPU"
         )
 
 
 def require_dispatcher(settings: Settings) -> None:
-    """Checks that a dispatcher can feed a new run of this home.
+    """Check that a dispatcher can feed a new run of this home.
 
     Raises:
-        BrokerUnreachable: a `run` holds the home's lock; it feeds no other run.
+        BrokerUnreachable: a `run` command holds the home's lock; it serves no other run.
     """
-    if is_run_at_work(settings):
+    if is_run_command_active(settings):
         raise BrokerUnreachable(
-            f"a `run` is at work in {settings.home} and feeds no other run; wait for its end, or choose another --home"
+            f"a `run` command is running in {settings.home} and serves no other run; wait until it ends, or choose "
+            "another --home"
         )
 
 
-def abandoned(settings: Settings, run: int, state: str) -> list[str]:
-    """A line for people if no process works on an active run, as after a crash; otherwise nothing."""
+def interrupted_run_lines(settings: Settings, run: int, state: str) -> list[str]:
+    """Return a line for the user if no process works on an active run, as after a crash; otherwise nothing."""
     if state == RunState.ACTIVE and settings.is_broker_embedded and not answers(settings.socket):
-        return [f"no process works on run {run}; continue with: {settings.advised(f'resume {run}')}"]
+        return [f"no process works on run {run}; continue with: {settings.command(f'resume {run}')}"]
     return []

@@ -1,1 +1,1 @@
-"""Looking at runs: progress, scores, workers, health, integrity."""
+"""Monitoring of runs: scores, workers, health, metrics and integrity."""

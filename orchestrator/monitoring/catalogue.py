@@ -15,23 +15,23 @@ _ROOT = Path(__file__).resolve().parents[2]
 _LONGEST_S = 120
 
 
-def listed(n_classes: int, names: Sequence[str]) -> list[dict[str, Any]]:
-    """These models as networks for so many classes; see `tasks.model.listing`.
+def model_descriptions(n_classes: int, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the description of each model as a network for n_classes classes; see `tasks.model.listing`.
 
     Raises:
         MachineFault: Keras cannot be imported, or takes more than two minutes.
     """
     command = [sys.executable, "-m", "tasks.model.listing", str(n_classes), *names]
     try:
-        told = subprocess.run(  # noqa: S603  # this interpreter and this package
+        listing = subprocess.run(  # noqa: S603  # this interpreter and this package
             command, capture_output=True, text=True, check=False, cwd=_ROOT, timeout=_LONGEST_S
         )
     except subprocess.TimeoutExpired as error:
         raise MachineFault(f"the models cannot be listed: Keras took more than {_LONGEST_S} s; try again") from error
-    if told.returncode:
-        last = told.stderr.strip().rpartition("\n")[2]
+    if listing.returncode:
+        last = listing.stderr.strip().rpartition("\n")[2]
         raise MachineFault(f"the models cannot be listed: {last}; `pip install` the train requirements")
-    found: list[dict[str, Any]] = json.loads(told.stdout)
+    found: list[dict[str, Any]] = json.loads(listing.stdout)
     return found
 
 

@@ -12,11 +12,13 @@ from itertools import islice
 from pathlib import Path
 
 from db.ledger import planning
+from db.ledger.identity import ledger_id
 from db.queries import integrity
-from db.queries.integrity import KeptFile, KeptStrip
+from db.queries.integrity import LedgerFile, LedgerStrip
 from db.store.folder import FolderStore, stat_or_none
 from db.store.interface import Store
-from domain.errors import BrokerUnreachable
+from db.store.marker import marker_key
+from domain.errors import BrokerUnreachable, UsageError
 from domain.plural import counted
 from orchestrator.broker import Sender, answers
 from orchestrator.package_versions import versions
@@ -29,7 +31,7 @@ _SHOWN = 20
 _ABANDONED_AFTER_S = 86_400.0
 _READERS = 8
 _CLOCKS_AGREE_S = 5.0
-_KINDS = ("strips", "shards", "models", "evaluations", "reports")
+_KINDS = ("strips", "scores", "shards", "models", "networks", "evaluations", "predictions", "reports")
 
 
 def findings(session: Session, *, repair: bool) -> list[str]:
@@ -41,7 +43,7 @@ def findings(session: Session, *, repair: bool) -> list[str]:
         *_abandoned_findings(session, repair=repair),
         *_unknown_findings(session, repair=repair),
         *_ledger_findings(session, repair=repair),
-        *_broker_findings(session),
+        *_broker_findings(session, repair=repair),
         *_clock_findings("database", integrity.clock_s(session.database)),
         *_version_findings(session),
         *_disk_findings(session),
@@ -57,34 +59,34 @@ class _Fault:
 
 
 def _strip_findings(session: Session, *, repair: bool) -> Iterator[str]:
-    strips = _faulty(session.store, integrity.kept_strips(session.database))
+    strips = _faulty(session.store, integrity.ledger_strips(session.database))
     faulty = [(strip.id, f"strip {strip.key}", fault) for strip, fault in strips]
-    forget = partial(integrity.forget_strips, session.database) if repair else None
-    yield from _described(session.settings, faulty, "strip", forget)
+    mark_lost = partial(integrity.delete_strip_rows, session.database) if repair else None
+    yield from _described(session.settings, faulty, "strip", mark_lost)
 
 
 def _file_findings(session: Session, *, repair: bool) -> Iterator[str]:
-    files = integrity.kept_files(session.database)
+    files = integrity.ledger_files(session.database)
     faulty = [
         (file.job, f"{file.key} of run {file.run}", fault) for file in files if (fault := _fault(session.store, file))
     ]
-    forget = partial(integrity.fail_jobs, session.database) if repair else None
-    yield from _described(session.settings, faulty, "file", forget)
+    mark_lost = partial(integrity.fail_jobs, session.database) if repair else None
+    yield from _described(session.settings, faulty, "file", mark_lost)
 
 
 def _unrecorded_findings(session: Session, *, repair: bool) -> Iterator[str]:
-    """Files of older versions, whose digest was not recorded: what is there now is taken for what was written."""
+    """Files of older versions, whose digest was not recorded. A repair records the digest of the present bytes."""
     digests = dict(_unrecorded(session))
     if digests and repair:
         integrity.record_digests(session.database, digests)
         yield f"recorded the SHA-256 of {counted(len(digests), 'file')} of an older version"
     elif digests:
-        advised = session.settings.advised("doctor --repair")
-        yield f"no SHA-256 is recorded: {counted(len(digests), 'file')}, read unverified; `{advised}` records it"
+        command = session.settings.command("doctor --repair")
+        yield f"no SHA-256 is recorded: {counted(len(digests), 'file')}, read unverified; `{command}` records it"
 
 
-def _unrecorded(session: Session) -> Iterator[tuple[KeptFile, str]]:
-    for file in integrity.kept_files(session.database):
+def _unrecorded(session: Session) -> Iterator[tuple[LedgerFile, str]]:
+    for file in integrity.ledger_files(session.database):
         if not file.sha256:
             try:
                 yield file, session.store.digest(file.key)
@@ -98,41 +100,41 @@ def _described(
     settings: Settings,
     faulty: Sequence[tuple[int, str, _Fault]],
     what: str,
-    forget: Callable[[list[int]], None] | None,
+    mark_lost: Callable[[list[int]], None] | None,
 ) -> Iterator[str]:
-    """faulty: row, name and fault of each.  forget: marks the rows as lost; None: only report."""
+    """faulty: row, name and fault of each.  mark_lost: marks the rows for regeneration; None: only report."""
     yield from (f"{name} {fault.text}" for _, name, fault in faulty[:_SHOWN])
     lost = [row for row, _, fault in faulty if fault.is_lost]
     if n_unread := len(faulty) - len(lost):
         yield f"unreadable: {counted(n_unread, what)}; check the disk and access rights, or delete and run doctor again"
-    if lost and forget:
-        forget(lost)
+    if lost and mark_lost:
+        mark_lost(lost)
     elif lost:
-        advised = settings.advised("doctor --repair")
-        yield f"damaged: {counted(len(lost), what)}; `{advised}` marks them for regeneration"
+        command = settings.command("doctor --repair")
+        yield f"damaged: {counted(len(lost), what)}; `{command}` marks them for regeneration"
 
 
 def _abandoned_findings(session: Session, *, repair: bool) -> Iterator[str]:
-    abandoned = session.store.abandoned(_ABANDONED_AFTER_S)
+    abandoned = session.store.unfinished_files(_ABANDONED_AFTER_S)
     if abandoned and repair:
         for path in abandoned:
             path.unlink(missing_ok=True)
         yield f"deleted {counted(len(abandoned), 'unfinished file')}"
     elif abandoned:
-        size, advised = _size_bytes(abandoned), session.settings.advised("doctor --repair")
-        yield f"{counted(len(abandoned), 'unfinished file')} ({size / 1e6:.1f} MB); `{advised}` deletes them"
+        size, command = _size_bytes(abandoned), session.settings.command("doctor --repair")
+        yield f"{counted(len(abandoned), 'unfinished file')} ({size / 1e6:.1f} MB); `{command}` deletes them"
 
 
 def _size_bytes(paths: Iterable[Path]) -> int:
-    """The size of those that still exist: workers may delete some meanwhile."""
+    """Total size of the files that still exist; workers may delete some meanwhile."""
     return sum(found.st_size for path in paths if (found := stat_or_none(path)))
 
 
 def _unknown_findings(session: Session, *, repair: bool) -> Iterator[str]:
     """Orphans: files of a worker that died before it wrote the row, or of a run that was repeated.
 
-    Files of the last day are spared, because their row may still be written. Nothing is deleted from a store that is
-    named by a URL, because it may serve other ledgers.
+    Files of the last day are ignored, because their rows may still be written. Nothing is deleted from a store that is
+    given by a URL, because other ledgers may share it.
     """
     if not isinstance(session.store, FolderStore):
         return  # listing a bucket takes a request for each thousand keys; lifecycle rules delete old objects
@@ -144,12 +146,29 @@ def _unknown_findings(session: Session, *, repair: bool) -> Iterator[str]:
     orphans = f"{n} not referenced by the ledger ({_size_bytes(found) / 1e6:.1f} MB)"
     if session.settings.store_url or session.settings.database_url:
         yield f"{orphans}; another ledger that shares the store may reference them"
+    elif others := [each for each in session.store.ledgers() if each != ledger_id(session.database)]:
+        command = session.settings.command(f"doctor --forget-ledger {others[0]}")
+        yield f"{orphans}; ledger {', '.join(others)} uses this store too; if it is gone for good: {command}"
     elif repair:
         for path in filter(_is_old, found):  # a worker may have written it again
             path.unlink(missing_ok=True)
         yield f"{orphans}; deleted"
     else:
-        yield f"{orphans}; harmless; `{session.settings.advised('doctor --repair')}` deletes them"
+        yield f"{orphans}; harmless; `{session.settings.command('doctor --repair')}` deletes them"
+
+
+def forget_ledger(session: Session, ledger: str) -> str:
+    """Remove the marker of another ledger, which is gone for good, from the store; return a sentence.
+
+    Raises:
+        UsageError: it is this ledger, or has no marker.
+    """
+    if ledger == ledger_id(session.database):
+        raise UsageError(f"{ledger} is this ledger; only another one can be forgotten")
+    if ledger not in (registered := session.store.ledgers()):
+        raise UsageError(f"the store {session.store.location} has no marker of {ledger!r}, only {registered}")
+    session.store.remove(marker_key(ledger))
+    return f"ledger {ledger} is forgotten; `doctor --repair` may delete files that only it refers to"
 
 
 def _old_keys(store: Path) -> Iterator[str]:
@@ -174,7 +193,7 @@ def _clock_findings(whose: str, clock_s: float) -> Iterator[str]:
 
 def _version_findings(session: Session) -> Iterator[str]:
     here = versions()
-    for planned in integrity.planned_with(session.database):
+    for planned in integrity.run_versions(session.database):
         other = [
             f"{name} {version} (here {here[name]})"
             for name, version in planned.versions.items()
@@ -184,7 +203,7 @@ def _version_findings(session: Session) -> Iterator[str]:
             yield f"run {planned.run} was planned with {', '.join(other)}; strips made here may differ in the last bit"
 
 
-def _faulty(store: Store, strips: Iterable[KeptStrip]) -> Iterator[tuple[KeptStrip, _Fault]]:
+def _faulty(store: Store, strips: Iterable[LedgerStrip]) -> Iterator[tuple[LedgerStrip, _Fault]]:
     from joblib import Parallel, delayed  # noqa: PLC0415
 
     stream = iter(strips)
@@ -194,14 +213,14 @@ def _faulty(store: Store, strips: Iterable[KeptStrip]) -> Iterator[tuple[KeptStr
             yield from ((strip, fault) for strip, fault in zip(page, checked, strict=True) if fault)
 
 
-def _fault(store: Store, kept: KeptStrip | KeptFile) -> _Fault | None:
-    """The problem with a kept file, if any.
+def _fault(store: Store, file: LedgerStrip | LedgerFile) -> _Fault | None:
+    """The problem with a file, if any.
 
     Raises:
         ConnectionError: the store does not answer, which says nothing about its files.
     """
     try:
-        is_whole = store.digest(kept.key).startswith(kept.sha256)
+        is_whole = store.digest(file.key).startswith(file.sha256)
     except ConnectionError:
         raise
     except (FileNotFoundError, NotADirectoryError):
@@ -212,10 +231,10 @@ def _fault(store: Store, kept: KeptStrip | KeptFile) -> _Fault | None:
 
 
 def _ledger_findings(session: Session, *, repair: bool) -> Iterator[str]:
-    for run in integrity.lacking(session.database):
-        advised = session.settings.advised(f"retry {run}")
-        yield f"run {run} lost files and was not retried since; regenerate them with: {advised}"
-    stuck = integrity.stuck(session.database, _ABANDONED_AFTER_S)
+    for run in integrity.runs_with_lost_files(session.database):
+        command = session.settings.command(f"retry {run}")
+        yield f"files of run {run} were lost, and it was not retried since; regenerate them with: {command}"
+    stuck = integrity.stuck_work(session.database, _ABANDONED_AFTER_S)
     if stuck.n_expired:
         yield f"{counted(stuck.n_expired, 'claim')} expired; a dispatcher releases them within seconds"
     for run in stuck.planning_runs:
@@ -223,22 +242,33 @@ def _ledger_findings(session: Session, *, repair: bool) -> Iterator[str]:
             yield f"run {run} was not planned completely; submit its dataset again"
     is_alone = session.settings.is_broker_embedded and not answers(session.settings.socket)
     for run in stuck.active_runs if is_alone else ():
-        yield f"no process works on run {run}; continue with: {session.settings.advised(f'resume {run}')}"
+        yield f"no process works on run {run}; continue with: {session.settings.command(f'resume {run}')}"
 
 
-def _broker_findings(session: Session) -> Iterator[str]:
+def _broker_findings(session: Session, *, repair: bool) -> Iterator[str]:
     settings = session.settings
     if settings.is_broker_embedded and not answers(settings.socket):
         return  # an embedded broker only runs while a command needs it
     try:
-        sender = Sender(settings)
-        yield from _clock_findings("broker", sender.clock_s())
-        served = {queue for queues in sender.workers().values() for queue in queues}
-        for queue in ("cpu", "gpu"):
-            waiting = sender.queued(queue)
-            if waiting and queue not in served:
-                held = counted(waiting, "message")
-                yield f"queue {queue} holds {held} and no worker serves it; start one with: orchestrator worker {queue}"
+        with Sender(settings) as sender:
+            yield from _clock_findings("broker", sender.clock_s())
+            served = {queue for queues in sender.workers().values() for queue in queues}
+            waiting = {queue: sender.queued(queue) for queue in ("cpu", "gpu") if queue not in served}
+            refused = sender.refused()
+            if repair:
+                sender.forget_refused()
+        if refused:
+            kinds = ", ".join(f"{n} {why}" for why, n in refused.items())
+            yield (
+                f"refused and removed: {counted(sum(refused.values()), 'message')} that this system does not send "
+                f"({kinds}); another program writes to this broker" + ("; the count is reset" if repair else "")
+            )
+        for queue, n in waiting.items():
+            if n:
+                yield (
+                    f"queue {queue} holds {counted(n, 'message')} and no worker serves it; "
+                    f"start one with: orchestrator worker {queue}"
+                )
     except BrokerUnreachable as error:
         yield str(error)
 

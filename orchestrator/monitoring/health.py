@@ -1,4 +1,4 @@
-"""Whether a container makes progress: a process may answer and still do nothing."""
+"""Check that a container makes progress: a process may respond and still do nothing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def require_progress(settings: Settings, role: str) -> str:
     """
     if settings.progress_file is None:
         raise UsageError("no file is set for progress; set CHORUS_PROGRESS_FILE for the process and for this check")
-    if stalled := liveness.complaint(settings.progress_file, STUCK_AFTER_S):
+    if stalled := liveness.recent_stall(settings.progress_file, STUCK_AFTER_S):
         raise NoProgress(stalled)
     age_s = liveness.age_s(settings.progress_file)
     if age_s is None:
@@ -43,7 +43,8 @@ def require_progress(settings: Settings, role: str) -> str:
 
 def _require_idle(settings: Settings, queue: str, age_s: float) -> str:
     try:
-        n_waiting = Sender(settings).queued(queue)
+        with Sender(settings) as sender:
+            n_waiting = sender.queued(queue)
     except BrokerUnreachable as error:
         return f"idle for {age_s:.0f} s: {error}"  # a restart would not bring the broker back
     if n_waiting == 0:

@@ -1,6 +1,6 @@
-"""`/metrics` for Prometheus: ledger and queues, measured in a thread so that a scrape never waits for them.
+"""`/metrics` for Prometheus: ledger and queues, measured in a thread, so that a scrape never waits for them.
 
-While the database or the broker does not answer, the last values remain, and `chorus_up` says which of them is down.
+While the database or the broker does not answer, the last values remain, and `chorus_up` shows which of them is down.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from db.engine import Database
-from db.queries.metrics import OTHER, Gauges, Measured
+from db.queries.metrics import OTHER, Gauges, LedgerMetrics
 from domain.errors import BrokerUnreachable, ChorusError
 from domain.reasons import words_of
 from orchestrator.broker import Sender
@@ -47,13 +47,15 @@ class Queues:
     consumers: dict[str, int]
     workers: frozenset[str]
     """Names of the workers that answered."""
+    refused: dict[str, int] = field(default_factory=dict)
+    """Messages that workers have removed, by reason."""
 
 
 @dataclass
 class Figures:
     """The last measured values and their times; empty before the first measurement."""
 
-    ledger: Measured | None = None
+    ledger: LedgerMetrics | None = None
     ledger_at_s: float = float("-inf")
     queues: Queues | None = None
     queues_at_s: float = float("-inf")
@@ -62,8 +64,8 @@ class Figures:
     """Never decreases, although a retry takes work out of the ledger's count of finished work."""
     _seen: dict[tuple[str, str], int] = field(default_factory=dict)
 
-    def take(self, measured: Measured) -> None:
-        """Stores a new measurement of the ledger."""
+    def take(self, measured: LedgerMetrics) -> None:
+        """Store a new measurement of the ledger."""
         for name, n in measured.finished.items():
             self.finished[name] += max(0, n - self._seen.get(name, 0))
         self._seen, self.ledger, self.ledger_at_s = measured.finished, measured, time.monotonic()
@@ -83,14 +85,14 @@ class Exporter:
 
     def __enter__(self) -> Exporter:
         registry = CollectorRegistry()
-        registry.register(_Shown(self.figures))
+        registry.register(_FigureCollector(self.figures))
         try:
             self._server, _ = start_http_server(
                 self._settings.metrics_port, self._settings.metrics_address, registry=registry
             )
         except OSError as error:
             where = f"{self._settings.metrics_address}:{self._settings.metrics_port}"
-            raise MetricsUnusable(f"no metrics can be offered on {where}: {error.strerror or error}") from error
+            raise MetricsUnusable(f"metrics cannot be served on {where}: {error.strerror or error}") from error
         self._thread.start()
         return self
 
@@ -99,6 +101,7 @@ class Exporter:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(timeout=10)
+        self._sender.close()
         self._database.close()
 
     @property
@@ -113,7 +116,7 @@ class Exporter:
             self._over.wait(max(_MEASURED_EVERY_S, _PAUSE_PER_MEASURED_S * min(self._ledger_took_s)))
 
     def measure(self) -> None:
-        """Measures once. A part that does not answer is marked as down, and logged the first time."""
+        """Measure once. A part that does not answer is marked as down; the first failure is logged."""
         with self._one_at_a_time:
             self._try("database", self._measure_ledger)
             self._try("broker", self._measure_queues)
@@ -133,23 +136,24 @@ class Exporter:
 
     def _measure_ledger(self) -> None:
         began_s = time.monotonic()
-        self.figures.take(self._gauges.measured())
+        self.figures.take(self._gauges.measure())
         self._ledger_took_s.append(time.monotonic() - began_s)
 
     def _measure_queues(self) -> None:
         figures = self.figures
-        messages = {queue: self._sender.queued(queue) for queue in ROLES}
+        messages, refused = {queue: self._sender.queued(queue) for queue in ROLES}, self._sender.refused()
         if figures.queues and time.monotonic() - figures.queues_at_s < _ASKED_EVERY_S:
-            figures.queues = replace(figures.queues, messages=messages)
+            figures.queues = replace(figures.queues, messages=messages, refused=refused)
             return
         answering = self._sender.workers()
         served = Counter(queue for queues in answering.values() for queue in queues)
-        figures.queues = Queues(messages, {queue: served[queue] for queue in ROLES}, frozenset(answering))
+        consumers = {queue: served[queue] for queue in ROLES}
+        figures.queues = Queues(messages, consumers, frozenset(answering), refused)
         figures.queues_at_s = time.monotonic()
 
 
-class _Shown(Collector):
-    """The values as Prometheus reads them."""
+class _FigureCollector(Collector):
+    """Converts the figures into metrics that Prometheus reads."""
 
     def __init__(self, figures: Figures) -> None:
         self._figures = figures
@@ -166,9 +170,14 @@ class _Shown(Collector):
             messages, consumers = figures.queues.messages.items(), figures.queues.consumers.items()
             yield _gauge("chorus_queue_messages", "Messages that no worker has taken yet", ["queue"], messages)
             yield _gauge("chorus_consumers", "Workers that serve the queue", ["queue"], consumers)
+            what = "Messages that workers refused and removed since the broker was last emptied"
+            total = CounterMetricFamily("chorus_refused_messages", what, labels=["reason"])
+            for why, n in sorted(figures.queues.refused.items()):
+                total.add_metric([why], n)
+            yield total
 
 
-def _of_ledger(seen: Measured, finished: Counter[tuple[str, str]]) -> Iterator[Metric]:
+def _of_ledger(seen: LedgerMetrics, finished: Counter[tuple[str, str]]) -> Iterator[Metric]:
     yield _gauge("chorus_items", "Items of all runs by state", ["state"], seen.items.items())
     what = "Items (kind preprocess) and jobs of active runs that have not ended"
     yield _gauge("chorus_open", what, ["kind", "state"], seen.open.items())
@@ -192,7 +201,7 @@ def _of_ledger(seen: Measured, finished: Counter[tuple[str, str]]) -> Iterator[M
     yield _gauge("chorus_job_epoch", "Epochs finished by a training under way", ["job", "model"], epochs)
 
 
-def _of_workers(seen: Measured, answering: frozenset[str]) -> Metric:
+def _of_workers(seen: LedgerMetrics, answering: frozenset[str]) -> Metric:
     """Workers that hold work or answer. A worker that is gone and holds no work needs no attention."""
     ages = [
         ((worker.name, worker.role), worker.progressed_age_s if worker.holds_work else 0.0)

@@ -17,7 +17,7 @@ from tasks.runtime import evaluations
 def classification_tables(session: Session, run: int) -> str:
     """The per-class table of every evaluated model, by chunk, in scikit-learn's layout.
 
-    Raises: Damaged, where an evaluation is gone from the store, or is not what was written.
+    Raises: Damaged if an evaluation is missing from the store, or is not what was written.
     """
     facts = run_facts(session.database, run)
     tables = []

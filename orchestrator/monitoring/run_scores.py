@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from db.queries.status import JobStatus
@@ -15,14 +16,14 @@ from tasks.runtime import evaluations
 
 if TYPE_CHECKING:
     from tasks.report.data import JobReport
-    from tasks.report.scoring.pooled import Interval
+    from tasks.report.scoring.model_outcomes import Interval
 
 
 def evaluated_by_group(store: Store, jobs: Sequence[JobStatus]) -> list[JobReport]:
     """The evaluations of every model, and of every variant of an ablation, with outcomes by group.
 
-    A model or variant is left out if the outcomes of any of its jobs cannot be read: an interval over some folds says
-    nothing about a score that is the mean over all.
+    A model or variant is omitted if the outcomes of any of its jobs cannot be read: an interval over some folds does
+    not describe a score that is the mean over all folds.
     """
     wanted = [
         job for job in jobs
@@ -59,6 +60,17 @@ def ablation(jobs: Sequence[JobReport]) -> list[dict[str, Any]]:
     return [effect.as_dict() for effect in effects(jobs)]
 
 
+def scores_without(jobs: Sequence[JobReport], groups: Collection[str]) -> dict[str, dict[str, Any] | None]:
+    """The scores of every model without these groups; None for a model of which nothing remains."""
+    if not groups:
+        return {}
+    from tasks.report.scoring.model_outcomes import remaining  # noqa: PLC0415
+
+    own = [job for job in jobs if job.variant is None]
+    found = {model: remaining(model, own, groups) for model in dict.fromkeys(job.model for job in own)}
+    return {model: asdict(score) if score else None for model, score in found.items()}
+
+
 def intervals(model: str, jobs: Sequence[JobReport]) -> dict[str, Interval | int | None]:
     """The 95 % intervals of a model's two accuracies over folds and seeds, by group, and the number of groups.
 
@@ -67,9 +79,9 @@ def intervals(model: str, jobs: Sequence[JobReport]) -> dict[str, Interval | int
     own = [job for job in jobs if job.model == model and job.variant is None]
     if not own:
         return {"accuracy_interval": None, "by_recording_accuracy_interval": None, "groups": None}
-    from tasks.report.scoring.pooled import chunk_interval, pooled_outcomes, recording_interval  # noqa: PLC0415
+    from tasks.report.scoring.model_outcomes import chunk_interval, model_outcomes, recording_interval  # noqa: PLC0415
 
-    folds = pooled_outcomes(model, own).values()
+    folds = model_outcomes(model, own).values()
     return {
         "accuracy_interval": chunk_interval(folds),
         "by_recording_accuracy_interval": recording_interval(folds),

@@ -10,13 +10,17 @@ from typing import Any
 
 from db.engine import Database
 from db.queries import run_counts, status
+from db.queries.crossings import Crossings, crossings
 from db.queries.run_counts import FaultCount
-from db.queries.status import BadRowLine, JobStatus, NotUsed
+from db.queries.status import BadRowLine, JobStatus
+from db.queries.unused import NotUsed, unused
 from db.store.interface import Store
-from domain.results import EvaluateResult, TrainResult
+from domain.frozen_words import DEATHS, LOSSES, NOT_SPLIT
+from domain.reasons import ReasonCode
+from domain.results import EvaluateResult, RenderResult, TrainResult
 from domain.states import Kind, RunState, State
-from orchestrator.monitoring.run_scores import ablation, evaluated_by_group, intervals
-from orchestrator.progress import Snapshot, numbered, snapshot
+from orchestrator.monitoring.run_scores import ablation, evaluated_by_group, intervals, scores_without
+from orchestrator.progress import Snapshot, fold_number, snapshot
 from tasks.dataset.split import leaky
 from tasks.model.zoo import is_generator
 
@@ -32,18 +36,31 @@ def summary(database: Database, store: Store, run: int) -> dict[str, Any]:
     """The one object that `--json` prints."""
     seen = snapshot(database, run)
     evaluated, own = evaluated_by_group(store, seen.jobs), scores([job for job in seen.jobs if job.variant is None])
+    lost, rows = unused(database, run), status.bad_rows(database, run)
+    found = crossings(database, run, seen.run.split, seen.run.options)
+    facts = seen.run.facts
     return {
         "run": run,
         "state": seen.run.state,
+        "dataset": {"notes": list(facts.get("layout_notes", ())), **facts.get("findings", {})},
         "recordings": status.recording_counts(database, run),
-        "quarantined": _with_reasons(status.quarantined(database, run)),
-        "failed": _with_reasons(status.failed(database, run)),
+        "quarantined": _with_reasons(lost.quarantined),
+        "used_in_part": [asdict(each) for each in lost.in_part],
+        "failed": _with_reasons(lost.failed),
+        "left_out": [
+            {"recording": row.uri, "reason": row.reason} for row in rows if row.reason_code == ReasonCode.LEFT_OUT
+        ],
+        "notes": [
+            {"code": note.code.value, "unit": note.code.unit, "count": note.n, "recordings": note.n_recordings}
+            for note in run_counts.notes(database, run)
+        ],
         "jobs": [_job(database, job) for job in seen.jobs],
         "scores": {
             model: score if is_generator(model) else {**score, **intervals(model, evaluated)}
             for model, score in own.items()
         },
         "leak_meter": scores([job for job in seen.jobs if job.variant == leaky.VARIANT]),
+        "honesty": _honesty(store, seen, found, scores_without(evaluated, found.groups)),
         "ablation": [
             {**effect, "trainings_planned": own[effect["model"]]["trainings_planned"]} for effect in ablation(evaluated)
         ],
@@ -52,20 +69,43 @@ def summary(database: Database, store: Store, run: int) -> dict[str, Any]:
         "report": report_address(store, seen),
         "started_at": _iso(seen.run.created_at),
         "finished_at": _iso(seen.run.finished_at),
-        "bad_rows": [_bad_row(row) for row in status.bad_rows(database, run)],
+        "bad_rows": [_bad_row(row) for row in rows if row.reason_code != ReasonCode.LEFT_OUT],
     }
 
 
 def _faults(found: FaultCount) -> dict[str, int]:
-    """`losses` and `deaths` are the names of the version before, kept beside the new ones for one version."""
-    return {**asdict(found), "lost_claims": found.losses, "crashes": found.deaths}
+    """Return the counts; lost claims and crashes also by the names of the previous version, for one version."""
+    return {**asdict(found), LOSSES: found.lost_claims, DEATHS: found.crashes}
 
 
 def report_address(store: Store, seen: Snapshot) -> str | None:
     """The address of the run's report; None while there is none."""
-    rendered = (job.result for job in seen.jobs if job.kind == Kind.RENDER and job.state == State.DONE)
-    key = next((result.key for result in rendered if result), None)
-    return store.address(key) if key else None
+    rendered = _rendered(seen)
+    return store.address(rendered.key) if rendered else None
+
+
+def _rendered(seen: Snapshot) -> RenderResult | None:
+    results = (job.result for job in seen.jobs if job.kind == Kind.RENDER and job.state == State.DONE)
+    return next((result for result in results if isinstance(result, RenderResult)), None)
+
+
+def _honesty(store: Store, seen: Snapshot, found: Crossings, without: dict[str, Any]) -> dict[str, Any]:
+    """Whether the split is honest. None if the run has none: it ends before one is needed."""
+    split = seen.run.split
+    rendered = _rendered(seen)
+    crossing_key = rendered.crossing_key if rendered else None
+    is_split = split.get("method") not in (None, NOT_SPLIT)
+    return {
+        "is_honest": not found.recordings if is_split else None,
+        "crossing_groups": len(found.groups),
+        "crossing": [
+            {"recording": each.recording, "label": each.label, "group": each.group, "part": each.part}
+            for each in found.recordings
+        ],
+        "crossing_csv": store.address(crossing_key) if crossing_key else None,
+        "scores_without": without,
+        "joined_copies": split.get("copies", 0),
+    }
 
 
 def _with_reasons(recordings: Sequence[NotUsed]) -> list[dict[str, str]]:
@@ -84,9 +124,10 @@ def _job(database: Database, job: JobStatus) -> dict[str, Any]:
     shown = (0, job.epoch if best_epoch is None else best_epoch)
     last = {name: value for epoch, name, value in status.metrics(database, job.id) if epoch in shown}
     return {
-        "kind": job.kind, "model": job.model, "variant": job.variant, "fold": numbered(job.fold), "seed": job.seed,
+        "kind": job.kind, "model": job.model, "variant": job.variant, "fold": fold_number(job.fold), "seed": job.seed,
         "state": job.state, "device": job.device, "metrics": last, "reason": job.reason,
         "reason_code": job.reason_code,
+        "notes": list(trained.notes) if trained else [],
         "cost": {name: value for name in _COST if (value := getattr(trained, name, None)) is not None},
     }  # fmt: skip
 
@@ -116,10 +157,10 @@ def _score(model: str, evaluated: list[JobStatus], n_planned: int) -> dict[str, 
 
 
 def exit_code(database: Database, run: int) -> int:
-    """0 done, 1 failed or cancelled, 3 done with recordings quarantined, 130 paused."""
+    """0 done, 1 failed or cancelled, 3 done with recordings or parts of them quarantined, 130 paused."""
     state = snapshot(database, run).run.state
     if state == RunState.DONE:
-        return 3 if status.recording_counts(database, run)[State.QUARANTINED] else 0
+        return 3 if status.is_any_unused(database, run) else 0
     return 130 if state == RunState.PAUSED else 1
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from db.ledger.presence import Present, present
-from db.queries.status import JobStatus, at_work, item_counts, jobs
+from db.ledger.presence import KnownWorker, known_workers
+from db.queries.status import running_work
 from domain.errors import BrokerUnreachable
 from domain.plural import duration
 from domain.states import CLAIMABLE
 from orchestrator.broker import Sender
-from orchestrator.home import is_run_at_work
+from orchestrator.home import is_run_command_active
+from orchestrator.progress import Snapshot, snapshot
 from orchestrator.session import Session
 from workers.roles import QUEUE_OF_TASK
 
@@ -49,9 +49,10 @@ def workers(session: Session) -> list[WorkerLine]:
     Raises:
         BrokerUnreachable: the broker does not answer.
     """
-    answering = Sender(session.settings).workers()
-    doing = at_work(session.database)
-    known = {worker.name: worker for worker in present(session.database)}
+    with Sender(session.settings) as sender:
+        answering = sender.workers()
+    doing = running_work(session.database)
+    known = {worker.name: worker for worker in known_workers(session.database)}
     names = sorted({*answering, *(worker.name for worker in known.values() if worker.holds_work)})
     return [
         _line(name, answering.get(name, []), [f"{w.what} of run {w.run}" for w in doing if w.worker == name], known)
@@ -59,7 +60,7 @@ def workers(session: Session) -> list[WorkerLine]:
     ]
 
 
-def _line(name: str, queues: list[str], doing: list[str], known: dict[str, Present]) -> WorkerLine:
+def _line(name: str, queues: list[str], doing: list[str], known: dict[str, KnownWorker]) -> WorkerLine:
     of = known.get(name)
     host, role = (of.host, of.role) if of else (name.rpartition("@")[2], name.partition("-")[0])
     return WorkerLine(name, host, role, queues, doing, of.device if of else "", of.progressed_age_s if of else None)
@@ -70,32 +71,33 @@ def unserved(session: Session, run: int) -> list[str]:
 
     A `run` starts its own workers when they are needed, so nothing is missing while one is active.
     """
-    if is_run_at_work(session.settings):
+    if is_run_command_active(session.settings):
         return []
-    needed = needed_queues(item_counts(session.database, run), jobs(session.database, run))
+    needed = needed_queues(snapshot(session.database, run))
     if not needed:
         return []
     try:
-        served = {queue for queues in Sender(session.settings).workers().values() for queue in queues}
+        with Sender(session.settings) as sender:
+            served = {queue for queues in sender.workers().values() for queue in queues}
     except BrokerUnreachable:
         return []
-    return [sentence(run, queue, needed[queue]) for queue in needed if queue not in served]
+    return [missing_worker_line(run, queue, needed[queue]) for queue in needed if queue not in served]
 
 
-def needed_queues(items: dict[str, int], run_jobs: Sequence[JobStatus]) -> dict[str, list[str]]:
+def needed_queues(seen: Snapshot) -> dict[str, list[str]]:
     """The queues of open work, each with its open tasks, in the order of the stages."""
-    tasks = ["preprocess"] if any(items[state] for state in CLAIMABLE) else []
-    tasks += [job.kind for job in run_jobs if job.state in CLAIMABLE]
+    tasks = [seen.item_task] if any(seen.items[state] for state in CLAIMABLE) else []
+    tasks += [job.kind for job in seen.jobs if job.state in CLAIMABLE]
     needed: dict[str, list[str]] = {}
     for task in dict.fromkeys(tasks):
         needed.setdefault(QUEUE_OF_TASK[task], []).append(task)
     return needed
 
 
-def sentence(run: int, queue: str, tasks: list[str]) -> str:
+def missing_worker_line(run: int, queue: str, tasks: list[str]) -> str:
     """The missing worker, and what to do.
 
-    >>> sentence(3, "gpu", ["train", "evaluate"])
+    >>> missing_worker_line(3, "gpu", ["train", "evaluate"])
     'run 3 waits: no worker serves the queue gpu (train, evaluate); start one with: orchestrator worker gpu'
     """
     return (

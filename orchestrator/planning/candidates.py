@@ -15,7 +15,7 @@ from tasks.model.variants import (
     WITH_SYNTHETIC,
     VariantError,
     changed_preset,
-    require_same_pictures,
+    require_same_pipeline,
     variant,
 )
 from tasks.model.zoo import entry
@@ -103,9 +103,9 @@ def ablated(request: Request, text: str | None) -> Request:
 
 def _require_large_spectrograms(found: Selection) -> None:
     for model, preset in ((entry(each.model), found.presets[each.preset]) for each in found.candidates):
-        if min(preset.mel.n_mels, preset.n_frames) < model.smallest:
+        if min(preset.mel.n_mels, preset.n_frames) < model.min_size:
             raise UsageError(
-                f"{model.name} needs pictures of {model.smallest} bands and frames at least, and the preset "
+                f"{model.name} needs spectrograms of at least {model.min_size} bands and frames, but the preset "
                 f"{preset.name} makes {preset.mel.n_mels} by {preset.n_frames}; raise mel.n_mels or lower "
                 "mel.hop_samples, or name another model"
             )
@@ -128,10 +128,10 @@ def _preset(request: Request, model: str) -> Preset:
 
 def _unchanged(request: Request, presets: _Presets) -> list[Candidate]:
     """Every model unchanged. A generator brings its evaluator twice: without and with generated examples."""
-    evaluators = [name for name in (entry(model).judge for model in request.models) if name]
+    evaluators = [name for name in (entry(model).evaluator for model in request.models) if name]
     names = dict.fromkeys([*request.models, *evaluators])
     positions = {name: presets.position(_preset(request, name)) for name in names}
-    own = [Candidate(name, positions[name], evaluator=entry(name).judge) for name in names]
+    own = [Candidate(name, positions[name], evaluator=entry(name).evaluator) for name in names]
     generators = [each for each in own if each.evaluator]
     return own + [Candidate(str(each.evaluator), each.preset, WITH_SYNTHETIC, each.model) for each in generators]
 
@@ -143,7 +143,7 @@ def _changed(request: Request, presets: _Presets, factor: str) -> tuple[list[Can
         preset = _preset(request, model)
         try:
             if factor == "synthetic":
-                require_same_pictures(model, preset, _preset(request, GAN))
+                require_same_pipeline(model, preset, _preset(request, GAN))
             name = variant(entry(model), preset, factor)
         except VariantError as error:
             refused.append(f"{error}.")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
 from db.engine import Database
 from db.ledger import planning
 from domain.plural import counted
-from orchestrator.planning.gather import Progress, Sink, know_nothing, lookup_in
+from orchestrator.planning.gather import Progress, Sink, lookup_in, nothing_known
 from orchestrator.planning.plan import Plan, subset_counts
-from orchestrator.planning.planner import make_plan, prepared
+from orchestrator.planning.planner import make_plan, prepared, preprocessed_again
 from orchestrator.planning.request import Request
 from tasks.dataset.bucket import Bucket
-from tasks.dataset.layouts import BadRow
+from tasks.dataset.layouts import UnusableRow
+from tasks.dataset.manifest import FoundRecording
 
 SHOWN_BAD_ROWS = 1000
 """Unusable rows in the text for people; `--json` has all."""
@@ -25,7 +27,11 @@ class DryRun:
     """A plan that is not written, and the dataset's unusable rows."""
 
     plan: Plan
-    bad_rows: tuple[BadRow, ...]
+    bad_rows: tuple[UnusableRow, ...]
+    left_out: tuple[tuple[str, str], ...] = ()
+    """URI and reason of each recording that `--drop-leaks` leaves out."""
+    preprocessed_again: tuple[str, ...] = ()
+    """Sentences on strips of an earlier version."""
 
     def lines(self) -> list[str]:
         """For people."""
@@ -33,10 +39,12 @@ class DryRun:
         jobs = ", ".join(f"{n} {kind}" for kind, n in plan.n_jobs().items())
         return [
             *plan.lines(),
+            *self.preprocessed_again,
             *(f"  {name}: {counted(n, 'recording')}" for name, n in subset_counts(plan.assignment).items()),
             f"{counted(plan.n_spans, 'span')} to preprocess, {counted(plan.n_items, 'item')} with augmented copies",
             f"{counted(len(plan.jobs), 'job')}" + (f": {jobs}" if jobs else ""),
-            *(f"line {row.line}: {row.uri}: {row.reason}" for row in self.bad_rows[:SHOWN_BAD_ROWS]),
+            *(f"{row.place}: {row.reason}" for row in self.bad_rows[:SHOWN_BAD_ROWS]),
+            *(f"{uri}: {reason}" for uri, reason in self.left_out[:SHOWN_BAD_ROWS]),
         ]
 
     def values(self) -> dict[str, Any]:
@@ -46,11 +54,15 @@ class DryRun:
             "layout": plan.source.layout,
             "root": plan.source.root,
             **plan.summary.as_dict(),
+            "notes": list(plan.source.notes),
+            **plan.source.findings,
             "spans": plan.n_spans,
             "items": plan.n_items,
             "jobs": plan.n_jobs(),
             "split": plan.split(),
             "not_done": list(plan.selection.notes),
+            "preprocessed_again": list(self.preprocessed_again),
+            "left_out": [{"recording": uri, "reason": reason} for uri, reason in self.left_out],
             "bad_rows": [
                 {"line": row.line, "uri": row.uri, "reason": row.reason, "reason_code": row.code.value}
                 for row in self.bad_rows
@@ -70,11 +82,19 @@ def dry_run(
     """
     begun = prepared(path, request)
     dataset = planning.find_dataset(database, str(begun.layout.root)) if database else None
-    lookup = lookup_in(database, dataset) if database and dataset else know_nothing
-    bad: list[BadRow] = []
+    lookup = lookup_in(database, dataset) if database and dataset else nothing_known
+    bad: list[UnusableRow] = []
+    uris: list[str] = []
 
-    def set_aside(rows: list[BadRow]) -> None:
+    def reject(rows: list[UnusableRow]) -> None:
         bad.extend(rows if most_bad_rows is None else rows[: most_bad_rows - len(bad)])
 
-    plan = make_plan(begun, lookup, Sink(lambda _: None, set_aside), report)
-    return DryRun(plan, tuple(bad))
+    def keep(found: list[FoundRecording]) -> None:
+        if request.drop_leaks:  # only the recordings that it leaves out are named
+            uris.extend(recording.row.uri for recording in found)
+
+    plan = make_plan(begun, lookup, Sink(keep, reject), report)
+    left_out = () if plan.removal is None else tuple(zip(
+        compress(uris, plan.removal.is_dropped), plan.removal.reasons, strict=True
+    ))  # fmt: skip
+    return DryRun(plan, tuple(bad), left_out, tuple(preprocessed_again(database, begun.selection)) if database else ())

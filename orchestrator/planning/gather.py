@@ -14,9 +14,9 @@ from domain.work import KnownFile
 from orchestrator.planning.probing import Probes
 from tasks.audio.chunk import n_spans
 from tasks.audio.preset import Preset
-from tasks.dataset.index import Roll
-from tasks.dataset.layouts import BadRow, Layout
-from tasks.dataset.manifest import Lookup, Recording, Summary, recordings, trusted
+from tasks.dataset.index import RecordingIndex
+from tasks.dataset.layouts import Layout, UnusableRow
+from tasks.dataset.manifest import Entry, FoundRecording, Lookup, Summary, recordings, trusted
 
 _READERS = 8
 """Threads that hash files, and wait for the processes that read headers: they mostly wait for the disk."""
@@ -30,7 +30,7 @@ Progress = Callable[[int], None]
 class Gathered:
     """What was found: counts for people, and what a split needs of each recording."""
 
-    roll: Roll
+    index: RecordingIndex
     summary: Summary = field(default_factory=Summary)
 
 
@@ -38,12 +38,16 @@ class Gathered:
 class Sink:
     """Where recordings and unusable rows go, a batch at a time."""
 
-    keep: Callable[[list[Recording]], object]
-    set_aside: Callable[[list[BadRow]], object]
+    keep: Callable[[list[FoundRecording]], object]
+    reject: Callable[[list[UnusableRow]], object]
 
 
 def gather(
-    layout: Layout, presets: Sequence[Preset], found: Iterator[Recording | BadRow], sink: Sink, report: Progress
+    layout: Layout,
+    presets: Sequence[Preset],
+    found: Iterator[Entry],
+    sink: Sink,
+    report: Progress,
 ) -> Gathered:
     """Reads every row of the layout once.
 
@@ -52,42 +56,46 @@ def gather(
     Raises:
         Impossible: no recording is usable.
     """
-    gathered = Gathered(Roll(len(presets)))
-    counting = _reporting(found, report)
+    gathered = Gathered(RecordingIndex(len(presets)))
+    counting = reporting(found, report)
     while batch := list(islice(counting, planning.BATCH)):
         for entry in batch:
             gathered.summary.add(entry)
-        good = [entry for entry in batch if isinstance(entry, Recording)]
+        good = [entry for entry in batch if isinstance(entry, FoundRecording)]
         sink.keep(good)
         for entry in good:
             cuts = [n_spans(entry.n_frames, entry.rate_hz, entry.size_bytes, preset) for preset in presets]
-            gathered.roll.add(entry, cuts)
-        sink.set_aside([entry for entry in batch if isinstance(entry, BadRow)])
-    if not len(gathered.roll):
+            gathered.index.add(entry, cuts)
+        sink.reject([entry for entry in batch if isinstance(entry, UnusableRow)])
+    if not len(gathered.index):
         reasons = "; ".join(f"{counted(n, 'time')} {code.words}" for code, n in gathered.summary.bad.most_common(3))
         raise Impossible(f"no usable recording in {layout.root}: {reasons or 'it holds no audio files'}")
     return gathered
 
 
-def _reporting(found: Iterator[Recording | BadRow], report: Progress) -> Iterator[Recording | BadRow]:
+def reporting(found: Iterator[Entry], report: Progress) -> Iterator[Entry]:
+    """Yield the entries, and report their number now and then."""
     for n, entry in enumerate(found, start=1):
         if n % _REPORTED_EVERY == 0:
             report(n)
         yield entry
 
 
-def looked_at(layout: Layout, lookup: Lookup) -> Iterator[Recording | BadRow]:
-    """The layout's recordings; each file is hashed and measured unless the lookup knows it."""
+def measured_recordings(layout: Layout, lookup: Lookup) -> Iterator[Entry]:
+    """Yield the layout's recordings; each file is hashed and measured unless the lookup knows it.
+
+    Raises: MachineFault if a file cannot be read because of a fault of the machine.
+    """
     with Probes() as probes:
         yield from recordings(layout.rows(), layout.root, lookup, probes.probe, _READERS)
 
 
-def taken_on_trust(layout: Layout, lookup: Lookup) -> Iterator[Recording | BadRow]:
-    """The layout's recordings without opening a file. The lookup knows what workers found in some of them."""
+def trusted_recordings(layout: Layout, lookup: Lookup) -> Iterator[Entry]:
+    """Yield the layout's recordings without opening a file; the lookup returns what workers found in some of them."""
     return trusted(layout.rows(), lookup)
 
 
-def know_nothing(_uris: list[str]) -> dict[str, KnownFile]:
+def nothing_known(_uris: list[str]) -> dict[str, KnownFile]:
     """Every file is new."""
     return {}
 
@@ -95,7 +103,7 @@ def know_nothing(_uris: list[str]) -> dict[str, KnownFile]:
 def lookup_in(database: Database, dataset: int) -> Lookup:
     """What the ledger knows of the dataset's files."""
     if not planning.has_read_files(database, dataset):
-        return know_nothing
+        return nothing_known
 
     def known(uris: list[str]) -> dict[str, KnownFile]:
         return planning.known_files(database, dataset, uris)

@@ -8,14 +8,15 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import repeat
+from itertools import compress, repeat
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from domain.digests import Digest, number_of
+from domain.frozen_words import NOT_SPLIT
 from domain.plural import counted
 from domain.states import Stage
 from domain.subsets import HOLDOUT, Subset
@@ -23,17 +24,30 @@ from domain.work import PlannedItem, PlannedJob
 from orchestrator.planning import graph
 from orchestrator.planning.candidates import Selection
 from orchestrator.planning.request import Request
-from tasks.dataset.index import Roll
+from tasks.dataset.index import RecordingIndex
 from tasks.dataset.manifest import Summary
 from tasks.dataset.split.assignment import Assignment, SplitError, SplitSpec, assign
-from tasks.dataset.split.groups import Coded, contradictions, groups
+from tasks.dataset.split.class_counts import Bools
+from tasks.dataset.split.divided import crossing_notes
+from tasks.dataset.split.groups import Coded, contradictions, groups, n_copies
+from tasks.dataset.split.leak_removal import leak_removal
 
 WORK_S_A_SECOND = 0.0012
 """Estimated seconds of one core a second of audio takes."""
 WORK_S_A_FILE = 0.003
 UNKNOWN_DURATION_S = 30.0
 """Assumed for a recording whose length is not known."""
-_CLASSES_LISTED = 5
+_NAMES_LISTED = 5
+
+
+class Removal(NamedTuple):
+    """The recordings that `--drop-leaks` leaves out.
+
+    is_dropped: (n,) of all recordings found.  reasons: a sentence for each that is left out, in their order.
+    """
+
+    is_dropped: Bools
+    reasons: tuple[str, ...]
 
 
 class Placed(NamedTuple):
@@ -54,12 +68,13 @@ class Placed(NamedTuple):
 
 
 @dataclass(frozen=True)
-class DatasetFacts:
-    """The dataset as its layout describes it."""
+class PlannedDataset:
+    """The dataset as its layout describes it. findings: counts of what its rows do not show, for `--json`."""
 
     layout: str
     root: str
     notes: tuple[str, ...]
+    findings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,15 +82,17 @@ class Plan:
     """Everything that a run will do. Columns instead of rows: about 60 bytes a recording.
 
     groups: each recording's final group.
+    removal: the recordings that were found and are left out; None if nothing was to be left out.
     """
 
     request: Request
     selection: Selection
-    source: DatasetFacts
-    recordings: Roll
+    source: PlannedDataset
+    recordings: RecordingIndex
     summary: Summary
     assignment: Assignment
     groups: Coded
+    removal: Removal | None = None
 
     @cached_property
     def jobs(self) -> list[PlannedJob]:
@@ -107,10 +124,11 @@ class Plan:
     def items(self, preset: int, ids: array[int]) -> Iterator[PlannedItem]:
         """The items of one preset, made one at a time.
 
-        preset: its position in the selection.  ids: the ledger's row of each recording.
+        preset: its position in the selection.  ids: the ledger's row of each recording that was found.
         """
         chosen = self.selection.presets[preset]
-        return items(self._placed(preset, ids), self.split_digest, chosen.augment.copies, chosen.decode.span_s)
+        kept = ids if self.removal is None else compress(ids, ~self.removal.is_dropped)
+        return items(self._placed(preset, kept), self.split_digest, chosen.augment.copies, chosen.decode.span_s)
 
     def _placed(self, preset: int, ids: Iterable[int]) -> Iterator[Placed]:
         found, split = self.recordings, self.assignment
@@ -132,7 +150,8 @@ class Plan:
         return {
             "digest": self.split_digest, "method": made.method, "seed": self.request.split_seed,
             "notes": list(made.notes), "folds": list(made.folds), "leaks": made.leaks, "counts": subset_counts(made),
-            "groups": len(self.groups.names),
+            "groups": len(self.groups.names), "copies": n_copies(self.recordings.identities),
+            "left_out": 0 if self.removal is None else len(self.removal.reasons),
         }  # fmt: skip
 
     def n_jobs(self) -> dict[str, int]:
@@ -146,47 +165,89 @@ class Plan:
                 *split.notes, *self.selection.notes)  # fmt: skip
 
 
-def plan_of(request: Request, selection: Selection, source: DatasetFacts, recordings: Roll, summary: Summary) -> Plan:
+def plan_of(
+    request: Request, selection: Selection, source: PlannedDataset, recordings: RecordingIndex, summary: Summary
+) -> Plan:
     """The plan for these recordings.
 
     Raises:
         SplitError: the recordings cannot be divided as asked. A run that ends with preprocessing needs no split:
             all its recordings are for training.
     """
-    found = groups(recordings.identities, recordings.wider)
+    found = groups(recordings.identities, recordings.declared_groups)
     spec = SplitSpec(n_folds=request.n_folds, seed=request.split_seed)
+    removal, removal_notes = None, tuple[str, ...]()
+    if request.drop_leaks:
+        recordings, removal, removal_notes = _without_leaks(request, recordings, found)
+        found = groups(recordings.identities, recordings.declared_groups)
     try:
-        split = assign(recordings.labels, found, recordings.folds, recordings.sides, spec)
+        split = assign(recordings.labels, found, recordings.folds, recordings.subsets, spec, recordings.identities)
     except SplitError as error:
         if request.until != Stage.PREPROCESS:
             raise
         split = _undivided(len(recordings), str(error))
     else:
-        split = replace(split, notes=(*split.notes, *_contradiction_notes(recordings)))
-    return Plan(request, selection, source, recordings, summary, split, found)
+        more = (*crossing_notes(recordings, found, split), *_copy_notes(recordings), *_contradiction_notes(recordings))
+        split = replace(split, notes=(*removal_notes, *split.notes, *more))
+    return Plan(request, selection, source, recordings, summary, split, found, removal)
 
 
-def _contradiction_notes(recordings: Roll) -> list[str]:
+def _without_leaks(
+    request: Request, recordings: RecordingIndex, found: Coded
+) -> tuple[RecordingIndex, Removal | None, tuple[str, ...]]:
+    """The recordings without those that `--drop-leaks` leaves out, these, and notes for the user."""
+    leaks = leak_removal(found, recordings.folds, recordings.subsets)
+    unread = "with --trust-csv exact copies are not known yet; --drop-leaks looked at groups and authors only"
+    notes = (leaks.note, *([unread] if request.trust_csv else []))
+    if not leaks.is_dropped.any():
+        return recordings, None, notes
+    kept = recordings.only(~leaks.is_dropped)
+    if (kept.subsets == Subset.TEST).all():
+        raise SplitError(
+            "--drop-leaks leaves no recording to train on: every group is tested; leave it away, or add recordings of "
+            "other groups"
+        )
+    empty = sorted({*recordings.labels.names} - {*kept.labels.names})
+    if empty and not request.allow_empty_classes:
+        raise SplitError(
+            f"--drop-leaks leaves no recording of {counted(len(empty), 'class', 'classes')} ({_listed(empty)}); "
+            "leave it away, or go on: --allow-empty-classes"
+        )
+    reasons = (leaks.reason(str(found[row])) for row in np.flatnonzero(leaks.is_dropped).tolist())
+    return kept, Removal(leaks.is_dropped, tuple(reasons)), notes
+
+
+def _copy_notes(recordings: RecordingIndex) -> list[str]:
+    n = n_copies(recordings.identities)
+    are = counted(n, "recording is an exact copy of another", "recordings are exact copies of others")
+    return [f"{are}; copies are in one group"] if n else []
+
+
+def _contradiction_notes(recordings: RecordingIndex) -> list[str]:
     labels = recordings.labels
     rows = contradictions(recordings.identities, labels)
     if not len(rows):
         return []
     names = sorted({str(labels[row]) for row in rows.tolist()})
-    listed = ", ".join(names[:_CLASSES_LISTED]) + (", …" if len(names) > _CLASSES_LISTED else "")
+    listed = _listed(names)
     are = counted(len(rows), "recording has an exact copy", "recordings have exact copies")
     return [f"{are} under another label ({listed}): at most one label of each is right"]
 
 
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:_NAMES_LISTED]) + (", …" if len(names) > _NAMES_LISTED else "")
+
+
 def _undivided(n: int, why: str) -> Assignment:
     fold, subset = np.full(n, HOLDOUT, np.int16), np.full(n, Subset.TRAIN, np.int8)
-    return Assignment(fold, subset, method="not at all", notes=(why,), folds=(), leaks=0)
+    return Assignment(fold, subset, method=NOT_SPLIT, notes=(why,), folds=(), leaks=0)
 
 
 def subset_counts(assignment: Assignment) -> dict[str, int]:
     """The number of recordings in each subset or fold, by its name."""
     if assignment.folds:
         return {f"fold {fold}": int((assignment.fold == fold).sum()) for fold in assignment.folds}
-    return {subset.name.lower(): int((assignment.subset == subset).sum()) for subset in Subset}
+    return {subset.word: int((assignment.subset == subset).sum()) for subset in Subset}
 
 
 def split_digest(method: str, seed: int, placed: Iterable[Placed]) -> str:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from db.engine import Database
+from db.ledger import planning
 from domain.errors import UsageError
+from domain.reasons import ReasonCode
 from orchestrator.planning.candidates import Selection, selection
-from orchestrator.planning.gather import Progress, Sink, gather, looked_at, taken_on_trust
-from orchestrator.planning.plan import DatasetFacts, Plan, plan_of
+from orchestrator.planning.gather import Progress, Sink, gather, measured_recordings, trusted_recordings
+from orchestrator.planning.plan import Plan, PlannedDataset, plan_of
 from orchestrator.planning.request import Request
 from settings import Settings, bucket_url
+from tasks.audio.containers.libav import HOW_TO_INSTALL
 from tasks.dataset.bucket import Bucket
-from tasks.dataset.layouts import Layout, open_layout
+from tasks.dataset.layouts import DoubtfulDataset, Layout, open_layout
 from tasks.dataset.manifest import Lookup
 from tasks.model.zoo import MODELS, entry
+
+_NAMED = 5
 
 
 def dataset_at(text: str, settings: Settings) -> Path | Bucket:
@@ -44,7 +51,13 @@ def opened_layout(path: Path | Bucket, request: Request) -> Layout:
         LayoutError: the path is not a dataset.
         UsageError: the dataset or the models do not suit the requested features.
     """
-    layout = open_layout(path, is_trusted=request.trust_csv)
+    layout = open_layout(
+        path,
+        is_trusted=request.trust_csv,
+        class_folders=request.class_folders,
+        path_column=request.path_column,
+        label_column=request.label_column,
+    )
     if request.features == "audio":
         return layout
     if not any("features" in entry(model).inputs for model in request.models):
@@ -86,14 +99,42 @@ def make_plan(begun: Prepared, lookup: Lookup, sink: Sink, report: Progress) -> 
         UsageError: the requested features are known of no recording.
         SplitError: the recordings cannot be divided as asked.
         Impossible: no recording is usable.
+        DoubtfulDataset: a class has no usable recording.
     """
     request, layout = begun.request, begun.layout
-    rows = (taken_on_trust if request.trust_csv else looked_at)(layout, lookup)
+    rows = (trusted_recordings if request.trust_csv else measured_recordings)(layout, lookup)
     found = gather(layout, begun.selection.presets, rows, sink, report)
     if request.features != "audio" and not found.summary.known:
         raise UsageError(
             f"--features {request.features}: no place, month or hour is known of any of the "
             f"{found.summary.n_recordings:,} recordings; leave --features away"
         )
-    source = DatasetFacts(layout.name, str(layout.root), tuple(layout.notes))
-    return plan_of(request, begun.selection, source, found.roll, found.summary)
+    if not request.allow_empty_classes and (empty := found.summary.empty_classes()):
+        raise _empty_classes(empty)
+    notes = (*layout.notes, *layout.findings.lines())
+    source = PlannedDataset(layout.name, str(layout.root), notes, layout.findings.as_dict())
+    return plan_of(request, begun.selection, source, found.index, found.summary)
+
+
+def preprocessed_again(database: Database, selection: Selection) -> list[str]:
+    """Return a sentence for each preset whose strips in the ledger are all of an earlier version of the code."""
+    return [
+        f"strips of the preset {preset.name} were made by an earlier version, whose decoder and silence check "
+        "differed; every recording is preprocessed once more"
+        for preset in selection.presets
+        if planning.is_first_to_preprocess_again(database, preset.digest, preset.as_dict())
+    ]
+
+
+def _empty_classes(empty: dict[str, Counter[str]]) -> DoubtfulDataset:
+    classes = []
+    for label, lost in list(empty.items())[:_NAMED]:
+        classes.append(f"class {label} would be empty ({', '.join(f'{n:,} x {why}' for why, n in lost.most_common())})")
+    if len(empty) > _NAMED:
+        classes.append(f"and {len(empty) - _NAMED:,} more classes")
+    needs_decoder = any(ReasonCode.NO_DECODER.words in why for lost in empty.values() for why in lost)
+    remedy = f"; PyAV decodes some of them, {HOW_TO_INSTALL}" if needs_decoder else ""
+    return DoubtfulDataset(
+        f"{'; '.join(classes)}; convert or replace the recordings (wav and flac are always read){remedy}; or go on: "
+        "--allow-empty-classes"
+    )

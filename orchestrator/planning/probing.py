@@ -1,8 +1,8 @@
-"""Headers of recordings, read in child processes: one that crashes or hangs libsndfile costs a child, never the plan.
+"""Reads the headers of recordings in child processes, so that a file that crashes libsndfile does not end the plan.
 
-A child takes a few recordings at a time over a socket that dies with its parent, answers in JSON, and has limits:
-memory, processor time for each recording, open files, no core dump. Bytes that are far away are asked of the parent in
-ranges.
+A child receives a few recordings at a time over a socket that closes with its parent, and answers in JSON. It has
+limits: memory, processor time for each recording, open files, no core dump. It asks the parent for ranges of the bytes
+of remote recordings.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from queue import LifoQueue
 from typing import Any
 
 from domain.errors import MachineFault, Unreadable, Unusable
-from tasks.audio.recording import Facts, probe
+from tasks.audio.containers.opened import HeaderFacts
+from tasks.audio.recording import probe
 from tasks.audio.source import Place, Remote, name_of
 from workers import limits
 
@@ -30,20 +31,21 @@ _ROOT = Path(__file__).resolve().parents[2]
 _COMMAND = (sys.executable, "-m", "orchestrator.planning.probing")
 _MOST_CHILDREN = 4
 _TRIES = 2
-"""A child may be killed by somebody: only a recording that ends a second one is to blame."""
+"""Something else may kill a child. A recording that ends two children is at fault."""
 _MEMORY_BYTES = 1 << 30
 _LONGEST_S = 10.0
-"""Of a processor's time, for one header; a thousand times what the longest of them takes."""
+"""Processor time for one header: a thousand times what the slowest header takes."""
 _LONGEST_ANSWER_BYTES = 1 << 20
-_LONGEST_SAID = 1000
+_LONGEST_SENTENCE = 1000
+_KINDS = {kind.code.value: kind for kind in Unusable.__subclasses__()}
 
 
 class Probes:
-    """A few children that read headers, each begun when all others are busy. Threads may ask at once, and wait."""
+    """A few children that read headers; each is started when all others are busy. Safe to use from several threads."""
 
     def __init__(self, n_children: int | None = None) -> None:
         n = n_children or min(_MOST_CHILDREN, os.cpu_count() or 1)
-        self._idle: LifoQueue[_Child | None] = LifoQueue()  # the last one used comes first, those not begun at last
+        self._idle: LifoQueue[_Child | None] = LifoQueue()  # last used first; those not yet started, last
         for _ in range(n):
             self._idle.put(None)
         self._n = n
@@ -52,27 +54,28 @@ class Probes:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for child in [self._idle.get() for _ in range(self._n)]:  # whoever still asks gives its own back first
+        for child in [self._idle.get() for _ in range(self._n)]:  # waits for the children in use
             if child:
                 child.end()
 
-    def probe(self, places: Sequence[Place]) -> list[Facts | Exception]:
-        """Of each what its header says, as `tasks.audio.recording.probe` tells it, or the error it raises.
+    def probe(self, places: Sequence[Place]) -> list[HeaderFacts | Exception]:
+        """Return for each place the facts in its header, or the error that `tasks.audio.recording.probe` raised.
 
-        Unusable, also for a recording that ends its reader; an OSError is the machine's. Many at once cost little more
-        than one. Raises MachineFault where no child can be started.
+        The error is Unusable if the recording is at fault, also if it ended its child; OSError if the machine is. Many
+        places in one call take little more time than one.
+        Raises: MachineFault if no child can be started.
         """
         answers = self._answers(places) if len(places) > 1 else None
         return answers or [self._alone(place) for place in places]
 
-    def _alone(self, place: Place) -> Facts | Exception:
+    def _alone(self, place: Place) -> HeaderFacts | Exception:
         for _ in range(_TRIES):
             if answers := self._answers([place]):
                 return answers[0]
         return Unreadable(f"{name_of(place)} ends the process that reads its header")
 
-    def _answers(self, places: Sequence[Place]) -> list[Facts | Exception] | None:
-        """None where the child ended over one of them."""
+    def _answers(self, places: Sequence[Place]) -> list[HeaderFacts | Exception] | None:
+        """Return the answers; None if a recording ended the child."""
         child = self._idle.get()
         try:
             child = child or _Child()
@@ -87,7 +90,7 @@ class Probes:
 
 
 class _Ended(Exception):
-    """The child is gone, or says what makes no sense."""
+    """The child has ended, or its answer cannot be understood."""
 
 
 class _Child:
@@ -99,7 +102,7 @@ class _Child:
             self._process = subprocess.Popen(  # noqa: S603  # this interpreter and this module
                 [*_COMMAND, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd=_ROOT,
-                start_new_session=True,  # Ctrl-C is for the parent, and the child ends with it
+                start_new_session=True,  # Ctrl-C goes to the parent only, and the child ends with it
             )  # fmt: skip
         self._talk = Connection(ours.detach())
         try:
@@ -108,8 +111,8 @@ class _Child:
             self.end()
             raise MachineFault("the process that reads headers of recordings does not start") from error
 
-    def answers(self, places: Sequence[Place]) -> list[Facts | Exception]:
-        """As `Probes.probe`. Raises _Ended."""
+    def answers(self, places: Sequence[Place]) -> list[HeaderFacts | Exception]:
+        """Return the answers as `Probes.probe`. Raises: _Ended."""
         self._send(json.dumps([_asked(place) for place in places]).encode())
         answer, failed = self._answer(), dict[int, OSError]()
         while "range" in answer:
@@ -118,7 +121,7 @@ class _Child:
             answer = self._answer()
         if len(answer.get("found", ())) != len(places):
             raise _Ended
-        return [failed.get(at) or _told(told) for at, told in enumerate(answer["found"])]
+        return [failed.get(at) or _facts(found) for at, found in enumerate(answer["found"])]
 
     def _send(self, data: bytes) -> None:
         try:
@@ -136,7 +139,7 @@ class _Child:
         return answer
 
     def end(self) -> None:
-        """It holds nothing that would be missed."""
+        """End the process; it has no state to save."""
         self._talk.close()
         self._process.kill()
         self._process.wait()
@@ -149,7 +152,7 @@ def _asked(place: Place) -> dict[str, Any]:
 
 
 def _fetched(places: Sequence[Place], at: int, start: int, stop: int, failed: dict[int, OSError]) -> bytes:
-    """A range of a remote one of the places; nothing where it cannot be had, and why is noted."""
+    """Return a range of a remote place; no bytes if it cannot be read, with the error added to `failed`."""
     place = places[at]
     try:
         return place.fetch(start, stop) if isinstance(place, Remote) else b""
@@ -158,20 +161,20 @@ def _fetched(places: Sequence[Place], at: int, start: int, stop: int, failed: di
         return b""
 
 
-def _told(told: dict[str, Any]) -> Facts | Exception:
+def _facts(answer: dict[str, Any]) -> HeaderFacts | Exception:
     try:
-        if "unusable" in told:
-            return Unreadable(str(told["unusable"]))
-        if "errno" in told:
-            return OSError(told["errno"], str(told["said"]))
-        return Facts(**told)
+        if "unusable" in answer:
+            return _KINDS.get(str(answer.get("code")), Unreadable)(str(answer["unusable"]))
+        if "errno" in answer:
+            return OSError(answer["errno"], str(answer["strerror"]))
+        return HeaderFacts(**answer)
     except TypeError as error:
         raise _Ended from error
 
 
 def _serve(descriptor: int) -> None:
-    """The child: answers until its parent is gone."""
-    limits.leave_no_core_dump()
+    """Run the child: answer until the parent closes the socket."""
+    limits.disable_core_dumps()
     limits.limit_child(_MEMORY_BYTES)
     talk = Connection(descriptor)
     with contextlib.suppress(EOFError, ConnectionError):
@@ -194,11 +197,11 @@ def _found(asked: dict[str, Any], at: int, talk: Connection) -> dict[str, Any]:
     try:
         return asdict(probe(place))
     except Unusable as error:
-        return {"unusable": str(error)[:_LONGEST_SAID]}
+        return {"unusable": str(error)[:_LONGEST_SENTENCE], "code": error.code.value}
     except OSError as error:
-        return {"errno": error.errno or errno.EIO, "said": error.strerror or str(error)}
+        return {"errno": error.errno or errno.EIO, "strerror": error.strerror or str(error)}
     except MemoryError:
-        return {}  # which makes no sense: this process is not to be trusted further
+        return {}  # an answer that cannot be understood: the parent ends this process
 
 
 if __name__ == "__main__":

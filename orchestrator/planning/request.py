@@ -31,14 +31,20 @@ class Request:
     training: dict[str, Any] = field(default_factory=dict)
     trust_csv: bool = False
     leak_meter: bool = False
+    drop_leaks: bool = False
     ablate: tuple[str, ...] = ()
     device: str = "auto"
     features: str = "audio"
+    class_folders: tuple[str, ...] = ()
+    path_column: str | None = None
+    label_column: str | None = None
+    allow_empty_classes: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form, which is kept with the run."""
         return {
             **self.__dict__, "models": list(self.models), "seeds": list(self.seeds), "ablate": list(self.ablate),
+            "class_folders": list(self.class_folders),
         }  # fmt: skip
 
 
@@ -56,6 +62,15 @@ def model_names(text: str) -> tuple[str, ...]:
     if not names:
         raise UsageError(f"--models {text!r} names no model; there are {', '.join(MODELS)}")
     return tuple(dict.fromkeys(entry(name).name for name in names))
+
+
+def folder_names(text: str | None) -> tuple[str, ...]:
+    """The names of folders, separated by commas.
+
+    >>> folder_names("train, test"), folder_names(None)
+    (('train', 'test'), ())
+    """
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
 def seed_numbers(first: int, n: int) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ from domain.states import Stage
 from orchestrator.package_versions import versions
 from orchestrator.planning.gather import Progress, Sink, lookup_in
 from orchestrator.planning.plan import Plan
-from orchestrator.planning.planner import make_plan, prepared
+from orchestrator.planning.planner import make_plan, prepared, preprocessed_again
 from orchestrator.planning.request import Request
 from tasks.dataset.bucket import Bucket
-from tasks.dataset.layouts import BadRow
-from tasks.dataset.manifest import Recording
+from tasks.dataset.layouts import UnusableRow
+from tasks.dataset.manifest import FoundRecording
 
 _PACKED_ANEW = (
     "shards of older versions are not used again, because two different parts could have one name; "
@@ -32,7 +33,7 @@ _PACKED_ANEW = (
 
 @dataclass(frozen=True)
 class Submitted:
-    """A run that the dispatcher may feed. lines: what a person should know of it."""
+    """An active run. lines: sentences about its plan for the user."""
 
     run: int
     n_recordings: int
@@ -60,50 +61,61 @@ def submit(database: Database, path: Path | Bucket, request: Request, report: Pr
         LayoutError, PresetError, SplitError, Impossible: with the sentence to show.
     """
     begun = prepared(path, request)
-    dataset = planning.keep_dataset(database, str(begun.layout.root), begun.layout.name)
+    dataset = planning.ensure_dataset(database, str(begun.layout.root), begun.layout.name)
     presets = begun.selection.presets
-    pipelines = [planning.keep_pipeline(database, one.digest, one.name, one.as_dict()) for one in presets]
+    again = preprocessed_again(database, begun.selection)
+    pipelines = [planning.ensure_pipeline(database, one.digest, one.name, one.as_dict()) for one in presets]
     shown = str(path.absolute()) if isinstance(path, Path) else f"{path}/{path.table_uri}".rstrip("/")
     run = planning.begin_run(database, dataset, pipelines[0], {**request.as_dict(), "path": shown})
     ids = array("q")
     sink = Sink(
-        lambda rows: ids.extend(planning.keep_recordings(database, dataset, map(_recording_row, rows))),
-        lambda rows: planning.add_bad_rows(database, run, map(_bad_row, rows)),
+        lambda rows: ids.extend(planning.ensure_recordings(database, dataset, map(recording_row, rows))),
+        lambda rows: planning.add_bad_rows(database, run, map(bad_row, rows)),
     )
     try:
         plan = make_plan(begun, lookup_in(database, dataset), sink, report)
-        return _write(database, run, pipelines, plan, ids)
+        return _write(database, run, pipelines, plan, ids, again)
     except BaseException:
         planning.discard_run(database, run)
         raise
 
 
-def _write(database: Database, run: int, pipelines: list[int], plan: Plan, ids: array[int]) -> Submitted:
+def _write(
+    database: Database, run: int, pipelines: list[int], plan: Plan, ids: array[int], again: list[str]
+) -> Submitted:
     for at, pipeline in enumerate(pipelines):
         planning.add_items(database, run, pipeline, plan.items(at, ids))
+    if plan.removal is not None:
+        left_out = zip(compress(ids, plan.removal.is_dropped), plan.removal.reasons, strict=True)
+        planning.add_left_out(database, run, left_out, ReasonCode.LEFT_OUT)
     facts = {
         "recordings": len(plan.recordings), "items": plan.n_items, "shard_revision": revisions.SHARDS,
         "summary": plan.summary.as_dict(), "layout_notes": list(plan.source.notes), "versions": versions(),
+        "findings": plan.source.findings,
         "not_done": list(plan.selection.notes),
     }  # fmt: skip
     planning.activate_run(
         database, run, plan.jobs, pipelines,
         labels=sorted(plan.recordings.labels.names), split=plan.split(), facts=facts,
     )  # fmt: skip
-    is_packed_anew = plan.request.until != Stage.PREPROCESS and planning.is_first_to_pack_anew(database, run)
-    lines = (*plan.lines(), *([_PACKED_ANEW] if is_packed_anew else []))
+    is_packed_anew = plan.request.until != Stage.PREPROCESS and planning.is_first_to_repack(database, run)
+    lines = (*plan.lines(), *again, *([_PACKED_ANEW] if is_packed_anew else []))
     return Submitted(run, len(plan.recordings), plan.n_items, lines)
 
 
-def _recording_row(recording: Recording) -> planning.RecordingRow:
+def recording_row(recording: FoundRecording) -> planning.RecordingRow:
+    """The recording as the ledger keeps it."""
     row = recording.row
+    # Where planning found no length, a worker that can decode the recording adds its further spans.
+    is_on_trust = recording.is_on_trust or not recording.rate_hz
     return planning.RecordingRow(
         row.uri, row.label, row.author, row.group, row.fold, row.split, recording.size_bytes, recording.mtime_ns,
-        recording.digest, recording.n_frames, recording.rate_hz, recording.is_on_trust, *row.metadata,
+        recording.digest, recording.n_frames, recording.rate_hz, is_on_trust, *row.metadata,
     )  # fmt: skip
 
 
-def _bad_row(row: BadRow) -> dict[str, Any]:
+def bad_row(row: UnusableRow) -> dict[str, Any]:
+    """The row as the ledger keeps it."""
     return {
         "line": row.line,
         "uri": row.uri,

@@ -1,1 +1,1 @@
-"""From audio bytes to strips: decode, denoise, chunk, spectrogram, features, augment."""
+"""Audio processing, from bytes to strips: decode, denoise, chunk, spectrogram, features, augment."""

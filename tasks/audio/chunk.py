@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from tasks.audio.headers import MOST_FRAMES_PER_BYTE
+from tasks.audio.containers.measure import MOST_FRAMES_PER_BYTE
 from tasks.audio.preset import Preset
 
 Samples = npt.NDArray[np.float32]

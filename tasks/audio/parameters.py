@@ -1,4 +1,4 @@
-"""The values of a preset, one frozen dataclass a step; each field carries the range that pydantic checks."""
+"""The parameters of a preset: one frozen dataclass per step. Each field has the range that pydantic checks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from domain.errors import Impossible
 
 
 class PresetError(Impossible):
-    """A preset that cannot be used; the text names the key, the value and what is allowed."""
+    """The preset cannot be used. The text names the key, the value and the allowed values."""
 
     exit_code = 2
 
@@ -21,14 +21,18 @@ def _range(low: float, high: float) -> Any:
 
 
 class Section:
-    """A table of a preset: an unknown key is an error."""
+    """A table of a preset; unknown keys are an error."""
 
     __pydantic_config__: ClassVar = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
 class DecodeSettings(Section):
-    """How bytes become mono samples, and which recordings are tried at all."""
+    """Decoding to mono, and limits of the recordings that are decoded.
+
+    rate_hz: sampling rate of all later steps.  span_s: length of a span.  lowest_rate_hz, highest_rate_hz,
+    most_channels: limits of the recording itself.
+    """
 
     rate_hz: Annotated[int, _range(8_000, 192_000)]
     span_s: Annotated[int, _range(1, 600)]
@@ -39,7 +43,7 @@ class DecodeSettings(Section):
 
 @dataclass(frozen=True)
 class GateSettings(Section):
-    """What a recording must have before it is worth a picture."""
+    """Limits below which a recording is quarantined: its length, and its loudest sample in dB of full scale."""
 
     shortest_s: Annotated[float, _range(0.0, 60.0)]
     silence_dbfs: Annotated[float, _range(-200.0, 0.0)]
@@ -47,7 +51,7 @@ class GateSettings(Section):
 
 @dataclass(frozen=True)
 class DenoiseSettings(Section):
-    """Spectral gating; `stationary` and `none` use none of the values but their own names."""
+    """Spectral gating. The methods `stationary` and `none` ignore all other values."""
 
     method: Literal["non-stationary", "stationary", "none"]
     n_fft: Annotated[int, _range(64, 8_192)]
@@ -62,7 +66,7 @@ class DenoiseSettings(Section):
 
 @dataclass(frozen=True)
 class ChunkSettings(Section):
-    """How a recording is cut."""
+    """Cutting into chunks. shortest_tail_s: a shorter rest at the end is dropped, other rests are padded with zeros."""
 
     duration_s: Annotated[float, _range(0.5, 60.0)]
     shortest_tail_s: Annotated[float, _range(0.0, 60.0)]
@@ -70,7 +74,7 @@ class ChunkSettings(Section):
 
 @dataclass(frozen=True)
 class MelSettings(Section):
-    """The picture of a chunk."""
+    """The spectrogram of a chunk. top_db: range below the chunk's maximum; lower levels are raised to its end."""
 
     n_fft: Annotated[int, _range(64, 16_384)]
     hop_samples: Annotated[int, _range(16, 1_000_000)]
@@ -82,7 +86,7 @@ class MelSettings(Section):
 
 @dataclass(frozen=True)
 class FeatureSettings(Section):
-    """The numbers that go beside the picture; their mel bands are those of the picture."""
+    """The features of a chunk. They use the mel bands of `MelSettings`."""
 
     n_fft: Annotated[int, _range(64, 16_384)]
     hop_samples: Annotated[int, _range(16, 1_000_000)]
@@ -92,7 +96,7 @@ class FeatureSettings(Section):
 
 @dataclass(frozen=True)
 class AugmentSettings(Section):
-    """How far an augmented copy may be from the recording; 0 copies is none."""
+    """Largest changes of an augmented copy. copies: number per recording; 0 disables augmentation."""
 
     copies: Annotated[int, _range(0, 99)]
     gain_db: Annotated[float, _range(0.0, 40.0)]

@@ -1,10 +1,11 @@
-"""A preset: every preprocessing parameter, frozen, checked, and known by its digest."""
+"""A preset: all preprocessing parameters, frozen and checked, with a digest."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
+import stat
 import tomllib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
@@ -30,21 +31,21 @@ from tasks.audio.parameters import (
 
 __all__ = ["REVISION", "Preset", "PresetError", "load_preset", "preset_names"]
 
-# Goes up with every change of the code that makes strips after which the same preset makes other strips.
-REVISION = 3
+# Increased with every change of the code after which the same preset makes different strips.
+REVISION = 4
 
 _BUILT_IN = Path(__file__).parent / "presets"
 _LONGEST_BYTES = 1 << 18
 _MOST_PIXELS = 1 << 20
-"""Of a spectrogram: a shard refuses more."""
+"""Largest spectrogram that a shard accepts."""
 MOST_STRIP_PIXELS = 1 << 24
-"""Of the spectrograms of a span side by side: what claims to be a larger strip is not unpacked."""
+"""Largest strip of a span."""
 LONGEST_NAME = 60
 
 
 @dataclass(frozen=True)
 class Preset(Section):
-    """All that decides what a strip looks like.
+    """All parameters that determine a strip.
 
     >>> preset = load_preset("birdclef2021")
     >>> preset.chunk_samples, preset.span_samples, preset.chunks_per_span, preset.n_frames
@@ -86,17 +87,20 @@ class Preset(Section):
 
     @cached_property
     def digest(self) -> str:
-        """64 hexadecimal digits over every value and REVISION; the name is only what people call it."""
+        """SHA-256 in hex of all values and REVISION; the name is not part of it."""
         values = {key: value for key, value in self.as_dict().items() if key != "name"}
         return digest_of({"revision": REVISION, **values})
 
     def as_dict(self) -> dict[str, Any]:
-        """Tables of plain numbers and words, ready for JSON."""
+        """Return the parameters as nested dictionaries of plain values, for JSON."""
         return asdict(self)
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> Preset:
-        """The preset that `as_dict` gave. Raises PresetError for unknown or absent keys and impossible values."""
+        """Return the preset of a dictionary as `as_dict` returns it.
+
+        Raises: PresetError for an unknown or missing key, a value out of range, or values that contradict each other.
+        """
         try:
             return _checks().validate_python(values)
         except ValidationError as error:
@@ -105,7 +109,10 @@ class Preset(Section):
     @staticmethod
     @lru_cache(maxsize=8)
     def from_json(text: str) -> Preset:
-        """The preset that `as_dict` gave, from JSON: made once, for a worker is handed the same one with every item."""
+        """Return the preset of `as_dict` as JSON. Cached, because a worker receives the same preset with every item.
+
+        Raises: PresetError as `from_dict` does; ValueError if the text is not JSON.
+        """
         return Preset.from_dict(json.loads(text))
 
 
@@ -115,16 +122,15 @@ def _checks() -> TypeAdapter[Preset]:
 
 
 def _sentence(error: ErrorDetails) -> str:
-    """The key, the value and what is allowed."""
+    """Return a sentence with the key, the value and the allowed values."""
     key = ".".join(map(str, error["loc"])) or "the preset"
     match error["type"]:
         case "unexpected_keyword_argument":
             *section, unknown = map(str, error["loc"])
             table = get_type_hints(Preset)[section[0]] if section else Preset
             known = ", ".join(sorted(field.name for field in fields(table)))
-            return (
-                f"{unknown!r:.80} is no key of {f'[{section[0]}]' if section else 'the preset'}; the keys are {known}"
-            )
+            where = f"[{section[0]}]" if section else "the preset"
+            return f"{unknown!r:.80} is not a key of {where}; the keys are {known}"
         case "missing":
             return f'{key} is missing; add it, or start the file with like = "birdclef2021"'
         case "dataclass_type":
@@ -138,7 +144,7 @@ def _sentence(error: ErrorDetails) -> str:
 
 
 def _range_of(section: str, key: str) -> tuple[float, float]:
-    """The lowest and the highest value that a key of a section may have."""
+    """Return the lowest and the highest allowed value of a key."""
     hint = get_type_hints(get_type_hints(Preset)[section], include_extras=True)[key]
     limits = [limit for each in hint.__metadata__ for limit in each.metadata]
     [low], [high] = ([getattr(limit, end) for limit in limits if hasattr(limit, end)] for end in ("ge", "le"))
@@ -146,15 +152,15 @@ def _range_of(section: str, key: str) -> tuple[float, float]:
 
 
 def preset_names() -> tuple[str, ...]:
-    """The presets that come with the system."""
+    """Return the names of the built-in presets."""
     return tuple(sorted(path.stem for path in _BUILT_IN.glob("*.toml")))
 
 
 def load_preset(name_or_path: str | Path) -> Preset:
-    """A built-in preset by its name, or a TOML file of the user's by its path.
+    """Return a built-in preset by its name, or a preset from a TOML file by its path.
 
-    A file may begin with `like = "birdclef2021"` and then hold only what differs.
-    Raises PresetError with a sentence for a file that is absent, no TOML, or holds wrong keys or values.
+    A file that starts with `like = "birdclef2021"` contains only the differences to that preset.
+    Raises: PresetError if the file does not exist, cannot be read, is not TOML, or has wrong keys or values.
     """
     is_built_in = str(name_or_path) in preset_names()
     path = _BUILT_IN / f"{name_or_path}.toml" if is_built_in else Path(name_or_path)
@@ -180,7 +186,13 @@ def _table(path: Path) -> dict[str, Any]:
 
 
 def _text(path: Path) -> str:
-    """The file's text. Raises OSError; ValueError where it is longer than any preset, or no UTF-8."""
+    """Return the file's text.
+
+    Raises: OSError; ValueError if it is no regular file, longer than _LONGEST_BYTES, or not UTF-8.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # opening a pipe without a writer would wait for ever
+        raise ValueError(f"it is {'a named pipe' if stat.S_ISFIFO(mode) else 'a device or a socket'}, not a file")
     with path.open("rb") as handle:
         data = handle.read(_LONGEST_BYTES + 1)
     if len(data) > _LONGEST_BYTES:
@@ -189,7 +201,7 @@ def _text(path: Path) -> str:
 
 
 def _differing(values: dict[str, Any], like: object) -> dict[str, Any]:
-    """The values laid over those of the built-in preset named `like`."""
+    """Return the built-in preset named `like` as a dictionary, with the given values in place of its own."""
     if like not in preset_names():
         raise PresetError(f"like is {like!r:.80}; it must be one of: {', '.join(preset_names())}")
     ground = load_preset(str(like)).as_dict()
@@ -200,7 +212,7 @@ def _differing(values: dict[str, Any], like: object) -> dict[str, Any]:
 
 
 def _contradictions(preset: Preset) -> Iterator[str]:
-    """What no single value shows: a sentence for each pair of values that cannot stand together."""
+    """Yield a sentence for each combination of values that is not allowed."""
     yield from _cutting(preset)
     yield from _frequencies(preset)
     yield from _gating(preset)
@@ -225,24 +237,24 @@ def _frequencies(preset: Preset) -> Iterator[str]:
     mel, half_hz = preset.mel, preset.decode.rate_hz / 2
     if not mel.fmin_hz < mel.fmax_hz <= half_hz:
         yield (
-            f"mel.fmin_hz and mel.fmax_hz are {mel.fmin_hz} and {mel.fmax_hz}; they must rise, up to {half_hz}, half "
-            "of decode.rate_hz"
+            f"mel.fmin_hz and mel.fmax_hz are {mel.fmin_hz} and {mel.fmax_hz}; fmin_hz must be below "
+            f"fmax_hz, and fmax_hz at most {half_hz}, half of decode.rate_hz"
         )
     for key, n_fft in (("mel.n_fft", mel.n_fft), ("features.n_fft", preset.features.n_fft)):
         if n_fft % 2:
-            yield f"{key} is {n_fft}; it must be even, for a spectrum is known by its number of bins"
+            yield f"{key} is {n_fft}; it must be even"
     if mel.n_mels > mel.n_fft // 2:
-        yield f"mel.n_mels is {mel.n_mels}; mel.n_fft, {mel.n_fft}, tells only {mel.n_fft // 2} bands apart"
+        yield f"mel.n_mels is {mel.n_mels}; mel.n_fft, {mel.n_fft}, resolves only {mel.n_fft // 2} bands"
     if mel.n_mels * preset.n_frames > _MOST_PIXELS:
         yield (
-            f"mel.hop_samples is {mel.hop_samples}; a spectrogram would be {mel.n_mels} by {preset.n_frames} pixels, "
-            f"and {_MOST_PIXELS:,} are the most"
+            f"mel.hop_samples is {mel.hop_samples}; a spectrogram would be {mel.n_mels} by {preset.n_frames} pixels; "
+            f"the limit is {_MOST_PIXELS:,}"
         )
     strip_pixels = mel.n_mels * preset.n_frames * preset.chunks_per_span
     if strip_pixels > MOST_STRIP_PIXELS:
         yield (
             f"decode.span_s is {preset.decode.span_s}; a strip of its {preset.chunks_per_span} spectrograms would have "
-            f"{strip_pixels:,} pixels, and {MOST_STRIP_PIXELS:,} are the most"
+            f"{strip_pixels:,} pixels; the limit is {MOST_STRIP_PIXELS:,}"
         )
     longest = max(mel.n_fft, preset.features.n_fft)
     if longest > preset.chunk_samples:

@@ -12,57 +12,55 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
 import soxr
 
-from domain.errors import Empty, Inconsistent, Unreadable, UnsupportedFormat, Unusable
-from tasks.audio import headers
+from domain.errors import Inconsistent, OffScale, Unreadable, UnsupportedFormat, Unusable
+from domain.notes import NoteCode
 from tasks.audio.chunk import n_samples
+from tasks.audio.containers.libav import LibavSound
+from tasks.audio.containers.opened import (
+    BLOCK_VALUES,
+    TOLERANCE_S,
+    HeaderFacts,
+    Link,
+    OpenRecording,
+    Sound,
+    check_memory,
+    muted_stderr,
+    open_recording,
+)
+from tasks.audio.levels import ChannelEnergies, share_above_band
 from tasks.audio.preset import Preset
-from tasks.audio.source import Place, Source, open_source
+from tasks.audio.source import Place
 
 Samples = npt.NDArray[np.float32]
 
 _PREROLL_S = 1  # the resampling filter is far shorter, so the start of decoding does not affect the span
-_TOLERANCE_S = 0.1  # encoders and decoders count one or two MP3 or Vorbis frames differently
-_BLOCK_VALUES = 1 << 18  # float32 values per read, all channels: fits into an L2 cache
-_LARGEST_PEAK = 1e6  # squares and sums of larger samples overflow float32
-# Error numbers of libsndfile. The text of _BAD_FILE, "file does not exist", is wrong here: the file is open.
-_UNKNOWN_FORMAT, _UNIMPLEMENTED_FORMAT, _BAD_FILE, _NO_MEMORY = 1, 18, 7, 17
-_stderr_lock = threading.Lock()
-
-
-@dataclass(frozen=True)
-class Facts:
-    """Facts from a recording's header, checked for plausibility.
-
-    n_frames: samples of each channel, >= 0.  rate_hz: sampling rate.  format: libsndfile's name, such as `FLAC/PCM_16`.
-    """
-
-    n_frames: int
-    rate_hz: int
-    channels: int
-    format: str
+_READ_AHEAD_BYTES = 1 << 16  # decoders have read at most so much more than they have decoded
+_LARGEST_PEAK = 16.0  # 24 dB above full scale, which recorders of 32 bit floats reach; integers in floats lie beyond
+_MOST_OF_ENERGY = 0.5
 
 
 @dataclass(frozen=True)
 class Passage:
     """The samples of one span together with the context that the denoiser needs before and after it.
 
-    samples: (n,) float32, mono, full scale ±1.  start, stop: the span is samples[start:stop].
+    samples: (n,) float32, mono, full scale ±1.  start, stop: the span is samples[start:stop].  notes: see `NoteCode`.
+    decoder: names and versions of what decoded it, if that was not libsndfile.
     `start` is 0 only for the first span of a recording. Missing context at the end means that the recording ends.
     """
 
     samples: Samples
     start: int
     stop: int
+    notes: tuple[NoteCode, ...] = ()
+    decoder: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def span(self) -> Samples:
@@ -70,23 +68,14 @@ class Passage:
         return self.samples[self.start : self.stop]
 
 
-@dataclass(frozen=True)
-class _OpenRecording:
-    name: str
-    facts: Facts
-    sound: soundfile.SoundFile
-    source: Source
-    is_length_estimated: bool
-
-
-def probe(place: Place) -> Facts:
+def probe(place: Place) -> HeaderFacts:
     """Return the facts in a recording's header, without decoding the audio.
 
-    Raises: Missing if the file does not exist; Empty if it has no bytes; UnsupportedFormat or Unreadable if libsndfile
-    cannot open it; Inconsistent if the header declares more frames than the file can contain; OSError or MemoryError if
-    the machine is at fault.
+    Raises: Missing if the file does not exist; Empty if it has no bytes or no stream of audio; UnsupportedFormat or
+    Unreadable if it cannot be opened; NoDecoder if it needs PyAV, which is not installed; Inconsistent if the header
+    declares more audio than the file contains; OSError or MemoryError if the machine is at fault.
     """
-    with _open_recording(place) as recording:
+    with open_recording(place, is_thorough=False) as recording:
         return recording.facts
 
 
@@ -98,20 +87,39 @@ def decode(place: Place, preset: Preset, span: int) -> Passage:
     The samples of a recording with one span equal those of
     `librosa.load(path, sr=rate_hz, mono=True, res_type="soxr_hq")`.
     Raises: the errors of `probe`; UnsupportedFormat if rate or channels are outside the preset's limits; Unreadable
-    if the audio cannot be decoded or has invalid samples (NaN, infinite or beyond 1e6); Inconsistent if the audio ends
-    before the length that the header declares.
+    if the audio cannot be decoded or has NaN or infinite samples; OffScale if its samples are far beyond full scale;
+    Inconsistent if the audio ends before the length that the header declares.
     """
-    with _open_recording(place) as recording:
+    passage, channels = _decode(place, preset, span, None)
+    return passage if channels is None else _decode(place, preset, span, channels)[0]
+
+
+@dataclass(frozen=True)
+class _Channels:
+    """Which channels are averaged instead of all, and why."""
+
+    numbers: tuple[int, ...]
+    note: NoteCode
+
+
+def _decode(place: Place, preset: Preset, span: int, channels: _Channels | None) -> tuple[Passage, _Channels | None]:
+    """Decode a span. channels: None for all. Also returns the channels with which to decode it again, if any."""
+    with open_recording(place, is_thorough=True) as recording:
         _check_limits(recording, preset)
         rate_hz = recording.facts.rate_hz
         margin_s = _PREROLL_S + math.ceil(preset.denoise.context_samples / preset.decode.rate_hz)
         first_s = max(0, span * preset.decode.span_s - margin_s)
         last_s = (span + 1) * preset.decode.span_s + margin_s
-        mono = _read_mono(recording, first_s * rate_hz, last_s * rate_hz)
+        reading = _Reading(recording, channels)
+        mono = _read_mono(reading, first_s * rate_hz, last_s * rate_hz)
         n_read = first_s * rate_hz + len(mono)  # counted from the beginning of the recording
     n_wanted = min(n_samples(n_read, rate_hz, preset), last_s * preset.decode.rate_hz)
     samples = _resample(mono, rate_hz, preset, n_wanted - first_s * preset.decode.rate_hz)
-    return _passage(samples, first_s * preset.decode.rate_hz, span, preset)
+    passage = _passage(samples, first_s * preset.decode.rate_hz, span, preset)
+    notes = [channels.note] if channels else []
+    if share_above_band(mono, rate_hz, preset) > _MOST_OF_ENERGY:
+        notes.append(NoteCode.ABOVE_BAND)
+    return replace(passage, notes=tuple(notes), decoder=recording.decoder), reading.wanted()
 
 
 def _passage(samples: Samples, first: int, span: int, preset: Preset) -> Passage:
@@ -133,84 +141,7 @@ def _resample(mono: Samples, rate_hz: int, preset: Preset, n_wanted: int) -> Sam
     return samples[:n_wanted]
 
 
-@contextlib.contextmanager
-def _open_recording(place: Place) -> Iterator[_OpenRecording]:
-    with open_source(place) as source:
-        if source.size_bytes == 0:
-            raise Empty(f"{source.name} is 0 bytes long")
-        head = source.pread(headers.HEAD_BYTES, 0)
-        first_frame = source.pread(headers.HEAD_BYTES, headers.id3_bytes(head))
-        with _open_sound(source, has_known_signature=headers.has_known_signature(head, first_frame)) as sound:
-            facts = Facts(sound.frames, sound.samplerate, sound.channels, f"{sound.format}/{sound.subtype}")
-            _check_header(facts, head, source)
-            is_length_estimated = headers.has_estimated_length(first_frame, facts.format)
-            yield _OpenRecording(source.name, facts, sound, source, is_length_estimated)
-
-
-def _open_sound(source: Source, *, has_known_signature: bool) -> soundfile.SoundFile:
-    name = source.name
-    try:
-        if has_known_signature:
-            return soundfile.SoundFile(source.handle, closefd=False)
-        with _muted_stderr():
-            return soundfile.SoundFile(source.handle, closefd=False)
-    except soundfile.LibsndfileError as error:
-        source.check_reads()
-        _check_memory(name, error)
-        if error.code in (_UNKNOWN_FORMAT, _UNIMPLEMENTED_FORMAT):
-            raise UnsupportedFormat(
-                f"{name} is not in a format that libsndfile decodes: {error.error_string}; convert it to WAV or FLAC"
-            ) from error
-        reason = "it contains no decodable audio" if error.code == _BAD_FILE else error.error_string
-        raise Unreadable(f"{name} cannot be opened: {reason}") from error
-
-
-def _check_memory(name: str, error: soundfile.SoundFileError) -> None:
-    """Raise MemoryError if libsndfile ran out of memory; then the machine is at fault, not the recording."""
-    if getattr(error, "code", None) == _NO_MEMORY:
-        raise MemoryError(f"{name}: libsndfile could not allocate memory") from error
-
-
-@contextlib.contextmanager
-def _muted_stderr() -> Iterator[None]:
-    """Discard what libmpg123 writes to file descriptor 2: warnings about bytes that are not MP3.
-
-    The descriptor belongs to the whole process. It is redirected only while a file without a known signature is opened.
-    """
-    with _stderr_lock, contextlib.ExitStack() as stack:
-        try:
-            stderr_copy = os.dup(2)
-        except OSError:  # the process has no stderr
-            yield
-            return
-        stack.callback(os.close, stderr_copy)
-        devnull = os.open(os.devnull, os.O_WRONLY)
-        stack.callback(os.close, devnull)
-        os.dup2(devnull, 2)
-        stack.callback(os.dup2, stderr_copy, 2)
-        yield
-
-
-def _check_header(facts: Facts, head: bytes, source: Source) -> None:
-    """Raise Inconsistent if the header declares more audio than the file can contain."""
-    size_bytes, name = source.size_bytes, source.name
-    if facts.n_frames < 0 or facts.n_frames > size_bytes * headers.MOST_FRAMES_PER_BYTE:
-        raise Inconsistent(
-            f"{name} has {size_bytes} bytes, but its header declares {facts.n_frames} frames; "
-            "no format stores so many in a file of this size"
-        )
-    if headers.is_beyond_riff(head, size_bytes):
-        raise Inconsistent(
-            f"{name} is a plain WAV file of {size_bytes} bytes; the format ends at 4 GiB; "
-            "convert the recording to RF64, W64 or FLAC"
-        )
-    missing = headers.missing_bytes(head, size_bytes)
-    n_data_bytes = max(1, size_bytes - 44)
-    if missing / n_data_bytes * facts.n_frames > _TOLERANCE_S * facts.rate_hz:
-        raise Inconsistent(f"{name} is truncated: it ends {missing} bytes before the end that its header declares")
-
-
-def _check_limits(recording: _OpenRecording, preset: Preset) -> None:
+def _check_limits(recording: OpenRecording, preset: Preset) -> None:
     facts, limits = recording.facts, preset.decode
     if not limits.lowest_rate_hz <= facts.rate_hz <= limits.highest_rate_hz:
         allowed = f"from {limits.lowest_rate_hz} to {limits.highest_rate_hz} Hz"
@@ -223,52 +154,84 @@ def _check_limits(recording: _OpenRecording, preset: Preset) -> None:
         )
 
 
-def _read_mono(recording: _OpenRecording, start: int, stop: int) -> Samples:
+class _Reading:
+    """Averages channels while a recording is read, and compares their energies."""
+
+    def __init__(self, recording: OpenRecording, channels: _Channels | None) -> None:
+        self.recording = recording
+        self._channels = channels
+        self._energies = ChannelEnergies(recording.facts.channels)
+
+    def fill(self, sound: Sound | LibavSound, out: Samples) -> int:
+        """Fill `out` with the channel means of the next frames, as librosa.to_mono; return the number of frames."""
+        if sound.channels == 1:
+            return len(sound.read(dtype="float32", out=out))
+        block = sound.read(len(out), dtype="float32", always_2d=True)
+        if self._channels is not None:
+            out[: len(block)] = np.mean(block[:, list(self._channels.numbers)], axis=1)
+            return len(block)
+        with np.errstate(invalid="ignore", over="ignore"):  # `_check_samples` reports NaN and infinite values
+            if sound.channels == 2:  # ten times faster than np.mean, and bit-identical
+                np.add(block[:, 0], block[:, 1], out=out[: len(block)])
+                out[: len(block)] /= np.float32(2)
+            else:
+                out[: len(block)] = np.mean(block.T, axis=0)
+        self._energies.add(block, out[: len(block)])
+        return len(block)
+
+    def wanted(self) -> _Channels | None:
+        """Return the channels to average instead of all, once everything is read; None if all are right."""
+        n_channels = self.recording.facts.channels
+        if n_channels == 1 or self._channels is not None:
+            return None
+        if dead := self._energies.dead():
+            return _Channels(tuple(n for n in range(n_channels) if n not in dead), NoteCode.DEAD_CHANNEL)
+        louder = self._energies.louder()
+        return None if louder is None else _Channels((louder,), NoteCode.LOUDER_CHANNEL)
+
+
+def _read_mono(reading: _Reading, start: int, stop: int) -> Samples:
     """Read frames from start to stop, or to the end of the recording, and average the channels: (n,) float32."""
+    recording = reading.recording
     facts = recording.facts
     stop = min(stop, facts.n_frames)
     if start and start >= stop:
         raise Inconsistent(f"{recording.name} has {facts.n_frames} frames; a span cannot start at frame {start}")
     mono = np.empty(stop - start, np.float32)
     n_read = 0
-    try:
-        if start:
-            recording.sound.seek(start)
-        while n_read < len(mono):
-            rest = mono[n_read : n_read + max(1, _BLOCK_VALUES // facts.channels)]
-            n_block = _read_averaged(recording.sound, rest)
-            n_read += n_block
-            if n_block < len(rest):
-                break
-    except soundfile.SoundFileError as error:
-        raise _decoding_error(recording, start + n_read, error) from error
+    with muted_stderr() if recording.is_mpeg else contextlib.nullcontext():
+        for link in recording.links:
+            if link.start < stop and start + n_read < link.stop:
+                n_read += _read_link(reading, link, start + n_read, mono[n_read : link.stop - start])
     _check_end(recording, start + n_read, stop)
     _check_samples(mono[:n_read], recording.name)
     return mono[:n_read]
 
 
-def _read_averaged(sound: soundfile.SoundFile, out: Samples) -> int:
-    """Fill `out` with the channel means of the next frames, as librosa.to_mono; return the number of frames read."""
-    if sound.channels == 1:
-        return len(sound.read(dtype="float32", out=out))
-    block = sound.read(len(out), dtype="float32", always_2d=True)
-    with np.errstate(invalid="ignore", over="ignore"):  # `_check_samples` reports NaN and infinite values
-        if sound.channels == 2:  # ten times faster than np.mean, and bit-identical
-            np.add(block[:, 0], block[:, 1], out=out[: len(block)])
-            out[: len(block)] /= np.float32(2)
-        else:
-            out[: len(block)] = np.mean(block.T, axis=0)
-    return len(block)
+def _read_link(reading: _Reading, link: Link, first: int, out: Samples) -> int:
+    """Fill `out` from one stream, from the recording's frame `first` on; return the number of frames read."""
+    n_read = 0
+    try:
+        link.sound.skip_to(first - link.start)
+        while n_read < len(out):
+            rest = out[n_read : n_read + max(1, BLOCK_VALUES // reading.recording.facts.channels)]
+            n_block = reading.fill(link.sound, rest)
+            n_read += n_block
+            if n_block < len(rest):
+                break
+    except soundfile.SoundFileError as error:
+        raise _decoding_error(reading.recording, first + n_read, error) from error
+    return n_read
 
 
-def _decoding_error(recording: _OpenRecording, n_read: int, error: soundfile.SoundFileError) -> Unusable:
+def _decoding_error(recording: OpenRecording, n_read: int, error: soundfile.SoundFileError) -> Unusable:
     """Return the error for a failed read: Inconsistent at the end of the file (truncated), else Unreadable (damaged).
 
     Raises: OSError or MemoryError if the machine is at fault.
     """
-    is_at_end = recording.source.position() >= recording.source.size_bytes
-    recording.source.check_reads()
-    _check_memory(recording.name, error)
+    is_at_end = recording.unread_bytes() <= 0
+    recording.check_reads()
+    check_memory(recording.name, error)
     reason = str(error).removeprefix("Error : ")
     if is_at_end:
         declared = f"its header declares {recording.facts.n_frames}"
@@ -276,14 +239,21 @@ def _decoding_error(recording: _OpenRecording, n_read: int, error: soundfile.Sou
     return Unreadable(f"{recording.name} cannot be decoded after frame {n_read}: {reason}")
 
 
-def _check_end(recording: _OpenRecording, n_read: int, stop: int) -> None:
-    """Raise Inconsistent if the audio ended before frame `stop`, unless the header's length is an estimate."""
-    if n_read == stop or (recording.is_length_estimated and n_read > 0):
-        return
-    recording.source.check_reads()
-    if stop - n_read > _TOLERANCE_S * recording.facts.rate_hz:
-        declared = f"its header declares {recording.facts.n_frames}"
-        raise Inconsistent(f"{recording.name} ends after {n_read} frames; {declared}")
+def _check_end(recording: OpenRecording, n_read: int, stop: int) -> None:
+    """Raise Inconsistent if the audio ended before frame `stop`, or goes on after the last frame."""
+    facts = recording.facts
+    if n_read < stop:
+        recording.check_reads()
+        if stop - n_read > TOLERANCE_S * facts.rate_hz:
+            declared = f"its header declares {facts.n_frames}"
+            raise Inconsistent(f"{recording.name} ends after {n_read} frames; {declared}")
+    if stop == facts.n_frames and recording.may_go_on:
+        unread = recording.unread_bytes()
+        if unread > _READ_AHEAD_BYTES:
+            raise Inconsistent(
+                f"{recording.name} goes on for {unread:,} of its {recording.source.size_bytes:,} bytes after the "
+                f"{facts.n_frames} frames that its header declares; convert it to WAV or FLAC"
+            )
 
 
 def _check_samples(mono: Samples, name: str) -> None:
@@ -292,4 +262,7 @@ def _check_samples(mono: Samples, name: str) -> None:
     if not np.isfinite(peak):
         raise Unreadable(f"{name} contains samples that are NaN or infinite")
     if peak > _LARGEST_PEAK:
-        raise Unreadable(f"{name} has a peak of {peak:.3g}; full scale is 1")
+        raise OffScale(
+            f"{name} has a peak of {peak:,.6g}, but full scale is 1; divide its samples by the scale that they were "
+            "written for, such as 32,768"
+        )

@@ -11,7 +11,7 @@ import io
 import os
 import stat
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,10 @@ class Source(Protocol):
     @property
     def size_bytes(self) -> int:
         """Size of the whole recording."""
+
+    @property
+    def identity(self) -> Hashable:
+        """Equal for two sources that hold the same bytes."""
 
     @property
     def handle(self) -> int | io.RawIOBase:
@@ -95,7 +99,9 @@ def open_source(place: Place) -> Iterator[Source]:
         return
     descriptor = _descriptor(place)
     try:
-        yield _OnDisk(os.path.basename(place), descriptor, os.fstat(descriptor).st_size)
+        found = os.fstat(descriptor)
+        identity = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        yield _OnDisk(os.path.basename(place), descriptor, found.st_size, identity)
     finally:
         os.close(descriptor)
 
@@ -136,6 +142,7 @@ class _OnDisk:
     name: str
     handle: int
     size_bytes: int
+    identity: Hashable
 
     def pread(self, n_bytes: int, at: int) -> bytes:
         return os.pread(self.handle, n_bytes, at)
@@ -165,6 +172,10 @@ class _Ranges(io.RawIOBase):
     @property
     def size_bytes(self) -> int:
         return self._remote.size_bytes
+
+    @property
+    def identity(self) -> Hashable:
+        return self._remote
 
     @property
     def handle(self) -> io.RawIOBase:

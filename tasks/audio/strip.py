@@ -1,12 +1,12 @@
-"""A strip: the artifact of one span, a PNG of its spectrograms side by side that carries features and provenance.
+"""A strip: one PNG with the spectrograms of a span side by side, their features and their provenance.
 
-The bytes follow from the recording, the preset and the installed versions alone: no time, no host, no order.
+The bytes depend only on the recording, the preset and the installed library versions.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
 
@@ -14,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from domain.notes import NOTES, NoteCode, Notes
 from tasks.audio.augment import augmented
 from tasks.audio.chunk import chunks
 from tasks.audio.denoise import denoise
-from tasks.audio.fast.compile_lock import compiling_alone
+from tasks.audio.fast.compile_lock import holding_compile_lock
 from tasks.audio.features import features
-from tasks.audio.gate import check_passage
+from tasks.audio.gate import sounding_chunks
 from tasks.audio.png import StripError, grey_levels, grey_png
 from tasks.audio.preset import Preset, load_preset
 from tasks.audio.recording import Passage, decode
@@ -28,16 +29,19 @@ from tasks.audio.spectrogram import log_mel
 
 __all__ = ["Strip", "StripError", "decode_strip", "encode", "make_strip", "warm"]
 
-_SCHEMA = "1"
+_SCHEMA, _SCHEMA_WITHOUT_GAPS = "2", "1"
+"""Strips of schema 1 have a spectrogram of every chunk, and no notes."""
 _LIBRARIES = ("audiomentations", "librosa", "noisereduce", "numba", "numpy", "pillow", "scipy", "soundfile", "soxr")
 
 
 @dataclass(frozen=True, eq=False)
 class Strip:
-    """One span, one copy: its spectrograms and features, and what they were made of.
+    """Spectrograms and features of one span or augmented copy, with their provenance.
 
     image: (mel, frame * n) uint8, n chunks side by side.  features: (n, 15) float32, in the order of FEATURES.
-    copy: 0 is the recording as it is, 1 and up are augmented.  versions: of the libraries that made it.
+    copy: 0 is not augmented, 1 and up are.  versions: of the libraries that made the strip, by name.
+    numbers: of the chunks within the span; a silent chunk has no spectrogram, and the next one keeps its number.
+    notes: what was unusual about the span, by code; see `domain.notes`.
     """
 
     image: npt.NDArray[np.uint8]
@@ -47,26 +51,30 @@ class Strip:
     copy: int
     pipeline_digest: str
     versions: dict[str, str]
+    numbers: tuple[int, ...]
+    notes: Notes = field(default_factory=dict)
 
     @property
     def spectrograms(self) -> npt.NDArray[np.uint8]:
-        """The chunks' spectrograms, (n, mel, frame) uint8."""
+        """The spectrograms of the chunks, (n, mel, frame) uint8."""
         n, height = len(self.features), self.image.shape[0]
         return self.image.reshape(height, n, -1).transpose(1, 0, 2)
 
 
 def make_strip(place: Place, recording_digest: str, span: int, copy: int, preset: Preset) -> Strip:
-    """The strip of one span of a recording: decoded, denoised, cut, and, for copy 1 and up, augmented.
+    """Make the strip of one span: decode, denoise, cut into chunks, and augment if copy > 0.
 
-    place: of the recording's bytes.  recording_digest: their SHA-256, taken on trust; it seeds the copies.
-    Raises Unusable, with the reason, for a recording that gives no picture; an OSError is the machine's.
+    recording_digest: SHA-256 of the recording in hex, not checked; it seeds the augmentation.  span: from 0.
+    Raises: Unusable if the recording is at fault; OSError or MemoryError if the machine is.
     """
     passage = decode(place, preset, span)
-    check_passage(passage, name_of(place), span, preset)
+    kept = sounding_chunks(passage, name_of(place), span, preset)
     pieces = chunks(denoise(passage, preset), span, preset)
+    pieces = pieces if kept.all() else pieces[kept]
+    numbers = tuple(np.flatnonzero(kept).tolist())
     if copy:
         first = span * preset.chunks_per_span
-        seeds = [(recording_digest, first + index, copy) for index in range(len(pieces))]
+        seeds = [(recording_digest, first + number, copy) for number in numbers]
         pieces = np.stack([augmented(piece, seed, preset) for piece, seed in zip(pieces, seeds, strict=True)])
     return Strip(
         image=np.concatenate([log_mel(piece, preset) for piece in pieces], axis=1),
@@ -75,22 +83,29 @@ def make_strip(place: Place, recording_digest: str, span: int, copy: int, preset
         span=span,
         copy=copy,
         pipeline_digest=preset.digest,
-        versions=dict(_versions()),
+        versions={**_versions(), **passage.decoder},
+        numbers=numbers,
+        notes=_notes(passage.notes, n_silent=int(np.sum(~kept))),
     )
 
 
-def warm(preset: Preset | None = None) -> None:
-    """Loads what `make_strip` loads late, and compiles its kernels or takes them from their cache.
+def _notes(codes: tuple[NoteCode, ...], n_silent: int) -> dict[NoteCode, int]:
+    return {**dict.fromkeys(codes, 1), **({NoteCode.SILENT_CHUNKS: n_silent} if n_silent else {})}
 
-    For a parent before it forks: its children would each take seconds. Of several parents one compiles and the others
-    wait. preset: the built-in one unless given.
+
+def warm(preset: Preset | None = None) -> None:
+    """Import the modules that `make_strip` imports late, and compile its kernels or load them from their cache.
+
+    A worker calls this before it forks; otherwise each child would need seconds. If several workers start at once,
+    one compiles and the others wait.
+    preset: `birdclef2021` if None.
     """
     preset = preset or load_preset("birdclef2021")
     tone = np.sin(np.arange(preset.chunk_samples, dtype=np.float32))
-    with compiling_alone():
+    with holding_compile_lock():
         chunk = denoise(Passage(tone, 0, len(tone)), preset)
         row = features(chunk, preset)[None]
-        encode(Strip(log_mel(chunk, preset), row, "", 0, 0, preset.digest, dict(_versions())))
+        encode(Strip(log_mel(chunk, preset), row, "", 0, 0, preset.digest, dict(_versions()), (0,)))
 
 
 @lru_cache(maxsize=1)
@@ -100,12 +115,12 @@ def _versions() -> dict[str, str]:
 
 
 def encode(strip: Strip) -> bytes:
-    """The strip as PNG, 8 bit grey; the same strip gives the same bytes."""
+    """Return the strip as an 8 bit grey PNG; equal strips give equal bytes."""
     return grey_png(strip.image, _texts(strip))
 
 
 def _texts(strip: Strip) -> dict[str, str]:
-    shortest = [[float(str(value)) for value in row] for row in strip.features]  # str of a float32 is its shortest name
+    shortest = [[float(str(value)) for value in row] for row in strip.features]  # the shortest decimal form
     return {
         "schema": _SCHEMA,
         "recording_digest": strip.recording_digest,
@@ -114,27 +129,35 @@ def _texts(strip: Strip) -> dict[str, str]:
         "pipeline_digest": strip.pipeline_digest,
         "features": json.dumps(shortest, allow_nan=False, separators=(",", ":")),
         "versions": json.dumps(strip.versions, sort_keys=True, separators=(",", ":")),
+        "numbers": json.dumps(strip.numbers, separators=(",", ":")),
+        "notes": json.dumps(strip.notes, sort_keys=True, separators=(",", ":")),
     }
 
 
 def decode_strip(data: bytes) -> Strip:
-    """Return the strip that `encode` made these bytes of.
+    """Return the strip in a PNG.
 
-    data: verified bytes; what they say of themselves is not checked again.
-    Raises: StripError, for bytes of another schema, or that are no strip.
+    data: bytes that `encode` returned, already verified; the consistency of their fields is not checked.
+    Raises: StripError if the bytes are not a strip, or a strip of another schema.
     """
     image, texts = grey_levels(data)
-    if texts.get("schema") != _SCHEMA:
-        raise StripError(f"strip has the schema {texts.get('schema')!r:.20}, not {_SCHEMA!r}; make it again")
+    schema = texts.get("schema")
+    if schema not in (_SCHEMA, _SCHEMA_WITHOUT_GAPS):
+        raise StripError(f"strip has the schema {schema!r:.20}, not {_SCHEMA!r}; make it again")
     try:
+        rows = np.array(json.loads(texts["features"]), np.float32)
+        numbers = range(len(rows)) if schema == _SCHEMA_WITHOUT_GAPS else json.loads(texts["numbers"])
+        notes = {} if schema == _SCHEMA_WITHOUT_GAPS else json.loads(texts["notes"])
         return Strip(
             image,
-            np.array(json.loads(texts["features"]), np.float32),
+            rows,
             texts["recording_digest"],
             int(texts["span"]),
             int(texts["copy"]),
             texts["pipeline_digest"],
             json.loads(texts["versions"]),
+            tuple(numbers),
+            {NOTES[code]: n for code, n in notes.items()},
         )
     except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise StripError(f"strip has fields that cannot be understood: {error!s:.200}; make it again") from error

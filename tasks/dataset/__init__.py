@@ -1,1 +1,1 @@
-"""From folders to shards: layouts, manifest, split, shard."""
+"""Datasets: layouts, manifest, recording index, split and shards."""

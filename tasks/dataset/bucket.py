@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from domain.bucket_object import BucketObject
 from domain.digests import content_digest
 from tasks.audio.source import Remote
 
@@ -28,24 +29,8 @@ class Stamp(NamedTuple):
     mtime_ns: int
 
 
-class Object(Protocol):
-    """The metadata of an object at the time of a request."""
-
-    @property
-    def key(self) -> str:
-        """The key below the prefix."""
-
-    @property
-    def size_bytes(self) -> int:
-        """Size of the object."""
-
-    @property
-    def version(self) -> str:
-        """The ETag."""
-
-
-class Objects(Protocol):
-    """Objects below a URL.
+class BucketReader(Protocol):
+    """Reads the objects below a URL; `db.store.objects.Objects` is one.
 
     Every method raises FileNotFoundError if the object does not exist, and ConnectionError if the network fails.
     """
@@ -54,19 +39,19 @@ class Objects(Protocol):
     def url(self) -> str:
         """The URL, without a slash at its end."""
 
-    def head(self, key: str) -> Object:
+    def head(self, key: str) -> BucketObject:
         """Return the object's current metadata."""
 
-    def looked_at(self, key: str, most_bytes: float) -> tuple[Object, bytes | None]:
+    def get_object(self, key: str, most_bytes: float) -> tuple[BucketObject, bytes | None]:
         """Return the object's current metadata, and its bytes if there are at most `most_bytes`, else None."""
 
     def get_range(self, key: str, version: str, start: int, stop: int) -> bytes:
         """Return the bytes from `start` up to, but not including, `stop` of this version of the object."""
 
-    def listed(self, prefix: str) -> Iterator[Object]:
+    def list_objects(self, prefix: str) -> Iterator[BucketObject]:
         """Yield every object below a prefix, in the order of the keys."""
 
-    def folder(self, prefix: str) -> tuple[Sequence[str], Sequence[Object]]:
+    def folder(self, prefix: str) -> tuple[Sequence[str], Sequence[BucketObject]]:
         """Return the folders and objects directly below a prefix."""
 
     def holds_anything(self) -> bool:
@@ -86,7 +71,7 @@ class Bucket:
     table_uri: the URI of the csv if the user gave one; "" if the user gave a folder.
     """
 
-    def __init__(self, objects: Objects, table_uri: str = "") -> None:
+    def __init__(self, objects: BucketReader, table_uri: str = "") -> None:
         self._objects, self.table_uri = objects, table_uri
         self._stamps: OrderedDict[str, Stamp] = OrderedDict()
         self._tables: Path | None = None
@@ -96,7 +81,7 @@ class Bucket:
 
     def walk(self, base: str) -> Iterator[str]:
         """Yield the URIs of all objects below a folder, in the order of the keys. Memory is bounded."""
-        for found in self._objects.listed(base):
+        for found in self._objects.list_objects(base):
             yield self._remember(found)
 
     def entries(self, folder: str) -> tuple[list[str], list[str]]:
@@ -127,7 +112,7 @@ class Bucket:
 
         Raises: FileNotFoundError if the object does not exist.
         """
-        found, content = self._objects.looked_at(uri, LONG_BYTES)
+        found, content = self._objects.get_object(uri, LONG_BYTES)
         name = uri.rpartition("/")[2]
         if content is None:
             version = found.version
@@ -158,12 +143,12 @@ class Bucket:
         """Return whether any object is below the prefix."""
         return self._objects.holds_anything()
 
-    def _remember(self, found: Object) -> str:
+    def _remember(self, found: BucketObject) -> str:
         self._stamps[found.key] = _stamp(found)
         if len(self._stamps) > _STAMPS_KEPT:
             self._stamps.popitem(last=False)
         return found.key
 
 
-def _stamp(found: Object) -> Stamp:
+def _stamp(found: BucketObject) -> Stamp:
     return Stamp(found.size_bytes, int(content_digest(found.version.encode())[:16], 16) >> 1)

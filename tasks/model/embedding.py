@@ -1,4 +1,4 @@
-"""Examples as a trained classifier sees them, before it decides."""
+"""Embed examples with a trained classifier: the activations before its dense layers."""
 
 from __future__ import annotations
 
@@ -14,70 +14,75 @@ from domain.errors import Impossible
 from domain.stored_file import StoredFile
 from tasks.dataset.shards.shard import Shard, read_shard
 from tasks.model.bundle.bundle import Bundle
-from tasks.model.inputs import Floats, Pixels, RawBatch, as_keras_takes, prepared
+from tasks.model.inputs import Floats, Pixels, RawBatch, keras_arguments, prepare_inputs
+from tasks.model.spec import MOST_EMBEDDED
 
-MOST_EXAMPLES = 5_000
-"""Of each side: distances between distributions hardly change beyond, and memory has a bound."""
 _BATCH = 256
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """Examples and what a classifier makes of them.
+class EmbeddedExamples:
+    """Examples with a classifier's embedding and prediction.
 
-    vectors: (n, d) float32.  labels: (n,) int64, the truth.  answers: (n,) int64, what the classifier calls them.
-    pictures: (n, mel, frame) uint8.
+    vectors: (n, d) float32, the embedding.  labels: (n,) int64, the true classes.  predicted: (n,) int64 classes.
+    spectrograms: (n, mel, frame) uint8.
     """
 
     vectors: Floats
     labels: NDArray[np.int64]
-    answers: NDArray[np.int64]
-    pictures: Pixels
+    predicted: NDArray[np.int64]
+    spectrograms: Pixels
 
 
-def seen_by(bundle: Bundle, shards: Sequence[StoredFile], most: int = MOST_EXAMPLES) -> Seen:
-    """The first so many examples that are no augmented copies, as the bundle's network sees them.
+def embed_originals(bundle: Bundle, shards: Sequence[StoredFile], limit: int = MOST_EMBEDDED) -> EmbeddedExamples:
+    """Embed the first `limit` examples that are not augmented copies.
 
-    The vectors are what its global average pooling gives: each filter's mean over the picture. So a sound that
-    comes earlier or later is the same to them, and a copy that was only moved in time is still found to be one.
-    Raises Impossible where the network has no such layer, or the shards hold no example; Damaged where one is
-    not what was written.
+    The vectors are the output of the network's global average pooling: the mean of each filter over the spectrogram.
+    Time shifts hardly change them, so a time-shifted copy is still recognised as a copy.
+
+    shards: read in order; one is in memory at a time.
+    Raises: Impossible if the network has no global average pooling or the shards hold no original example;
+    Damaged if a shard is not what was written.
     """
-    network, parts, left = _with_embedding(bundle.model), [], most
-    for shard in map(read_shard, shards):  # one is in memory at a time, however many copies lie between originals
+    network, parts, left = _embedding_network(bundle.model), [], limit
+    for shard in map(read_shard, shards):  # Loads one shard at a time, however many copies it holds.
         rows = np.flatnonzero(shard.copies == 0)[:left]
-        parts += [_asked(bundle, network, shard, rows[at : at + _BATCH]) for at in range(0, len(rows), _BATCH)]
+        parts += [_embed(bundle, network, shard, rows[at : at + _BATCH]) for at in range(0, len(rows), _BATCH)]
         left -= len(rows)
         if not left:
             break
     if not parts:
-        raise Impossible("the shards hold no example that is no copy; there is nothing to look at")
-    return Seen(*(np.concatenate([getattr(part, name) for part in parts]) for name in Seen.__dataclass_fields__))
+        raise Impossible(
+            "the shards hold no original example, only augmented copies; give shards of the training or test subset"
+        )
+    return EmbeddedExamples(
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in EmbeddedExamples.__dataclass_fields__)
+    )
 
 
-def vectors_of(bundle: Bundle, shards: Sequence[StoredFile]) -> Iterator[Floats]:
-    """(n, d) float32 blocks of the vectors of every example, augmented copies too; none where there is none.
+def embedding_blocks(bundle: Bundle, shards: Sequence[StoredFile]) -> Iterator[Floats]:
+    """Yield the vectors of all examples, augmented copies included, as (n, d) float32 blocks.
 
     Two shards are in memory at most.
-    Raises Impossible where the network has no global average pooling, Damaged where a shard is not what was written.
+    Raises: Impossible if the network has no global average pooling; Damaged if a shard is not what was written.
     """
-    network = _with_embedding(bundle.model)
+    network = _embedding_network(bundle.model)
     for shard in map(read_shard, shards):
         rows = np.arange(len(shard.labels))
         for at in range(0, len(rows), _BATCH):
-            yield _asked(bundle, network, shard, rows[at : at + _BATCH]).vectors
+            yield _embed(bundle, network, shard, rows[at : at + _BATCH]).vectors
 
 
-def _with_embedding(model: Any) -> Any:
+def _embedding_network(model: Any) -> Any:
     averages = [layer for layer in model.layers if isinstance(layer, keras.layers.GlobalAveragePooling2D)]
     if not averages:
-        raise Impossible(f"{model.name} has no global average pooling; judge generators by a network that has")
+        raise Impossible(f"{model.name} has no global average pooling; evaluate generators with a network that has one")
     return keras.Model(model.inputs, [averages[-1].output, model.output])
 
 
-def _asked(bundle: Bundle, network: Any, shard: Shard, rows: NDArray[np.int64]) -> Seen:
+def _embed(bundle: Bundle, network: Any, shard: Shard, rows: NDArray[np.int64]) -> EmbeddedExamples:
     raw = RawBatch(shard.spectrograms[rows], shard.features[rows])
-    inputs = as_keras_takes(prepared(raw, bundle.inputs, bundle.facts.scaling))
+    inputs = keras_arguments(prepare_inputs(raw, bundle.inputs, bundle.facts.scaling))
     vectors, probabilities = network.predict_on_batch(inputs)
-    answers = probabilities.argmax(axis=1).astype(np.int64)
-    return Seen(vectors, shard.labels[rows].astype(np.int64), answers, shard.spectrograms[rows])
+    predicted = probabilities.argmax(axis=1).astype(np.int64)
+    return EmbeddedExamples(vectors, shard.labels[rows].astype(np.int64), predicted, shard.spectrograms[rows])

@@ -1,6 +1,6 @@
-"""What there is to train, layer by layer, as JSON: `python -m tasks.model.listing CLASSES [MODEL…]`.
+"""Print models and their layers as JSON: `python -m tasks.model.listing CLASSES [MODEL…]`.
 
-A program of its own, because it asks Keras, which the command line never loads.
+It is a separate program because it imports Keras, which the command line must not load.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from tasks.model.inputs import InputShapes
 from tasks.model.zoo import MODELS, ModelEntry
 
 
-def described(entry: ModelEntry, n_classes: int) -> dict[str, Any]:
-    """One model for so many classes and the pictures of its own preset: its inputs, its number of weights, its layers.
+def describe_model(entry: ModelEntry, n_classes: int) -> dict[str, Any]:
+    """Describe one model, built for `n_classes` classes and the spectrogram size of its preset.
 
-    `kind` is classifier or generator.
-    `layers` holds name, type, output (without the batch) and parameters of each.
+    Returns a JSON object. `kind` is "classifier" or "generator".
+    `layers` holds the name, type, output shape (without the batch axis) and number of parameters of each layer.
     """
     preset = load_preset(entry.preset)
     shapes = InputShapes(preset.mel.n_mels, preset.n_frames, len(FEATURES))
@@ -47,4 +47,4 @@ def described(entry: ModelEntry, n_classes: int) -> dict[str, Any]:
 
 if __name__ == "__main__":
     n_classes, names = int(sys.argv[1]), sys.argv[2:]
-    print(json.dumps([described(MODELS[name], n_classes) for name in names or MODELS]))
+    print(json.dumps([describe_model(MODELS[name], n_classes) for name in names or MODELS]))

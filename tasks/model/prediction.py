@@ -1,4 +1,4 @@
-"""What a trained network says of the examples in shards, a batch at a time."""
+"""Predict the class probabilities of the examples in shards, batch by batch."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from domain.errors import Impossible
 from domain.stored_file import StoredFile
 from tasks.dataset.shards.shard import Shard, read_shard, shard_facts
 from tasks.model.bundle.bundle import Bundle
-from tasks.model.inputs import RawBatch, as_keras_takes, encoded, prepared
+from tasks.model.inputs import RawBatch, encode_metadata, keras_arguments, prepare_inputs
 
 
 @dataclass(frozen=True)
-class Predicted:
+class PredictionBatch:
     """Predictions for consecutive examples of one shard.
 
     probabilities: (n, classes) float32, rows sum to one.  truth: (n,) int64, the label numbers.
-    recordings, groups, digests: (n,) what each example was cut from.  chunks: (n,) int, its place there.
+    recordings, groups, digests: n strings, the origin of each example.
+    chunks: (n,) int64, the position of each chunk in its recording.
     """
 
     probabilities: NDArray[np.float32]
@@ -31,38 +32,38 @@ class Predicted:
     chunks: NDArray[np.int64]
 
 
-def predictions(bundle: Bundle, shards: Sequence[StoredFile], batch_size: int = 256) -> Iterator[Predicted]:
-    """For every example that is no augmented copy, in the order of the shards; one shard is in memory at a time.
+def predictions(bundle: Bundle, shards: Sequence[StoredFile], batch_size: int = 256) -> Iterator[PredictionBatch]:
+    """Predict every example that is not an augmented copy, in shard order; one shard is in memory at a time.
 
-    Raises: Impossible, before the first prediction, for a generator, and where a shard was made by another pipeline
-    than the network's or holds synthetic examples; Damaged, where one is not what was written.
+    Raises: Impossible, before the first prediction, if the bundle holds a generator, a shard was made by another
+    pipeline than the network's, or a shard holds synthetic examples; Damaged if a shard is not what was written.
     """
     if bundle.is_generator:
-        raise Impossible(f"{bundle.facts.model} is a generator and names nothing; ask a classifier")
-    _require_judgeable(bundle, shards)
+        raise Impossible(f"{bundle.facts.model} is a generator and predicts no classes; use a classifier")
+    _require_compatible(bundle, shards)
     for file in shards:
         shard = read_shard(file)
         originals = np.flatnonzero(shard.copies == 0)
         for start in range(0, len(originals), batch_size):
-            yield _predicted(bundle, shard, originals[start : start + batch_size])
+            yield _predict(bundle, shard, originals[start : start + batch_size])
 
 
-def _require_judgeable(bundle: Bundle, shards: Sequence[StoredFile]) -> None:
+def _require_compatible(bundle: Bundle, shards: Sequence[StoredFile]) -> None:
     for file in shards:
         facts = shard_facts(file)
         if facts.is_synthetic:
-            raise Impossible(f"{file.name} holds synthetic examples; a network is only judged on real ones")
-        if (digest := facts.pipeline_digest) != bundle.pipeline_digest:
+            raise Impossible(f"{file.name} holds synthetic examples; evaluate on real examples only")
+        if (digest := facts.pipeline_digest) != bundle.facts.pipeline_digest:
             raise Impossible(
-                f"{file.name} was made by pipeline {digest}, and this network learned from {bundle.pipeline_digest}; "
-                "preprocess with the network's own preset"
+                f"{file.name} was made by pipeline {digest}, but the network was trained on "
+                f"{bundle.facts.pipeline_digest}; preprocess with the network's preset"
             )
 
 
-def _predicted(bundle: Bundle, shard: Shard, rows: NDArray[np.int64]) -> Predicted:
-    raw = RawBatch(shard.spectrograms[rows], shard.features[rows], encoded(shard.metadata[rows]))
-    inputs = as_keras_takes(prepared(raw, bundle.inputs, bundle.facts.scaling))
-    return Predicted(
+def _predict(bundle: Bundle, shard: Shard, rows: NDArray[np.int64]) -> PredictionBatch:
+    raw = RawBatch(shard.spectrograms[rows], shard.features[rows], encode_metadata(shard.metadata[rows]))
+    inputs = keras_arguments(prepare_inputs(raw, bundle.inputs, bundle.facts.scaling))
+    return PredictionBatch(
         probabilities=bundle.model.predict_on_batch(inputs),
         truth=shard.labels[rows].astype(np.int64),
         recordings=[shard.recordings[row] for row in rows],

@@ -1,4 +1,4 @@
-"""What to train and how: plain values that a plan can hold, and that need no Keras."""
+"""Training settings and specifications: plain values that planning can hold without loading Keras."""
 
 from __future__ import annotations
 
@@ -8,25 +8,29 @@ from domain.errors import Impossible
 from domain.stored_file import StoredFile
 from tasks.model.inputs import FEATURE_SETS
 
+MOST_EMBEDDED = 5_000
+"""Examples of a subset that a generator's evaluation compares; it bounds memory, and more hardly change distances."""
+
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How a network is trained. The defaults are explained, with what was measured, in docs/reference/models.md.
+    """How to train a network. docs/reference/models.md explains the defaults with measurements.
 
-    epochs: at most this many passes over the training examples.
-    most_examples: where the training side is so large that `epochs` passes would see more than these, fewer epochs,
-    see `epochs_for`; 0: no limit.
-    batch: examples an update of the weights is drawn from; fewer for small sets, see `batch_for`.
-    label_smoothing: share of a target's weight spread over all classes, 0 to below 1.
-    plateau_patience, plateau_factor: after so many epochs without a lower validation loss, multiply the learning rate.
-    early_stop_patience: after so many epochs without a lower validation loss, stop and go back to the best.
-    class_weights: weigh training examples by the inverse of their class's frequency.
-    schedule: "plateau", as above, or "cosine", down to nearly 0 over exactly `epochs`.
-    hold_out: set the validation side apart to stop by; otherwise learn from it too, for exactly `epochs`.
-    weight_decay: of AdamW, in shares of a weight an update at learning rate 1.
-    shift, stretch, mel_shift, band_gain, time_mask, mel_mask, mixup: see `tasks.model.training.augmentation`;
-    0 leaves out.
-    features: what a network that reads features is given: "audio", "metadata" or "both".
+    epochs: maximum number of passes over the training examples.
+    most_examples: limit on epochs times training examples; large sets train for fewer epochs, see `epochs_for`.
+    0 disables the limit.
+    batch: examples per weight update; small sets use smaller batches, see `batch_for`.
+    label_smoothing: share of the target that is spread over all classes, 0 to below 1.
+    plateau_patience, plateau_factor: multiply the learning rate by the factor after this many epochs without a lower
+    validation loss.
+    early_stop_patience: stop after this many epochs without a lower validation loss and restore the best weights.
+    class_weights: weight training examples by the inverse frequency of their class.
+    schedule: "plateau", as above, or "cosine", which decays the rate to nearly 0 over exactly `epochs`.
+    hold_out: keep the validation subset for early stopping; otherwise train on it too, for exactly `epochs`.
+    weight_decay: weight decay of AdamW.
+    shift, stretch, mel_shift, band_gain, time_mask, mel_mask, mixup: augmentation, see
+    `tasks.model.training.augmentation`; 0 disables each.
+    features: inputs of networks that read features: "audio", "metadata" or "both".
     """
 
     epochs: int = 60
@@ -63,31 +67,31 @@ class TrainingSettings:
         rules["features"] = (self.features in FEATURE_SETS, f"one of {', '.join(FEATURE_SETS)}")
         for name, (holds, rule) in rules.items():
             if not holds:
-                raise Impossible(f"{name} {getattr(self, name)} cannot be trained with; set it to {rule}")
+                raise Impossible(f"{name} is {getattr(self, name)}; set it to {rule}")
 
 
-# Fewer updates an epoch than this, and early stopping ends a training that has hardly begun.
-LEAST_UPDATES = 6
-SMALLEST_BATCH = 8
+# Early stopping needs this many updates per epoch; with fewer it stops trainings that have hardly started.
+MIN_UPDATES_PER_EPOCH = 6
+MIN_BATCH = 8
 
 
 def batch_for(n_examples: int, batch: int) -> int:
-    """The batch a set of this size is trained with: halved, down to 8, until an epoch is six updates.
+    """Return the batch size for a set of this size: halved, down to 8, until an epoch has six updates.
 
     >>> batch_for(260, 32), batch_for(150, 32), batch_for(60, 32), batch_for(60, 4)
     (32, 16, 8, 4)
     """
-    while batch >= 2 * SMALLEST_BATCH and n_examples < LEAST_UPDATES * batch:
+    while batch >= 2 * MIN_BATCH and n_examples < MIN_UPDATES_PER_EPOCH * batch:
         batch //= 2
     return batch
 
 
-# However large the training side is, it is seen so many times.
-LEAST_EPOCHS = 10
+# Lower limit when `most_examples` reduces the epochs.
+MIN_EPOCHS = 10
 
 
 def epochs_for(n_examples: int, settings: TrainingSettings) -> int:
-    """The epochs a set of this size is trained for.
+    """Return the number of epochs for a set of this size, at least 10 unless the settings ask for fewer.
 
     >>> limited = TrainingSettings(epochs=80, most_examples=400_000)
     >>> [epochs_for(n, limited) for n in (320, 10_000, 1_000_000)], epochs_for(1_000_000, TrainingSettings(epochs=80))
@@ -95,21 +99,21 @@ def epochs_for(n_examples: int, settings: TrainingSettings) -> int:
     """
     if not settings.most_examples:
         return settings.epochs
-    return min(settings.epochs, max(LEAST_EPOCHS, settings.most_examples // max(n_examples, 1)))
+    return min(settings.epochs, max(MIN_EPOCHS, settings.most_examples // max(n_examples, 1)))
 
 
 _SCHEDULES = ("plateau", "cosine")
 _SHARES = ("shift", "stretch", "mel_shift", "band_gain", "time_mask", "mel_mask")
-AUGMENTING = (*_SHARES, "mixup")
-"""The settings that change examples while training; 0 leaves out."""
+AUGMENTATION_SETTINGS = (*_SHARES, "mixup")
+"""The settings that change training examples; 0 disables each."""
 _POSITIVE = ("epochs", "batch", "learning_rate", "plateau_patience", "early_stop_patience")
 
 
 @dataclass(frozen=True)
 class TrainingSpec:
-    """One training: a model of the zoo, the classes in the order of their label numbers, and the shards.
+    """One training: a model of the zoo, the classes in label order, the shards and the settings.
 
-    The shards' order is part of the specification: another order of the same shards is another training.
+    The order of the shards is part of the specification: another order gives other weights.
     """
 
     model: str

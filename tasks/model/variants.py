@@ -1,4 +1,4 @@
-"""One change to how a model is trained, to measure what a part is worth. It can be read without loading Keras."""
+"""Variants of a model for ablation: one change to how it is trained. Does not load Keras."""
 
 from __future__ import annotations
 
@@ -8,56 +8,64 @@ from typing import Any
 
 from domain.errors import Impossible
 from tasks.audio.preset import LONGEST_NAME, Preset
-from tasks.model.spec import AUGMENTING
+from tasks.model.spec import AUGMENTATION_SETTINGS
 from tasks.model.zoo import MODELS, ModelEntry
 
 FACTORS = {"denoising": "denoising", "augmentation": "augmentation", "synthetic": "synthetic examples"}
-"""What can be changed, and how it is said; one thing at a time."""
+"""The parts that an ablation can add or remove, one at a time, and their names in reports."""
 
 WITH_SYNTHETIC = f"with {FACTORS['synthetic']}"
 
 GAN = "gan"
-"""The model whose training leaves synthetic examples."""
-ADDED = {name: value for name, value in MODELS["deep_cnn"].training.items() if name in AUGMENTING}
-"""The augmentation given to a model of pictures that has none: that of the best network. It costs no strips."""
+"""The model whose training produces synthetic examples."""
+ADDED_AUGMENTATION = {
+    name: value for name, value in MODELS["deep_cnn"].training.items() if name in AUGMENTATION_SETTINGS
+}
+"""Augmentation that the variant adds to a spectrogram model without any: that of `deep_cnn`. It needs no new strips."""
 ADDED_COPIES = 2
-"""Given instead where a model reads features alone, which no shift or mask of a picture reaches."""
+"""Augmented copies that the variant adds instead if the model reads only features."""
 
-_PICTURES = frozenset({"spectrogram", "bands"})
+_SPECTROGRAM_INPUTS = frozenset({"spectrogram", "bands"})
 
 
 class VariantError(Impossible):
-    """A model cannot be changed in the way that was asked for."""
+    """The model cannot be changed as requested."""
 
     exit_code = 2
 
 
 def variant(model: ModelEntry, preset: Preset, factor: str) -> str:
-    """The model without that factor where preset or settings have it, else with it, as "without denoising".
+    """Name the variant that removes the factor if the model has it and adds it otherwise, as in "without denoising".
 
-    preset: the one its own training uses.
-    Raises VariantError for synthetic examples where the model reads more than pictures.
+    preset: the preset that the model is trained with.
+    Raises: VariantError for the factor `synthetic` if the model reads more than spectrograms.
     """
     if factor == "synthetic":
-        require_pictures_alone(model)
+        require_spectrograms_only(model)
     return f"{'without' if _has(model, preset, factor) else 'with'} {FACTORS[factor]}"
 
 
-def require_pictures_alone(model: ModelEntry) -> None:
-    """Raises VariantError where the model reads more than pictures: synthetic examples are nothing else."""
-    if others := [name for name in model.inputs if name not in _PICTURES]:
+def require_spectrograms_only(model: ModelEntry) -> None:
+    """Check that the model reads nothing but spectrograms, because synthetic examples hold nothing else.
+
+    Raises: VariantError otherwise.
+    """
+    if others := [name for name in model.inputs if name not in _SPECTROGRAM_INPUTS]:
         raise VariantError(
-            f"{model.name} reads {', '.join(others)}, and synthetic examples are pictures alone; "
-            "ablate `synthetic` with models of pictures only"
+            f"{model.name} reads {', '.join(others)}, but synthetic examples hold only spectrograms; "
+            "ablate `synthetic` only for models that read spectrograms alone"
         )
 
 
-def require_same_pictures(model: str, preset: Preset, gan_preset: Preset) -> None:
-    """Raises VariantError where the model's pictures are not of the pipeline whose pictures the gan makes."""
+def require_same_pipeline(model: str, preset: Preset, gan_preset: Preset) -> None:
+    """Check that the model uses the same pipeline as the GAN that generates its synthetic examples.
+
+    Raises: VariantError otherwise.
+    """
     if preset.digest != gan_preset.digest:
         raise VariantError(
-            f"{model} reads pictures of the preset {preset.name}, and the {GAN} makes those of {gan_preset.name}; "
-            "give both one with --preset"
+            f"{model} uses the preset {preset.name}, but the {GAN} generates spectrograms of {gan_preset.name}; "
+            "set one preset for both with --preset"
         )
 
 
@@ -65,35 +73,35 @@ def _has(model: ModelEntry, preset: Preset, factor: str) -> bool:
     if factor == "denoising":
         return preset.denoise.method != "none"
     if factor == "augmentation":
-        return preset.augment.copies > 0 or any(model.training.get(name) for name in AUGMENTING)
+        return preset.augment.copies > 0 or any(model.training.get(name) for name in AUGMENTATION_SETTINGS)
     return False
 
 
 def factor_of(name: str) -> str | None:
-    """The factor that a variant changes; None for a name that is none of ours.
+    """Return the factor that a variant changes; None if the name is not an ablation variant.
 
     >>> factor_of("without denoising"), factor_of("with synthetic examples"), factor_of("shuffled chunks")
     ('denoising', 'synthetic', None)
     """
-    return next((factor for factor, said in FACTORS.items() if name in (f"with {said}", f"without {said}")), None)
+    return next((factor for factor, part in FACTORS.items() if name in (f"with {part}", f"without {part}")), None)
 
 
 def is_with(name: str) -> bool:
-    """Whether the variant has what the model's own training has not."""
+    """Return True if the variant adds a part that the model lacks."""
     return name.startswith("with ")
 
 
 def changed_preset(model: ModelEntry, preset: Preset, name: str) -> Preset:
-    """The preset of the variant: the model's own where only its training changes, else one with a derived name.
+    """Return the preset of the variant: the model's own if only the training changes, else a copy with a derived name.
 
-    Raises PresetError where the user's other values do not allow the change.
+    Raises: PresetError if the change conflicts with the user's other preset values.
     """
-    factor, has_it = factor_of(name), is_with(name)
+    factor, adds_it = factor_of(name), is_with(name)
     changed = preset
     if factor == "denoising":
-        changed = replace(preset, denoise=replace(preset.denoise, method="non-stationary" if has_it else "none"))
+        changed = replace(preset, denoise=replace(preset.denoise, method="non-stationary" if adds_it else "none"))
     elif factor == "augmentation":
-        copies = ADDED_COPIES if has_it and not _reads_pictures(model) else 0
+        copies = ADDED_COPIES if adds_it and not _reads_spectrograms(model) else 0
         changed = replace(preset, augment=replace(preset.augment, copies=copies))
     return preset if changed == preset else replace(changed, name=_derived(preset.name, name))
 
@@ -104,13 +112,13 @@ def _derived(preset: str, variant: str) -> str:
 
 
 def changed_training(model: ModelEntry, name: str | None) -> Mapping[str, Any]:
-    """The settings of the variant's training that are not the model's own."""
+    """Return the training settings of the variant that differ from the model's own."""
     if name is None or factor_of(name) != "augmentation":
         return {}
     if is_with(name):
-        return ADDED if _reads_pictures(model) else {}
-    return dict.fromkeys(AUGMENTING, 0.0)
+        return ADDED_AUGMENTATION if _reads_spectrograms(model) else {}
+    return dict.fromkeys(AUGMENTATION_SETTINGS, 0.0)
 
 
-def _reads_pictures(model: ModelEntry) -> bool:
-    return bool(_PICTURES & set(model.inputs))
+def _reads_spectrograms(model: ModelEntry) -> bool:
+    return bool(_SPECTROGRAM_INPUTS & set(model.inputs))

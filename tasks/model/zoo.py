@@ -1,4 +1,4 @@
-"""The list of networks: the only place that knows what there is. It can be read without loading Keras."""
+"""The registry of all models. It can be read without loading Keras."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ Builder = Callable[[InputShapes, int], Any]
 
 
 class UnknownModel(Impossible):
-    """A model was asked for by a name the zoo does not have."""
+    """The zoo has no model of the requested name."""
 
     exit_code = 2
 
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """One family: its name, what it is in a sentence, the inputs it reads, and how an untrained one is made.
+    """One model family.
 
-    inputs: names from `tasks.model.inputs.INPUTS`: what it reads, or, of a generator, what it learns from.
-    build: (input shapes, number of classes) to an uncompiled keras.Model whose inputs bear those names, or to a
-    generator, from noise and class to pictures.
-    preset: the preprocessing it is meant for; `--preset` sets one for all.
-    training: the settings it is trained with where they are not the defaults of `TrainingSettings`.
-    judge: of a generator, the classifier that it is judged by, on the same preset; None for a classifier.
-    smallest: bands, and frames, that its pictures must have at least, as far as a plan can know; what else turns out
-    too small fails its training with a sentence.
+    name, sentence: its name and a one-line description.
+    inputs: names from `tasks.model.inputs.INPUTS` that a classifier reads, or that a generator is trained on.
+    build: (input shapes, number of classes) to an untrained keras.Model whose inputs have those names; for a generator,
+    to a model from noise and class to spectrograms.
+    training: settings that differ from the defaults of `TrainingSettings`.
+    preset: the default preset of the model; `--preset` overrides it for all models.
+    evaluator: for a generator, the classifier that evaluates it, on the same preset; None for a classifier.
+    min_size: minimum number of bands and of frames, checked while planning. Training reports other size conflicts.
     """
 
     name: str
@@ -39,17 +39,17 @@ class ModelEntry:
     build: Builder
     training: Mapping[str, Any] = field(default_factory=dict)
     preset: str = "birdclef2021"
-    judge: str | None = None
-    smallest: int = 1
+    evaluator: str | None = None
+    min_size: int = 1
 
     @property
     def is_generator(self) -> bool:
-        """Whether it makes examples instead of naming them: it has no accuracy, and measures of its own."""
-        return self.judge is not None
+        """True if the model generates examples; generators have no accuracy but their own measures."""
+        return self.evaluator is not None
 
 
-def built_in(module: str, function: str = "build") -> Builder:
-    """A builder of a module in this folder, imported when first called: it, unlike this list, needs Keras."""
+def builder_of(module: str, function: str = "build") -> Builder:
+    """Return a builder that imports its module in this package on first use, because the module needs Keras."""
 
     def build(shapes: InputShapes, n_classes: int) -> Any:
         return getattr(import_module(f"tasks.model.networks.{module}"), function)(shapes, n_classes)
@@ -57,35 +57,35 @@ def built_in(module: str, function: str = "build") -> Builder:
     return build
 
 
-# Four times two off each axis, then half of it, and one is left.
+# Four 3 by 3 valid convolutions with 2 by 2 pooling reduce 46 to 1.
 _SMALLEST_FOR_CNN = 46
 
-# Chosen on inner splits, see docs/reference/models.md.
+# Selected on inner validation splits; see docs/reference/models.md.
 _TRAINING_OF_CNN = {"batch": 16}
 
-# Few recordings are too few to stop by.
+# Early stopping is unreliable on small validation subsets, so these train for a fixed number of epochs.
 _TRAINING_OF_MERGES = {"schedule": "cosine", "hold_out": False, "epochs": 60, "batch": 16, "most_examples": 1_600_000}
 
 _ENTRIES = (
     ModelEntry(
         "cnn",
-        "four convolutions over the spectrogram: the one to start with",
+        "four convolutions over the spectrogram; a good first choice",
         ("spectrogram",),
-        built_in("cnn"),
+        builder_of("cnn"),
         _TRAINING_OF_CNN,
-        smallest=_SMALLEST_FOR_CNN,
+        min_size=_SMALLEST_FOR_CNN,
     ),
     ModelEntry(
         "mlp",
-        "three dense layers over the fifteen features: seconds to train, a floor for the others",
+        "three dense layers over the fifteen features; trains in seconds, a baseline for the others",
         ("features",),
-        built_in("mlp"),
+        builder_of("mlp"),
     ),
     ModelEntry(
         "lstm",
-        "six recurrent layers that read the spectrogram band by band: small, slow to learn",
+        "six recurrent layers that read the spectrogram band by band; small, slow to train",
         ("bands",),
-        built_in("lstm"),
+        builder_of("lstm"),
         {
             "schedule": "cosine",
             "hold_out": False,
@@ -98,9 +98,9 @@ _ENTRIES = (
     ),
     ModelEntry(
         "deep_cnn",
-        "residual blocks over the spectrogram: the best single network here, and the slowest",
+        "residual blocks over the spectrogram; the most accurate single network here, and the slowest",
         ("spectrogram",),
-        built_in("deep_cnn"),
+        builder_of("deep_cnn"),
         {
             "schedule": "cosine",
             "hold_out": False,
@@ -118,55 +118,58 @@ _ENTRIES = (
             "most_examples": 400_000,
         },
         "broadband",
-        smallest=15,  # a stem that rounds up, and three halvings that round down
+        min_size=15,  # The stem rounds up, three poolings round down.
     ),
     ModelEntry(
         "cnn_mlp",
-        "the cnn and the mlp joined before the classes: pictures and features together",
+        "cnn and mlp joined before the output layer; reads spectrogram and features",
         ("spectrogram", "features"),
-        built_in("merge", "cnn_and_mlp"),
+        builder_of("merge", "cnn_and_mlp"),
         _TRAINING_OF_MERGES,
-        smallest=_SMALLEST_FOR_CNN,
+        min_size=_SMALLEST_FOR_CNN,
     ),
     ModelEntry(
         "cnn_lstm",
-        "the cnn and the lstm joined before the classes: the spectrogram read in two ways",
+        "cnn and lstm joined before the output layer; both read the spectrogram",
         ("spectrogram", "bands"),
-        built_in("merge", "cnn_and_lstm"),
+        builder_of("merge", "cnn_and_lstm"),
         _TRAINING_OF_MERGES,
-        smallest=_SMALLEST_FOR_CNN,
+        min_size=_SMALLEST_FOR_CNN,
     ),
     ModelEntry(
         "gan",
-        "a generator, no classifier: paints spectrograms of each class, for the cnn to learn from",
+        "a generator, not a classifier; generates spectrograms of each class to train the cnn on",
         ("spectrogram",),
-        built_in("gan", "generator"),
+        builder_of("gan", "generator"),
         {"schedule": "cosine", "epochs": 20, "batch": 16, "learning_rate": 1e-3},
-        judge="cnn",
+        evaluator="cnn",
     ),
 )
 MODELS: dict[str, ModelEntry] = {entry.name: entry for entry in _ENTRIES}
 
 
 def entry(name: str) -> ModelEntry:
-    """The model of that name.
+    """Return the zoo entry of that name.
 
-    Raises UnknownModel, naming those that exist.
+    Raises: UnknownModel if none exists; the message lists the known names.
     """
     if name not in MODELS:
-        raise UnknownModel(f"no model is called {name!r}; there are {', '.join(sorted(MODELS))}")
+        raise UnknownModel(f"unknown model {name!r}; choose from {', '.join(sorted(MODELS))}")
     return MODELS[name]
 
 
-def built(model: ModelEntry, shapes: InputShapes, n_classes: int) -> Any:
-    """The model's untrained network. Raises Impossible where pictures of that size are too small for it."""
+def build_network(model: ModelEntry, shapes: InputShapes, n_classes: int) -> Any:
+    """Build the untrained network of a model.
+
+    Raises: Impossible if spectrograms of that size are too small for it.
+    """
     try:
         return model.build(shapes, n_classes)
     except ValueError as error:
         size = f"{shapes.n_mels} bands and {shapes.n_frames} frames"
-        raise Impossible(f"{model.name} cannot be built for pictures of {size}: {error}") from error
+        raise Impossible(f"{model.name} cannot be built for spectrograms of {size}: {error}") from error
 
 
 def is_generator(name: str) -> bool:
-    """Whether a model of that name is one; False for names that the zoo does not have."""
+    """Return True if the zoo has a generator of that name, False for unknown names."""
     return name in MODELS and MODELS[name].is_generator

@@ -1,1 +1,1 @@
-"""From predictions to a page: metrics, figures, page."""
+"""The report: scores, plots and the HTML page of one run."""

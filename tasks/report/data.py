@@ -1,4 +1,4 @@
-"""Everything a report shows, as plain values: what the ledger knows about one run, with nothing left to look up."""
+"""The contents of a report as plain values, read from ledger and store."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from numpy.typing import NDArray
 from tasks.report.scoring.pairing import GroupOutcomes
 from tasks.report.scoring.scores import Evaluation
 
-if TYPE_CHECKING:  # a second of SciPy, which a command that only tells scores need not wait for
-    from tasks.report.plots.pictures import PicturePairs
-    from tasks.report.scoring.likeness import Likeness
+if TYPE_CHECKING:  # Importing SciPy takes a second, which commands that only print scores avoid.
+    from tasks.report.plots.sample_pairs import SamplePairs
+    from tasks.report.scoring.generator_evaluation import GeneratorEvaluation
 
 Plain = str | int | float | bool | None
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """One submission: when, with what, how long.
+    """Facts about one run.
 
-    id, state, command: as a person would type or read them.  submitted, finished: dates as text, "" when unknown.
+    id, state, command: as a user types or reads them.  submitted, finished: dates as text, "" if unknown.
     seeds: of the trainings, in order.
-    presets: preset name -> parameter -> value.  versions: package -> version.  counts: what is counted -> how many,
-    shown in this order (such as `strips made`, `strips found done`, `attempts`).  stage_s: stage -> seconds of work.
-    faults: what was met and survived -> how often; empty when nothing was.
-    rates: (seconds since the start, `rate_unit` a second).  not_done: what was asked for and left out, in sentences.
+    presets: preset name -> parameter -> value.  versions: package -> version.
+    counts: name -> number, shown in this order, such as `strips made` and `attempts`.
+    faults: kind of fault during the run -> number; empty if none.
+    stage_s: stage -> total seconds of work.  rates: (seconds since the start, `rate_unit` per second).
+    not_done: requested work that was omitted, in sentences.
     """
 
     id: str
@@ -51,7 +52,10 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class ClassFacts:
-    """One class of the dataset. chunks: side of the split -> how many; empty when nothing was chunked yet."""
+    """One class of the dataset.
+
+    chunks: subset or fold -> number of chunks; empty if no recording was preprocessed yet.
+    """
 
     label: str
     recordings: int
@@ -60,7 +64,10 @@ class ClassFacts:
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """What was submitted. source: where it lies, as text; layout: how its labels were found; notes: whole sentences."""
+    """The dataset as submitted.
+
+    source: its location.  layout: how its labels were found.  notes: whole sentences.
+    """
 
     name: str
     source: str
@@ -74,8 +81,8 @@ class DatasetFacts:
 
 
 @dataclass(frozen=True)
-class SideFacts:
-    """One side of a split, or one fold."""
+class SubsetFacts:
+    """One subset of a split, or one fold."""
 
     name: str
     groups: int
@@ -84,27 +91,42 @@ class SideFacts:
 
 
 @dataclass(frozen=True)
-class SplitFacts:
-    """How the sides were made, and whether anything stands on two of them.
+class CrossingRecording:
+    """A tested recording whose group, or an exact copy, is trained on.  part: where it is tested."""
 
-    method: a clause that follows "Sides were made", such as `by the fold column of the data`.  grouped_by: what is
-    never torn apart, such as `recording` or `author and recording`.  folds: 0 for a single split.
-    checks: what was verified, whole sentences.  leaks: what was found on two sides, whole sentences; any makes the
-    split dishonest.
+    recording: str
+    label: str
+    group: str
+    part: str
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """How the recordings were split, and whether any recording or group is in two subsets.
+
+    method: a clause that follows "Recordings were split", such as `by the fold column of the data`.
+    grouped_by: the definition of a group, such as `recording` or `author and recording`.  folds: 0 for a single split.
+    checks: verified properties, in sentences.  leaks: violations found, in sentences; any of them makes the split
+    dishonest.  notes: other facts about the split, in sentences.
+    crossing: the first tested recordings that are on both sides.  n_crossing: number of all.  crossing_groups: theirs.
     """
 
     method: str
     grouped_by: str
     n_groups: int
     seed: int
-    sides: tuple[SideFacts, ...]
+    subsets: tuple[SubsetFacts, ...]
     folds: int = 0
     checks: tuple[str, ...] = ()
     leaks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    crossing: tuple[CrossingRecording, ...] = ()
+    n_crossing: int = 0
+    crossing_groups: frozenset[str] = frozenset()
 
     @property
     def is_honest(self) -> bool:
-        """Whether a score on these sides says anything about recordings never heard."""
+        """True if no group or recording is in two subsets, so that scores predict accuracy on unseen recordings."""
         return not self.leaks
 
 
@@ -112,13 +134,14 @@ class SplitFacts:
 class JobReport:
     """One job of the run.
 
-    kind: pack, train, evaluate or render.  model: "" for jobs of no model.
-    fold: as the data or the plan numbers it, None without folds.
-    state: done, failed, cancelled, waiting, running.  timings: what -> seconds.  history: one mapping an epoch with
-    Keras's names (`loss`, `accuracy`, `val_loss`, `val_accuracy`, `epoch` from 1).
-    evaluation, outcomes: of a classifier's evaluate jobs.  likeness, pictures: of a generator's.
-    parameters: whatever configured it, learning rate and number of weights among it.
-    variant: the one change it was trained under, None for the model as it is.
+    kind: pack, train, evaluate or render.  model: "" for jobs without a model.
+    fold: number in the data or the plan, None without folds.
+    state: done, failed, cancelled, waiting or running.  timings: name -> seconds.
+    history: one mapping per epoch with Keras's names: `epoch` (from 1), `loss`, `accuracy`, `val_loss`, `val_accuracy`.
+    evaluation, outcomes: of evaluate jobs of a classifier.  generator_evaluation, samples: of those of a generator.
+    parameters: settings and figures of the job, such as learning rate and number of weights.
+    notes: of a training, in sentences.
+    variant: the ablation or leak-meter variant, None for the unchanged model.
     """
 
     kind: str
@@ -134,23 +157,27 @@ class JobReport:
     history: tuple[Mapping[str, float], ...] = ()
     evaluation: Evaluation | None = None
     outcomes: GroupOutcomes | None = None
-    likeness: Likeness | None = None
-    pictures: PicturePairs | None = None
+    generator_evaluation: GeneratorEvaluation | None = None
+    samples: SamplePairs | None = None
     variant: str | None = None
     parameters: Mapping[str, Plain] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
-def trained_with(jobs: Iterable[JobReport]) -> dict[str, Plain]:
-    """The parameters of the trainings among the jobs; numbers in which they differ as their mean, words not at all."""
+def training_parameters(jobs: Iterable[JobReport]) -> dict[str, Plain]:
+    """Return the parameters of the trainings among the jobs.
+
+    Numbers that differ are averaged; other values that differ are omitted.
+    """
     found: dict[str, list[Plain]] = {}
     for job in jobs:
         if job.kind == "train":
             for name, value in job.parameters.items():
                 found.setdefault(name, []).append(value)
-    return {name: told for name, values in found.items() if (told := _told(values)) is not None}
+    return {name: summary for name, values in found.items() if (summary := _summary_value(values)) is not None}
 
 
-def _told(values: Sequence[Plain]) -> Plain:
+def _summary_value(values: Sequence[Plain]) -> Plain:
     if all(value == values[0] for value in values) and not isinstance(values[0], float):
         return values[0]
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
@@ -162,10 +189,10 @@ def _told(values: Sequence[Plain]) -> Plain:
 
 @dataclass(frozen=True, eq=False)
 class GalleryStrip:
-    """Some chunks of one recording as the models see them.
+    """Some chunks of one recording, as a model reads them.
 
-    spectrograms: (n, mel, frame) uint8, row 0 the lowest band.  start_s: where the first one begins.
-    chunk_s: how long each is.  low_hz, high_hz: the ends of the mel bands.
+    spectrograms: (n, mel, frame) uint8, row 0 the lowest band.  start_s: start of the first chunk in seconds.
+    chunk_s: duration of a chunk in seconds.  low_hz, high_hz: limits of the mel bands.
     """
 
     label: str
@@ -178,8 +205,8 @@ class GalleryStrip:
 
 
 @dataclass(frozen=True)
-class NotUsed:
-    """A recording that is not among the examples; kind: the short name of its reason, such as "too short"."""
+class UnusedRecording:
+    """A recording without examples, or without some of its spans.  kind: short name of its reason, as "too short"."""
 
     recording: str
     reason: str
@@ -188,10 +215,14 @@ class NotUsed:
 
 @dataclass(frozen=True, eq=False)
 class ReportData:
-    """All a page shows. quarantined may be only the first of many; quarantine_counts (kind -> how many) has all.
+    """The contents of a page.
 
-    failed: the first of those that the machine failed with, and trying again may yet help; n_failed: of all of them.
-    mistakes: (model, recording) -> the strip of a recording that the model named wrongly, as the model saw it.
+    quarantined: the first quarantined recordings.  quarantine_counts: kind of reason -> number of all of them.
+    used_in_part: the first recordings of which spans are missing.  n_used_in_part: number of all.
+    lost_s: seconds missing in all of them.
+    failed: the first recordings that failed because of the machine; a retry may succeed.  n_failed: number of all.
+    gallery: a strip of each of the first n_gallery_classes classes; None: of all classes.
+    error_strips: (model, recording) -> strip of a misclassified recording, as the model reads it.
     """
 
     run: RunFacts
@@ -199,8 +230,12 @@ class ReportData:
     split: SplitFacts | None = None
     jobs: tuple[JobReport, ...] = ()
     gallery: tuple[GalleryStrip, ...] = ()
-    mistakes: Mapping[tuple[str, str], GalleryStrip] = field(default_factory=dict)
-    quarantined: tuple[NotUsed, ...] = ()
+    n_gallery_classes: int | None = None
+    error_strips: Mapping[tuple[str, str], GalleryStrip] = field(default_factory=dict)
+    quarantined: tuple[UnusedRecording, ...] = ()
     quarantine_counts: Mapping[str, int] = field(default_factory=dict)
-    failed: tuple[NotUsed, ...] = ()
+    used_in_part: tuple[UnusedRecording, ...] = ()
+    n_used_in_part: int = 0
+    lost_s: float = 0.0
+    failed: tuple[UnusedRecording, ...] = ()
     n_failed: int = 0

@@ -1,1 +1,1 @@
-"""What every task stands on: the Task base, claims and heartbeats, crash recording, liveness, sources of recordings."""
+"""Code that all tasks share: the task base, claims and heartbeats, crash recording, liveness, sources of recordings."""

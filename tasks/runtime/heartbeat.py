@@ -1,4 +1,4 @@
-"""A claim is kept while its work goes on, and the work is seen to go on, step by step."""
+"""Renewal of claims, and the recording of progress, while a process works."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ _T = TypeVar("_T")
 
 
 class Heartbeat:
-    """Renews claims from a thread while the work goes on in the main one; `ids` are those still held.
+    """Renews claims in a thread while the work runs in the main one; `ids` are the claims still held.
 
-    That it renews shows that the process lives. That the work goes on only the work can say, step by step.
+    A renewal shows only that the process lives. The work itself reports progress, by calling `note_step`.
     """
 
-    def __init__(self, ledger: Ledger, claims: Sequence[ItemClaim | JobClaim], shown_in: Path | None = None) -> None:
+    def __init__(
+        self, ledger: Ledger, claims: Sequence[ItemClaim | JobClaim], progress_file: Path | None = None
+    ) -> None:
         self.ids = frozenset(claim.id for claim in claims)
         self._ledger, self._claims, self._ended = ledger, claims, threading.Event()
         self._renewed_s = self._stepped_s = self._noted_s = time.monotonic()
-        self._progress_file = shown_in
+        self._progress_file = progress_file
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def _beat(self) -> None:
@@ -37,40 +39,40 @@ class Heartbeat:
             for act in (self._renew, self._show):
                 try:
                     act()
-                except Exception:  # the database may be away for a while; the lease decides, not this thread
+                except Exception:  # the database may be unreachable for a while; the lease decides, not this thread
                     _LOG.warning("heartbeat failed", exc_info=True)
 
-    def went_on(self) -> None:
-        """A step of the work is done. It is only noted here, and shown by the thread: that costs nothing."""
+    def note_step(self) -> None:
+        """Note that a step of the work is done. This costs nothing; the thread records it in the ledger later."""
         self._stepped_s = time.monotonic()
 
-    def steps(self, things: Iterable[_T]) -> Iterator[_T]:
-        """The same things; to ask for the next one is a step."""
-        for thing in things:
-            self.went_on()
-            yield thing
+    def steps(self, items: Iterable[_T]) -> Iterator[_T]:
+        """Yield the items; each request for the next one counts as a step."""
+        for item in items:
+            self.note_step()
+            yield item
 
     def _show(self) -> None:
         stepped_s = self._stepped_s
         if time.monotonic() - stepped_s > STALLED_AFTER_S:
             first = self._claims[0]
             what = first.kind if isinstance(first, JobClaim) else first.uri
-            liveness.complain(self._progress_file, f"no step of {what} for more than {STALLED_AFTER_S:g} s")
+            liveness.report_stall(self._progress_file, f"no step of {what} for more than {STALLED_AFTER_S:g} s")
             return
         liveness.touch(self._progress_file)
         if stepped_s > self._noted_s + _NOTED_EVERY_S:
-            presence.went_on(self._ledger.database, self._ledger.worker)
+            presence.record_progress(self._ledger.database, self._ledger.worker)
             self._noted_s = stepped_s
 
     def _renew(self) -> None:
-        asked_s = time.monotonic()
+        asked_s = time.monotonic()  # before the call: the lease must not seem longer than it is
         self.ids = self._ledger.renew(self._claims)
         self._renewed_s = asked_s
 
     def still_held(self) -> frozenset[int]:
-        """Ids of the claims still held; asked of the ledger where a lease has passed since it was last renewed.
+        """Ids of the claims still held; renews them first if a whole lease has passed since the last renewal.
 
-        A process that was stopped for longer than that wakes with yesterday's answer, and others have gone on.
+        A process that was suspended for longer than a lease may have lost its claims to other workers without noticing.
         """
         if time.monotonic() - self._renewed_s > self._ledger.lease_s:
             self._renew()

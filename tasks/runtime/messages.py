@@ -1,6 +1,6 @@
-"""The wire: one frozen dataclass a task, ids only, JSON only.
+"""Messages: one frozen dataclass per task, with ids only, sent as JSON.
 
-A message is a doorbell: losing one, or hearing it three times, changes nothing, because the ledger is the truth.
+Losing a message or receiving it three times changes no result, because the ledger is the truth.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
 from domain.errors import ChorusError
+from domain.logs import escaped
+from domain.work import MAX_ITEMS_PER_MESSAGE
 
 VERSION = 1
-MAX_ITEMS = 200
-"""Items a message names at most, as many as the dispatcher sends: a statement with any number of them has no end."""
 
 
 class UnknownMessage(ChorusError):
-    """A message of a later version; it is left to a worker that understands it."""
+    """A message of a later version; it stays in the queue for a worker that understands it."""
 
 
 class MalformedMessage(ChorusError):
-    """A message that no worker sent here would understand: not by this system, or of a version that is no more."""
+    """A message that this system never sent, or of a version that is no longer supported."""
 
 
 _CONFIG = ConfigDict(extra="forbid")
@@ -32,17 +32,17 @@ Id = Annotated[int, Field(strict=True, gt=0, lt=1 << 63)]
 
 @dataclass(frozen=True, config=_CONFIG)
 class _Message:
-    """Fields that pydantic checks; a further one is an error."""
+    """Common parts of messages; pydantic checks the fields, and an unknown field is an error."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The form that becomes JSON."""
+        """The message as a dictionary for JSON."""
         return {**vars(self)}
 
     @classmethod
     def from_dict(cls, message: object) -> Self:
-        """The value a worker received.
+        """The message that a worker received.
 
-        Raises UnknownMessage for a later version, MalformedMessage for anything but a few positive ids of this one.
+        Raises: UnknownMessage for a later version; MalformedMessage for anything but the fields of this version.
         """
         version = message.get("version") if isinstance(message, dict) else None
         if type(version) is int and VERSION < version < 1 << 63:
@@ -53,22 +53,22 @@ class _Message:
             return cls(**message)
         except ValidationError as error:
             wrong = error.errors(include_url=False)[0]
-            field = ".".join(map(str, wrong["loc"])) or "fields"
+            field = escaped(".".join(map(str, wrong["loc"]))) or "fields"
             raise MalformedMessage(f"message {message!r:.200}: {field:.80}: {wrong['msg']}") from error
 
 
 @dataclass(frozen=True, config=_CONFIG)
-class PreprocessMessage(_Message):
-    """Items of one run to preprocess; several share a message when each is little work."""
+class ItemsMessage(_Message):
+    """Items of one run to preprocess or predict; several small ones share a message."""
 
     run: Id
-    items: Annotated[tuple[Id, ...], Field(max_length=MAX_ITEMS)]
+    items: Annotated[tuple[Id, ...], Field(max_length=MAX_ITEMS_PER_MESSAGE)]
     version: int = VERSION
 
 
 @dataclass(frozen=True, config=_CONFIG)
 class JobMessage(_Message):
-    """One job of one run: to pack, train, evaluate or render; the task's name says which."""
+    """One job of one run; the task's name says whether to pack, train, evaluate, render or collect."""
 
     run: Id
     job: Id

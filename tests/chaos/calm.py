@@ -1,4 +1,4 @@
-"""The undisturbed run, and what every disturbed one must have in common with it."""
+"""The undisturbed run, and the checks that every disturbed run must pass."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from db.engine import Database
 from db.queries import status
+from db.queries.unused import unused
 from db.schema.tables import ATTEMPTS, Artifact, Item, Job, RunCounter
 from domain.states import FINAL, RunState, State
 from orchestrator.planning.request import Request
@@ -74,13 +75,13 @@ def assert_same(session: Session, seen: Snapshot, calm: Calm, n_forgotten: int =
     """Nothing lost, nothing twice: the files byte for byte, every recording done once and blamed never.
 
     n_forgotten: attempts that may have left no count: those under way when a command began again, or when the run was
-    called off, or before a retry.
+    cancelled, or before a retry.
     """
     assert seen.run.state == RunState.DONE, [(job.kind, job.state, job.reason) for job in seen.jobs]
     assert files(session, "strips", "shards") == calm.files
     assert_rows_are_true(session.database, seen.run.id, strips_in(calm.files))
     assert_each_attempt_has_an_end(session.database, seen.run.id, n_forgotten)
-    assert status.quarantined(session.database, seen.run.id) == []
+    assert unused(session.database, seen.run.id).quarantined == []
     assert seen.items[State.DONE] == N_RECORDINGS
 
 
@@ -113,5 +114,5 @@ def assert_each_attempt_has_an_end(database: Database, run: int, n_forgotten: in
         n_attempts += sum(attempts for _, attempts, _ in rows)
         assert {n for state, _, n in rows if state == State.DONE} <= set(range(1, 2 + n_forgotten)), table.__name__
     with database.read() as connection:
-        told = sa.select(sa.func.sum(RunCounter.n)).where(RunCounter.run_id == run, RunCounter.state == ATTEMPTS)
-        assert connection.execute(told).scalar_one() == n_attempts
+        counted = sa.select(sa.func.sum(RunCounter.n)).where(RunCounter.run_id == run, RunCounter.state == ATTEMPTS)
+        assert connection.execute(counted).scalar_one() == n_attempts

@@ -13,7 +13,7 @@ from tests.chaos.calm import Calm, calm
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Calm:
-    """What every disturbed run must leave too."""
+    """The files that every disturbed run must leave too."""
     return calm(tmp_path_factory.mktemp("calm"))
 
 

@@ -4,8 +4,8 @@ CHAOS in the environment says which, as words with a value:
 slow=0.1          each strip takes so many seconds longer
 store=10          every tenth read and every tenth write of the store fails
 late=7            every tenth read and every tenth write of the store takes so many seconds longer
-unreadable=FILE   the store lets nobody read while this file exists
-visibility=1      after so many seconds the broker gives a message to somebody else
+unreadable=FILE   the store cannot be read while this file exists
+visibility=1      after so many seconds the broker gives a message to another worker
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _deadly(claim: ItemClaim, *rest: Any) -> StripFile:
         if word in claim.uri:
             deed()
     strip = _made(claim, *rest)
-    with (engine().settings.logs / "made").open("a") as journal:  # a line is whole, whoever else writes
+    with (engine().settings.logs / "made").open("a") as journal:  # a line stays whole when several processes write
         journal.write(f"{claim.uri}\n")
     return strip
 
@@ -54,12 +54,12 @@ def _spin() -> None:
 
 
 def _spin_alone() -> None:
-    """One call into C that never ends and lets no other thread run, so that no heartbeat beats."""
+    """One call into C that never ends and keeps other threads from running, so that the heartbeat stops."""
     sum(itertools.repeat(0))
 
 
 def _eat() -> None:
-    """4 GB in pieces, each written to; without a limit the machine would go on to swap and kill at random."""
+    """Allocates 4 GB in pieces and writes to each; without a limit the machine would swap and kill at random."""
     libc = ctypes.CDLL(None)
     libc.malloc.restype = ctypes.c_void_p
     for _ in range(64):
@@ -97,7 +97,7 @@ def _every(n: int, deed: Deed) -> Deed:
 
 
 def _spoil(name: str, deed: Deed) -> None:
-    """Before each call of the store's method the deed is done."""
+    """Replaces a method of the store by one that first calls the fault."""
     kind = type(engine().store)
     method = getattr(kind, name)
 

@@ -20,13 +20,13 @@ from redis import Redis
 
 from db.engine import DatabaseUnusable
 from domain.states import State
-from orchestrator.broker import Doorbell, Sender
+from orchestrator.broker import QueueMessage, Sender
 from orchestrator.execution.dispatcher import Dispatcher
 from orchestrator.execution.run import DispatcherThread
 from orchestrator.planning.request import Request
 from orchestrator.planning.submit import submit
 from orchestrator.progress import Snapshot, snapshot
-from orchestrator.session import Session, opened
+from orchestrator.session import Session, open_session
 from settings import Settings
 from tests import servers
 from tests.chaos.calm import N_RECORDINGS, PACK
@@ -150,14 +150,14 @@ class Machines:
 
 
 class SendsThrice(Sender):
-    """As if the network had repeated everything."""
+    """Repeats every message, as a faulty network would."""
 
-    def send(self, task: str, queue: str, messages: Sequence[Doorbell]) -> int:
+    def send(self, task: str, queue: str, messages: Sequence[QueueMessage]) -> int:
         return min([super(SendsThrice, self).send(task, queue, messages) for _ in range(3)])
 
 
 def soon(seconds: float, do: Callable[..., object], *words: object) -> None:
-    """Does it after so long, if this process still lives."""
+    """Calls it after so many seconds, if this process still lives."""
     timer = threading.Timer(seconds, do, words)
     timer.daemon = True
     timer.start()
@@ -180,9 +180,9 @@ def children_of(parent: int, running: bytes = b"") -> list[int]:
 
 @contextmanager
 def machines(folder: Path, broker_url: str, **settings: object) -> Iterator[Machines]:
-    """Machines that share a broker, with a home, a SQLite file and a store in `folder` unless told otherwise."""
+    """Machines that share a broker, with a home, a SQLite file and a store in `folder` unless given others."""
     defaults: dict[str, object] = {"lease_s": 5.0, "concurrency": 2, "broker_url": broker_url}
-    session = opened(Settings(home=folder / "home", **(defaults | settings)))  # type: ignore[arg-type]
+    session = open_session(Settings(home=folder / "home", **(defaults | settings)))  # type: ignore[arg-type]
     cluster = Machines(session)
     try:
         yield cluster
@@ -271,5 +271,5 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
 
 
 def enlarge(folder: Path, size: str) -> None:
-    """Gives the disk room."""
+    """Frees space on the disk."""
     subprocess.run(["mount", "-o", f"remount,size={size}", str(folder)], check=True)

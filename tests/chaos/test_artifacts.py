@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from domain.states import RunState
-from orchestrator.execution.run import retried
+from orchestrator.execution.run import retry_run
 from orchestrator.monitoring.doctor import findings
 from tests.chaos.calm import Calm, assert_same
 from tests.chaos.machines import Machines, begun, machines
@@ -23,7 +23,7 @@ def flip_one_byte(path: Path) -> None:
 
 
 def damaged(cluster: Machines) -> None:
-    """A strip lost, a strip, a shard and an index changed, and a file of nobody's, two days old."""
+    """A strip is missing; a strip, a shard and an index are changed; a file two days old is in no row."""
     store = Path(cluster.session.settings.store)
     strips = sorted((store / "strips").rglob("*.png"))
     strips[0].unlink()
@@ -49,7 +49,7 @@ def test_what_was_lost_or_changed_is_found_and_made_again(tmp_path: Path, redis_
         repaired = "\n".join(findings(cluster.session, repair=True))
         assert f"regenerate them with: orchestrator retry {run}" in repaired
         assert f"orchestrator retry {run}" in "\n".join(findings(cluster.session, repair=False)), "until it is done"
-        retried(cluster.session, run)
+        retry_run(cluster.session, run)
         assert_same(cluster.session, cluster.until_over(run), undisturbed, n_forgotten=1)
         assert findings(cluster.session, repair=False) == []
 
@@ -75,5 +75,5 @@ def test_a_damaged_strip_fails_its_packing_at_once_and_is_named(
         assert broken[0] in str(failed.reason)
         assert "doctor --repair" in str(failed.reason)
         findings(cluster.session, repair=True)
-        retried(cluster.session, run)
+        retry_run(cluster.session, run)
         assert_same(cluster.session, cluster.until_over(run), undisturbed, n_forgotten=1)

@@ -80,7 +80,7 @@ def test_a_full_broker_is_offered_messages_with_longer_and_longer_pauses(
         broker.client.config_set("maxmemory", 0)
         cluster.start_worker("a")
         assert_same(cluster.session, cluster.until_over(run), undisturbed)
-        assert n_offers <= MOST_OFFERS, "the feeder does not back off"
+        assert n_offers <= MOST_OFFERS, "the dispatcher does not back off"
 
 
 def test_messages_that_come_three_times_and_come_back_while_they_are_worked_on_have_one_effect(

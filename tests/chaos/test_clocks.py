@@ -1,4 +1,4 @@
-"""Clocks an hour apart: leases are reckoned by the database's clock, so none is taken early."""
+"""Clocks an hour apart: leases use the database's clock, so none is taken early."""
 
 from __future__ import annotations
 

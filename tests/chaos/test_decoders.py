@@ -1,4 +1,4 @@
-"""Recordings that end their process, or hold it up, cost themselves and nobody else.
+"""Recordings that end or block their process are lost themselves and cost no other recording.
 
 Slow: a process that ended is replaced, and its recordings are tried one by one.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from db.queries import status
+from db.queries.unused import unused
 from domain.reasons import ReasonCode
 from domain.retry import MAX_CRASHES, MAX_LOSSES
 from domain.states import RunState, State
@@ -70,7 +70,7 @@ def test_deadly_recordings_are_quarantined_with_their_reason_and_all_others_are_
         seen = cluster.until_over(run)
         assert seen.items[State.DONE] == 20
         assert_others_are_as_ever(cluster, run, good_strips)
-        quarantined = status.quarantined(cluster.session.database, run)
+        quarantined = unused(cluster.session.database, run).quarantined
         found = {Path(entry.recording).stem: entry.reason for entry in quarantined}
         assert {entry.reason_code for entry in quarantined} == {ReasonCode.CRASHED_WORKER}
         assert set(found) == set(names)
@@ -88,7 +88,7 @@ def test_a_recording_whose_process_is_killed_from_outside_is_given_up_only_after
     with machines(tmp_path, redis_url) as cluster:
         run = begun(cluster, data, PREPROCESS)
         assert cluster.until_over(run).items[State.DONE] == 20
-        [given_up] = status.quarantined(cluster.session.database, run)
+        [given_up] = unused(cluster.session.database, run).quarantined
         assert given_up.reason_code == ReasonCode.WORKER_LOST
         assert given_up.reason.startswith(f"lost its worker {MAX_LOSSES} times: Worker exited prematurely: signal 9")
         assert_others_are_as_ever(cluster, run, good_strips)

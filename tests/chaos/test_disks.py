@@ -1,4 +1,4 @@
-"""A disk that is full under the store, the database or the broker: the run waits for room, and goes on."""
+"""A full disk under the store, the database or the broker: the run waits for space and continues."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FULL_FOR_S = 15
 
 
 def fill(disk: Path) -> None:
-    """Writes until nothing more goes in; makes room again after a while."""
+    """Fills the disk, and frees the space after a while."""
     ballast = disk / "ballast"
     with ballast.open("wb", buffering=0) as file:
         try:

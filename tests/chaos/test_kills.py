@@ -1,4 +1,4 @@
-"""Processes killed at random moments: nothing is lost, nothing is done twice, nobody innocent is blamed.
+"""Processes killed at random moments: nothing is lost, nothing is done twice, and no innocent recording is blamed.
 
 Slow: each process that is killed has to start again, and what it held waits for the end of its lease.
 """

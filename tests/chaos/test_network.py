@@ -47,26 +47,26 @@ def within(name: str, *words: str) -> str:
 
 
 def n_dropped(name: str) -> int:
-    """Packets that its rules have dropped."""
+    """Number of packets that its rules have dropped."""
     rules = within(name, "iptables", "-nvxL").splitlines()
     return sum(int(line.split()[0]) for line in rules if " DROP " in line)
 
 
 def cut(name: str, seconds: float) -> None:
-    """Nothing goes in or out for so long."""
+    """Drops all packets in both directions for so many seconds."""
     for chain in ("INPUT", "OUTPUT"):
         within(name, "iptables", "-A", chain, "-j", "DROP")
     soon(seconds, heal, name)
 
 
 def heal(name: str) -> None:
-    """The rules stay, with what they have counted, behind one that lets everything pass."""
+    """Lets every packet pass; the rules stay behind, with their counts."""
     for chain in ("INPUT", "OUTPUT"):
         within(name, "iptables", "-I", chain, "-j", "ACCEPT")
 
 
 def lose(name: str, share: str) -> None:
-    """Packets that come in are dropped at random."""
+    """Drops incoming packets at random."""
     within(name, *f"iptables -A INPUT -m statistic --mode random --probability {share} -j DROP".split())
 
 

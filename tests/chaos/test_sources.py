@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from db.queries import status
+from db.queries.unused import unused
 from domain.states import State
 from tests.chaos.calm import Calm, assert_each_attempt_has_an_end, assert_rows_are_true, dataset, packed
 from tests.chaos.machines import machines, submitted
@@ -27,7 +27,7 @@ def test_what_changed_or_went_since_the_plan_is_named_and_all_else_is_as_it_was(
         cluster.start_worker("a")
         cluster.start_dispatcher()
         seen = cluster.until_over(run)
-        found = {entry.recording: entry.reason_code for entry in status.quarantined(cluster.session.database, run)}
+        found = {entry.recording: entry.reason_code for entry in unused(cluster.session.database, run).quarantined}
         assert found == {"high/high-0.wav": "missing", "low/low-1.wav": "changed", "low/low-2.wav": "changed"}
         strips = files(cluster.session, "strips")
         assert strips == undisturbed.strips_without(*found)

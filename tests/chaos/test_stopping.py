@@ -1,4 +1,4 @@
-"""A worker that is asked to stop ends what it holds; a run that is called off stops within seconds.
+"""A worker that is asked to stop ends what it holds; a cancelled run stops within seconds.
 
 Slow: two workers start, one after the other.
 """
@@ -53,7 +53,7 @@ def test_a_worker_asked_to_stop_ends_what_it_holds_and_nothing_is_done_again(
 
 
 @pytest.mark.long
-def test_ten_seconds_after_a_run_is_called_off_nothing_new_begins(
+def test_ten_seconds_after_a_run_is_cancelled_nothing_new_begins(
     tmp_path: Path, redis_url: str, undisturbed: Calm
 ) -> None:
     with machines(tmp_path, redis_url) as cluster:
@@ -66,7 +66,7 @@ def test_ten_seconds_after_a_run_is_called_off_nothing_new_begins(
         assert attempts(cluster) == began
         assert snapshot(cluster.session.database, run).run.state == RunState.CANCELLED
         assert control.resume(cluster.session.database, run)
-        # The attempts that were under way when the run was called off are nobody's fault, and counted as none.
+        # The attempts that were under way when the run was cancelled count against no item.
         assert_same(cluster.session, cluster.until_over(run), undisturbed, n_forgotten=1)
 
 

@@ -1,4 +1,4 @@
-"""A store that fails, is slow, or lets nobody read: tried again with pauses, up to a bound; no recording's fault.
+"""A store that fails, is slow, or cannot be read is tried again with pauses, up to a limit; no recording is at fault.
 
 Slow: what failed is tried again after longer and longer pauses.
 """
@@ -14,7 +14,7 @@ from db.schema.tables import Item, Job
 from domain.reasons import ReasonCode
 from domain.retry import MAX_FAULTS
 from domain.states import RunState, State
-from orchestrator.execution.run import retried
+from orchestrator.execution.run import retry_run
 from orchestrator.progress import Snapshot
 from tests.chaos.calm import Calm, assert_same, strips_in
 from tests.chaos.machines import Machines, begun, machines
@@ -52,7 +52,7 @@ def test_a_store_that_is_slower_than_a_lease_is_waited_for_and_nothing_is_done_a
         assert cluster.made() == undisturbed.each_once
 
 
-def test_a_store_that_nobody_may_read_for_a_while_is_tried_again_and_costs_nothing_else(
+def test_a_store_that_cannot_be_read_for_a_while_is_tried_again_and_costs_nothing_else(
     tmp_path: Path, redis_url: str, undisturbed: Calm
 ) -> None:
     locked = tmp_path / "locked"
@@ -90,7 +90,7 @@ def test_a_store_that_always_fails_ends_the_run_with_a_sentence_and_a_retry_make
 
 
 @pytest.mark.long
-def test_a_store_that_nobody_may_read_ends_the_run_with_a_sentence_and_a_retry_makes_it_whole(
+def test_a_store_that_cannot_be_read_ends_the_run_with_a_sentence_and_a_retry_completes_it(
     tmp_path: Path, redis_url: str, undisturbed: Calm
 ) -> None:
     (tmp_path / "locked").touch()
@@ -109,5 +109,5 @@ def assert_whole_after_a_retry(cluster: Machines, run: int, undisturbed: Calm) -
     """With a worker whose store is well."""
     cluster.stop("a")
     cluster.start_worker("a")
-    retried(cluster.session, run)
+    retry_run(cluster.session, run)
     assert_same(cluster.session, cluster.until_over(run), undisturbed, n_forgotten=MAX_FAULTS)

@@ -1,4 +1,4 @@
-"""Trainings killed, doubled, paused and called off: one trainer, and the weights of an undisturbed one.
+"""Trainings killed, doubled, paused and cancelled: one trainer, and the weights of an undisturbed one.
 
 Slow: trainings, each in a process that imports TensorFlow, and each begun again after a fault.
 """
@@ -148,7 +148,7 @@ def test_two_gpu_workers_offered_the_same_training_by_two_dispatchers_train_it_o
 
 
 @pytest.mark.long
-def test_a_training_that_is_called_off_ends_within_ten_seconds(
+def test_a_cancelled_training_ends_within_ten_seconds(
     tmp_path: Path, redis_url: str, weights: tuple[Path, dict[str, str]]
 ) -> None:
     endless = Request(models=("mlp",), training={"epochs": 100_000, "early_stop_patience": 10**6}, until="train")

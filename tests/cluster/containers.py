@@ -112,7 +112,7 @@ class Stack:
             self.compose("up", "-d", "--no-recreate", "--scale", f"{service}={n}", service, profile=profile)
 
     def watched(self) -> int:
-        """Workers that Flower has heard of; 0 while it is not up."""
+        """Number of workers that Flower lists; 0 before it has started."""
         request = urllib.request.Request(f"http://127.0.0.1:{self.flower_port}/api/workers?status=1")
         token = base64.b64encode(f"chorus:{self.password('flower')}".encode()).decode()
         request.add_header("Authorization", f"Basic {token}")
@@ -123,7 +123,7 @@ class Stack:
             return 0
 
     def await_watched(self, n_workers: int) -> None:
-        """Returns once Flower has heard of so many workers and told them to tell it of tasks: it misses none then."""
+        """Wait until Flower lists this many workers and has enabled their task events, so that it misses no task."""
         give_up = time.monotonic() + _LIMIT_S
         while self.watched() < n_workers:
             states = podman("ps", "--all", "--format", "{{.Names}} {{.Status}}")

@@ -156,7 +156,7 @@ def _hosts_at_work(stack: Stack) -> set[str]:
 
 
 def _dispatching(stack: Stack) -> str:
-    """The container of the dispatcher whose turn it is; "" while it is nobody's."""
+    """The container of the leading dispatcher; "" if there is none."""
     holder = stack.sql(
         "SELECT host(client_addr) FROM pg_locks JOIN pg_stat_activity USING (pid) "
         "WHERE locktype = 'advisory' AND granted AND application_name = 'dawn-chorus dispatcher'"

@@ -1,4 +1,4 @@
-"""A second machine joins over TLS with nothing but one service and three addresses; without TLS nobody is let in.
+"""A second machine joins over TLS with only one service and three addresses; without TLS it is refused.
 
 Slow: two stacks of containers, one of which compiles its own kernels.
 """

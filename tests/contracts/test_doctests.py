@@ -22,7 +22,7 @@ def modules_with_examples(*, loads_keras: bool) -> list[str]:
 
 
 @pytest.mark.parametrize("module", modules_with_examples(loads_keras=False))
-def test_the_examples_in_the_docstrings_are_true(module):
+def test_the_docstring_examples_are_true(module):
     failed, tried = doctest.testmod(importlib.import_module(module))
     assert tried > 0
     assert failed == 0, "the examples that failed are printed above"

@@ -36,7 +36,8 @@ def shown(value):
     return value if isinstance(value, str) else f"{value:g}"
 
 
-def test_the_page_tells_the_size_of_a_window():
+def test_the_page_names_the_size_of_a_window():
     reference, broad = (load_preset(name) for name in ("birdclef2021", "broadband"))
     n, n_broad = (WINDOW_BYTES // (preset.mel.n_mels * preset.n_frames) for preset in (reference, broad))
-    assert f"{WINDOW_BYTES // 1_000_000} MB of pictures: {n:,} of `birdclef2021`, {n_broad:,} of `broadband`" in PAGE
+    megabytes = WINDOW_BYTES // 1_000_000
+    assert f"{megabytes} MB of spectrograms: {n:,} of `birdclef2021`, {n_broad:,} of `broadband`" in PAGE

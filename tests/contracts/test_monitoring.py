@@ -79,6 +79,6 @@ def test_prometheus_agrees(words: tuple[str | Path, ...]) -> None:
 def test_the_alerts_say_what_to_do() -> None:
     rules = [rule for group in ALERTS["groups"] for rule in group["rules"]]
     assert [rule["alert"] for rule in rules] == [
-        "NothingGoesOn", "AWorkerHangs", "NobodyDispatches", "ManyInQuarantine", "NobodyServesTheGpuQueue",
+        "NoProgress", "WorkerStalled", "NoDispatcher", "ManyQuarantined", "NoGpuWorker",
     ]  # fmt: skip
     assert all(rule["annotations"]["summary"] and rule["annotations"]["what_to_do"] for rule in rules)

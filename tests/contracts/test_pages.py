@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from db.queries.status import RunLine
 from docs.generate import GENERATED
 from docs.generate import PAGES as GENERATED_IN
+from orchestrator.monitoring.workers import WorkerLine
+from tasks.dataset.manifest import Summary
+from tasks.detections.detection_tables import TablesWritten
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("orchestrator", "tasks", "db", "domain", "workers")
@@ -58,3 +63,21 @@ def test_every_sentence_that_troubleshooting_quotes_is_in_the_code() -> None:
     code = re.sub(r'"\n\s+f?"', "", code)
     assert len(quoted) > 5
     assert [part for part in quoted if re.sub(r"\d+", "{", part).partition("{")[0] not in code] == []
+
+
+@pytest.mark.parametrize(
+    ("command", "keys"),
+    [
+        ("`runs` prints", {field.name for field in fields(RunLine)}),
+        ("`workers` prints", {field.name for field in fields(WorkerLine)}),
+        ("`detections` prints", {"folder", *(field.name for field in fields(TablesWritten))}),
+        ("`run --dry-run` and", set(Summary().as_dict()) - {"bad_rows"}),
+    ],
+    ids=["runs", "workers", "detections", "dry-run"],
+)
+def test_every_key_of_the_other_commands_is_on_the_page_on_json(command: str, keys: set[str]) -> None:
+    page = (ROOT / "docs" / "reference" / "json.md").read_text(encoding="utf-8")
+    table = page.partition(f"\n{command}")[2].split("\n\n")[1]
+    documented = {name for row in table.splitlines() for name in re.findall(r"`([^`]+)`", row.split("|")[1])}
+    assert keys
+    assert keys <= documented

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from domain.notes import NoteCode
 from domain.reasons import ReasonCode
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -35,3 +36,8 @@ def test_the_kinds_of_bad_rows_in_the_page_on_datasets_are_short_names_of_codes(
     kinds = [kind for row in table.splitlines()[2:] for kind in re.findall(r"`([^`]+)`", row.split("|")[1])]
     assert kinds
     assert set(kinds) <= {code.words for code in ReasonCode}
+
+
+def test_every_note_has_one_row_with_what_it_counts() -> None:
+    rows = re.findall(r"^\| \*\*(\w+)\*\* \| (\w+)s \|", PAGE, re.MULTILINE)
+    assert rows == [(code.value, code.unit) for code in NoteCode]

@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from orchestrator.cli.main import app
-from orchestrator.cli.output import FAILED, INTERRUPTED, OK, OUT_OF_REACH, SOME_QUARANTINED, USAGE
+from orchestrator.cli.output import FAILED, INTERRUPTED, OK, SOME_QUARANTINED, UNREACHABLE, USAGE
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -32,7 +32,7 @@ def test_every_command_and_option_in_the_readme_exists() -> None:
 
 def test_every_exit_code_stands_in_the_readme() -> None:
     rows = {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)}
-    assert rows == {OK, FAILED, USAGE, SOME_QUARANTINED, OUT_OF_REACH, INTERRUPTED}
+    assert rows == {OK, FAILED, USAGE, SOME_QUARANTINED, UNREACHABLE, INTERRUPTED}
 
 
 def test_every_page_the_readme_points_to_exists() -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from db.store.interface import Store, TooLarge, open_store
-from db.store.objects import PART_BYTES
+from db.store.marker import marker_key
+from db.store.objects import PART_BYTES, StoreUnreachable
 from domain import stored_file
 from domain.digests import content_digest
 from domain.errors import Damaged
@@ -51,8 +52,8 @@ def test_a_file_of_any_size_comes_back_whole(size_bytes: int, store: Store) -> N
     assert store.digest("a/whole.bin") == hashlib.sha256(data).hexdigest()
     assert store.get_unverified("a/whole.bin") == data
     assert store.get("a/whole.bin", content_digest(data)) == data
-    with store.lending() as lend:
-        assert lend("a/whole.bin", content_digest(data)).read() == data
+    with store.local_files() as local_file:
+        assert local_file("a/whole.bin", content_digest(data)).read() == data
 
 
 def test_a_file_that_could_not_be_finished_leaves_nothing(store: Store) -> None:
@@ -67,8 +68,8 @@ def test_a_file_keeps_its_ending_while_it_is_written_and_when_it_is_lent(store: 
     with store.writing("a/b.keras") as path:
         assert path.suffix == ".keras"
         path.write_bytes(b"x")
-    with store.lending() as lend:
-        assert lend("a/b.keras", content_digest(b"x")).path.suffix == ".keras"
+    with store.local_files() as local_file:
+        assert local_file("a/b.keras", content_digest(b"x")).path.suffix == ".keras"
 
 
 def test_nothing_is_seen_of_a_file_before_it_is_whole(store: Store) -> None:
@@ -83,8 +84,8 @@ def test_what_is_not_there_is_said_to_be_missing(store: Store) -> None:
     for ask in (store.get_unverified, store.digest):
         with pytest.raises(FileNotFoundError):
             ask("never/was.bin")
-    with store.lending() as lend, pytest.raises(FileNotFoundError):
-        lend("never/was.bin", "0" * 64)
+    with store.local_files() as local_file, pytest.raises(FileNotFoundError):
+        local_file("never/was.bin", "0" * 64)
 
 
 def test_what_is_removed_is_gone_and_may_be_removed_again(store: Store) -> None:
@@ -109,15 +110,15 @@ def test_keys_may_hold_what_names_hold(key: str, store: Store) -> None:
     assert key in store
     assert store.get_unverified(key) == b"x"
     assert store.address(key).endswith(key)
-    assert store.address(key).startswith(store.shown)
+    assert store.address(key).startswith(store.location)
 
 
 def test_a_lent_file_is_the_one_that_is_there_now(store: Store) -> None:
     for data in (b"first", b"second"):
         store.put("a/b.bin", data)
-        with store.lending() as lend:
-            assert lend("a/b.bin", content_digest(data)).read() == data
-            assert lend("a/b.bin", content_digest(data)).read() == data
+        with store.local_files() as local_file:
+            assert local_file("a/b.bin", content_digest(data)).read() == data
+            assert local_file("a/b.bin", content_digest(data)).read() == data
 
 
 def test_bytes_that_were_not_written_do_not_leave_the_store(store: Store) -> None:
@@ -127,8 +128,8 @@ def test_bytes_that_were_not_written_do_not_leave_the_store(store: Store) -> Non
     said = rf"^a/b\.bin is not what was written: its SHA-256 is {found}, and {written} was recorded$"
     with pytest.raises(Damaged, match=said):
         store.get("a/b.bin", written)
-    with store.lending() as lend, pytest.raises(Damaged, match=said):
-        lend("a/b.bin", written).read()
+    with store.local_files() as local_file, pytest.raises(Damaged, match=said):
+        local_file("a/b.bin", written).read()
     assert store.get("a/b.bin", found) == store.get("a/b.bin", found[:16]) == b"12354"
 
 
@@ -138,8 +139,22 @@ def test_a_file_without_a_recorded_digest_is_read_and_one_warning_says_so(
     stored_file._warn_unrecorded.cache_clear()
     store.put("a/b.bin", b"x")
     assert store.get("a/b.bin", "") == b"x"
-    with store.lending() as lend:
-        assert lend("a/b.bin", "").read() == b"x"
+    with store.local_files() as local_file:
+        assert local_file("a/b.bin", "").read() == b"x"
     assert [record.message for record in caplog.records if "SHA-256" in record.message] == [
         "files without a recorded SHA-256 are read unverified; `orchestrator doctor --repair` records it"
     ]
+
+
+def test_a_marker_is_created_once_and_a_store_without_it_is_not_taken_for_empty(store: Store) -> None:
+    ledger = "0" * 32
+    for data in (b"first", b"second"):
+        store.create(marker_key(ledger), data)
+    assert store.get_unverified(marker_key(ledger)) == b"first"
+    assert store.ledgers() == [ledger]
+    store.bind(ledger)
+    assert "never/was.bin" not in store
+    store.remove(marker_key(ledger))
+    for ask in (store.get_unverified, store.digest, store.__contains__):
+        with pytest.raises(StoreUnreachable, match="does not hold the marker"):
+            ask("never/was.bin")

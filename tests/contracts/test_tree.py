@@ -16,8 +16,8 @@ from tests import servers
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("orchestrator", "workers", "tasks", "db", "domain")
-VERBS = {"preprocess", "pack", "train", "evaluate", "render"}
-NOUNS = ("audio", "dataset", "model", "report")
+VERBS = {"preprocess", "pack", "train", "evaluate", "render", "predict", "collect"}
+NOUNS = ("audio", "dataset", "detections", "model", "report")
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "common", "helpers", "helper", "base", "manager", "core", "misc"}
 MOST_LINES, MOST_FUNCTION_LINES, MOST_PARAMETERS = 400, 50, 6
 GENERATED = ROOT / "db" / "schema" / "migrations" / "versions"
@@ -91,8 +91,18 @@ def test_no_module_or_folder_has_a_name_that_says_nothing():
 
 
 def test_no_two_modules_have_one_name():
-    names = Counter(path.stem for path in package_files() if path.name != "__init__.py")
+    modules = [*package_files(), ROOT / "settings.py"]
+    names = Counter(path.stem for path in modules if path.name != "__init__.py")
     assert [name for name, n in names.items() if n > 1] == []
+
+
+def test_no_two_public_classes_have_one_name():
+    places: dict[str, list[str]] = {}
+    for path in [*package_files(), ROOT / "settings.py"]:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(name_of(path))
+    assert {name: files for name, files in places.items() if len(files) > 1} == {}
 
 
 def test_every_folder_with_python_in_it_is_a_package():
@@ -237,7 +247,7 @@ def lock_files() -> list[Path]:
 
 
 def test_there_is_a_lock_for_each_way_to_install():
-    assert [path.stem for path in lock_files()] == ["base", "dev", "gpu", "train"]
+    assert [path.stem for path in lock_files()] == ["base", "dev", "formats", "gpu", "train"]
 
 
 @pytest.mark.parametrize("path", lock_files(), ids=name_of)

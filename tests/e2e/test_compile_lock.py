@@ -16,8 +16,8 @@ from tasks.audio.fast import compile_lock
 
 _HOLD = """
 import time
-from tasks.audio.fast.compile_lock import compiling_alone
-with compiling_alone():
+from tasks.audio.fast.compile_lock import holding_compile_lock
+with holding_compile_lock():
     print("inside", flush=True)
     time.sleep(60)
 """
@@ -50,7 +50,7 @@ def test_a_process_continues_without_the_lock_after_the_timeout(monkeypatch: pyt
     with _holder() as holder:
         try:
             began = time.monotonic()
-            with compile_lock.compiling_alone():
+            with compile_lock.holding_compile_lock():
                 assert 0.2 <= time.monotonic() - began < 5
         finally:
             holder.kill()

@@ -23,11 +23,11 @@ from domain.errors import MachineFault
 from domain.results import FileRole
 from domain.states import Kind, RunState, State
 from domain.work import PlannedJob
-from orchestrator.broker import Doorbell, Sender
+from orchestrator.broker import QueueMessage, Sender
 from orchestrator.execution.local_processes import LocalProcesses
 from orchestrator.monitoring import doctor
 from orchestrator.monitoring.doctor import findings
-from orchestrator.session import Session, fetched
+from orchestrator.session import Session, local_report
 from tests.e2e.way import home
 from tests.ledger_rows import SmallRun, another_run, done
 
@@ -131,7 +131,7 @@ def test_a_file_that_is_written_again_while_strays_are_removed_stays(
 
 def test_a_file_that_a_worker_finishes_meanwhile_is_nobodys_trouble(session: Session, paused: SmallRun) -> None:
     class Busy(FolderStore):
-        def abandoned(self, older_s: float) -> list[Path]:
+        def unfinished_files(self, older_s: float) -> list[Path]:
             return [self.folder / ".unfinished" / "renamed-meanwhile.png"]
 
     busy = replace(session, store=Busy(session.settings.store))
@@ -181,7 +181,7 @@ def test_what_cannot_be_read_is_not_made_again(session: Session, strips: list[st
     store = Failing(session.settings.store)
     store.unreadable = strips[0]
     assert "regenerate" not in said(replace(session, store=store), repair=True)
-    assert len(list(integrity.kept_strips(session.database))) == 3
+    assert len(list(integrity.ledger_strips(session.database))) == 3
 
 
 @pytest.mark.parametrize(("ahead_s", "words"), [(3600.0, "3600 s ahead of"), (-90.0, "90 s behind")])
@@ -217,10 +217,10 @@ def test_a_disk_with_little_room_is_named_for_the_store_and_for_the_ledger(
 def test_a_report_is_shown_only_where_it_is(session: Session) -> None:
     session.store.put("reports/ab/run-1.html", b"<html>")
     address = session.store.address("reports/ab/run-1.html")
-    assert fetched(session, address) == address
+    assert local_report(session, address) == address
     session.store.remove("reports/ab/run-1.html")
-    with pytest.raises(MachineFault, match=r"run-1\.html is gone; `orchestrator doctor --repair"):
-        fetched(session, address)
+    with pytest.raises(MachineFault, match=r"run-1\.html is gone; run `orchestrator doctor --repair"):
+        local_report(session, address)
 
 
 def test_claims_that_ran_out_are_counted(session: Session, paused: SmallRun) -> None:
@@ -255,7 +255,8 @@ def test_a_plan_that_was_never_finished_is_discarded_when_it_is_old_and_repair_w
 def test_a_queue_that_nobody_serves_is_named(tmp_path: Path, redis_url: str) -> None:
     with home(tmp_path / "home", broker_url=redis_url) as session:
         assert said(session) == ""
-        Sender(session.settings).send("pack", "cpu", [Doorbell({"version": 1, "run": 1, "job": 1}, "")])
+        with Sender(session.settings) as sender:
+            sender.send("pack", "cpu", [QueueMessage({"version": 1, "run": 1, "job": 1}, "")])
         assert (
             said(session)
             == "queue cpu holds 1 message and no worker serves it; start one with: orchestrator worker cpu"

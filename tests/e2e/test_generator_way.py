@@ -1,4 +1,4 @@
-"""A generator the whole way: trained, its examples learnt from by its judge, judged, and shown.
+"""A generator from training to report: its evaluator is also trained on its synthetic examples.
 
 Slow: three trainings and three evaluations, each a process that imports TensorFlow.
 """
@@ -17,7 +17,7 @@ from tasks.model.variants import WITH_SYNTHETIC
 from tests.e2e import way
 
 ASKED = replace(way.QUICK, models=("gan",), training={"epochs": 1, "batch": 2})
-"""An epoch of a generator is 64 updates, however few its examples are: small batches make it a short one."""
+"""An epoch of a generator is always 64 updates; small batches make it short."""
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +32,14 @@ def jobs_of(seen, kind, model="gan"):
     return [job for job in seen.jobs if (job.kind, job.model) == (kind, model)]
 
 
-def test_a_generator_alone_brings_its_judge_as_it_is_and_with_synthetic_examples(ended):
+def test_a_request_for_a_generator_adds_its_evaluator_with_and_without_synthetic_examples(ended):
     _, seen, _ = ended
     assert seen.run.state == RunState.DONE
     assert [job.variant for job in jobs_of(seen, Kind.TRAIN, "cnn")] == [None, WITH_SYNTHETIC]
     assert len(jobs_of(seen, Kind.EVALUATE)) == 1
 
 
-def test_it_leaves_as_many_examples_of_each_class_as_it_has_learnt_from_in_shards_marked_as_synthetic(ended):
+def test_it_writes_as_many_synthetic_examples_as_it_was_trained_on_in_shards_marked_as_synthetic(ended):
     session, seen, _ = ended
     (training,) = jobs_of(seen, Kind.TRAIN)
     result = training.result
@@ -50,21 +50,21 @@ def test_it_leaves_as_many_examples_of_each_class_as_it_has_learnt_from_in_shard
     assert sum(each.n_examples for each in facts) == sum(result.n_examples for result in real)
 
 
-def test_the_judge_that_learns_from_synthetic_examples_too_is_another_model_and_is_judged_as_well(ended):
+def test_the_evaluator_trained_on_synthetic_examples_too_is_another_model_and_is_evaluated(ended):
     _, seen, _ = ended
     own, changed = (job.result for job in jobs_of(seen, Kind.TRAIN, "cnn"))
     assert own.key != changed.key
     assert jobs_of(seen, Kind.EVALUATE, "cnn")[1].state == State.DONE
 
 
-def test_its_entry_among_the_scores_holds_its_own_measures_and_no_accuracy_of_its_own(ended):
+def test_its_entry_in_the_scores_holds_generator_metrics_and_no_accuracy(ended):
     _, _, found = ended
     assert set(found["scores"]) == {"cnn", "gan"}
     assert set(found["scores"]["gan"]) == set(GENERATOR_FIGURES)
     assert all(value >= 0 for value in found["scores"]["gan"].values())
 
 
-def test_the_report_shows_it_in_a_section_of_its_own_and_not_among_the_scores(ended):
+def test_the_report_has_a_section_for_it_and_does_not_list_it_in_the_scores(ended):
     _, _, found = ended
     page = Path(found["report"]).read_text("utf-8")
     assert 'id="generator-gan"' in page

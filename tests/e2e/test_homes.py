@@ -1,4 +1,4 @@
-"""A home is its owner's alone, whoever makes it; one that others may look into is named."""
+"""Every command makes a home that only its owner can read; a home that other users can read causes a warning."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 from db.queries.job_inputs import results, run_facts, strips
-from orchestrator.session import Session, opened
+from orchestrator.session import Session, open_session
 from settings import Settings
 from tasks.dataset.shards.shard import read_shard
 from tests.e2e.command import orchestrator
@@ -56,7 +56,7 @@ def test_two_tables_whose_fields_read_alike_when_joined_give_shards_of_their_own
         table = write_table(tmp_path / name, pairs)
         answer = orchestrator("run", table, "--until", "pack", "--home", home)
         assert answer.code == 0, answer.err
-    session = opened(Settings(home=home))
+    session = open_session(Settings(home=home))
     for run, pairs in ((1, NAMES), (2, NAMES[::-1])):
         expected = {f"{number}.wav": pairs[number % 2][0] for number in range(8)}
         assert ledger_labels(session, run) == expected

@@ -1,4 +1,4 @@
-"""Where and when, from a csv's cells to what a network is given."""
+"""Place and time, from the cells of a csv to the inputs of a network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.ledger_rows import done, item_ids, recording, small_run
 
 
 def as_csv(folder: Path, cells: Callable[[int], str]) -> Path:
-    """The tones, named by a csv that says where and when each was made."""
+    """Write a csv with place and date of each tone."""
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.wav"))
     rows = [f"{name},{name.split('/')[0]},{cells(number)}" for number, name in enumerate(names)]
     table = folder / "labels.csv"
@@ -30,7 +30,7 @@ def as_csv(folder: Path, cells: Callable[[int], str]) -> Path:
     return table
 
 
-def test_networks_are_given_place_and_month_and_their_bundles_say_so(tmp_path: Path) -> None:
+def test_networks_receive_place_and_month_and_their_bundles_name_these_features(tmp_path: Path) -> None:
     """Slow: each training and each evaluation is a process that imports TensorFlow."""
     cells = ("52.5,13.4,2021-05-30", "999,13.4,n/a", "-33.9,151.2,2021-13-01", "40.7,-74,12.11.2020")
     table = as_csv(dataset(tmp_path), lambda number: cells[number % 4])
@@ -44,10 +44,10 @@ def test_networks_are_given_place_and_month_and_their_bundles_say_so(tmp_path: P
             assert bundle.facts.features[15:] == METADATA_INPUTS
         page = Path(summary(session.database, session.store, seen.run.id)["report"]).read_text()
         assert "--features both" in page
-        assert run_counts.familiar_places(session.database, seen.run.id)[1] > 0
+        assert run_counts.shared_places(session.database, seen.run.id)[1] > 0
 
 
-def test_a_model_that_cannot_be_trained_is_told_in_the_report_and_the_other_is_trained_and_judged(
+def test_the_report_names_a_model_that_cannot_be_trained_and_the_other_is_trained_and_evaluated(
     tmp_path: Path,
 ) -> None:
     """Slow: each training and each evaluation is a process that imports TensorFlow."""
@@ -74,37 +74,37 @@ def placed_run(database: Database, places: Sequence[tuple[float | None, int, int
         recording(number)._replace(latitude=latitude, longitude=None if latitude is None else 1.0)
         for number, (latitude, _, _) in enumerate(places)
     ]
-    ids = planning.keep_recordings(database, 1, rows)
+    ids = planning.ensure_recordings(database, 1, rows)
     run = planning.begin_run(database, 1, 1, {"models": ["cnn"]})
     items = [PlannedItem(row, 0, 0, *place[1:], "Ann", row, 0.1) for row, place in zip(list(ids), places, strict=True)]
     planning.add_items(database, run, 1, items)
     return run
 
 
-def test_places_that_are_learnt_from_and_judged_on_are_counted(database: Database) -> None:
+def test_test_recordings_at_places_of_training_recordings_are_counted(database: Database) -> None:
     run = placed_run(database, [(1.0, -1, 0), (2.0, -1, 1), (1.0, -1, 2), (2.0, -1, 2), (3.0, -1, 2), (None, -1, 2)])
-    assert run_counts.familiar_places(database, run) == (3, 2)
+    assert run_counts.shared_places(database, run) == (3, 2)
 
 
-def test_in_folds_every_recording_is_judged_on_once(database: Database) -> None:
+def test_in_folds_every_recording_is_a_test_recording_once(database: Database) -> None:
     run = placed_run(database, [(1.0, 0, 0), (1.0, 1, 0), (2.0, 0, 0), (2.0, 0, 1), (None, 1, 0)])
-    assert run_counts.familiar_places(database, run) == (4, 2)
+    assert run_counts.shared_places(database, run) == (4, 2)
 
 
 def digest_before_the_ledger_knew_places(row: RecordingRow) -> str:
     return hashlib.sha256(repr(tuple(row)[:12]).encode()).hexdigest()[:32]
 
 
-def test_a_recording_of_which_nothing_is_known_is_the_row_it_was_before() -> None:
+def test_a_recording_without_metadata_keeps_its_digest_from_older_versions() -> None:
     assert recording(0).facts_digest == digest_before_the_ledger_knew_places(recording(0))
     assert recording(0)._replace(month=5).facts_digest != recording(0).facts_digest
 
 
-def test_where_and_when_go_with_the_strip_and_make_another_row_where_they_are_corrected(database: Database) -> None:
+def test_place_and_time_belong_to_the_strip_and_a_correction_makes_another_row(database: Database) -> None:
     small = small_run(database, 1)
     placed = recording(0)._replace(latitude=52.5, longitude=13.25, month=5)
     rows = (placed, placed, placed._replace(latitude=-33.0))
-    [first], [again], [moved] = (list(planning.keep_recordings(database, 1, [row])) for row in rows)
+    [first], [again], [moved] = (list(planning.ensure_recordings(database, 1, [row])) for row in rows)
     assert first == again != moved
     ledger = small.ledger()
     run = planning.begin_run(database, 1, 1, {"models": ["cnn"]})

@@ -45,3 +45,41 @@ def test_a_browser_fetches_nothing_complains_of_nothing_and_never_scrolls_sidewa
     assert complaints == []
     assert content_px <= width_px
     assert title == "dawn, run 7f3a: Dawn Chorus"
+
+
+@pytest.fixture(scope="module")
+def report_of_many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A thousand classes."""
+    labels = tuple(f"Genus{number % 97:02d} species{number:04d}" for number in range(1000))
+    path = tmp_path_factory.mktemp("report") / "run-2.html"
+    path.write_text(page(report_of(jobs_of("cnn", labels), labels)), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("width_px", WIDTHS_PX)
+def test_a_table_of_a_thousand_classes_is_searched_and_sorted(
+    width_px: int, browser: Browser, report_of_many: Path
+) -> None:
+    complaints: list[str] = []
+    tab = browser.new_page(viewport={"width": width_px, "height": 800})
+    tab.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.goto(report_of_many.as_uri(), wait_until="load")
+    box = tab.locator(".lookup").first
+    rows = box.locator("tbody tr:visible")
+    assert rows.count() == 1000
+    box.get_by_role("button", name="F1").click()
+    lowest = rows.first.locator("th").inner_text()
+    box.get_by_role("button", name="F1").click()
+    highest = rows.first.locator("td").nth(2).inner_text()
+    box.get_by_role("searchbox").fill(" SPECIES0042 ")
+    found = rows.all_inner_texts()
+    said = box.locator("output").inner_text()
+    content_px = tab.evaluate("document.documentElement.scrollWidth")
+    tab.close()
+    assert lowest == "Genus23 species0120"  # the first of the classes without test examples
+    assert highest == "1.00"
+    assert [text.split("\t")[0] for text in found] == ["Genus42 species0042"]
+    assert said == "1 of 1,000"
+    assert complaints == []
+    assert content_px <= width_px

@@ -17,7 +17,7 @@ import pytest
 from tests.e2e.command import orchestrator, processes_of, started, until
 from tests.recordings import write_class_folders, write_silence
 
-TONES = {"high": 6000.0, "low": 1000.0}
+TONES = {"high": 4000.0, "low": 1000.0}
 N_MANY = 160
 KEYS = {
     "run",
@@ -42,7 +42,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Enough work for some seconds: nearly two hours of sound."""
+    """Enough work for some seconds: nearly two hours of sound, at most 7,160 Hz of the 8,000 that the rate permits."""
     tones = write_class_folders(tmp_path_factory.mktemp("many"), TONES, N_MANY // 2, seconds=40.0, rate_hz=16_000)
     assert len(list(tones.rglob("*.wav"))) == N_MANY
     return tones
@@ -122,7 +122,7 @@ def test_a_second_run_in_the_same_home_is_refused_while_the_first_is_at_work(hom
         for words in (("dispatcher",), ("run", many), ("resume", "1"), ("retry", "1"), ("submit", many)):
             answer = orchestrator(*words, "--home", home)
             assert answer.code == 4, (words, answer.err)
-            assert "at work in" in answer.err
+            assert "is running in" in answer.err
         assert len(orchestrator("runs", "--home", home, "--json").json["runs"]) == 1
 
 

@@ -1,4 +1,4 @@
-"""Who does the work: workers listed with what they do, runs that nobody can serve, and the dispatcher's figures."""
+"""The list of workers and their current work, runs that no worker serves, and the dispatcher's metrics."""
 
 from __future__ import annotations
 

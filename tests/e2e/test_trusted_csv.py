@@ -12,6 +12,7 @@ from db.ledger import control, planning
 from db.ledger.claims import ItemClaim, Outcome, StripFacts
 from db.ledger.discovery import FoundFile
 from db.queries import run_counts, status
+from db.queries.unused import unused
 from db.schema.tables import Item, Recording
 from db.schema.upgrade import upgrade
 from domain.reasons import Reason, ReasonCode
@@ -28,14 +29,16 @@ PREPROCESS = Request(until="preprocess")
 def on_trust(database: Database, subsets: list[int], copies: int = 0) -> SmallRun:
     """An active run of recordings of which nothing but the name is known, and their copies."""
     upgrade(database)
-    data = planning.keep_dataset(database, "/data", "csv of paths and labels")
-    pipeline = planning.keep_pipeline(database, "p" * 64, "birdclef2021", {"name": "birdclef2021"})
+    data = planning.ensure_dataset(database, "/data", "csv of paths and labels")
+    pipeline = planning.ensure_pipeline(
+        database, "p" * 64, "birdclef2021", {"name": "birdclef2021", "decode": {"span_s": 75}}
+    )
     run = planning.begin_run(database, data, pipeline, {"models": ["cnn"]})
     unread = [
         recording(n)._replace(digest="", size_bytes=0, mtime_ns=0, n_frames=0, rate_hz=0, is_on_trust=True)
         for n in range(len(subsets))
     ]
-    ids = planning.keep_recordings(database, data, unread)
+    ids = planning.ensure_recordings(database, data, unread)
     rows = [
         PlannedItem(row, 0, copy, -1, subset, f"g{row}", 10 * row + copy, 0.1)
         for row, subset in zip(ids, subsets, strict=True)
@@ -48,7 +51,7 @@ def on_trust(database: Database, subsets: list[int], copies: int = 0) -> SmallRu
 
 def made(claim: ItemClaim, digest: str = "a" * 64, n_spans: int = 1) -> Outcome:
     found = FoundFile(digest, 1000, 7, 32_000, 32_000, n_spans)
-    strip = StripFacts(f"strips/{digest}-{claim.span}-{claim.copy}.png", 10, "f" * 64, 1, found)
+    strip = StripFacts(f"strips/{digest}-{claim.span}-{claim.copy}.png", 10, "f" * 64, 1, found=found)
     return Outcome(claim, State.DONE, strip=strip)
 
 
@@ -97,15 +100,15 @@ def test_two_workers_that_read_different_bytes_cannot_both_be_right(database: Da
     small.ledger().settle_items([made(first, "a" * 64)])
     small.ledger().settle_items([made(second, "b" * 64)])
     assert item_states(small) == [State.DONE, State.QUARANTINED]
-    assert status.quarantined(database, small.run)[0].reason_code == "changed"
+    assert unused(database, small.run).in_part[0].reason_code == "changed"
 
 
 def test_a_copy_found_on_two_sides_is_a_leak_and_unread_files_are_none(database: Database) -> None:
     small = on_trust(database, [0, 2, 0, 2])
     claims = small.ledger().claim_items(small.run, small.items[:2])
-    assert run_counts.torn(database, small.run).n_recordings == 0
+    assert run_counts.split_overlap(database, small.run).n_recordings == 0
     small.ledger().settle_items([made(claim, "c" * 64) for claim in claims])
-    assert run_counts.torn(database, small.run).n_recordings == 1
+    assert run_counts.split_overlap(database, small.run).n_recordings == 1
 
 
 def test_an_unread_recording_that_was_unusable_blames_no_other(database: Database) -> None:
@@ -115,12 +118,16 @@ def test_an_unread_recording_that_was_unusable_blames_no_other(database: Databas
     assert item_states(on_trust(database, [0, 0])) == [State.WAITING, State.WAITING]
 
 
+LONG_NAME = f"low/{'n' * 300}.wav"
+
+
 def as_csv(folder: Path) -> Path:
-    """The dataset again, named by a csv, with one file that is not there and one that is a link to elsewhere."""
+    """The dataset again, named by a csv, with names that lead to no file of it."""
     (folder.parent / "elsewhere.wav").write_bytes(next(folder.rglob("*.wav")).read_bytes())
     (folder / "high" / "linked.wav").symlink_to(folder.parent / "elsewhere.wav")
+    (folder / "low" / "loop.wav").symlink_to("loop.wav")
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.wav"))
-    rows = [f"{name},{name.split('/')[0]}" for name in [*names, "high/gone.wav"]]
+    rows = [f"{name},{name.split('/')[0]}" for name in [*names, "high/gone.wav", LONG_NAME]]
     table = folder / "labels.csv"
     table.write_text("\n".join(["path,label", *rows]))
     return table
@@ -135,8 +142,9 @@ def test_a_trusted_csv_gives_the_same_strips_and_names_what_is_not_there(tmp_pat
     with home(tmp_path / "trusted") as session:
         seen = carried_out(session, table, replace(PREPROCESS, trust_csv=True))
         assert files(session, "strips") == expected
-        codes = {entry.recording: entry.reason_code for entry in status.quarantined(session.database, seen.run.id)}
+        codes = {entry.recording: entry.reason_code for entry in unused(session.database, seen.run.id).quarantined}
         again = submit(session.database, table, replace(PREPROCESS, trust_csv=True), lambda _: None)
         done = status.item_counts(session.database, again.run)["done"]
-    assert codes == {"high/gone.wav": "missing", "high/linked.wav": "outside_dataset"}
+    absent = dict.fromkeys(("high/gone.wav", "low/loop.wav", LONG_NAME), "missing")
+    assert codes == {**absent, "high/linked.wav": "outside_dataset"}
     assert done == len(expected) == 36

@@ -17,8 +17,8 @@ from db.queries import status
 from db.schema.upgrade import upgrade
 from domain.states import Kind, RunState, State
 from domain.subsets import Subset
-from orchestrator.broker import Doorbell, Sender
-from orchestrator.execution.run import retried
+from orchestrator.broker import QueueMessage, Sender
+from orchestrator.execution.run import retry_run
 from orchestrator.monitoring.doctor import findings
 from orchestrator.monitoring.summary import summary
 from orchestrator.planning.request import Request
@@ -118,7 +118,7 @@ def test_every_message_delivered_twice_has_one_effect(
     tones: Path, tmp_path: Path, undisturbed: tuple[Session, Snapshot]
 ) -> None:
     class SendsTwice(Sender):
-        def send(self, task: str, queue: str, messages: Sequence[Doorbell]) -> int:
+        def send(self, task: str, queue: str, messages: Sequence[QueueMessage]) -> int:
             super().send(task, queue, messages)
             return super().send(task, queue, messages)
 
@@ -158,53 +158,61 @@ def test_models_that_want_different_presets_share_one_run_and_one_split(tmp_path
         assert "birdclef2021" in page
 
 
-def test_a_model_is_judged_without_denoising_and_with_augmented_copies_on_the_same_recordings(tmp_path: Path) -> None:
-    with home(tmp_path / "home") as session:
-        request = Request(("mlp",), training={"epochs": 1}, ablate=("denoising", "augmentation"))
-        seen = carried_out(session, dataset(tmp_path), request)
+@pytest.fixture(scope="module")
+def varied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Session, Snapshot]]:
+    """A run with the ablations and the leak meter: four trainings and four evaluations."""
+    folder = tmp_path_factory.mktemp("varied")
+    data = write_class_folders(folder / "long", TONES, per_label=6, seconds=40.0)
+    request = Request(("mlp",), training={"epochs": 1}, ablate=("denoising", "augmentation"), leak_meter=True)
+    with home(folder / "home") as session:
+        seen = carried_out(session, data, request)
         assert seen.run.state == RunState.DONE, [(job.kind, job.state, job.reason) for job in seen.jobs]
-        found = summary(session.database, session.store, seen.run.id)
-        assert set(found["scores"]) == {"mlp"}
-        assert [(each["model"], each["factor"]) for each in found["ablation"]] == [
-            ("mlp", "denoising"),
-            ("mlp", "augmentation"),
-        ]
-        own, bare, copied = (job.result for job in seen.jobs if job.kind == Kind.TRAIN)
-        assert own.label_counts == bare.label_counts == copied.label_counts, "copies are not counted"
-        packs = [job for job in seen.jobs if job.kind == Kind.PACK and job.subset == Subset.TRAIN]
-        n_packed = sorted(job.result.n_examples for job in packs)
-        assert n_packed == [n_packed[0], n_packed[0], 3 * n_packed[0]]
-        judged = [job.result for job in seen.jobs if job.kind == Kind.EVALUATE]
-        assert len({each.figures["n_recordings"] for each in judged}) == 1
-        assert len({each.key for each in (own, bare, copied)}) == 3
-        for each, effect in zip(judged[1:], found["ablation"], strict=True):
-            accuracies = sorted([judged[0].figures["by_recording_accuracy"], each.figures["by_recording_accuracy"]])
-            assert sorted([effect["with"], effect["without"]]) == pytest.approx(accuracies)
-        page = Path(found["report"]).read_text()
-        assert "What each part is worth" in page
-        assert "birdclef2021-without-denoising" in page
+        yield session, seen
 
 
-def test_the_leak_meter_learns_from_pieces_of_the_recordings_it_is_judged_on(tmp_path: Path) -> None:
-    data = write_class_folders(tmp_path / "long", TONES, per_label=6, seconds=40.0)
-    with home(tmp_path / "home") as session:
-        seen = carried_out(session, data, Request(models=("mlp",), training={"epochs": 1}, leak_meter=True))
-        assert seen.run.state == RunState.DONE, [(job.kind, job.state, job.reason) for job in seen.jobs]
-        subsets: dict[str | None, list[set[tuple[str, int]]]] = {}
-        for job in (job for job in seen.jobs if job.kind == Kind.PACK):
-            files = zip(job.result.shards, job.result.sha256, strict=True)
-            rows = [read_shard(session.store.get(*file)) for file in files]
-            held = {(digest, int(at)) for row in rows for digest, at in zip(row.digests, row.chunks, strict=True)}
-            subsets.setdefault(job.variant, []).append(held)
-        assert [sum(map(len, subsets[variant])) for variant in (None, leaky.VARIANT)] == [18 * 8] * 2
-        recordings = {
-            variant: [{digest for digest, _ in subset} for subset in found] for variant, found in subsets.items()
-        }
-        assert not recordings[None][0] & recordings[None][2]
-        assert recordings[leaky.VARIANT][0] & recordings[leaky.VARIANT][2]
-        found = summary(session.database, session.store, seen.run.id)
-        assert set(found["scores"]) == set(found["leak_meter"]) == {"mlp"}
-        assert "Leak meter" in Path(found["report"]).read_text()
+def test_variants_without_denoising_and_with_augmented_copies_are_evaluated_on_the_same_recordings(
+    varied: tuple[Session, Snapshot],
+) -> None:
+    session, seen = varied
+    found = summary(session.database, session.store, seen.run.id)
+    assert set(found["scores"]) == {"mlp"}
+    assert [(each["model"], each["factor"]) for each in found["ablation"]] == [
+        ("mlp", "denoising"),
+        ("mlp", "augmentation"),
+    ]
+    honest = [job for job in seen.jobs if job.variant != leaky.VARIANT]
+    own, bare, copied = (job.result for job in honest if job.kind == Kind.TRAIN)
+    assert own.label_counts == bare.label_counts == copied.label_counts, "copies are not counted"
+    packs = [job for job in honest if job.kind == Kind.PACK and job.subset == Subset.TRAIN]
+    n_packed = sorted(job.result.n_examples for job in packs)
+    assert n_packed == [n_packed[0], n_packed[0], 3 * n_packed[0]]
+    evaluated = [job.result for job in honest if job.kind == Kind.EVALUATE]
+    assert len({each.figures["n_recordings"] for each in evaluated}) == 1
+    assert len({each.key for each in (own, bare, copied)}) == 3
+    for each, effect in zip(evaluated[1:], found["ablation"], strict=True):
+        accuracies = sorted([evaluated[0].figures["by_recording_accuracy"], each.figures["by_recording_accuracy"]])
+        assert sorted([effect["with"], effect["without"]]) == pytest.approx(accuracies)
+    page = Path(found["report"]).read_text()
+    assert "Ablation: the effect of each part" in page
+    assert "birdclef2021-without-denoising" in page
+
+
+def test_the_leak_meter_trains_on_chunks_of_its_test_recordings(varied: tuple[Session, Snapshot]) -> None:
+    session, seen = varied
+    packs = [job for job in seen.jobs if job.kind == Kind.PACK]
+    subsets: dict[str | None, list[set[tuple[str, int]]]] = {}
+    for job in (job for job in packs if job.pipeline_id == packs[0].pipeline_id):  # not those of the ablations
+        files = zip(job.result.shards, job.result.sha256, strict=True)
+        rows = [read_shard(session.store.get(*file)) for file in files]
+        held = {(digest, int(at)) for row in rows for digest, at in zip(row.digests, row.chunks, strict=True)}
+        subsets.setdefault(job.variant, []).append(held)
+    assert [sum(map(len, subsets[variant])) for variant in (None, leaky.VARIANT)] == [18 * 8] * 2
+    recordings = {variant: [{digest for digest, _ in subset} for subset in found] for variant, found in subsets.items()}
+    assert not recordings[None][0] & recordings[None][2]
+    assert recordings[leaky.VARIANT][0] & recordings[leaky.VARIANT][2]
+    found = summary(session.database, session.store, seen.run.id)
+    assert set(found["scores"]) == set(found["leak_meter"]) == {"mlp"}
+    assert "Leak meter" in Path(found["report"]).read_text()
 
 
 def test_another_seed_trains_again_and_does_nothing_else_again(
@@ -234,7 +242,7 @@ def test_a_shard_that_was_lost_is_found_by_the_doctor_and_packed_again(tones: Pa
         assert files(session, "shards") == before
         [waiting] = findings(session, repair=False)
         assert f"retry {first.run.id}" in waiting, "the run that lost them is still failed"
-        assert retried(session, first.run.id) == first.run.id
+        assert retry_run(session, first.run.id) == first.run.id
         assert carried_on(session, first.run.id, trains=False).run.state == RunState.DONE
         assert files(session, "shards") == before
         assert findings(session, repair=False) == []

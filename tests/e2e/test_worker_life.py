@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from db.queries.status import at_work
+from db.queries.status import running_work
 from domain.retry import MESSAGE_LOST_AFTER_S
 from domain.states import Kind, State
-from orchestrator.broker import Doorbell, Sender
+from orchestrator.broker import QueueMessage, Sender
 from orchestrator.execution.dispatcher import Dispatcher
 from orchestrator.execution.local_processes import LocalProcesses
 from orchestrator.execution.run import DispatcherThread
@@ -64,7 +64,7 @@ class NextSender(Sender):
 
     def send(self, task, queue, messages):
         return super().send(
-            task, queue, [Doorbell({**one.ids, "version": VERSION + 1}, one.spoken) for one in messages]
+            task, queue, [QueueMessage({**one.ids, "version": VERSION + 1}, one.description) for one in messages]
         )
 
 
@@ -113,22 +113,25 @@ HOSTILE = [
 
 def test_a_worker_refuses_for_good_what_it_cannot_understand_and_goes_on(tmp_path, tones):
     with home(tmp_path / "home", concurrency=1) as session, LocalProcesses(session.settings, session.database):
-        sender = Sender(session.settings)
-        for task, argument, serializer in HOSTILE:
-            sender._app.send_task(task, args=[argument], queue="cpu", serializer=serializer)
-        assert sender.queued("cpu") == len(HOSTILE)
-        run = submit(session.database, tones, Request(until="preprocess"), lambda _: None).run
-        dispatcher = Dispatcher(session.database, Sender(session.settings), session.settings)
-        with DispatcherThread(dispatcher), worker(session, CPU):
-            await_that(lambda: snapshot(session.database, run).is_over, session)
-            await_that(lambda: sender._asked(lambda client: client.hlen("unacked")) == 0, session)
-        assert sender.queued("cpu") == 0
+        with Sender(session.settings) as sender:
+            producer = sender._app.amqp.Producer(sender._connection)
+            for task, argument, serializer in HOSTILE:
+                sender._app.send_task(task, args=[argument], queue="cpu", serializer=serializer, producer=producer)
+            assert sender.queued("cpu") == len(HOSTILE)
+            run = submit(session.database, tones, Request(until="preprocess"), lambda _: None).run
+            dispatcher = Dispatcher(session.database, Sender(session.settings), session.settings)
+            with DispatcherThread(dispatcher), worker(session, CPU):
+                await_that(lambda: snapshot(session.database, run).is_over, session)
+                await_that(lambda: sender._query(lambda client: client.hlen("unacked")) == 0, session)
+                await_that(lambda: sum(sender.refused().values()) == len(HOSTILE), session)
+                assert sender.refused() == {"odd content": 3, "unknown task": 2, "odd envelope": 1}
+            assert sender.queued("cpu") == 0
         assert snapshot(session.database, run).items[State.DONE] == 36
         log = log_of(session).read_text()
-        assert log.count("it is refused") == 3
-        assert log.count("Received unregistered task of type") == 2
-        assert "Refusing to deserialize" in log
+        for refused in ("odd content (1 so far)", "unknown task (1 so far)", "odd envelope (1 so far)"):
+            assert f"a message is refused and removed: {refused}" in log
         assert "put back" not in log
+        assert "/etc/passwd" not in log, "the log shows no part of a message"
 
 
 def test_a_worker_with_nothing_to_do_ends_when_it_was_told_to(tmp_path):
@@ -157,7 +160,7 @@ def test_a_worker_asked_to_end_gives_back_at_its_limit_what_it_cannot_finish(tmp
             asked_s = time.monotonic()
             process.wait(60)
             took_s = time.monotonic() - asked_s
-            held = [one for one in at_work(session.database) if one.worker == "gpu@workers.app"]
+            held = [one for one in running_work(session.database) if one.worker == "gpu@workers.app"]
         assert held == [], "what was not finished waits again, and not until its lease runs out"
         assert 2.5 < took_s < 45
         (training,) = [job for job in snapshot(session.database, run).jobs if job.kind == Kind.TRAIN]

@@ -18,7 +18,7 @@ from orchestrator.execution.run import DispatcherThread
 from orchestrator.planning.request import Request
 from orchestrator.planning.submit import submit
 from orchestrator.progress import Snapshot, snapshot
-from orchestrator.session import Session, opened
+from orchestrator.session import Session, open_session
 from settings import Settings
 from tests.recordings import write_class_folders
 from workers.roles import CPU, GPU
@@ -57,7 +57,7 @@ def home(folder: Path, **settings: object) -> Iterator[Session]:
     cores.
     """
     chosen = {"lease_s": 5.0, "gpu_concurrency": 1} | settings
-    session = opened(Settings(home=folder, **chosen))  # type: ignore[arg-type]
+    session = open_session(Settings(home=folder, **chosen))  # type: ignore[arg-type]
     yield session
     session.database.close()
 

@@ -1,10 +1,12 @@
-"""Claims of a cancelled run end with it, whatever becomes of their holder; on SQLite and PostgreSQL alike."""
+"""Claims of a cancelled run end with it, however their holder ends; on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -17,6 +19,8 @@ from db.schema.tables import Run
 from domain.reasons import CANCELLED
 from domain.states import RunState, State
 from domain.work import PlannedJob
+from orchestrator.execution.local_processes import ChildProcess, LocalProcesses
+from settings import Settings
 from tests.ledger_rows import DISK_FULL, SmallRun, counted_states, expired, item_states, small_run
 
 Lose = Callable[[SmallRun, ItemClaim], object]
@@ -28,7 +32,7 @@ LOST: dict[str, Lose] = {
     ),
     "its worker is killed": lambda small, _: feeding.release(small.database, "w1"),
     "its worker is asked to end": lambda small, _: feeding.release(small.database, "w1", is_orderly=True),
-    "its stack is started anew": lambda small, _: feeding.begin_again(small.database),
+    "its stack is restarted": lambda small, _: feeding.requeue_all(small.database),
     "its worker notices": lambda small, claim: small.ledger().settle_items(
         [Outcome(claim, State.CANCELLED, CANCELLED)]
     ),
@@ -60,7 +64,7 @@ def test_an_item_given_up_and_resumed_in_between_has_met_no_fault(database: Data
 
 
 def while_steered(small: SmallRun, state: RunState, ask: Callable[[], object]) -> None:
-    """Asks while somebody who changes the run has not yet committed; the answer waits for the commit."""
+    """Asks while a transaction that changes the run is open; the answer waits for its commit."""
     with ThreadPoolExecutor(1) as pool:
         with small.database.write() as connection:
             connection.execute(sa.update(Run).where(Run.id == small.run).values(state=state))
@@ -101,3 +105,17 @@ def test_a_job_given_up_and_resumed_in_between_has_met_no_fault(database: Databa
         control.resume(database, small.run)
         ledger.settle_job(claim, State.CANCELLED, CANCELLED)
     assert status.jobs(database, small.run)[0].state == State.WAITING
+
+
+def test_a_training_does_not_stay_running_when_the_command_of_its_cancelled_run_ends(
+    database: Database, tmp_path: Path
+) -> None:
+    small = small_run(database, 1, [PlannedJob("train", "cnn", 0, -1)])
+    [job] = status.jobs(database, small.run)
+    assert small.ledger("gpu-1").claim_job(small.run, job.id, "train") is not None
+    processes = LocalProcesses(Settings(home=tmp_path), database)
+    with subprocess.Popen(["sleep", "60"]) as worker:
+        processes._workers["gpu"] = ChildProcess("gpu-1", (), {}, worker)
+        control.cancel(database, small.run)
+        processes.__exit__()
+    assert [each.state for each in status.jobs(database, small.run)] == [State.CANCELLED]

@@ -1,4 +1,4 @@
-"""A heartbeat shows that the process lives; that the work goes on only the work can say."""
+"""A heartbeat shows that the process lives; only steps of the work show progress."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from db.engine import Database
-from db.ledger.presence import present, register
+from db.ledger.presence import known_workers, register
 from db.queries.status import jobs
 from domain.work import PlannedJob
 from orchestrator.monitoring.health import STUCK_AFTER_S
@@ -22,7 +22,7 @@ STALLED_AFTER_S = 0.6
 
 @pytest.fixture
 def held(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Heartbeat:
-    """A training in the hands of worker w1, with a heart that beats ten times a second."""
+    """A training claimed by worker w1, with ten heartbeats a second."""
     monkeypatch.setattr(heartbeat, "STALLED_AFTER_S", STALLED_AFTER_S)
     monkeypatch.setattr(heartbeat, "_NOTED_EVERY_S", 0.0)
     database = Database(sqlite_url)
@@ -41,19 +41,19 @@ def await_that(is_so: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_work_without_a_step_stops_being_shown_as_progress_and_is_complained_of(
+def test_work_without_a_step_stops_being_shown_as_progress_and_is_reported_as_stalled(
     held: Heartbeat, tmp_path: Path
 ) -> None:
     progress = tmp_path / "progress"
     with held:
-        await_that(lambda: liveness.complaint(progress, STUCK_AFTER_S) is not None)
+        await_that(lambda: liveness.recent_stall(progress, STUCK_AFTER_S) is not None)
         last = progress.stat().st_mtime_ns
         time.sleep(0.5)
         assert progress.stat().st_mtime_ns == last, "beating alone is no progress"
         assert held.still_held(), "the process lives, and so the claim is its own"
-        held.went_on()
+        held.note_step()
         await_that(lambda: progress.stat().st_mtime_ns > last)
-    assert liveness.complaint(progress, STUCK_AFTER_S) == "no step of train for more than 0.6 s"
+    assert liveness.recent_stall(progress, STUCK_AFTER_S) == "no step of train for more than 0.6 s"
 
 
 def test_a_step_is_seen_in_the_ledger_too(held: Heartbeat, sqlite_url: str) -> None:
@@ -63,13 +63,13 @@ def test_a_step_is_seen_in_the_ledger_too(held: Heartbeat, sqlite_url: str) -> N
         connection.exec_driver_sql("UPDATE job SET started_at = started_at - 1000")
 
     def age_s() -> float:
-        [worker] = present(database)
+        [worker] = known_workers(database)
         assert worker.progressed_age_s is not None
         return worker.progressed_age_s
 
     with held:
         time.sleep(0.5)
         assert age_s() > 900, "beating alone is no progress"
-        held.went_on()
+        held.note_step()
         await_that(lambda: age_s() < 10)
     database.close()

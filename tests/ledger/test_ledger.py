@@ -1,4 +1,4 @@
-"""The claim protocol, on SQLite and PostgreSQL alike."""
+"""The claim protocol, on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from domain.reasons import CANCELLED, Reason, ReasonCode
 from domain.retry import MAX_CRASHES, MAX_FAULTS
 from domain.states import RunState, State
 from domain.work import PlannedJob
-from orchestrator.broker import Doorbell, Sender
+from orchestrator.broker import QueueMessage, Sender
 from orchestrator.execution.dispatcher import Dispatcher
 from orchestrator.progress import snapshot
 from settings import Settings
@@ -42,7 +42,7 @@ PACK, TRAIN, RENDER = (
 )
 
 
-def test_a_claimed_item_is_nobody_elses(database: Database) -> None:
+def test_a_claimed_item_cannot_be_claimed_by_another_worker(database: Database) -> None:
     small = small_run(database)
     first = small.ledger("w1").claim_items(small.run, small.items)
     second = small.ledger("w2").claim_items(small.run, small.items)
@@ -80,7 +80,7 @@ def test_a_quarantined_recording_stays_so_in_the_next_run_unless_it_was_only_mis
     assert item_states(another_run(small.database, 2)) == [State.QUARANTINED, State.WAITING]
 
 
-def test_whoever_lost_the_lease_writes_nothing(database: Database) -> None:
+def test_a_worker_that_lost_its_lease_writes_nothing(database: Database) -> None:
     small = small_run(database, 1)
     slow = small.ledger("slow", lease_s=0.01)
     [stale] = slow.claim_items(small.run, small.items)
@@ -185,12 +185,12 @@ class Queues(Sender):
     def queued(self, queue: str) -> int:
         return len(self.waiting[queue])
 
-    def send(self, task: str, queue: str, messages: Sequence[Doorbell]) -> int:
+    def send(self, task: str, queue: str, messages: Sequence[QueueMessage]) -> int:
         self.waiting[queue] += [(message.ids["job"], task) for message in messages]
         return len(messages)
 
 
-def test_a_model_is_judged_before_the_next_but_one_is_trained(database: Database) -> None:
+def test_a_model_is_evaluated_before_the_next_but_one_is_trained(database: Database) -> None:
     jobs = [
         job
         for fold in range(3)
@@ -213,7 +213,7 @@ def test_a_model_is_judged_before_the_next_but_one_is_trained(database: Database
     assert order.index(("evaluate", 0)) < order.index(("train", 2))
 
 
-def test_a_failed_job_calls_off_those_that_need_it_but_not_the_report(database: Database) -> None:
+def test_a_failed_job_cancels_those_that_need_it_but_not_the_report(database: Database) -> None:
     small = small_run(database, 1, [PACK, TRAIN, RENDER])
     ledger = small.ledger()
     ledger.settle_items([done(claim) for claim in ledger.claim_items(small.run, small.items)])
@@ -221,7 +221,7 @@ def test_a_failed_job_calls_off_those_that_need_it_but_not_the_report(database: 
     claim = ledger.claim_job(small.run, pack.job, pack.kind)
     assert claim is not None
     ledger.settle_job(claim, State.FAILED, Reason(ReasonCode.IMPOSSIBLE, "no usable recording"))
-    assert feeding.cancel_hopeless(small.database) == 1
+    assert feeding.cancel_blocked_jobs(small.database) == 1
     [ready] = feeding.take_jobs(small.database)
     assert ready.kind == "render"
     report = ledger.claim_job(small.run, ready.job, ready.kind)
@@ -251,7 +251,7 @@ def test_a_cancelled_run_loses_its_claims_and_can_be_resumed(database: Database)
     assert item_states(small) == [State.RUNNING, State.WAITING]
 
 
-def test_retry_puts_back_what_did_not_succeed_and_forgets_its_past(database: Database) -> None:
+def test_retry_puts_back_what_did_not_succeed_and_resets_its_counts(database: Database) -> None:
     small = small_run(database, 2)
     ledger = small.ledger()
     good, bad = ledger.claim_items(small.run, small.items)
@@ -280,8 +280,8 @@ def test_a_discarded_plan_leaves_nothing(database: Database) -> None:
 def test_a_recording_with_other_facts_is_another_row_and_the_newest_is_known(database: Database) -> None:
     small = small_run(database, 1)
     changed = recording(0)._replace(digest="e" * 64, size_bytes=7)
-    first = list(planning.keep_recordings(small.database, 1, [recording(0)]))
-    second = list(planning.keep_recordings(small.database, 1, [changed]))
+    first = list(planning.ensure_recordings(small.database, 1, [recording(0)]))
+    second = list(planning.ensure_recordings(small.database, 1, [changed]))
     assert first != second
     assert planning.known_files(small.database, 1, ["a/0.ogg"])["a/0.ogg"].digest == "e" * 64
 
@@ -297,7 +297,7 @@ def test_metrics_are_written_once_an_epoch_and_replaced_when_written_again(datab
     assert list(status.metrics(small.database, claim.id)) == [(1, "accuracy", 0.5), (1, "loss", 1.0)]
 
 
-def test_a_variant_goes_with_its_job_from_the_plan_to_the_claim_and_to_whoever_needs_it(database: Database) -> None:
+def test_a_variant_goes_with_its_job_from_the_plan_to_the_claim_and_to_dependent_jobs(database: Database) -> None:
     name = "without denoising"
     rows = [PACK, replace(TRAIN, variant=name), PlannedJob("evaluate", "cnn", 0, -1, needs=(1,), variant=name)]
     small = small_run(database, 1, rows)
@@ -335,7 +335,7 @@ def test_nothing_of_a_run_at_work_is_tried_again(database: Database) -> None:
     assert item_states(small) == [State.QUARANTINED, State.RUNNING]
 
 
-def test_whoever_holds_a_job_that_is_tried_again_writes_nothing(database: Database) -> None:
+def test_a_worker_that_still_holds_a_retried_job_writes_nothing(database: Database) -> None:
     small = small_run(database, 1, [PACK, TRAIN])
     ledger = small.ledger()
     ledger.settle_items([done(claim) for claim in ledger.claim_items(small.run, small.items)])
@@ -343,13 +343,13 @@ def test_whoever_holds_a_job_that_is_tried_again_writes_nothing(database: Databa
     claim = ledger.claim_job(small.run, pack.job, pack.kind)
     assert claim is not None
     control.cancel(small.database, small.run)
-    assert control.retry(small.database, small.run) == 1  # the training; packing is still held and nobody's fault
+    assert control.retry(small.database, small.run) == 1  # the training; packing is still held and did not fail
     assert ledger.settle_job(claim, State.DONE, output=output(claim.kind, "k"))
     assert [job.kind for job in feeding.take_jobs(small.database)] == ["train"]
 
 
 @pytest.mark.parametrize("is_step", [True, False])
-def test_only_a_training_that_goes_forward_starts_its_counts_again(database: Database, is_step: bool) -> None:
+def test_only_a_training_that_makes_progress_resets_its_failure_counts(database: Database, is_step: bool) -> None:
     small = small_run(database, 1, [PACK])
     ledger = small.ledger()
     ledger.settle_items([done(claim) for claim in ledger.claim_items(small.run, small.items)])
@@ -359,7 +359,7 @@ def test_only_a_training_that_goes_forward_starts_its_counts_again(database: Dat
         assert claim is not None
         ledger.write_metrics(claim, 1, {"loss": 1.0})  # of an epoch that an earlier attempt had done
         if is_step:
-            ledger.note_step_forward(claim)
+            ledger.reset_failure_counts(claim)
         ledger.record_job_crash(ready.job, is_own=True, reason="signal 11 (SIGSEGV)")
     [job] = status.jobs(small.database, small.run)
     assert job.state == (State.WAITING if is_step else State.FAILED)
@@ -376,3 +376,12 @@ def test_a_job_given_up_for_a_cancelled_run_waits_when_the_run_was_resumed_meanw
     control.resume(small.database, small.run)
     ledger.settle_job(claim, State.CANCELLED, CANCELLED)
     assert snapshot(small.database, small.run).jobs[0].state == State.WAITING
+
+
+def test_the_reason_of_an_item_that_waits_for_another_attempt_is_known(database: Database) -> None:
+    small = small_run(database, 2)
+    ledger = small.ledger()
+    assert snapshot(database, small.run).retry_reasons == []
+    [claim] = ledger.claim_items(small.run, small.items[:1])
+    ledger.settle_items([Outcome(claim, State.WAITING, DISK_FULL)])
+    assert snapshot(database, small.run).retry_reasons == ["preprocess: OSError: disk full"]

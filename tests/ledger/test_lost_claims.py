@@ -1,4 +1,4 @@
-"""What becomes of claims whose worker is gone, stopped or late; on SQLite and PostgreSQL alike."""
+"""Claims whose worker is gone, suspended or late; on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_items_that_lost_their_lease_together_come_again_one_by_one(database: Da
     assert [len(batch.items) for batch in feeding.take_batches(small.database, small.run, 10, 100.0)] == [1] * 4
 
 
-def test_one_item_that_holds_up_its_process_never_takes_the_others_of_its_message_along(database: Database) -> None:
+def test_an_item_that_blocks_its_process_never_ends_the_others_of_its_message(database: Database) -> None:
     small = small_run(database)
     for _ in range(MAX_LOSSES + 1):
         for batch in feeding.take_batches(small.database, small.run, 10, 100.0):
@@ -39,7 +39,7 @@ def test_one_item_that_holds_up_its_process_never_takes_the_others_of_its_messag
     assert item_states(small) == [State.QUARANTINED, *[State.DONE] * 3]
 
 
-def test_messages_that_were_lost_are_put_back_so_many_at_a_time_and_those_of_paused_runs_never(
+def test_lost_messages_are_put_back_in_limited_numbers_and_those_of_paused_runs_never(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feeding, "_MOST_PUT_BACK", 3)
@@ -55,7 +55,7 @@ def test_messages_that_were_lost_are_put_back_so_many_at_a_time_and_those_of_pau
         assert status.item_counts(database, run.run) == counted_states(run)
 
 
-def test_what_somebody_holds_is_not_waited_for(postgres_url: str) -> None:
+def test_rows_that_another_transaction_holds_are_not_waited_for(postgres_url: str) -> None:
     database = Database(postgres_url)
     small = small_run(database)
     feeding.take_batches(database, small.run, 10, 100.0)
@@ -74,7 +74,7 @@ def test_items_of_a_worker_that_was_killed_come_again_one_by_one(database: Datab
     assert [len(batch.items) for batch in feeding.take_batches(small.database, small.run, 10, 100.0)] == [1] * 4
 
 
-def test_curves_of_a_training_are_not_wiped_by_one_who_lost_it(database: Database) -> None:
+def test_metrics_of_a_training_are_not_deleted_by_a_worker_that_lost_its_claim(database: Database) -> None:
     small = small_run(database, 1, [PlannedJob("train", "cnn", 0, -1)])
     [job] = status.jobs(small.database, small.run)
     late = small.ledger("w1", lease_s=0.01).claim_job(small.run, job.id, "train")
@@ -84,14 +84,14 @@ def test_curves_of_a_training_are_not_wiped_by_one_who_lost_it(database: Databas
     assert late is not None
     assert holder is not None
     small.ledger("w2").write_metrics(holder, 1, {"loss": 0.5})
-    small.ledger("w1").forget_metrics(late)
+    small.ledger("w1").delete_metrics(late)
     assert list(status.metrics(small.database, job.id)) == [(1, "loss", 0.5)]
-    small.ledger("w2").forget_metrics(holder)
+    small.ledger("w2").delete_metrics(holder)
     assert list(status.metrics(small.database, job.id)) == []
 
 
-def test_who_wakes_after_its_lease_asks_before_it_goes_on(database: Database) -> None:
-    """As after SIGSTOP: no heartbeat has beaten, and what was last heard of the claim is old."""
+def test_a_worker_that_wakes_after_its_lease_asks_the_ledger_before_it_continues(database: Database) -> None:
+    """As after SIGSTOP: no heartbeat ran, and the last renewal of the claim is old."""
     small = small_run(database)
     claims = small.ledger(lease_s=0.2).claim_items(small.run, small.items)
     stopped = Heartbeat(small.ledger(lease_s=0.2), claims)
@@ -115,7 +115,7 @@ def test_a_run_counts_the_faults_it_met(database: Database) -> None:
     assert run_counts.faults(small.database, small.run).named() == {
         "attempts ended by a fault of the machine": 1,
         "claims lost with their worker": 1,
-        "processes ended by a recording": 1,
+        "processes crashed": 1,
         "items quarantined": 1,
     }
     small.ledger("w1").claim_items(small.run, small.items[3:])
@@ -126,12 +126,12 @@ def test_a_run_counts_the_faults_it_met(database: Database) -> None:
     assert run_counts.faults(small.database, small.run).named() == {
         "attempts ended by a fault of the machine": 1,
         "claims lost with their worker": 2,
-        "of these noticed when their lease ran out": 1,
-        "processes ended by a recording": 1,
+        "of these detected when the lease expired": 1,
+        "processes crashed": 1,
     }, "what is tried again was met all the same"
 
 
-def test_a_training_that_was_killed_three_times_says_so_though_it_finished_an_epoch_each_time(
+def test_a_training_killed_three_times_reports_it_although_it_finished_an_epoch_each_time(
     database: Database,
 ) -> None:
     small = small_run(database, 1, [PlannedJob("train", "cnn", 0, -1)])
@@ -141,7 +141,7 @@ def test_a_training_that_was_killed_three_times_says_so_though_it_finished_an_ep
         claim = ledger.claim_job(small.run, job.id, "train")
         assert claim is not None
         ledger.write_metrics(claim, 1, {"loss": 1.0})
-        ledger.note_step_forward(claim)
+        ledger.reset_failure_counts(claim)
         ledger.record_job_crash(job.id, is_own=False, reason="signal 9 (SIGKILL)")
     claim = ledger.claim_job(small.run, job.id, "train")
     assert claim is not None
@@ -152,7 +152,7 @@ def test_a_training_that_was_killed_three_times_says_so_though_it_finished_an_ep
     }
 
 
-def test_whoever_was_given_up_has_an_end_in_time_so_that_its_run_has_a_pace(database: Database) -> None:
+def test_items_given_up_have_an_end_time_so_that_their_run_has_a_rate(database: Database) -> None:
     small = small_run(database, 2)
     for _ in range(MAX_LOSSES):
         small.ledger().claim_items(small.run, small.items[:1])
@@ -165,7 +165,7 @@ def test_whoever_was_given_up_has_an_end_in_time_so_that_its_run_has_a_pace(data
     assert sum(rate for _, rate in rates) * width_s > 0.99
 
 
-def test_pauses_after_a_fault_double_and_are_drawn(database: Database) -> None:
+def test_pauses_after_a_fault_double_and_are_random(database: Database) -> None:
     small = small_run(database, 20)
     for doubled in (1, 2, 4):
         claims = small.ledger().claim_items(small.run, small.items)
@@ -178,31 +178,31 @@ def test_pauses_after_a_fault_double_and_are_drawn(database: Database) -> None:
         assert all(2 * doubled <= pause_s < 3 * doubled + 1 for pause_s in pauses_s), pauses_s
 
 
-def test_a_run_counts_what_was_lost_with_a_whole_stack_but_not_what_nobody_had_claimed(database: Database) -> None:
+def test_a_run_counts_claims_lost_with_a_whole_stack_but_not_unclaimed_work(database: Database) -> None:
     small = small_run(database, 3)
     feeding.take_batches(small.database, small.run, 10, 60.0)
     small.ledger().claim_items(small.run, small.items[:2])
-    feeding.begin_again(small.database)
+    feeding.requeue_all(small.database)
     assert run_counts.faults(small.database, small.run).named() == {"claims lost with their worker": 2}
 
 
-def test_a_strip_taken_out_while_another_run_counts_on_it_is_made_again(database: Database) -> None:
+def test_a_strip_removed_while_another_run_relies_on_it_is_made_again(database: Database) -> None:
     first = small_run(database, 2)
     second = another_run(database, 2)
     first.ledger().settle_items([done(claim) for claim in first.ledger().claim_items(first.run, first.items)])
     claims = second.ledger().claim_items(second.run, second.items)
     assert [claim.is_made for claim in claims] == [True, True]
-    integrity.forget_strips(database, [next(integrity.kept_strips(database)).id])
-    assert integrity.lacking(database) == [first.run]
+    integrity.delete_strip_rows(database, [next(integrity.ledger_strips(database)).id])
+    assert integrity.runs_with_lost_files(database) == [first.run]
     second.ledger().settle_items([Outcome(claim, State.DONE) for claim in claims])
     assert item_states(first) == [State.FAILED, State.DONE]
     assert item_states(second) == [State.WAITING, State.DONE]
 
 
-def test_a_fresh_stack_takes_up_what_a_dead_one_held_and_blames_nobody(database: Database) -> None:
+def test_a_new_stack_continues_the_work_of_a_dead_one_and_counts_nothing_against_it(database: Database) -> None:
     small = small_run(database, 3)
     for _ in range(MAX_LOSSES + 1):
         small.ledger().claim_items(small.run, small.items[:2])
-        feeding.begin_again(small.database)
+        feeding.requeue_all(small.database)
     assert item_states(small) == [State.WAITING] * 3
     assert status.item_counts(small.database, small.run) == counted_states(small)

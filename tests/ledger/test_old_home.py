@@ -1,4 +1,4 @@
-"""A home that version 0.1.0 left opens, is brought up to date, tells what it told, and repeats no work."""
+"""A home of version 0.1.0 opens, is upgraded, reports the same results, and repeats no work."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from db.queries.job_inputs import results, run_facts, strips
 from db.schema.tables import Job
 from db.schema.upgrade import require_current, upgrade
 from db.store.folder import FolderStore
-from domain.results import EvaluateResult, FileRole, LeftFile, PackResult, TrainResult, from_json, to_json
+from domain.results import EvaluateResult, FileRole, OutputFile, PackResult, TrainResult, from_json, to_json
 from domain.states import Kind, RunState, State
 from domain.work import with_result
 from orchestrator.monitoring.summary import summary
+from orchestrator.planning.dry_run import dry_run
 from orchestrator.planning.request import Request
 from orchestrator.planning.submit import submit
 from orchestrator.progress import snapshot
@@ -37,7 +38,7 @@ def home(tmp_path: Path, database_url: str) -> Path:
 
 @pytest.fixture
 def ledger(home: Path, database_url: str) -> Iterator[Database]:
-    """Its ledger, brought up to date."""
+    """Its ledger, upgraded."""
     database = Database(database_url)
     upgrade(database)
     require_current(database)
@@ -45,7 +46,7 @@ def ledger(home: Path, database_url: str) -> Iterator[Database]:
     database.close()
 
 
-def test_its_counters_and_its_rows_say_the_same_after_the_upgrade(ledger: Database) -> None:
+def test_its_counters_match_its_rows_after_the_upgrade(ledger: Database) -> None:
     with ledger.read() as connection:
         rows = connection.exec_driver_sql("SELECT run_id, state, COUNT(*) FROM item GROUP BY run_id, state").all()
         counted = connection.exec_driver_sql("SELECT run_id, state, n FROM counter WHERE n > 0").all()
@@ -64,7 +65,7 @@ def store(home: Path) -> FolderStore:
     return FolderStore(home / "store")
 
 
-def test_its_finished_run_tells_what_it_told(ledger: Database, store: FolderStore) -> None:
+def test_its_finished_run_reports_the_same_results(ledger: Database, store: FolderStore) -> None:
     found = summary(ledger, store, FINISHED)
     assert found["state"] == RunState.DONE
     assert found["recordings"] == {**found["recordings"], "total": 14, "done": 12, "quarantined": 2}
@@ -89,7 +90,7 @@ def test_its_finished_run_tells_what_it_told(ledger: Database, store: FolderStor
 
 
 def test_its_strips_are_found_and_are_what_was_written(ledger: Database, store: FolderStore) -> None:
-    kept = [strip for strip in integrity.kept_strips(ledger) if strip.key in store]
+    kept = [strip for strip in integrity.ledger_strips(ledger) if strip.key in store]
     assert len(kept) == 3
     facts = run_facts(ledger, FINISHED)
     assert facts is not None
@@ -103,7 +104,7 @@ def test_its_strips_are_found_and_are_what_was_written(ledger: Database, store: 
 
 
 def test_the_files_of_its_jobs_are_known_with_their_digests(ledger: Database) -> None:
-    files = {file.key: file.sha256 for file in integrity.kept_files(ledger)}
+    files = {file.key: file.sha256 for file in integrity.ledger_files(ledger)}
     assert files["shards/b2ee424d70c1ce0d7639fa6327e9113c/00000.parquet"].startswith("6d1bf93e49211088")
     assert files["shards/b2ee424d70c1ce0d7639fa6327e9113c/index.json"].startswith("de87610002bc5250")
     model = "models/e66e6ff40ec94180b51362e85853ad06/mlp-6a0eb4712eebc39d.keras"
@@ -120,7 +121,7 @@ def test_its_results_are_what_later_jobs_read(ledger: Database) -> None:
     [train] = with_result(left, TrainResult)
     assert train.result.notes == ("batches of 8 instead of 32: there are only 9 training examples",)
     assert train.result.label_counts == {0: 5, 1: 4}
-    assert train.bundle == LeftFile(train.result.key, FileRole.MODEL, None, train.result.sha256)
+    assert train.bundle == OutputFile(train.result.key, FileRole.MODEL, None, train.result.sha256)
     packs = with_result(left, PackResult)
     assert [job.result.n_examples for job in packs] == [9, 2, 1]
     for job in packs:
@@ -140,16 +141,21 @@ def test_its_results_are_what_later_jobs_read(ledger: Database) -> None:
         assert written == stored, "what an older version wrote comes out as it was"
 
 
-def test_the_same_recordings_planned_again_are_not_preprocessed_again(ledger: Database, home: Path) -> None:
-    again = submit(ledger, home.parent / "birds", Request(models=("mlp",)), lambda _: None)
-    assert again.n_items == 14
+def test_the_same_recordings_planned_again_are_preprocessed_once_more_and_the_plan_says_so(
+    ledger: Database, home: Path
+) -> None:
+    sentence = "made by an earlier version, whose decoder and silence check differed"
+    birds, request = home.parent / "birds", Request(models=("mlp",))
+    [planned] = dry_run(ledger, birds, request, lambda _: None).preprocessed_again
+    assert sentence in planned
+    again = submit(ledger, birds, request, lambda _: None)
+    assert planned in again.lines
     counts = status.item_counts(ledger, again.run)
-    assert counts == {**dict.fromkeys(counts, 0), State.DONE: 12, State.QUARANTINED: 2}
-    assert feeding.take_batches(ledger, again.run, 10, 60.0) == []
+    assert counts == {**dict.fromkeys(counts, 0), State.WAITING: 14}
     assert run_counts.work(ledger, again.run).n_made == 0
 
 
-def test_its_unfinished_run_goes_on_with_packing(ledger: Database) -> None:
+def test_its_unfinished_run_continues_with_packing(ledger: Database) -> None:
     assert snapshot(ledger, PLANNED).n_open == 0
     ready = feeding.take_jobs(ledger, PLANNED)
     assert [job.kind for job in ready] == [Kind.PACK] * len(ready)

@@ -1,4 +1,4 @@
-"""Items that failed for the machine's sake: nothing is learnt from the rest; on SQLite and PostgreSQL alike."""
+"""Items that failed by a fault of the machine: no model is trained on the rest; on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ JOBS = (
 
 
 def outage(small: SmallRun) -> None:
-    """The first item is quarantined, the next two find no store as often as they may, the others are done."""
+    """The first item is quarantined, the next two find no store until they are given up, the others are done."""
     ledger = small.ledger()
     empty, *lost = ledger.claim_items(small.run, small.items[:3])
     ledger.settle_items([Outcome(empty, State.QUARANTINED, EMPTY)])
@@ -45,7 +45,7 @@ def test_nothing_is_packed_or_trained_while_items_failed_and_a_retry_makes_all_o
     small = small_run(database, 4, JOBS)
     outage(small)
     assert feeding.take_jobs(database) == [], "held back before anybody has called them off"
-    assert feeding.cancel_hopeless(database) == 2
+    assert feeding.cancel_blocked_jobs(database) == 2
     pack, train, render = status.jobs(database, small.run)
     assert pack.state == train.state == State.CANCELLED
     assert pack.reason_code == ReasonCode.ITEMS_FAILED
@@ -64,25 +64,25 @@ def test_nothing_is_packed_or_trained_while_items_failed_and_a_retry_makes_all_o
 
     assert control.retry(database, small.run) == 6
     ledger.settle_items([done(claim) for claim in ledger.claim_items(small.run, small.items)])
-    assert feeding.cancel_hopeless(database) == 0
+    assert feeding.cancel_blocked_jobs(database) == 0
     assert [ready.kind for ready in feeding.take_jobs(database)] == ["pack"]
 
 
-def test_a_quarantined_item_holds_nothing_back(database: Database) -> None:
+def test_a_quarantined_item_blocks_no_job(database: Database) -> None:
     small = small_run(database, 2, JOBS)
     ledger = small.ledger()
     good, bad = ledger.claim_items(small.run, small.items)
     ledger.settle_items([done(good), Outcome(bad, State.QUARANTINED, EMPTY)])
-    assert feeding.cancel_hopeless(database) == 0
+    assert feeding.cancel_blocked_jobs(database) == 0
     assert [ready.kind for ready in feeding.take_jobs(database)] == ["pack"]
 
 
-def test_jobs_are_not_called_off_while_items_are_still_open(database: Database) -> None:
+def test_jobs_are_not_cancelled_while_items_are_still_open(database: Database) -> None:
     small = small_run(database, 4, JOBS)
     outage(small)
     with database.write() as connection:
         move(connection, Item, lock(connection, Item, Item.id == small.items[3]), State.WAITING)
-    assert feeding.cancel_hopeless(database) == 0
+    assert feeding.cancel_blocked_jobs(database) == 0
     assert [job.state for job in status.jobs(database, small.run)] == [State.WAITING] * 3
 
 
@@ -95,7 +95,7 @@ def test_what_failed_is_not_said_to_be_quarantined(database: Database, tmp_path:
     assert found["failed"] == [
         {"recording": f"a/{number}.ogg", "reason": reason, "reason_code": "machine_fault"} for number in (1, 2)
     ]
-    lines = result_lines(found, Settings().advised)
-    at = lines.index(f"given up; `orchestrator retry {small.run}` tries again:")
+    lines = result_lines(found, Settings().command)
+    at = lines.index(f"failed; `orchestrator retry {small.run}` tries again:")
     assert lines[at + 1 :] == [f"  a/{number}.ogg: {reason}" for number in (1, 2)]
     assert lines[at - 2 : at] == ["not used:", "  a/0.ogg: empty: 0 samples"]

@@ -75,3 +75,16 @@ def test_a_dry_run_keeps_as_many_unusable_rows_as_it_is_asked_for_and_counts_all
     some, every = (dry_run(None, table, request, lambda _: None, most) for most in (2, None))
     assert [len(each.bad_rows) for each in (some, every)] == [2, 5]
     assert some.plan.summary.as_dict() == every.plan.summary.as_dict()
+
+
+def test_a_recording_that_planning_cannot_measure_is_measured_by_the_worker_that_decodes_it(
+    database: Database, tones: Path
+) -> None:
+    """Otherwise a worker that can decode it would make its first span, and nobody would ask for the others."""
+    upgrade(database)
+    (tones / "low" / "unknown.wav").write_bytes(b"RIFF of an unknown kind" * 100)
+    submit(database, tones, Request(until="preprocess"), lambda _: None)
+    with database.read() as connection:
+        rows = connection.execute(sa.select(Recording.uri, Recording.rate_hz, Recording.is_on_trust)).all()
+    assert [row for row in rows if row.is_on_trust] == [("low/unknown.wav", 0, True)]
+    assert len(rows) == 13

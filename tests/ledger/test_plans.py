@@ -1,4 +1,4 @@
-"""What becomes of plans, and what a later one knows of an earlier one; on SQLite and PostgreSQL alike."""
+"""Plans that are discarded or finished, and what a later plan knows from an earlier one; on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from db.engine import Database, now_s
 from db.ledger import feeding, planning
 from db.ledger.claims import Outcome
-from db.queries.integrity import stuck
+from db.queries.integrity import stuck_work
 from db.schema.tables import Run
 from domain.errors import Changed, Empty, Missing, Outside, Unusable
 from domain.retry import MAX_CRASHES, MAX_LOSSES, event_of
@@ -31,8 +31,8 @@ def test_a_plan_in_progress_is_not_taken_for_a_dead_one(database: Database) -> N
     young, old = (planning.begin_run(database, 1, 1, {}) for _ in range(2))
     with database.write() as connection:
         connection.execute(sa.update(Run).where(Run.id == old).values(created_at=now_s() - _DAY_S - 60))
-    assert stuck(database, _DAY_S).planning_runs == (old,)
-    assert stuck(database, 0.0).planning_runs == (young, old)
+    assert stuck_work(database, _DAY_S).planning_runs == (old,)
+    assert stuck_work(database, 0.0).planning_runs == (young, old)
 
 
 def next_states(small: SmallRun) -> list[str]:
@@ -45,7 +45,7 @@ def next_states(small: SmallRun) -> list[str]:
     (Changed("x"), State.WAITING),
     (Outside("x"), State.WAITING),
 ])  # fmt: skip
-def test_a_later_run_believes_what_was_read_in_the_bytes_and_nothing_about_the_file(
+def test_a_later_run_inherits_faults_of_the_bytes_but_not_of_the_file(
     error: Unusable, state: State, database: Database
 ) -> None:
     small = small_run(database, 1)
@@ -54,7 +54,7 @@ def test_a_later_run_believes_what_was_read_in_the_bytes_and_nothing_about_the_f
     assert next_states(small) == [state]
 
 
-def test_a_later_run_tries_again_what_had_bad_luck_with_its_workers(database: Database) -> None:
+def test_a_later_run_retries_items_that_lost_their_workers(database: Database) -> None:
     small = small_run(database, 2)
     hanging, unlucky = small.items
     for _ in range(MAX_CRASHES):

@@ -1,8 +1,9 @@
-"""The schema's versions, on SQLite and PostgreSQL alike."""
+"""The schema's versions, on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
 import importlib
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
@@ -29,7 +30,16 @@ def test_the_migrations_make_the_tables_that_the_code_uses(database: Database) -
         assert compare_metadata(MigrationContext.configure(connection), Table.metadata) == []
 
 
-def test_a_ledger_of_an_older_version_keeps_its_shuffled_chunks_apart_when_it_is_brought_up_to_date(
+def test_three_upgrades_at_once_make_one_ledger(database_url: str) -> None:
+    databases = [Database(database_url) for _ in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        assert len(set(pool.map(upgrade, databases))) == 1
+    for each in databases:
+        require_current(each)
+        each.close()
+
+
+def test_a_ledger_of_an_older_version_keeps_its_shuffled_chunks_apart_when_it_is_upgraded(
     database: Database,
 ) -> None:
     rows = [PlannedJob("train", "cnn", 0, -1), PlannedJob("train", "cnn", 0, -1, variant=leaky.VARIANT)]
@@ -64,7 +74,7 @@ _OLD_SENTENCES = (
 )
 
 
-def test_older_reasons_get_their_codes_once_when_the_ledger_is_brought_up_to_date(database: Database) -> None:
+def test_older_reasons_get_their_codes_once_when_the_ledger_is_upgraded(database: Database) -> None:
     small = small_run(database, len(_OLD_SENTENCES))
     planning.add_bad_rows(
         database, small.run, [{"line": 2, "uri": "a.wav", "reason": "missing file", "is_duplicate": False}]

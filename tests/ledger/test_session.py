@@ -1,4 +1,4 @@
-"""What a connection to PostgreSQL costs, and what becomes of one that has ended."""
+"""Connections to PostgreSQL: what they cost, and that ended ones are replaced."""
 
 from __future__ import annotations
 
@@ -22,10 +22,8 @@ def cut_off(url: str, database: Database) -> None:
         assert other.execute(sa.select(sa.func.pg_terminate_backend(kept, 5000))).scalar_one()
 
 
-def test_a_connection_that_rested_and_has_ended_meanwhile_is_made_anew(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine, "_TRUSTED_S", 0.05)
+def test_an_idle_connection_that_has_ended_is_replaced(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_UNCHECKED_S", 0.05)
     database = Database(postgres_url)
     cut_off(postgres_url, database)
     time.sleep(0.1)
@@ -33,10 +31,10 @@ def test_a_connection_that_rested_and_has_ended_meanwhile_is_made_anew(
     database.close()
 
 
-def test_one_that_was_used_just_now_and_has_ended_is_said_to_be_gone_once(
+def test_a_connection_that_ends_just_after_use_fails_once_and_is_replaced(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "_TRUSTED_S", math.inf)
+    monkeypatch.setattr(engine, "_UNCHECKED_S", math.inf)
     database = Database(postgres_url)
     cut_off(postgres_url, database)
     with pytest.raises(DatabaseUnusable):

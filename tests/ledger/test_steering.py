@@ -1,4 +1,4 @@
-"""What a person does to a run holds for a million items too."""
+"""Pause, resume, cancel and retry of a run, also with a million items."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from domain import revisions
 from domain.errors import MachineFault
 from domain.states import RunState, State
 from domain.work import PlannedJob
-from orchestrator.broker import Doorbell, Sender
+from orchestrator.broker import QueueMessage, Sender
 from orchestrator.execution.dispatcher import Dispatcher
 from orchestrator.planning.request import Request
 from orchestrator.planning.submit import submit
@@ -30,7 +30,7 @@ from tests.ledger_rows import SmallRun, done, output, small_run
 from tests.recordings import write_class_folders
 
 
-def test_a_person_moves_any_number_of_items_in_the_same_memory(database: Database) -> None:
+def test_any_number_of_items_is_moved_in_the_same_memory(database: Database) -> None:
     small = small_run(database, 20_000)
     control.pause(small.database, small.run)
     tracemalloc.start()
@@ -43,7 +43,7 @@ def test_a_person_moves_any_number_of_items_in_the_same_memory(database: Databas
 
 
 @pytest.mark.parametrize(("ended", "n_again"), [(State.DONE, 0), (State.QUARANTINED, 1)])
-def test_only_a_run_with_something_to_try_again_becomes_active_by_it(
+def test_retry_makes_a_run_active_only_if_it_has_something_to_retry(
     ended: State, n_again: int, database: Database
 ) -> None:
     small = small_run(database, 3)
@@ -78,21 +78,21 @@ def job_states(small: SmallRun) -> list[str]:
 
 
 @pytest.mark.parametrize("revision", [{}, {"revision": revisions.SHARDS - 1}])
-def test_parts_of_an_older_revision_are_packed_anew_with_all_that_was_made_of_them(
+def test_parts_of_an_older_revision_are_repacked_and_dependent_jobs_repeated(
     revision: dict[str, int], database: Database
 ) -> None:
     small = small_run(database, 1, PACK_AND_MORE)
     end_jobs(small, revision)
     assert job_states(small) == [State.DONE] * 4 + [State.WAITING]
     control.pause(database, small.run)
-    assert control.pack_anew(database, small.run) == 0
+    assert control.repack_outdated(database, small.run) == 0
     control.resume(database, small.run)
-    assert control.pack_anew(database, small.run) == 2
+    assert control.repack_outdated(database, small.run) == 2
     assert job_states(small) == [State.WAITING] * 5
-    assert control.pack_anew(database, small.run) == 0
+    assert control.repack_outdated(database, small.run) == 0
 
 
-def test_a_training_that_was_sent_waits_for_parts_that_are_packed_anew(database: Database) -> None:
+def test_a_training_that_was_sent_waits_for_parts_that_are_repacked(database: Database) -> None:
     small = small_run(database, 1, PACK_AND_MORE)
     packs, train = status.jobs(database, small.run)[:2], status.jobs(database, small.run)[2]
     small.ledger().settle_items([done(claim) for claim in small.ledger().claim_items(small.run, small.items)])
@@ -101,11 +101,11 @@ def test_a_training_that_was_sent_waits_for_parts_that_are_packed_anew(database:
         assert claim is not None
         assert small.ledger().settle_job(claim, State.DONE, output=output(claim.kind, "shards/older"))
     assert train.id in [job.job for job in feeding.take_jobs(database)]
-    assert control.pack_anew(database, small.run) == 2
+    assert control.repack_outdated(database, small.run) == 2
     assert job_states(small) == [State.WAITING] * 5
 
 
-def test_a_resumed_run_with_nothing_left_to_do_is_packed_anew_before_it_is_closed(
+def test_a_resumed_run_with_nothing_left_to_do_is_repacked_before_it_is_closed(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     small = small_run(database, 1, PACK_AND_MORE[:4])
@@ -116,7 +116,7 @@ def test_a_resumed_run_with_nothing_left_to_do_is_packed_anew_before_it_is_close
         def queued(self, queue: str) -> int:
             return 0
 
-        def send(self, task: str, queue: str, messages: Sequence[Doorbell]) -> int:
+        def send(self, task: str, queue: str, messages: Sequence[QueueMessage]) -> int:
             return len(messages)
 
     dispatcher = Dispatcher(database, Silent(Settings()), Settings())
@@ -130,14 +130,14 @@ def test_a_resumed_run_with_nothing_left_to_do_is_packed_anew_before_it_is_close
 def test_parts_of_this_revision_stay(database: Database) -> None:
     small = small_run(database, 1, PACK_AND_MORE)
     end_jobs(small, {"revision": revisions.SHARDS})
-    assert control.pack_anew(database, small.run) == 0
+    assert control.repack_outdated(database, small.run) == 0
     assert job_states(small) == [State.DONE] * 4 + [State.WAITING]
 
 
 def test_a_training_claimed_by_a_late_message_waits_for_what_it_needs(database: Database) -> None:
     small = small_run(database, 1, PACK_AND_MORE)
     end_jobs(small, {})
-    assert control.pack_anew(database, small.run) == 2
+    assert control.repack_outdated(database, small.run) == 2
     train = status.jobs(database, small.run)[2]
     claim = small.ledger().claim_job(small.run, train.id, "train")
     assert claim is not None

@@ -1,4 +1,4 @@
-"""Whose a claim is: one child's and no neighbour's, one task's and no other's; on SQLite and PostgreSQL alike."""
+"""A claim belongs to one child process and one task; on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.ledger_rows import expired as expire
 PACK, TRAIN = PlannedJob("pack", fold=-1, subset=0), PlannedJob("train", "cnn", 0, -1)
 
 
-def test_a_child_that_dies_late_takes_no_claim_of_its_neighbour_along(database: Database) -> None:
-    """It hung over a long message; its lease ran out, and a second child of the same worker took one item of it."""
+def test_a_child_that_dies_late_loses_no_claim_of_another_child(database: Database) -> None:
+    """The first child hung on a long message; its lease expired, and a second child of the worker claimed one item."""
     small = small_run(database)
     small.ledger("w1", process=1).claim_items(small.run, small.items)
     expire(small)
@@ -23,11 +23,11 @@ def test_a_child_that_dies_late_takes_no_claim_of_its_neighbour_along(database: 
     claims = neighbour.claim_items(small.run, small.items[2:3])
     small.ledger("w1", process=1).record_item_crash(small.items, is_own=True, reason="still at work after 900 s")
     assert item_states(small) == [State.WAITING, State.WAITING, State.RUNNING, State.WAITING]
-    assert run_counts.faults(small.database, small.run).deaths == 0
+    assert run_counts.faults(small.database, small.run).crashes == 0
     assert neighbour.settle_items([done(claim) for claim in claims]) == 1
 
 
-def test_a_child_that_dies_with_a_message_heard_twice_takes_no_job_of_its_neighbour_along(database: Database) -> None:
+def test_a_child_that_dies_with_a_message_received_twice_loses_no_job_of_another_child(database: Database) -> None:
     small = small_run(database, 1, [TRAIN])
     [job] = status.jobs(database, small.run)
     claim = small.ledger("w1", process=1).claim_job(small.run, job.id, "train")
@@ -49,8 +49,8 @@ def test_a_task_claims_no_job_of_another_kind(database: Database) -> None:
     assert claim.kind == "pack"
 
 
-def test_a_worker_that_was_asked_to_end_counts_against_nothing(database: Database) -> None:
-    """As when there are to be fewer workers, more often than a loss may happen."""
+def test_an_orderly_end_of_a_worker_counts_against_no_item(database: Database) -> None:
+    """More often than claims may be lost, as when the number of workers is reduced."""
     small = small_run(database, 2, [TRAIN])
     ledger = small.ledger("w1")
     for _ in range(MAX_LOSSES + 1):

@@ -1,4 +1,4 @@
-"""The GAN's training on small shards whose truth is known."""
+"""Training of the GAN on small shards with known labels."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ SETTINGS = TrainingSettings(epochs=3, batch=8, learning_rate=1e-3, schedule="cos
 
 
 class Killed(Exception):
-    """The process is no more."""
+    """The training process was killed."""
 
 
-class Kept:
-    """Checkpoints in memory, and a listener that dies once after each of these epochs."""
+class DyingStorage:
+    """Stores checkpoints in memory; its `on_epoch` kills the training once after each of these epochs."""
 
     def __init__(self, dies_after=()):
-        self.data, self.told, self._dies_after = None, [], list(dies_after)
+        self.data, self.reported, self._dies_after = None, [], list(dies_after)
         self.checkpoints = Checkpoints(lambda: self.data, self._save)
 
     def _save(self, data):
         self.data = data
 
     def listen(self, epoch, figures):
-        self.told.append((epoch, figures))
+        self.reported.append((epoch, figures))
         if epoch in self._dies_after:
             self._dies_after.remove(epoch)
             raise Killed
@@ -44,7 +44,7 @@ class Kept:
 @pytest.fixture(autouse=True, scope="module")
 def _few_updates():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(adversarial, "UPDATES_AN_EPOCH", 4)
+        patch.setattr(adversarial, "UPDATES_PER_EPOCH", 4)
         yield
 
 
@@ -56,14 +56,14 @@ def spec(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def undisturbed(spec, _few_updates):
-    """A training from beginning to end, and what it told its listener."""
-    kept = Kept()
-    return trained(spec, kept), kept.told
+    """An uninterrupted training, and the epochs that it reported."""
+    storage = DyingStorage()
+    return trained(spec, storage), storage.reported
 
 
-def trained(spec, kept=None):
-    kept = kept or Kept()
-    return adversarial.train(spec, kept.listen, time.perf_counter, kept.checkpoints)
+def trained(spec, storage=None):
+    storage = storage or DyingStorage()
+    return adversarial.train(spec, storage.listen, time.perf_counter, storage.checkpoints)
 
 
 def same(one, other):
@@ -78,52 +78,52 @@ def test_the_same_specification_gives_the_same_generator_and_another_seed_anothe
     assert not same(first, trained(replace(spec, settings=replace(SETTINGS, seed=2))))
 
 
-def test_a_training_killed_twice_ends_with_the_weights_of_one_that_was_not(spec, undisturbed):
-    kept = Kept(dies_after=(1, 2))
+def test_a_training_interrupted_twice_gives_the_weights_of_an_uninterrupted_one(spec, undisturbed):
+    storage = DyingStorage(dies_after=(1, 2))
     for _ in range(2):
         with pytest.raises(Killed):
-            trained(spec, kept)
-        keras.utils.set_random_seed(99)  # whatever the next process did before
-    resumed, (whole, _) = trained(spec, kept), undisturbed
+            trained(spec, storage)
+        keras.utils.set_random_seed(99)  # a new process has another random state
+    resumed, (whole, _) = trained(spec, storage), undisturbed
     assert same(resumed, whole)
     assert resumed.history == whole.history
-    assert [epoch for epoch, _ in kept.told] == [1, 1, 2, 1, 2, 3]
+    assert [epoch for epoch, _ in storage.reported] == [1, 1, 2, 1, 2, 3]
 
 
-def test_each_epoch_tells_the_losses_of_both_networks_and_the_rate(undisturbed):
-    outcome, told = undisturbed
-    assert all(set(figures) == {"loss", "critic_loss", "learning_rate"} for _, figures in told)
+def test_each_epoch_reports_both_losses_and_the_learning_rate(undisturbed):
+    outcome, reported = undisturbed
+    assert all(set(figures) == {"loss", "critic_loss", "learning_rate"} for _, figures in reported)
     assert outcome.best_epoch == 3
     assert outcome.parameters == outcome.model.count_params()
 
 
-def test_a_loss_that_is_no_longer_a_number_fails_with_the_epoch_and_the_rate(spec):
+def test_a_loss_that_is_not_finite_fails_and_names_epoch_and_rate(spec):
     with pytest.raises(Impossible, match=r"loss is (nan|-?inf) in epoch \d, at learning rate 3e\+38"):
         trained(replace(spec, settings=replace(SETTINGS, schedule="plateau", learning_rate=3e38)))
 
 
-def test_a_generator_does_not_learn_from_synthetic_examples(spec, tmp_path):
-    painted = [replace(example(number % 2, number), synthetic=True) for number in range(8)]
-    with pytest.raises(Impossible, match="cannot learn from them"):
-        trained(replace(spec, train_shards=(*spec.train_shards, *written(tmp_path, painted, "painted"))))
+def test_a_generator_refuses_synthetic_examples(spec, tmp_path):
+    synthetic = [replace(example(number % 2, number), synthetic=True) for number in range(8)]
+    with pytest.raises(Impossible, match="cannot be trained on synthetic examples"):
+        trained(replace(spec, train_shards=(*spec.train_shards, *written(tmp_path, synthetic, "synthetic"))))
 
 
-def test_sets_smaller_than_a_batch_are_passed_over_again_until_it_is_full(spec, tmp_path):
+def test_sets_smaller_than_a_batch_are_repeated_until_it_is_full(spec, tmp_path):
     outcome = trained(replace(spec, train_shards=written(tmp_path, examples(3), "tiny")))
     assert len(outcome.history) == 3
 
 
-def test_pictures_of_any_size_are_made_and_doubted():
+def test_generator_and_critic_accept_any_spectrogram_size():
     for shapes in (InputShapes(), InputShapes(64, 251, 15), InputShapes(37, 50, 3)):
         noise, classes = np.zeros((2, gan.NOISE), np.float32), np.eye(2, 5, dtype=np.float32)
-        pictures = gan.generator(shapes, 5).predict_on_batch([noise, classes])
-        assert pictures.shape == (2, shapes.n_mels, shapes.n_frames, 1)
-        assert 0 <= pictures.min() <= pictures.max() <= 1
-        score, named = gan.critic(shapes, 5).predict_on_batch([pictures, classes])
+        spectrograms = gan.generator(shapes, 5).predict_on_batch([noise, classes])
+        assert spectrograms.shape == (2, shapes.n_mels, shapes.n_frames, 1)
+        assert 0 <= spectrograms.min() <= spectrograms.max() <= 1
+        score, named = gan.critic(shapes, 5).predict_on_batch([spectrograms, classes])
         assert (score.shape, named.shape) == ((2, 1), (2, 5))
 
 
-def test_neighbouring_pixels_come_from_the_four_channels_of_one_place():
+def test_pixel_shuffle_turns_four_channels_into_a_square_of_pixels():
     x = keras.Input((1, 2, 4))
-    full = keras.Model(x, gan._full(x)).predict_on_batch(np.arange(8, dtype=np.float32).reshape(1, 1, 2, 4))
+    full = keras.Model(x, gan._pixel_shuffle(x)).predict_on_batch(np.arange(8, dtype=np.float32).reshape(1, 1, 2, 4))
     assert full[0, :, :, 0].tolist() == [[0, 1, 4, 5], [2, 3, 6, 7]]

@@ -1,4 +1,4 @@
-"""What there is to train, as the command line lists it."""
+"""The list of models as the command line prints it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import sys
 import pytest
 
 from domain.errors import MachineFault
-from orchestrator.monitoring.catalogue import lines, listed
+from orchestrator.monitoring.catalogue import lines, model_descriptions
 from tasks.model.zoo import MODELS
 
 
 @pytest.fixture(scope="module")
 def models():
-    return listed(27, list(MODELS))
+    return model_descriptions(27, list(MODELS))
 
 
 def test_every_model_is_listed_in_the_order_of_the_zoo(models):
@@ -23,7 +23,7 @@ def test_every_model_is_listed_in_the_order_of_the_zoo(models):
     assert {model["name"]: model["sentence"] for model in models} == {name: m.sentence for name, m in MODELS.items()}
 
 
-def test_a_model_says_what_it_reads_and_how_many_weights_it_has(models):
+def test_a_model_lists_its_inputs_and_parameters(models):
     by_name = {model["name"]: model for model in models}
     assert by_name["cnn_mlp"]["inputs"] == {"spectrogram": [48, 128, 1], "features": [15]}
     assert (by_name["cnn"]["parameters"], by_name["cnn"]["trainable_parameters"]) == (495_963, 495_483)
@@ -35,16 +35,16 @@ def test_a_model_says_what_it_reads_and_how_many_weights_it_has(models):
     assert by_name["cnn"]["layers"][-1]["output"] == [27]
 
 
-def test_a_generator_is_listed_as_one_with_what_it_is_given(models):
+def test_a_generator_is_listed_with_its_kind_and_inputs(models):
     kinds = {model["name"]: model["kind"] for model in models}
     assert {name for name, kind in kinds.items() if kind == "generator"} == {"gan"}
     by_name = {model["name"]: model for model in models}
     assert by_name["gan"]["inputs"] == {"noise": [64], "class": [27]}
     assert by_name["gan"]["layers"][-1]["output"] == [48, 128, 1]
-    assert "gan       a generator, no classifier" in "\n".join(lines(models, with_layers=False))
+    assert "gan       a generator, not a classifier" in "\n".join(lines(models, with_layers=False))
 
 
-def test_the_text_shows_layers_only_where_asked(models):
+def test_the_text_shows_layers_only_on_request(models):
     brief, whole = ("\n".join(lines(models, with_layers=shown)) for shown in (False, True))
     assert "495,963 parameters, 495,483 trained" in brief
     assert "cnn_conv_1" not in brief
@@ -54,19 +54,19 @@ def test_the_text_shows_layers_only_where_asked(models):
 def test_the_command_prints_one_json_object():
     program = "from orchestrator.cli.main import main; main()"
     command = [sys.executable, "-c", program, "models", "mlp", "--classes", "5", "--json"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True)
-    found = json.loads(told.stdout)
+    completed = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = json.loads(completed.stdout)
     assert found["classes"] == 5
     assert [model["name"] for model in found["models"]] == ["mlp"]
     assert found["models"][0]["layers"][-1]["output"] == [5]
 
 
-def test_keras_that_takes_too_long_is_one_sentence(monkeypatch):
+def test_a_timeout_of_keras_is_reported_in_one_sentence(monkeypatch):
     monkeypatch.setattr("orchestrator.monitoring.catalogue._LONGEST_S", 0.01)
     with pytest.raises(MachineFault, match=r"Keras took more than 0\.01 s"):
-        listed(3, ["mlp"])
+        model_descriptions(3, ["mlp"])
 
 
-def test_keras_that_cannot_be_loaded_is_one_sentence():
+def test_a_failed_import_of_keras_is_reported_in_one_sentence():
     with pytest.raises(MachineFault, match=r"cannot be listed: .*KeyError"):
-        listed(3, ["no such model"])
+        model_descriptions(3, ["no such model"])

@@ -1,4 +1,4 @@
-"""A training that was interrupted ends with the weights of one that was not."""
+"""A resumed training gives the same weights as an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from hypothesis import strategies as st
 
 from tasks.model.networks.blocks import class_probabilities, input_of
 from tasks.model.spec import TrainingSettings, TrainingSpec
-from tasks.model.training.checkpoint import Checkpoints, Progress, packed, unpacked
+from tasks.model.training.checkpoint import Checkpoints, Progress, decode_progress, encode_progress
 from tasks.model.training.classifier import train
 from tasks.model.zoo import MODELS, ModelEntry
 from tests.model_shards import examples, written
 
 
 class Killed(Exception):
-    """Stands for a process that is gone."""
+    """The training process was killed."""
 
 
-class Kept:
-    """A store of one checkpoint that kills the training when so many were saved."""
+class DyingStorage:
+    """Stores one checkpoint and kills the training after `dies_after` saves."""
 
     def __init__(self, dies_after):
         self.data, self.left = None, dies_after
@@ -49,16 +49,16 @@ def spec_of(folder, name, settings):
     return TrainingSpec(name, ("a", "b"), written(folder, examples(40), "train"), valid, settings)
 
 
-def ended(spec, checkpoints=None, told=None):
+def finish(spec, checkpoints=None, reported=None):
     def on_epoch(epoch, figures):
-        if told is not None:
-            told.append((epoch, figures))
+        if reported is not None:
+            reported.append((epoch, figures))
 
     return train(spec, on_epoch, time.perf_counter, *([checkpoints] if checkpoints else []))
 
 
 def tiny_cnn(shapes, n_classes):
-    """One of each kind of the cnn's layers."""
+    """One layer of each kind in the cnn."""
     spectrogram = input_of("spectrogram", shapes)
     x = keras.layers.Conv2D(4, 3, strides=4, activation="relu")(spectrogram)
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.BatchNormalization()(x))
@@ -66,60 +66,60 @@ def tiny_cnn(shapes, n_classes):
 
 
 def tiny_lstm(shapes, n_classes):
-    """One of each kind of the lstm's layers."""
+    """One layer of each kind in the lstm."""
     bands = input_of("bands", shapes)
     x = keras.layers.Dense(8, activation="relu")(keras.layers.LSTM(4)(bands))
     return keras.Model(bands, class_probabilities(keras.layers.Dropout(0.5)(x), n_classes))
 
 
 @pytest.fixture
-def _tiny_networks_are_in_the_zoo(monkeypatch):
+def _tiny_networks(monkeypatch):
     for name, kind, build in (("tiny_cnn", "spectrogram", tiny_cnn), ("tiny_lstm", "bands", tiny_lstm)):
         monkeypatch.setitem(MODELS, name, ModelEntry(name, "for tests", (kind,), build))
 
 
-@pytest.mark.usefixtures("_tiny_networks_are_in_the_zoo")
+@pytest.mark.usefixtures("_tiny_networks")
 @pytest.mark.parametrize(
     ("name", "settings"),
     [("cnn", SETTINGS), ("lstm", COSINE), ("tiny_cnn", COSINE), ("tiny_lstm", SETTINGS)],
     ids=["cnn-plateau", "lstm-cosine", "tiny cnn-cosine", "tiny lstm-plateau"],
 )
-def test_killed_twice_and_gone_on_with_it_is_the_same_training(name, settings, tmp_path):
-    """Slow: four trainings, each of which builds its graph anew, and that of the lstm is large."""
+def test_a_training_resumed_twice_equals_an_uninterrupted_one(name, settings, tmp_path):
+    """Slow: four trainings build a graph each, and that of the lstm is large."""
     spec = spec_of(tmp_path, name, settings)
-    undisturbed = ended(spec)
-    kept = Kept(2)
+    undisturbed = finish(spec)
+    storage = DyingStorage(2)
     for _ in range(2):
         with pytest.raises(Killed):
-            ended(spec, kept.checkpoints)
-        kept.left = 2
-    told = []
-    kept.left = 99
-    resumed = ended(spec, kept.checkpoints, told)
-    assert kept.left == 99 - 2  # of six epochs four were done before
+            finish(spec, storage.checkpoints)
+        storage.left = 2
+    reported = []
+    storage.left = 99
+    resumed = finish(spec, storage.checkpoints, reported)
+    assert storage.left == 99 - 2  # four of the six epochs were already done
     assert resumed.history == undisturbed.history
     assert resumed.best_epoch == undisturbed.best_epoch
-    assert [epoch for epoch, _ in told] == [1, 2, 3, 4, 5, 6]
+    assert [epoch for epoch, _ in reported] == [1, 2, 3, 4, 5, 6]
     for one, other in zip(resumed.model.get_weights(), undisturbed.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_killed_after_its_last_epoch_it_only_hands_over(tmp_path):
+def test_a_training_resumed_after_its_last_epoch_trains_no_more(tmp_path):
     spec = spec_of(tmp_path, "mlp", replace(SETTINGS, epochs=2))
-    kept = Kept(2)
+    storage = DyingStorage(2)
     with pytest.raises(Killed):
-        ended(spec, kept.checkpoints)
-    again = ended(spec, kept.checkpoints)
+        finish(spec, storage.checkpoints)
+    again = finish(spec, storage.checkpoints)
     assert len(again.history) == 2
-    for one, other in zip(again.model.get_weights(), ended(spec).model.get_weights(), strict=True):
+    for one, other in zip(again.model.get_weights(), finish(spec).model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 PROGRESS = Progress([{"epoch": 1.0, "loss": 0.5}], [np.arange(6.0).reshape(2, 3), np.array(7, np.int64)], [np.ones(3)])
 
 
-def test_it_comes_back_as_it_was():
-    again = unpacked(packed(PROGRESS))
+def test_a_checkpoint_survives_a_round_trip():
+    again = decode_progress(encode_progress(PROGRESS))
     assert again.history == PROGRESS.history
     for name in ("variables", "best"):
         for one, other in zip(getattr(again, name), getattr(PROGRESS, name), strict=True):
@@ -127,68 +127,68 @@ def test_it_comes_back_as_it_was():
             assert one.dtype == other.dtype
 
 
-def test_of_other_libraries_it_is_none(monkeypatch):
-    kept = packed(PROGRESS)
+def test_a_checkpoint_of_other_library_versions_is_ignored(monkeypatch):
+    storage = encode_progress(PROGRESS)
     monkeypatch.setattr("tasks.model.training.checkpoint.library_versions", lambda: {"tensorflow": "2.0.0"})
-    assert unpacked(kept) is None
-    assert unpacked(packed(PROGRESS)) is not None
+    assert decode_progress(storage) is None
+    assert decode_progress(encode_progress(PROGRESS)) is not None
 
 
 @given(st.integers(0, 10_000))
-def test_cut_short_it_is_none(at):
-    whole = packed(PROGRESS)
-    assert unpacked(whole[: at % len(whole)]) is None
+def test_a_truncated_checkpoint_is_ignored(at):
+    whole = encode_progress(PROGRESS)
+    assert decode_progress(whole[: at % len(whole)]) is None
 
 
-def test_with_any_byte_changed_it_is_none():
-    whole = packed(PROGRESS)
+def test_a_checkpoint_with_any_byte_changed_is_ignored():
+    whole = encode_progress(PROGRESS)
     for at in range(len(whole)):
         changed = bytearray(whole)
         changed[at] ^= 1
-        assert unpacked(bytes(changed)) is None, at
+        assert decode_progress(bytes(changed)) is None, at
 
 
-def test_it_is_an_archive_that_others_can_read():
-    with np.load(io.BytesIO(packed(PROGRESS))) as held:
-        np.testing.assert_array_equal(held["variables-0"], PROGRESS.variables[0])
+def test_a_checkpoint_is_an_npz_archive():
+    with np.load(io.BytesIO(encode_progress(PROGRESS))) as archive:
+        np.testing.assert_array_equal(archive["variables-0"], PROGRESS.variables[0])
 
 
-def test_one_of_a_version_without_a_digest_is_gone_on_with():
-    content = packed(PROGRESS)[: -64 - 2] + b"\0\0"
-    assert unpacked(content).history == PROGRESS.history
-    assert unpacked(content[:-1]) is None
+def test_a_checkpoint_of_a_version_without_a_digest_can_be_resumed():
+    content = encode_progress(PROGRESS)[: -64 - 2] + b"\0\0"
+    assert decode_progress(content).history == PROGRESS.history
+    assert decode_progress(content[:-1]) is None
 
 
-def test_a_pickled_array_in_it_is_never_opened():
+def test_a_pickled_array_in_a_checkpoint_is_never_loaded():
     held = io.BytesIO()
     np.savez(held, facts=np.array({"schema": "x"}, dtype=object))
-    assert unpacked(held.getvalue()) is None
+    assert decode_progress(held.getvalue()) is None
 
 
-def test_a_broken_one_is_begun_again(tmp_path):
+def test_a_damaged_checkpoint_restarts_the_training(tmp_path):
     spec = spec_of(tmp_path, "mlp", replace(SETTINGS, epochs=2))
-    kept = Kept(99)
-    kept.data = b"PK not a checkpoint"
-    assert len(ended(spec, kept.checkpoints).history) == 2
-    assert kept.left == 97
+    storage = DyingStorage(99)
+    storage.data = b"PK not a checkpoint"
+    assert len(finish(spec, storage.checkpoints).history) == 2
+    assert storage.left == 97
 
 
-def test_one_of_another_network_is_begun_again(tmp_path):
+def test_a_checkpoint_of_another_network_restarts_the_training(tmp_path):
     spec, other = (spec_of(tmp_path, name, replace(SETTINGS, epochs=2)) for name in ("mlp", "cnn"))
-    kept = Kept(1)
+    storage = DyingStorage(1)
     with pytest.raises(Killed):
-        ended(other, kept.checkpoints)
-    kept.left = 99
-    again = ended(spec, kept.checkpoints)
-    assert kept.left == 97
-    for one, fresh in zip(again.model.get_weights(), ended(spec).model.get_weights(), strict=True):
+        finish(other, storage.checkpoints)
+    storage.left = 99
+    again = finish(spec, storage.checkpoints)
+    assert storage.left == 97
+    for one, fresh in zip(again.model.get_weights(), finish(spec).model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, fresh)
 
 
-def test_one_of_a_machine_that_computes_in_16_bits_is_begun_again_where_32_are_computed_in(tmp_path, monkeypatch):
-    spec, kept = spec_of(tmp_path, "mlp", replace(SETTINGS, epochs=2)), Kept(1)
+def test_a_float16_checkpoint_restarts_the_training_on_a_float32_machine(tmp_path, monkeypatch):
+    spec, storage = spec_of(tmp_path, "mlp", replace(SETTINGS, epochs=2)), DyingStorage(1)
     with monkeypatch.context() as gpu, pytest.raises(Killed):
         gpu.setattr("tasks.model.training.classifier.is_half_precision_fast", lambda: True)
-        ended(spec, kept.checkpoints)
-    kept.left = 99
-    assert ended(spec, kept.checkpoints).history == ended(spec).history
+        finish(spec, storage.checkpoints)
+    storage.left = 99
+    assert finish(spec, storage.checkpoints).history == finish(spec).history

@@ -1,4 +1,4 @@
-"""What holds for every network of the zoo, and the tables the networks are built after."""
+"""Contract tests for every network of the zoo, and the architecture tables."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tasks.model.spec import TrainingSettings, TrainingSpec
 from tasks.model.synthesis import synthetic_examples
 from tasks.model.training import adversarial
 from tasks.model.training.classifier import train
-from tasks.model.zoo import MODELS, built, entry, is_generator
+from tasks.model.zoo import MODELS, build_network, entry, is_generator
 from tests.model_shards import PIPELINE, examples, written
 
 # The layer tables at 27 classes: type, output shape without the batch, parameters.
@@ -100,13 +100,13 @@ def row(layer):
 
 
 @pytest.mark.parametrize("name", sorted(TABLES))
-def test_the_layers_are_those_of_the_table(name):
+def test_the_layers_match_the_table(name):
     model = entry(name).build(InputShapes(), 27)
     assert [row(layer) for layer in model.layers] == TABLES[name]
 
 
 def chain_to(tensor):
-    """The layers that lead to a tensor through single inputs, first to last."""
+    """Return the chain of single-input layers that ends in the tensor, first to last."""
     chain = []
     while tensor is not None:
         layer = tensor._keras_history.operation
@@ -117,7 +117,7 @@ def chain_to(tensor):
 
 
 @pytest.mark.parametrize("name", sorted(MERGED))
-def test_merged_networks_are_the_trunks_side_by_side(name):
+def test_merged_networks_contain_both_trunks(name):
     trunks, joint = MERGED[name]
     model = entry(name).build(InputShapes(), 27)
     rows = chain_to(model.output)
@@ -126,7 +126,7 @@ def test_merged_networks_are_the_trunks_side_by_side(name):
 
 
 @pytest.mark.parametrize("name", sorted(TOTALS))
-def test_the_parameters_are_those_of_the_table(name):
+def test_the_parameter_counts_match_the_table(name):
     model = entry(name).build(InputShapes(), 27)
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     assert (model.count_params(), trainable) == TOTALS[name]
@@ -140,13 +140,13 @@ def test_the_deep_network_has_fewer_than_five_million_parameters():
 
 
 @pytest.mark.parametrize(("n_mels", "n_left"), [(64, 32), (95, 48), (96, 24), (128, 32)])
-def test_behind_the_first_convolution_fine_bands_are_no_more_than_coarse_ones(n_mels, n_left):
+def test_the_stem_reduces_many_bands_to_as_few_as_it_does_few(n_mels, n_left):
     model = entry("deep_cnn").build(InputShapes(n_mels, 251), 27)
     assert tuple(model.get_layer("deep_stem_relu").output.shape[1:]) == (n_left, 126, 32)
 
 
 @every_classifier
-def test_a_network_reads_what_its_entry_says_and_answers_with_probabilities(name):
+def test_a_network_reads_the_inputs_of_its_entry_and_returns_probabilities(name):
     shapes = InputShapes()
     model = entry(name).build(shapes, 5)
     assert tuple(tensor.name for tensor in model.inputs) == entry(name).inputs
@@ -158,13 +158,13 @@ def test_a_network_reads_what_its_entry_says_and_answers_with_probabilities(name
 
 
 @every_model
-def test_layer_names_do_not_depend_on_what_was_built_before(name):
+def test_layer_names_do_not_depend_on_networks_built_before(name):
     first, second = (entry(name).build(InputShapes(), 3) for _ in range(2))
     assert [layer.name for layer in first.layers] == [layer.name for layer in second.layers]
 
 
 def written_read_and_written_again(folder, spec, trained):
-    """The bundle of a training, once it is seen to have the same bytes when it is written again."""
+    """Return the bundle of a training, after checking that rewriting it gives the same bytes."""
     facts = BundleFacts(
         spec.model, spec.labels, {}, PIPELINE, trained.scaling, spec.settings, split_digest="d" * 64,
         versions=library_versions(),
@@ -178,8 +178,8 @@ def written_read_and_written_again(folder, spec, trained):
 
 
 @every_classifier
-def test_a_network_is_trained_bundled_read_and_asked(name, tmp_path):
-    """Slow: the graphs of seven networks are built, each for training, bundling and prediction."""
+def test_a_network_is_trained_bundled_read_and_predicts(name, tmp_path):
+    """Slow: builds the graphs of seven networks for training, bundling and prediction."""
     settings = TrainingSettings(epochs=12, batch=8, seed=3)
     train_shards = written(tmp_path, examples(64), "train")
     spec = TrainingSpec(name, ("a", "b"), train_shards, written(tmp_path, examples(16, first=200), "valid"), settings)
@@ -190,39 +190,39 @@ def test_a_network_is_trained_bundled_read_and_asked(name, tmp_path):
 
 
 @every_model
-def test_other_sizes_of_spectrogram_and_other_numbers_of_classes_are_possible(name):
+def test_other_spectrogram_sizes_and_class_numbers_are_possible(name):
     model = entry(name).build(InputShapes(n_mels=64, n_frames=96, n_features=20), 2)
     assert isinstance(model, keras.Model)
     assert model.output_shape == ((None, 64, 96, 1) if is_generator(name) else (None, 2))
 
 
-@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if model.smallest > 1])
+@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if model.min_size > 1])
 @pytest.mark.parametrize("narrow", ["n_mels", "n_frames"])
-def test_the_smallest_pictures_are_just_large_enough(name, narrow):
-    smallest = entry(name).smallest
-    assert built(entry(name), InputShapes(smallest, smallest), 2).output_shape == (None, 2)
-    with pytest.raises(Impossible, match=f"{name} cannot be built for pictures of"):
-        built(entry(name), replace(InputShapes(smallest, smallest), **{narrow: smallest - 1}), 2)
+def test_spectrograms_of_the_minimum_size_are_accepted_and_smaller_ones_refused(name, narrow):
+    min_size = entry(name).min_size
+    assert build_network(entry(name), InputShapes(min_size, min_size), 2).output_shape == (None, 2)
+    with pytest.raises(Impossible, match=f"{name} cannot be built for spectrograms of"):
+        build_network(entry(name), replace(InputShapes(min_size, min_size), **{narrow: min_size - 1}), 2)
 
 
 @every_generator
-def test_a_generator_is_judged_by_a_classifier_on_the_pictures_that_it_makes(name):
-    judge = entry(entry(name).judge)
-    assert not judge.is_generator
-    assert judge.preset == entry(name).preset
-    assert "features" not in judge.inputs
+def test_a_generators_evaluator_is_a_classifier_with_the_same_preset(name):
+    evaluator = entry(entry(name).evaluator)
+    assert not evaluator.is_generator
+    assert evaluator.preset == entry(name).preset
+    assert "features" not in evaluator.inputs
 
 
 @every_generator
-def test_a_generator_is_trained_bundled_read_and_paints_examples_of_every_class(name, tmp_path):
-    """Slow: a generator and its critic are two networks with one graph each."""
+def test_a_generator_is_trained_bundled_read_and_generates_every_class(name, tmp_path):
+    """Slow: builds the graphs of generator and critic."""
     settings = TrainingSettings(epochs=1, batch=8, seed=3)
     spec = TrainingSpec(name, ("a", "b"), written(tmp_path, examples(16), "train"), (), settings)
     trained = adversarial.train(spec, lambda epoch, figures: None, time.perf_counter)
     bundle = written_read_and_written_again(tmp_path, spec, trained)
-    painted = list(synthetic_examples(bundle.model, {0: 3, 1: 5}, InputShapes(), 0))
-    assert sorted(example.label for example in painted) == [0] * 3 + [1] * 5
-    assert all(example.synthetic and example.spectrogram.shape == (48, 128) for example in painted)
-    assert all(np.isnan(example.features).all() for example in painted)
-    with pytest.raises(Impossible, match="is a generator and names nothing"):
+    synthetic = list(synthetic_examples(bundle.model, {0: 3, 1: 5}, InputShapes(), 0))
+    assert sorted(example.label for example in synthetic) == [0] * 3 + [1] * 5
+    assert all(example.synthetic and example.spectrogram.shape == (48, 128) for example in synthetic)
+    assert all(np.isnan(example.features).all() for example in synthetic)
+    with pytest.raises(Impossible, match="is a generator and predicts no classes"):
         next(predictions(bundle, spec.train_shards))

@@ -1,4 +1,4 @@
-"""Bundles whose words were changed at random, and which are whole again: each is read or refused, in little memory."""
+"""Bundles with random changes and valid checksums: each is read or refused within the memory limit."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ def members(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         versions=library_versions(),
     )  # fmt: skip
     write_bundle(path, entry(request.param).build(InputShapes(), 2), facts)
-    return archive.unpacked(path.read_bytes())
+    return archive.unpack(path.read_bytes())
 
 
 @pytest.fixture
 def read(tmp_path: Path) -> Callable[[Members], object]:
     def read(members: Members) -> object:
-        (tmp_path / "a.keras").write_bytes(archive.packed(members))
+        (tmp_path / "a.keras").write_bytes(archive.pack(members))
         return read_bundle(tmp_path / "a.keras")
 
     return read
 
 
-def other_words(members: Members, draw: Random) -> Members:
-    """Up to three values of the config or the facts are others."""
+def changed_values(members: Members, draw: Random) -> Members:
+    """Replace one to three JSON values of the config or the facts."""
     name = draw.choice((archive.CONFIG, archive.CONFIG, archive.FACTS))
     words = json.loads(members[name])
     for _ in range(draw.randint(1, 3)):
@@ -66,13 +66,13 @@ def _places(words: Any) -> Any:
         yield from _places(value)
 
 
-def other_bytes(members: Members, draw: Random) -> Members:
-    """Bytes of one member are others, and its checksum fits."""
+def changed_bytes(members: Members, draw: Random) -> Members:
+    """Change bytes of one member; its checksum is computed again."""
     name = draw.choice((archive.CONFIG, archive.FACTS, archive.WEIGHTS))
     return {**members, name: changed(members[name], draw)}
 
 
-@pytest.mark.parametrize("change", [other_words, other_bytes])
+@pytest.mark.parametrize("change", [changed_values, changed_bytes])
 def test_bundles_changed_at_random_are_read_or_refused(
     members: Members, read: Callable[[Members], object], change: Callable[[Members, Random], Members]
 ) -> None:

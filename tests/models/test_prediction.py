@@ -39,7 +39,7 @@ def test_every_example_is_predicted_once_in_order_with_its_truth(bundle, shards)
     assert np.concatenate([block.truth for block in blocks]).tolist() == [row.label for row in rows]
 
 
-def test_probabilities_are_those_of_the_network_whatever_the_batch(bundle, shards):
+def test_probabilities_do_not_depend_on_the_batch_size(bundle, shards):
     pixels = np.stack([row.spectrogram for row in examples(25)])[..., np.newaxis] / np.float32(255)
     expected = bundle.model.predict_on_batch(pixels)
     for batch_size in (3, 256):
@@ -55,12 +55,12 @@ def test_shards_of_another_pipeline_are_refused_before_the_first_prediction(bund
         next(predictions(bundle, [*shards, *other]))
 
 
-def test_augmented_copies_are_learnt_from_and_never_judged(bundle, tmp_path):
+def test_augmented_copies_are_not_evaluated(bundle, tmp_path):
     rows = [replace(row, copy=number % 3) for number, row in enumerate(examples(12))]
     (answer,) = predictions(bundle, written(tmp_path, rows, "copies"))
     assert list(answer.recordings) == [row.recording for row in rows if row.copy == 0]
     assert answer.truth.tolist() == [row.label for row in rows if row.copy == 0]
 
 
-def test_no_shards_no_predictions(bundle):
+def test_no_shards_give_no_predictions(bundle):
     assert list(predictions(bundle, [])) == []

@@ -1,4 +1,4 @@
-"""Training on small shards whose truth is known."""
+"""Training on small shards with known labels."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ print(hashlib.sha256(b"".join(weight.tobytes() for weight in weights)).hexdigest
 
 
 def silent(epoch, figures):
-    """Nobody listens."""
+    """Ignore the epoch."""
 
 
 def trained(spec, on_epoch=silent):
@@ -49,14 +49,14 @@ def trained(spec, on_epoch=silent):
 
 
 def small(shapes, n_classes):
-    """One dense layer on the loudness of each band: it compiles in no time."""
+    """One dense layer on the mean level of each band; it compiles fast."""
     spectrogram = input_of("spectrogram", shapes)
     bands = keras.layers.Flatten()(keras.layers.AveragePooling2D((1, shapes.n_frames))(spectrogram))
     return keras.Model(spectrogram, class_probabilities(bands, n_classes))
 
 
 def merged(shapes, n_classes):
-    """Two inputs: features and the loudness of each band."""
+    """Two inputs: features and the mean level of each band."""
     spectrogram, features = input_of("spectrogram", shapes), input_of("features", shapes)
     bands = keras.layers.Flatten()(keras.layers.AveragePooling2D((1, shapes.n_frames))(spectrogram))
     both = keras.layers.Concatenate()([bands, features])
@@ -80,8 +80,8 @@ def spec(tmp_path):
     )
 
 
-def test_two_classes_that_differ_in_their_bands_are_told_apart(spec):
-    """Slow: the network learns until it makes no error."""
+def test_two_classes_that_differ_in_their_bands_are_separated(spec):
+    """Slow: trains until the network makes no error."""
     outcome = trained(replace(spec, model="cnn", settings=replace(SETTINGS, epochs=15)))
     best = outcome.history[outcome.best_epoch - 1]
     assert best["val_accuracy"] == 1.0
@@ -103,7 +103,7 @@ def test_the_same_specification_gives_the_same_weights_in_any_process(spec):
     assert there.stdout.strip() == hashlib.sha256(b"".join(weight.tobytes() for weight in here)).hexdigest()
 
 
-def test_a_network_of_two_inputs_is_trained_and_asked_like_any_other(spec, tmp_path):
+def test_a_network_with_two_inputs_is_trained_and_predicts_like_any_other(spec, tmp_path):
     spec = replace(spec, model="merged", settings=replace(SETTINGS, epochs=10, learning_rate=1e-2))
     outcome = trained(spec)
     assert outcome.history[-1]["val_accuracy"] == 1.0
@@ -113,7 +113,7 @@ def test_a_network_of_two_inputs_is_trained_and_asked_like_any_other(spec, tmp_p
     assert (answer.probabilities.argmax(axis=1) == answer.truth).all()
 
 
-def test_a_network_that_learnt_in_16_bits_is_kept_in_32_and_goes_on_after_an_interruption(spec, monkeypatch):
+def test_a_network_trained_in_float16_is_stored_in_float32_and_can_be_resumed(spec, monkeypatch):
     monkeypatch.setattr("tasks.model.training.classifier.is_half_precision_fast", lambda: True)
     kept = []
     outcome = train(spec, silent, time.perf_counter, Checkpoints(lambda: None, kept.append))
@@ -141,7 +141,7 @@ def test_the_weights_of_the_epoch_with_the_lowest_validation_loss_are_kept(spec)
 
 
 def test_training_stops_when_validation_no_longer_improves(spec, tmp_path):
-    # Labels turned round: the better the training side is learnt, the worse this side gets.
+    # Swapped validation labels: as training improves, validation gets worse.
     turned = [replace(row, label=1 - row.label) for row in examples(16, first=100)]
     settings = replace(SETTINGS, epochs=40, early_stop_patience=2, plateau_patience=1)
     outcome = trained(replace(spec, valid_shards=written(tmp_path, turned, "turned"), settings=settings))
@@ -149,35 +149,35 @@ def test_training_stops_when_validation_no_longer_improves(spec, tmp_path):
     assert outcome.history[-1]["learning_rate"] < 1e-3
 
 
-def test_each_epoch_is_told_as_it_ends(spec):
-    told = []
-    outcome = trained(spec, lambda epoch, figures: told.append((epoch, figures)))
-    assert [epoch for epoch, _ in told] == [1, 2, 3]
-    assert set(told[0][1]) == {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"}
-    assert all(type(value) is float for _, figures in told for value in figures.values())
-    assert outcome.history == [{"epoch": epoch, **figures} for epoch, figures in told]
+def test_each_epoch_is_reported_when_it_ends(spec):
+    reported = []
+    outcome = trained(spec, lambda epoch, figures: reported.append((epoch, figures)))
+    assert [epoch for epoch, _ in reported] == [1, 2, 3]
+    assert set(reported[0][1]) == {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"}
+    assert all(type(value) is float for _, figures in reported for value in figures.values())
+    assert outcome.history == [{"epoch": epoch, **figures} for epoch, figures in reported]
 
 
-def test_what_the_listener_raises_ends_the_training_and_is_passed_on(spec):
-    told = []
+def test_an_exception_from_on_epoch_ends_the_training(spec):
+    reported = []
 
     def cancel(epoch, figures):
-        told.append(epoch)
+        reported.append(epoch)
         raise InterruptedError("cancelled")
 
     with pytest.raises(InterruptedError, match="cancelled"):
         trained(spec, cancel)
-    assert told == [1]
+    assert reported == [1]
 
 
-def test_without_validation_the_fixed_number_of_epochs_is_trained_and_said(spec):
+def test_without_validation_all_epochs_run_and_a_note_says_so(spec):
     outcome = trained(replace(spec, valid_shards=()))
     assert len(outcome.history) == outcome.best_epoch == 3
     assert "val_loss" not in outcome.history[0]
     assert any("no validation examples" in note for note in outcome.notes)
 
 
-def test_a_small_set_is_cut_into_smaller_batches_and_that_is_said(spec):
+def test_a_small_set_uses_smaller_batches_and_a_note_says_so(spec):
     outcome = trained(replace(spec, settings=replace(SETTINGS, batch=32)))
     assert any("batches of 8 instead of 32: there are only 48 training examples" in note for note in outcome.notes)
     same = trained(replace(spec, settings=replace(SETTINGS, batch=8)))
@@ -185,54 +185,54 @@ def test_a_small_set_is_cut_into_smaller_batches_and_that_is_said(spec):
     assert not same.notes
 
 
-def test_a_large_set_is_passed_through_fewer_times_and_that_is_said(spec, monkeypatch):
-    monkeypatch.setattr("tasks.model.spec.LEAST_EPOCHS", 1)
+def test_a_large_set_trains_for_fewer_epochs_and_a_note_says_so(spec, monkeypatch):
+    monkeypatch.setattr("tasks.model.spec.MIN_EPOCHS", 1)
     outcome = trained(replace(spec, settings=replace(SETTINGS, schedule="cosine", most_examples=2 * 48)))
     assert len(outcome.history) == 2
-    assert "2 epochs, not 3, for 48 training examples" in outcome.notes
+    assert "2 epochs instead of 3: there are 48 training examples" in outcome.notes
     assert outcome.history == trained(replace(spec, settings=replace(SETTINGS, schedule="cosine", epochs=2))).history
 
 
-def test_a_class_without_training_examples_is_said(spec):
+def test_a_note_names_classes_without_training_examples(spec):
     outcome = trained(replace(spec, labels=("a", "b", "wren")))
-    assert any("no training example of wren" in note for note in outcome.notes)
+    assert any("no training examples of wren" in note for note in outcome.notes)
     assert outcome.model.output_shape == (None, 3)
 
 
-def test_figures_are_those_of_the_clock_that_was_given(spec):
+def test_times_come_from_the_given_clock(spec):
     ticks = itertools.count()
     outcome = train(spec, silent, lambda: float(next(ticks)))
-    assert outcome.epoch_s == 2.0  # begin, validation, end
+    assert outcome.epoch_s == 2.0  # start, before validation, end
     assert outcome.images_per_s == 48.0
     assert outcome.peak_rss_bytes > 50e6
     assert (outcome.parameters, outcome.trainable_parameters) == (98, 98)
     assert outcome.device
 
 
-def test_a_loss_that_is_no_longer_a_number_fails_with_the_epoch_and_the_rate(spec):
+def test_a_loss_that_is_not_finite_fails_and_names_epoch_and_rate(spec):
     with pytest.raises(Impossible, match=r"loss is (nan|inf) in epoch \d, at learning rate 3e\+38"):
         trained(replace(spec, settings=replace(SETTINGS, learning_rate=3e38)))
 
 
-def test_one_class_only_is_impossible(spec, tmp_path):
+def test_a_single_class_is_refused(spec, tmp_path):
     lonely = written(tmp_path, [example(1, number) for number in range(10)], "lonely")
-    with pytest.raises(Impossible, match=r"of 1 class \(b\)"):
+    with pytest.raises(Impossible, match=r"exist for 1 class \(b\)"):
         trained(replace(spec, train_shards=lonely))
 
 
-def test_no_training_examples_are_impossible(spec):
-    with pytest.raises(Impossible, match=r"of 0 classes \(none\)"):
+def test_an_empty_training_subset_is_refused(spec):
+    with pytest.raises(Impossible, match=r"exist for 0 classes \(none\)"):
         trained(replace(spec, train_shards=()))
 
 
-def test_shards_of_two_pipelines_are_not_mixed(spec, tmp_path):
+def test_shards_of_two_pipelines_are_refused(spec, tmp_path):
     other = written(tmp_path, examples(8), "other", pipeline="c" * 64)
-    with pytest.raises(Impossible, match="train on those of one"):
+    with pytest.raises(Impossible, match="train on shards of one pipeline"):
         trained(replace(spec, valid_shards=other))
 
 
 def test_a_label_without_a_name_is_refused(spec, tmp_path):
-    with pytest.raises(Impossible, match="holds label 2, and only 2 labels are named"):
+    with pytest.raises(Impossible, match="holds label number 2, but the run names only 2 labels"):
         trained(replace(spec, train_shards=written(tmp_path, examples(9, n_classes=3), "three")))
 
 
@@ -241,7 +241,7 @@ def test_an_unknown_model_is_refused(spec):
         trained(replace(spec, model="oracle"))
 
 
-def test_a_shard_that_goes_bad_after_the_survey_is_named_as_such(spec, monkeypatch):
+def test_a_shard_damaged_after_its_footer_was_read_raises_shard_error(spec, monkeypatch):
     def torn(path):
         raise ShardError(f"{path.name} is torn")
 
@@ -254,6 +254,6 @@ def test_a_shard_that_goes_bad_after_the_survey_is_named_as_such(spec, monkeypat
     ("name", "value"),
     [("epochs", 0), ("batch", -1), ("label_smoothing", 1.0), ("plateau_factor", 1.0), ("seed", -1)],
 )
-def test_a_setting_that_cannot_be_trained_with_is_refused_by_name(name, value):
-    with pytest.raises(Impossible, match=rf"{name} {value} cannot be trained with"):
+def test_an_invalid_setting_is_refused_by_name(name, value):
+    with pytest.raises(Impossible, match=rf"{name} is {value}; set it to"):
         replace(SETTINGS, **{name: value})

@@ -69,7 +69,16 @@ def test_decoding_an_encoded_strip_gives_the_same_strip(pictures: np.ndarray, se
         seed % 20 - 10
     )
     rows = rows.astype(np.float32)
-    strip = Strip(np.concatenate(list(pictures), axis=1), rows, "a" * 64, span, copy, "b" * 64, {"numpy": "2"})
+    strip = Strip(
+        np.concatenate(list(pictures), axis=1),
+        rows,
+        "a" * 64,
+        span,
+        copy,
+        "b" * 64,
+        {"numpy": "2"},
+        tuple(range(len(rows))),
+    )
     again = decode_strip(encode(strip))
     np.testing.assert_array_equal(again.spectrograms, pictures)
     np.testing.assert_array_equal(again.features, rows)
@@ -98,7 +107,7 @@ def test_the_denoiser_matches_noisereduce_for_random_noise(
 @given(data=st.binary(max_size=400), keep=st.integers(0, 60))
 @settings(deadline=None)
 def test_random_bytes_are_refused_as_a_strip(data: bytes, keep: int) -> None:
-    head = encode(Strip(np.zeros((8, 16), np.uint8), np.zeros((1, 15), np.float32), "a", 0, 0, "b", {}))[:keep]
+    head = encode(Strip(np.zeros((8, 16), np.uint8), np.zeros((1, 15), np.float32), "a", 0, 0, "b", {}, (0,)))[:keep]
     try:
         decode_strip(head + data)
     except StripError:

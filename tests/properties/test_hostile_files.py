@@ -24,7 +24,7 @@ from tasks.audio.strip import make_strip, warm
 from tasks.dataset.shards.shard import ShardError, read_shard
 from tasks.model.bundle import archive
 from tasks.model.bundle.archive import BundleError
-from tasks.runtime.messages import JobMessage, MalformedMessage, PreprocessMessage, UnknownMessage
+from tasks.runtime.messages import ItemsMessage, JobMessage, MalformedMessage, UnknownMessage
 from tests.fuzzing import fuzzed
 from tests.hostile import shard_bytes, strip_bytes
 from tests.memory import peak_memory
@@ -69,7 +69,7 @@ def test_strips_and_shards_changed_at_random_are_found_before_they_are_parsed(tm
 
         def read(content: bytes, key: str = key, sha256: str = sha256, store: FolderStore = store) -> None:
             store.put(key, content)
-            for data in (lambda: store.get(key, sha256), lambda: store.lend(key, sha256).read()):
+            for data in (lambda: store.get(key, sha256), lambda: store.local_file(key, sha256).read()):
                 assert content_digest(data()) == sha256
 
         fuzzed([whole], read, (Damaged,))
@@ -83,8 +83,8 @@ def test_a_parquet_file_of_another_schema_is_refused() -> None:
 
 
 def test_archives_changed_at_random_are_read_or_refused() -> None:
-    whole = archive.packed(dict.fromkeys(archive.MEMBERS, b"{}" * 50))
-    fuzzed([whole], archive.unpacked, (BundleError,))
+    whole = archive.pack(dict.fromkeys(archive.MEMBERS, b"{}" * 50))
+    fuzzed([whole], archive.unpack, (BundleError,))
 
 
 def test_an_archive_that_swells_a_thousandfold_is_refused_before_it_does() -> None:
@@ -93,18 +93,18 @@ def test_an_archive_that_swells_a_thousandfold_is_refused_before_it_does() -> No
         for name in archive.MEMBERS:
             file.writestr(name, bytes(100 << 20))
     with peak_memory() as peak, pytest.raises(BundleError, match="compressed"):
-        archive.unpacked(bomb.getvalue())
+        archive.unpack(bomb.getvalue())
     assert peak.size_bytes < 10 << 20
 
 
 STRANGE = (
     None, True, -1, 0, 1.5, "1", "/etc/passwd", "../../x", [], {"run": 1}, 10**400, float("nan"), [[1]], ["1"], [-1],
 )  # fmt: skip
-GOOD = {JobMessage: {"version": 1, "run": 1, "job": 1}, PreprocessMessage: {"version": 1, "run": 1, "items": [1]}}
+GOOD = {JobMessage: {"version": 1, "run": 1, "job": 1}, ItemsMessage: {"version": 1, "run": 1, "items": [1]}}
 
 
 @pytest.mark.parametrize("kind", GOOD)
-def test_a_message_holds_ids_of_rows_or_is_refused(kind: type[JobMessage | PreprocessMessage]) -> None:
+def test_a_message_holds_ids_of_rows_or_is_refused(kind: type[JobMessage | ItemsMessage]) -> None:
     assert kind.from_dict(GOOD[kind])
     for name in GOOD[kind].keys() - {"version"}:
         for value in STRANGE:
@@ -119,10 +119,10 @@ def test_a_message_holds_ids_of_rows_or_is_refused(kind: type[JobMessage | Prepr
 
 
 def test_presets_changed_at_random_are_read_or_refused(tmp_path: Path) -> None:
-    built_in = Path(str(load_preset.__globals__["__file__"])).with_name("presets") / "birdclef2021.toml"
+    builder_of = Path(str(load_preset.__globals__["__file__"])).with_name("presets") / "birdclef2021.toml"
 
     def read(content: bytes, path: Path) -> None:
         path.write_bytes(content)
         load_preset(str(path))
 
-    fuzzed([built_in.read_bytes()], partial(read, path=tmp_path / "preset.toml"), (PresetError,))
+    fuzzed([builder_of.read_bytes()], partial(read, path=tmp_path / "preset.toml"), (PresetError,))

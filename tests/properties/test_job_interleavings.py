@@ -86,7 +86,7 @@ class Interleaving(RuleBasedStateMachine):
 
     @rule(target=claims, number=numbers, kind=st.one_of(st.none(), st.sampled_from(Kind)), child=children)
     def claim(self, number: int, kind: Kind | None, child: tuple[str, int]) -> object:
-        """A message is heard, for the first time or again; perhaps one that calls the job by another task's name."""
+        """A message is received, for the first time or again; it may name another task than the job's."""
         job, own = self.jobs[number], JOBS[number].kind
         is_free = self._rows()[job][0] in CLAIMABLE and self._run_state() == RunState.ACTIVE
         made = self._ledger(child).claim_job(self.small.run, job, kind or own)
@@ -112,7 +112,7 @@ class Interleaving(RuleBasedStateMachine):
 
     @rule(claim=claims, end=st.sampled_from(ENDS))
     def settle(self, claim: JobClaim, end: State) -> None:
-        """An attempt ends, of whoever holds the job or of one who lost it long ago; perhaps for the second time."""
+        """An attempt ends: that of the current holder or of one that lost its claim; it may have ended before."""
         is_held, is_off = self._is_held(claim), self._run_state() == RunState.CANCELLED
         left = output(claim.kind, f"file-{claim.fence}") if end == State.DONE else None
         assert self.small.ledger().settle_job(claim, end, DISK_FULL, left) == is_held
@@ -153,7 +153,7 @@ class Interleaving(RuleBasedStateMachine):
         feeding.put_back_stale(self._database, Job, -1.0, tuple(Kind))
 
     @rule()
-    def be_patient(self) -> None:
+    def wait_for_retries(self) -> None:
         with self._database.write() as connection:
             connection.execute(sa.update(Job).where(Job.run_id == self.small.run).values(retry_at=None))
 
@@ -167,7 +167,7 @@ class Interleaving(RuleBasedStateMachine):
 
     @rule()
     def retry(self) -> None:
-        """What is done again has no effect any more, and whoever holds it finds another fence."""
+        """Jobs that are done again lose their effect, and a worker that holds one finds another fence."""
         was_active = self._run_state() == RunState.ACTIVE
         n = control.retry(self._database, self.small.run)
         assert not (n and was_active)
@@ -178,7 +178,7 @@ class Interleaving(RuleBasedStateMachine):
 
     @rule()
     def call_off(self) -> None:
-        feeding.cancel_hopeless(self._database)
+        feeding.cancel_blocked_jobs(self._database)
 
     @rule()
     def close(self) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.dataset.layouts import BadRow, Row, open_layout
+from tasks.dataset.layouts import Row, UnusableRow, open_layout
 
 parts = st.sampled_from(
     ["a.wav", "b.wav", "sub", "..", ".", "", "out", "out.wav", "in.wav", "secret.wav", "\\", "..\\", "~", "\0", "data"]
@@ -57,5 +57,5 @@ def test_no_row_leads_outside_the_root(root: Path, rows: list[tuple[str, str, st
 @given(st.binary(max_size=300))
 def test_any_bytes_after_the_header_are_rows_or_bad_rows(root: Path, junk: bytes):
     (root / "labels.csv").write_bytes(b"path,label\n" + junk + b"\n")
-    lines = [row.line for row in open_layout(root).rows() if isinstance(row, Row | BadRow)]
+    lines = [row.line for row in open_layout(root).rows() if isinstance(row, Row | UnusableRow)]
     assert lines == sorted(lines)

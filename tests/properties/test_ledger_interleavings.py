@@ -23,7 +23,7 @@ from tests.ledger_rows import DISK_FULL, SmallRun, another_run, counted_states, 
 
 N_ITEMS = 4
 _NUMBERS = count()
-FAULTS = ("retries", "losses", "expiries", "deaths")
+FAULTS = ("retries", "lost_claims", "expiries", "crashes")
 ENDS = (State.DONE, State.QUARANTINED, State.FAILED, State.WAITING)
 children = st.tuples(st.sampled_from(["w1", "w2"]), st.integers(1, 2))
 """A worker and the process of one of its children."""
@@ -76,7 +76,7 @@ class Interleaving(RuleBasedStateMachine):
 
     @rule(target=claims, child=children, numbers=some)
     def claim(self, child: tuple[str, int], numbers: set[int]) -> object:
-        """A message is heard, for the first time or again."""
+        """A message is received, for the first time or again."""
         before, is_active = self._rows(), self._run_state() == RunState.ACTIVE
         made = self._ledger(child).claim_items(self.small.run, self._ids(numbers))
         free = {item for item in self._ids(numbers) if before[item][0] in CLAIMABLE}
@@ -95,7 +95,7 @@ class Interleaving(RuleBasedStateMachine):
 
     @rule(claim=claims, end=st.sampled_from(ENDS))
     def settle(self, claim: ItemClaim, end: State) -> None:
-        """An attempt ends, of whoever holds the item or of one who lost it long ago; perhaps for the second time."""
+        """An attempt ends: that of the current holder or of one that lost its claim; it may have ended before."""
         is_held = self._is_held(claim)
         outcome = done(claim) if end == State.DONE else Outcome(claim, end, DISK_FULL)
         assert self.small.ledger().settle_items([outcome]) == is_held
@@ -111,7 +111,7 @@ class Interleaving(RuleBasedStateMachine):
         with self._database.write() as connection:
             connection.execute(sa.update(Item).where(Item.id.in_(ids)).values(lease_until=0.0))
         assert feeding.put_back_expired(self._database) == len(ids)
-        self.met.update(losses=len(ids), expiries=len(ids))
+        self.met.update(lost_claims=len(ids), expiries=len(ids))
         for item in ids:
             del self.holders[item]
 
@@ -120,7 +120,7 @@ class Interleaving(RuleBasedStateMachine):
         """A child dies with a message in its hands, of which it may hold all, some or nothing by now."""
         self._ledger(child).record_item_crash(self._ids(numbers), is_own=is_own, reason="signal 11 (SIGSEGV)")
         held = [item for item in self._ids(numbers) if item in self.holders and self.children[item] == child]
-        self.met["deaths" if is_own and len(held) == 1 else "losses"] += len(held)
+        self.met["crashes" if is_own and len(held) == 1 else "lost_claims"] += len(held)
         for item in held:
             del self.holders[item]
 
@@ -129,7 +129,7 @@ class Interleaving(RuleBasedStateMachine):
         """A worker ends, by itself or not, and all its children with it."""
         held = [item for item in self.holders if self.children[item][0] == worker]
         assert feeding.release(self._database, worker, is_orderly=is_orderly) == len(held)
-        self.met["losses"] += 0 if is_orderly else len(held)
+        self.met["lost_claims"] += 0 if is_orderly else len(held)
         for item in held:
             del self.holders[item]
 
@@ -138,7 +138,7 @@ class Interleaving(RuleBasedStateMachine):
         feeding.put_back_stale(self._database, Item, -1.0)
 
     @rule()
-    def be_patient(self) -> None:
+    def wait_for_retries(self) -> None:
         """Pauses before the next attempt pass."""
         with self._database.write() as connection:
             connection.execute(sa.update(Item).where(Item.run_id == self.small.run).values(retry_at=None))

@@ -91,7 +91,10 @@ SEPARATORS = ["|", "\n", "\0", ",", "', '", '","', "/", "\\", '"', "'", "\u0301"
 @pytest.mark.parametrize("separator", SEPARATORS)
 @pytest.mark.parametrize(("first", "second"), NEIGHBOURS)
 def test_text_that_moves_over_a_separator_changes_a_parts_name(first: str, second: str, separator: str) -> None:
-    row = StripRow("strips/a.png", "f" * 64, "a.wav", "d" * 64, "wren", "Ann", 0, 0, 10, (None,) * 4)
+    row = StripRow(
+        key="strips/a.png", sha256="f" * 64, recording="a.wav", digest="d" * 64, label="wren", group="Ann",
+        span=0, copy=0, size_bytes=10, metadata=(None,) * 4,
+    )  # fmt: skip
     run = Run("p" * 64, ("a",), {"digest": "s" * 64})
     one = replace(row, **{first: f"a{separator}b", second: "c"})
     other = replace(row, **{first: "a", second: f"b{separator}c"})
@@ -128,14 +131,14 @@ def test_names_that_must_stay_are_those_of_before() -> None:
     text = "('a.wav', 'wren', None, 'Ann', 1, 'test', 2, 3, 'd', 4, 5, False)"
     assert row.facts_digest == hashlib.sha256(text.encode()).hexdigest()[:32]
     preset = load_preset("birdclef2021")
-    values = {"revision": 3, **{key: value for key, value in preset.as_dict().items() if key != "name"}}
+    values = {"revision": 4, **{key: value for key, value in preset.as_dict().items() if key != "name"}}
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     assert preset.digest == hashlib.sha256(text.encode()).hexdigest()
 
 
 def part_named(run: Run, shuffled: int | None, rows: list[StripRow]) -> str:
     name = pack._named(run, shuffled)  # type: ignore[arg-type]
-    assert list(name.noted(rows)) == rows
+    assert list(name.add_rows(rows)) == rows
     return name.text
 
 

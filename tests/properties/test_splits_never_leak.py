@@ -164,9 +164,9 @@ def test_copies_and_named_groups_are_never_divided_by_grouping(rows: list[tuple[
     found = final(rows)
     by_digest: dict[int, set[str | None]] = {}
     by_name: dict[str, set[str | None]] = {}
-    for (digest, wider), name in zip(rows, found, strict=True):
+    for (digest, declared), name in zip(rows, found, strict=True):
         by_digest.setdefault(digest, set()).add(name)
-        by_name.setdefault(wider or str(digest), set()).add(name)
+        by_name.setdefault(declared or str(digest), set()).add(name)
     assert all(len(finals) == 1 for finals in (*by_digest.values(), *by_name.values()))
     order = list(range(len(rows)))
     random.shuffle(order)
@@ -177,11 +177,11 @@ def test_copies_and_named_groups_are_never_divided_by_grouping(rows: list[tuple[
 def test_groups_are_those_of_merging_pair_by_pair(rows: list[tuple[int, str | None]]):
     identities = np.array([(digest, 7) for digest, _ in rows], np.uint64).reshape(-1, 2)
     own = [identity.tobytes().hex() for identity in identities]
-    expected = [wider or name for (_, wider), name in zip(rows, own, strict=True)]
+    expected = [declared or name for (_, declared), name in zip(rows, own, strict=True)]
     while True:
         smallest = {name: min(expected[i] for i, other in enumerate(own) if other == name) for name in own}
         renamed = {expected[i]: smallest[name] for i, name in enumerate(own) if smallest[name] < expected[i]}
         if not renamed:
             break
         expected = [renamed.get(name, name) for name in expected]
-    assert list(groups(identities, Coded.of([wider for _, wider in rows]))) == expected
+    assert list(groups(identities, Coded.of([declared for _, declared in rows]))) == expected

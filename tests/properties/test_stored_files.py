@@ -38,7 +38,7 @@ class Bucket:
     def head(self, key: str) -> Any:
         return SimpleNamespace(key=key, size_bytes=len(self.held[key]), version="1")
 
-    def looked_at(self, key: str, most_bytes: float) -> tuple[Any, bytes | None]:
+    def get_object(self, key: str, most_bytes: float) -> tuple[Any, bytes | None]:
         found = self.head(key)
         return found, self.held[key] if found.size_bytes <= most_bytes else None
 
@@ -51,7 +51,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return {
         "strips/a.png": strip_bytes(tmp_path_factory.mktemp("strip")),
         "shards/a/00000.parquet": shard_bytes(),
-        "models/a.keras": archive.packed(dict.fromkeys(archive.MEMBERS, b"{}" * 50)),
+        "models/a.keras": archive.pack(dict.fromkeys(archive.MEMBERS, b"{}" * 50)),
         "shards/a/index.json": b'{"sha256": "0", "index": {}}',
         "evaluations/a.json": b"{}",
     }
@@ -93,20 +93,20 @@ def test_a_changed_file_is_found_when_it_is_read(
     for key, content in whole.items():
         sha256 = content_digest(content)
         store.put(key, content)
-        with store.lending() as lend:
-            assert lend(key, sha256).read() == store.get(key, sha256) == content
+        with store.local_files() as local_file:
+            assert local_file(key, sha256).read() == store.get(key, sha256) == content
         rot(key, changed(content, at, how))
         with pytest.raises(Damaged, match=key):
             store.get(key, sha256)
-        with store.lending() as lend, pytest.raises(Damaged, match=key):
-            lend(key, sha256).read()
+        with store.local_files() as local_file, pytest.raises(Damaged, match=key):
+            local_file(key, sha256).read()
 
 
 @pytest.mark.parametrize("key", ["strips/a.png", "models/a.keras"])
 def test_every_single_byte_counts(key: str, whole: dict[str, bytes], tmp_path: Path) -> None:
     store, content = FolderStore(tmp_path), whole[key]
     store.put(key, content)
-    file = store.lend(key, content_digest(content))
+    file = store.local_file(key, content_digest(content))
     assert file.read() == content
     with file.path.open("r+b", buffering=0) as damaged:
         for at in range(len(content)):
@@ -123,9 +123,9 @@ def test_the_cache_fetches_a_rotten_copy_again_where_the_server_has_the_file(tmp
     store, rot = bucket(tmp_path)
     store.put("models/a.keras", b"whole")
     sha256 = content_digest(b"whole")
-    with store.lending() as lend:
-        assert lend("models/a.keras", sha256).read() == b"whole"
+    with store.local_files() as local_file:
+        assert local_file("models/a.keras", sha256).read() == b"whole"
     rot("models/a.keras", b"wholf")
     store.put("models/a.keras", b"whole")
-    with store.lending() as lend:
-        assert lend("models/a.keras", sha256).read() == b"whole"
+    with store.local_files() as local_file:
+        assert local_file("models/a.keras", sha256).read() == b"whole"

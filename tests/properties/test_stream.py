@@ -1,4 +1,4 @@
-"""Whatever the shards, the seed and the window, an epoch shows every example exactly once."""
+"""An epoch yields every example exactly once, for any shards, seed and window."""
 
 from __future__ import annotations
 

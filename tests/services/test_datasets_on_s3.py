@@ -10,17 +10,18 @@ import pytest
 
 from db.ledger.claims import ItemClaim
 from db.store.folder import FolderStore
-from db.store.objects import Object, Objects, StoreUnreachable
+from db.store.objects import Objects, StoreUnreachable
+from domain.bucket_object import BucketObject
 from domain.errors import MachineFault, UsageError
 from domain.work import KnownFile
-from orchestrator.planning.gather import looked_at
+from orchestrator.planning.gather import measured_recordings
 from orchestrator.planning.planner import dataset_at
 from settings import Settings
 from tasks.audio.preset import load_preset
 from tasks.dataset import bucket
 from tasks.dataset.bucket import Bucket
-from tasks.dataset.layouts import BadRow, LayoutError, Row, open_layout
-from tasks.dataset.manifest import Recording, file_digest
+from tasks.dataset.layouts import LayoutError, Row, UnusableRow, open_layout
+from tasks.dataset.manifest import FoundRecording, file_digest
 from tasks.preprocess import strip_file
 from tasks.runtime.sources import Sources
 from tests.buckets import Server
@@ -67,8 +68,8 @@ def test_class_folders_are_those_of_the_folder(folder: Path, s3_url: str) -> Non
 def test_class_folders_within_train_and_test_within_one_folder_are_looked_through(
     folder: Path, s3_url: str, tmp_path: Path
 ) -> None:
-    for side in ("train", "test"):
-        write_class_folders(tmp_path / "split" / "deep" / side, TONES, per_label=2, seconds=0.1)
+    for subset in ("train", "test"):
+        write_class_folders(tmp_path / "split" / "deep" / subset, TONES, per_label=2, seconds=0.1)
     upload(tmp_path / "split", s3_url)
     assert rows(bucket_at(s3_url)) == rows(tmp_path / "split")
     assert open_layout(bucket_at(s3_url)).notes == open_layout(tmp_path / "split").notes
@@ -90,7 +91,7 @@ def test_a_csv_is_found_or_named_and_may_be_trusted(
     url, path = (f"{s3_url}/{csv_at}", table) if is_named else (s3_url, folder)
     found = rows(bucket_at(url), is_trusted=is_trusted)
     assert found == rows(path, is_trusted=is_trusted)
-    assert sum(isinstance(row, BadRow) for row in open_layout(bucket_at(url), is_trusted=is_trusted).rows()) == (
+    assert sum(isinstance(row, UnusableRow) for row in open_layout(bucket_at(url), is_trusted=is_trusted).rows()) == (
         0 if is_trusted else 3
     )
     assert str(open_layout(bucket_at(url)).root) == s3_url
@@ -103,14 +104,18 @@ def test_recordings_have_the_digests_and_lengths_of_the_files_and_empty_ones_are
     here, there = (
         {
             entry.row.uri: entry[3:6]
-            for entry in looked_at(open_layout(place), lambda _: {})
-            if isinstance(entry, Recording)
+            for entry in measured_recordings(open_layout(place), lambda _: {})
+            if isinstance(entry, FoundRecording)
         }
         for place in (folder, bucket_at(s3_url))
     )
     assert here == there
     assert len(here) == 10
-    [bad] = [entry for entry in looked_at(open_layout(bucket_at(s3_url)), lambda _: {}) if isinstance(entry, BadRow)]
+    [bad] = [
+        entry
+        for entry in measured_recordings(open_layout(bucket_at(s3_url)), lambda _: {})
+        if isinstance(entry, UnusableRow)
+    ]
     assert bad.reason == "empty: 0 bytes"
 
 
@@ -121,23 +126,27 @@ class Counted(Objects):
         super().__init__(url, allows_plain_http=True)
         self.asked: list[str] = []
 
-    def looked_at(self, key: str, most_bytes: float = float("inf")) -> tuple[Object, bytes | None]:
+    def get_object(self, key: str, most_bytes: float = float("inf")) -> tuple[BucketObject, bytes | None]:
         self.asked.append(f"get {key}")
-        return super().looked_at(key, most_bytes)
+        return super().get_object(key, most_bytes)
 
-    def head(self, key: str) -> Object:
+    def head(self, key: str) -> BucketObject:
         self.asked.append(f"head {key}")
         return super().head(key)
 
 
 def test_a_second_plan_asks_for_a_listing_and_reads_only_what_has_changed(folder: Path, s3_url: str) -> None:
     upload(folder, s3_url)
-    first = [entry for entry in looked_at(open_layout(bucket_at(s3_url)), lambda _: {}) if isinstance(entry, Recording)]
+    first = [
+        entry
+        for entry in measured_recordings(open_layout(bucket_at(s3_url)), lambda _: {})
+        if isinstance(entry, FoundRecording)
+    ]
     known = {entry.row.uri: KnownFile(*entry[1:6]) for entry in first}
     changed = "Grey heron/Grey heron-1.wav"
     Objects(s3_url, allows_plain_http=True).put(changed, folder / "Grey heron" / "Grey heron-2.wav")
     objects = Counted(s3_url)
-    second = list(looked_at(open_layout(Bucket(objects)), lambda uris: {uri: known[uri] for uri in uris}))
+    second = list(measured_recordings(open_layout(Bucket(objects)), lambda uris: {uri: known[uri] for uri in uris}))
     assert objects.asked == [f"get {changed}"]
     assert [entry[3] for entry in second] == [
         known["Grey heron/Grey heron-2.wav"].digest if entry.row.uri == changed else known[entry.row.uri].digest
@@ -165,7 +174,19 @@ def test_every_span_of_a_recording_gives_the_strip_of_the_file_read_at_once_or_i
     for root, store in ((str(tmp_path / "data"), here), (s3_url, there)):
         claims = [
             ItemClaim(
-                span + 1, 1, root, "long.flac", digest, 0, 0, span, 0, 1, preset, is_on_trust=False, is_made=False
+                span + 1,
+                1,
+                root,
+                "long.flac",
+                digest,
+                path.stat().st_size,
+                0,
+                span,
+                0,
+                1,
+                preset,
+                is_on_trust=False,
+                is_made=False,
             )
             for span in range(3)
         ]
@@ -211,10 +232,10 @@ def test_a_server_that_goes_away_while_planning_ends_the_plan_and_blames_no_reco
 ) -> None:
     upload(folder, s3_url)
     layout = open_layout(bucket_at(s3_url))
-    monkeypatch.setattr(Objects, "looked_at", _away)
+    monkeypatch.setattr(Objects, "get_object", _away)
     with pytest.raises(MachineFault, match="repeat the command later"):
-        list(looked_at(layout, lambda _: {}))
+        list(measured_recordings(layout, lambda _: {}))
 
 
-def _away(self: Objects, key: str, most_bytes: float) -> tuple[Object, bytes | None]:
-    raise StoreUnreachable(f"{self.url}: nobody answers")
+def _away(self: Objects, key: str, most_bytes: float) -> tuple[BucketObject, bytes | None]:
+    raise StoreUnreachable(f"{self.url}: no server answers")

@@ -1,4 +1,4 @@
-"""Health is progress: a process that answers and does nothing is not well."""
+"""Health means progress: a process that answers but does nothing is unhealthy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from domain.errors import UsageError
-from orchestrator.broker import Doorbell, Sender
+from orchestrator.broker import QueueMessage, Sender
 from orchestrator.monitoring.health import STUCK_AFTER_S, NoProgress, require_progress
 from settings import Settings
 from tasks.runtime import liveness
@@ -20,7 +20,7 @@ def settings(redis_url: str, tmp_path: Path) -> Settings:
     return Settings(home=tmp_path, broker_url=redis_url, progress_file=tmp_path / "progress")
 
 
-def went_on(settings: Settings, ago_s: float) -> None:
+def progressed(settings: Settings, ago_s: float) -> None:
     assert settings.progress_file is not None
     settings.progress_file.touch()
     at_s = time.time() - ago_s
@@ -28,51 +28,52 @@ def went_on(settings: Settings, ago_s: float) -> None:
 
 
 def put_a_message(settings: Settings) -> None:
-    assert Sender(settings).send("preprocess", "cpu", [Doorbell({"version": 1, "run": 1, "items": [1]}, "")]) == 1
+    with Sender(settings) as sender:
+        assert sender.send("preprocess", "cpu", [QueueMessage({"version": 1, "run": 1, "items": [1]}, "")]) == 1
 
 
-def test_a_process_that_has_not_begun_is_not_well(settings: Settings) -> None:
+def test_a_process_that_has_not_begun_is_unhealthy(settings: Settings) -> None:
     with pytest.raises(NoProgress, match="has not started"):
         require_progress(settings, "cpu")
 
 
-def test_a_worker_that_went_on_a_moment_ago_is_well_whatever_waits(settings: Settings) -> None:
+def test_a_worker_with_recent_progress_is_healthy_whatever_waits(settings: Settings) -> None:
     put_a_message(settings)
-    went_on(settings, ago_s=1)
+    progressed(settings, ago_s=1)
     assert require_progress(settings, "cpu") == "last progress 1 s ago"
 
 
-def test_an_idle_worker_is_well(settings: Settings) -> None:
-    went_on(settings, ago_s=10 * STUCK_AFTER_S)
+def test_an_idle_worker_is_healthy(settings: Settings) -> None:
+    progressed(settings, ago_s=10 * STUCK_AFTER_S)
     assert "nothing waits" in require_progress(settings, "cpu")
 
 
-def test_a_worker_that_lets_messages_wait_and_does_nothing_is_not_well(settings: Settings) -> None:
+def test_a_worker_that_lets_messages_wait_and_does_nothing_is_unhealthy(settings: Settings) -> None:
     put_a_message(settings)
-    went_on(settings, ago_s=2 * STUCK_AFTER_S)
+    progressed(settings, ago_s=2 * STUCK_AFTER_S)
     with pytest.raises(NoProgress, match="1 messages wait in queue cpu"):
         require_progress(settings, "cpu")
     assert "nothing waits" in require_progress(settings, "gpu"), "its own queue is what counts"
 
 
-def test_a_broker_out_of_reach_is_not_the_workers_illness(tmp_path: Path) -> None:
+def test_an_unreachable_broker_does_not_make_a_worker_unhealthy(tmp_path: Path) -> None:
     settings = Settings(broker_url=f"redis+socket://{tmp_path}/none", progress_file=tmp_path / "progress")
-    went_on(settings, ago_s=2 * STUCK_AFTER_S)
+    progressed(settings, ago_s=2 * STUCK_AFTER_S)
     assert "does not answer" in require_progress(settings, "cpu")
 
 
-def test_a_database_out_of_reach_is_not_the_workers_illness(redis_url: str, tmp_path: Path) -> None:
+def test_an_unreachable_database_does_not_make_a_worker_unhealthy(redis_url: str, tmp_path: Path) -> None:
     away = "postgresql+psycopg://nobody@127.0.0.1:9/none"
     settings = Settings(broker_url=redis_url, database_url=away, progress_file=tmp_path / "progress")
     put_a_message(settings)
-    went_on(settings, ago_s=2 * STUCK_AFTER_S)
+    progressed(settings, ago_s=2 * STUCK_AFTER_S)
     assert "127.0.0.1" in require_progress(settings, "cpu")
 
 
 def test_work_that_makes_no_step_is_stuck_though_its_process_lives_and_nothing_waits(settings: Settings) -> None:
-    went_on(settings, ago_s=1)
+    progressed(settings, ago_s=1)
     assert settings.progress_file is not None
-    liveness.complain(settings.progress_file, "no step of train for more than 900 s")
+    liveness.report_stall(settings.progress_file, "no step of train for more than 900 s")
     with pytest.raises(NoProgress, match="no step of train"):
         require_progress(settings, "gpu")
     an_hour_ago_s = time.time() - 3600
@@ -80,12 +81,12 @@ def test_work_that_makes_no_step_is_stuck_though_its_process_lives_and_nothing_w
     assert require_progress(settings, "gpu") == "last progress 1 s ago", "it is said again for as long as that lasts"
 
 
-def test_a_dispatcher_goes_round_even_when_there_is_nothing_to_do(settings: Settings) -> None:
-    went_on(settings, ago_s=2 * STUCK_AFTER_S)
+def test_an_idle_dispatcher_still_shows_progress(settings: Settings) -> None:
+    progressed(settings, ago_s=2 * STUCK_AFTER_S)
     with pytest.raises(NoProgress, match="has made no progress"):
         require_progress(settings, "dispatcher")
 
 
-def test_without_a_file_there_is_nothing_to_judge() -> None:
+def test_without_a_progress_file_there_is_nothing_to_check() -> None:
     with pytest.raises(UsageError, match="CHORUS_PROGRESS_FILE"):
         require_progress(Settings(), "cpu")

@@ -18,7 +18,7 @@ from db.engine import Database
 from db.ledger import control, feeding
 from db.ledger.claims import Outcome
 from db.ledger.presence import register
-from db.queries.metrics import Gauges, Measured
+from db.queries.metrics import Gauges, LedgerMetrics
 from db.schema.tables import Item
 from db.schema.upgrade import upgrade
 from domain.reasons import Reason, ReasonCode
@@ -47,7 +47,7 @@ def scraped(running: Exporter) -> tuple[str, dict[tuple[str, Labels], float]]:
     began_s = time.monotonic()
     with urllib.request.urlopen(f"http://127.0.0.1:{running.port}/metrics", timeout=5) as answer:
         text = answer.read().decode()
-    assert time.monotonic() - began_s < 2.0, "a scrape waits for nobody"
+    assert time.monotonic() - began_s < 2.0, "a scrape waits for no measurement"
     samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
     return text, {(sample.name, frozenset(sample.labels.items())): sample.value for sample in samples}
 
@@ -116,13 +116,13 @@ def test_a_training_shows_its_epochs_while_it_is_under_way_and_its_end_is_counte
         assert one(values, "chorus_items_finished_total", kind="train", state="done") == 1
 
 
-def test_what_a_paused_run_has_not_done_is_open_to_nobody(database: Database) -> None:
+def test_the_open_work_of_a_paused_run_is_not_counted_as_open(database: Database) -> None:
     small = small_run(database, 3, [PlannedJob("pack", fold=-1, subset=0)])
-    measured = Gauges(database).measured()
+    measured = Gauges(database).measure()
     assert (measured.open["preprocess", "waiting"], measured.open["pack", "waiting"]) == (3, 1)
     assert measured.oldest_waiting_s["preprocess"] > 0
     control.pause(database, small.run)
-    measured = Gauges(database).measured()
+    measured = Gauges(database).measure()
     assert set(measured.open.values()) == {0}
     assert measured.oldest_waiting_s["preprocess"] == 0
     assert measured.items["waiting"] == 3
@@ -130,16 +130,16 @@ def test_what_a_paused_run_has_not_done_is_open_to_nobody(database: Database) ->
 
 def test_what_waits_in_the_ledger_while_the_broker_is_away_grows_older(database: Database) -> None:
     small = small_run(database, 3)
-    before_s = Gauges(database).measured().oldest_waiting_s["preprocess"]
+    before_s = Gauges(database).measure().oldest_waiting_s["preprocess"]
     feeding.take_batches(database, small.run, 8, 1.0)
     feeding.put_back_unsent(database, Item, small.items)
     time.sleep(0.2)
-    assert Gauges(database).measured().oldest_waiting_s["preprocess"] >= before_s + 0.2
+    assert Gauges(database).measure().oldest_waiting_s["preprocess"] >= before_s + 0.2
 
 
 def test_every_kind_and_state_is_counted_from_nothing(database: Database) -> None:
     upgrade(database)
-    finished = Gauges(database).measured().finished
+    finished = Gauges(database).measure().finished
     assert finished == {(kind, state): 0 for kind in ("preprocess", *Kind) for state in FINAL}
 
 
@@ -171,7 +171,7 @@ def test_many_kinds_of_reasons_become_few_lines(sqlite_url: str) -> None:
     ledger.settle_items(
         [Outcome(claim, State.QUARANTINED, Reason(code, "why")) for code, claim in zip(codes, claims, strict=True)]
     )
-    shown = Gauges(database).measured().quarantined
+    shown = Gauges(database).measure().quarantined
     assert len(shown) == 21
     assert sum(shown.values()) == len(codes) > 21
     database.close()
@@ -190,7 +190,7 @@ def test_a_measurement_reads_no_row_of_an_item_that_is_not_at_work(sqlite_url: s
         database.engine, "before_cursor_execute", lambda c, cursor, text, values, *_: asked.append((text, values))
     )
     gauges = Gauges(database)
-    gauges.measured()
+    gauges.measure()
     plans = []
     with database.engine.connect() as connection:
         for text, values in [pair for pair in asked if pair[0].lstrip().upper().startswith("SELECT")]:
@@ -198,7 +198,7 @@ def test_a_measurement_reads_no_row_of_an_item_that_is_not_at_work(sqlite_url: s
     assert any("item" in plan for plan in plans)
     assert [plan for plan in plans if re.search(r"SCAN item\b(?!.* USING (COVERING )?INDEX ix_item_lease)", plan)] == []
     before = len(asked)
-    gauges.measured()
+    gauges.measure()
     assert "reason_code" not in "".join(text for text, _ in asked[before:]), (
         "reasons that have not changed are not read again"
     )
@@ -224,7 +224,7 @@ def test_scrapes_go_on_while_the_database_and_the_broker_are_away_and_no_secret_
             running.measure()
             text, values = scraped(running)
             assert one(values, "chorus_up", part="database") == one(values, "chorus_up", part="broker") == 0
-            assert one(values, "chorus_items", state="waiting") == 3, "the last figures stand"
+            assert one(values, "chorus_items", state="waiting") == 3, "the last figures stay"
             assert "hush" not in text
         database.close()
 
@@ -234,15 +234,15 @@ def test_one_slow_answer_of_the_database_does_not_make_the_figures_stale(
 ) -> None:
     upgrade(Database(sqlite_url))
     began_s: list[float] = []
-    measured = Gauges.measured
+    measured = Gauges.measure
 
-    def slow_at_first(gauges: Gauges) -> Measured:
+    def slow_at_first(gauges: Gauges) -> LedgerMetrics:
         began_s.append(time.monotonic())
         if len(began_s) == 1:
             time.sleep(1.0)
         return measured(gauges)
 
-    monkeypatch.setattr(Gauges, "measured", slow_at_first)
+    monkeypatch.setattr(Gauges, "measure", slow_at_first)
     monkeypatch.setattr(prometheus, "_MEASURED_EVERY_S", 0.1)
     with exporter(sqlite_url, redis_url, tmp_path):
         # The workers are asked after each measurement, which takes a second; a rest would take twenty.
@@ -253,15 +253,15 @@ def test_a_database_that_is_always_slow_is_measured_a_twentieth_of_the_time(
     sqlite_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upgrade(Database(sqlite_url))
-    n_measured, measured = 0, Gauges.measured
+    n_measured, measured = 0, Gauges.measure
 
-    def slow(gauges: Gauges) -> Measured:
+    def slow(gauges: Gauges) -> LedgerMetrics:
         nonlocal n_measured
         n_measured += 1
         time.sleep(0.5)
         return measured(gauges)
 
-    monkeypatch.setattr(Gauges, "measured", slow)
+    monkeypatch.setattr(Gauges, "measure", slow)
     monkeypatch.setattr(prometheus, "_MEASURED_EVERY_S", 0.1)
     with exporter(sqlite_url, redis_url, tmp_path):
         time.sleep(6.0)

@@ -1,4 +1,4 @@
-"""Keys that S3 takes and nobody can ask for by a path: said in a sentence, and never a network's failure."""
+"""Keys that S3 accepts and no path can name: reported in a sentence, never as a fault of the network."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 
 from db.store.objects import Objects, OddKey
 from tasks.dataset.bucket import Bucket
-from tasks.dataset.layouts import BadRow, open_layout
+from tasks.dataset.layouts import UnusableRow, open_layout
 from tasks.dataset.layouts.files import Files
-from tasks.dataset.layouts.layout import BadRowError
+from tasks.dataset.layouts.layout import UnusableRowError
 from tests import servers
 
 ODD = ("a//x.ogg", "a/./x.ogg", "a/../x.ogg", "a/tab\tx.ogg", "a/line\nx.ogg")
@@ -62,7 +62,7 @@ def test_a_listing_that_holds_an_odd_key_names_it_and_is_no_failure_of_the_netwo
     odd: str, keys: list[str], objects: Objects
 ) -> None:
     keys.append(odd)
-    for ask in (lambda: list(objects.listed()), objects.folder):
+    for ask in (lambda: list(objects.list_objects()), objects.folder):
         with pytest.raises(OddKey) as refused:
             ask()
         assert repr(f"data/{odd}") in str(refused.value)
@@ -82,10 +82,10 @@ def test_a_csvs_row_with_a_tab_is_a_bad_row(objects: Objects) -> None:
     files = Files(Bucket(objects))
     assert files.uri("a/fine.ogg") == "a/fine.ogg"
     for written in ("a/tab\tx.ogg", "tab\there/x.ogg"):
-        with pytest.raises(BadRowError, match="missing file"):
+        with pytest.raises(UnusableRowError, match="missing file"):
             files.uri(written)
     found = list(open_layout(Bucket(objects, "labels.csv")).rows())
-    assert [isinstance(row, BadRow) for row in found] == [False, True, True]
+    assert [isinstance(row, UnusableRow) for row in found] == [False, True, True]
 
 
 def test_a_plan_refuses_a_bucket_with_an_odd_key_in_one_sentence(keys: list[str], objects: Objects) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from db.queries import status
+from db.queries.unused import unused
 from db.store.objects import Objects
 from domain.errors import MachineFault
 from domain.states import RunState, State
@@ -20,7 +20,7 @@ from orchestrator.monitoring.summary import summary
 from orchestrator.planning.planner import dataset_at
 from orchestrator.planning.request import Request
 from orchestrator.progress import Snapshot
-from orchestrator.session import Session, fetched
+from orchestrator.session import Session, local_report
 from settings import Settings
 from tests import buckets, servers
 from tests.e2e.way import TONES, Way, carried_out, files, home
@@ -55,8 +55,8 @@ def on_s3(s3_url: str, tmp_path: Path) -> Iterator[Session]:
 
 def objects_of(session: Session, *kinds: str) -> dict[str, str]:
     """SHA-256 of every object below these prefixes of the store, by key."""
-    objects = Objects(session.store.shown, allows_plain_http=True)
-    found = {each.key for kind in kinds for each in objects.listed(kind)}
+    objects = Objects(session.store.location, allows_plain_http=True)
+    found = {each.key for kind in kinds for each in objects.list_objects(kind)}
     return {key: hashlib.sha256(objects.get(key)).hexdigest() for key in found}
 
 
@@ -72,15 +72,15 @@ def test_strips_shards_models_and_scores_on_s3_are_those_of_a_folder(
     assert seen.items == in_folder.items
     assert objects_of(on_s3, *KINDS) == expected
     report = summary(on_s3.database, on_s3.store, seen.run.id)["report"]
-    assert report.startswith(on_s3.store.shown)
-    copy = Path(fetched(on_s3, report))
+    assert report.startswith(on_s3.store.location)
+    copy = Path(local_report(on_s3, report))
     assert copy.is_relative_to(tmp_path)
     assert "<html" in copy.read_text()
     assert [path.name for path in copy.parent.iterdir()] == [copy.name]
     assert findings(on_s3, repair=False) == []
-    on_s3.store.remove(report.removeprefix(f"{on_s3.store.shown}/"))
-    with pytest.raises(MachineFault, match="is gone; `orchestrator doctor --repair"):
-        fetched(on_s3, report)
+    on_s3.store.remove(report.removeprefix(f"{on_s3.store.location}/"))
+    with pytest.raises(MachineFault, match="is gone; run `orchestrator doctor --repair"):
+        local_report(on_s3, report)
     [strip, *_] = objects_of(on_s3, "strips")
     on_s3.store.remove(strip)
     assert any(strip in finding and "is missing" in finding for finding in findings(on_s3, repair=False))
@@ -97,7 +97,7 @@ def test_a_trusted_csv_on_s3_is_read_by_workers_alone_and_a_second_run_does_noth
     wanted = Request(until="pack", trust_csv=True)
     first = carried_out(on_s3, place, wanted)
     assert (first.items[State.DONE], first.items[State.QUARANTINED]) == (24, 1)
-    [lost] = status.quarantined(on_s3.database, first.run.id)
+    [lost] = unused(on_s3.database, first.run.id).quarantined
     assert lost.reason_code == "missing"
     before = objects_of(on_s3, "strips")
     second = carried_out(on_s3, place, replace(wanted, until="preprocess"))
@@ -110,7 +110,7 @@ def test_a_trusted_csv_on_s3_is_read_by_workers_alone_and_a_second_run_does_noth
         assert attempts.scalar() == 0
 
 
-def test_an_object_that_is_another_one_by_now_is_said_to_have_changed(tones: Path, s3_url: str, on_s3: Session) -> None:
+def test_an_object_that_was_replaced_is_reported_as_changed(tones: Path, s3_url: str, on_s3: Session) -> None:
     uploaded(tones, f"{s3_url}/data")
     objects = Objects(f"{s3_url}/data", allows_plain_http=True)
 
@@ -119,13 +119,13 @@ def test_an_object_that_is_another_one_by_now_is_said_to_have_changed(tones: Pat
 
     place = dataset_at(f"{s3_url}/data", on_s3.settings)
     seen = carried_out(on_s3, place, Request(until="preprocess"), disturb=replace_one)
-    codes = {lost.recording: lost.reason_code for lost in status.quarantined(on_s3.database, seen.run.id)}
+    codes = {lost.recording: lost.reason_code for lost in unused(on_s3.database, seen.run.id).quarantined}
     assert set(codes) <= {"low/low-7.wav"}, codes
     assert set(codes.values()) <= {"changed"}
 
 
 def test_a_server_that_goes_away_and_comes_back_costs_time_and_no_recording(tmp_path: Path) -> None:
-    """Slow: what was not read is tried again after longer and longer pauses."""
+    """Slow: failed reads are retried after growing pauses."""
     tones = write_class_folders(tmp_path / "tones", TONES, per_label=60, seconds=3.0)
     with (
         servers.private_folder("chorus-s3") as folder,

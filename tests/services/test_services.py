@@ -1,4 +1,4 @@
-"""The services that other tests lean on are real, private, and gone afterwards."""
+"""The services of other tests are real, private, and stopped afterwards."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_every_test_gets_an_empty_database_of_the_kind_it_asked_for(database_url
     assert engine.dialect.name in database_url
 
 
-def test_a_database_is_dropped_although_somebody_is_still_connected(postgres_server):
+def test_a_database_is_dropped_although_a_client_is_still_connected(postgres_server):
     with postgres_server.database("crowded") as url:
         engine = create_engine(url)
         lingering = engine.connect()
@@ -102,7 +102,7 @@ def _await_end(process_id: int) -> None:
 
 
 def _is_running(process_id: int) -> bool:
-    """Whether a process runs; a dead one nobody has waited for does not."""
+    """Whether a process runs; a dead one that was not waited for does not."""
     try:
         os.kill(process_id, 0)
     except ProcessLookupError:

@@ -92,7 +92,7 @@ def encrypted() -> Iterator[Encrypted]:
         )
 
 
-def test_a_run_goes_the_way_over_encrypted_connections(encrypted: Encrypted, tmp_path: Path) -> None:
+def test_a_run_completes_over_encrypted_connections(encrypted: Encrypted, tmp_path: Path) -> None:
     urls = {
         "broker_url": f"{encrypted.broker_url}{encrypted.authority}",
         "database_url": f"{encrypted.database_url}{encrypted.authority}",
@@ -110,11 +110,12 @@ def test_a_run_goes_the_way_over_encrypted_connections(encrypted: Encrypted, tmp
     assert PASSWORD not in logs
 
 
-def test_servers_whose_certificate_nobody_vouches_for_are_refused_without_naming_the_password(
+def test_servers_with_an_untrusted_certificate_are_refused_without_naming_the_password(
     encrypted: Encrypted,
 ) -> None:
-    with pytest.raises(BrokerUnreachable, match=r"(?i)certificate verify failed") as broker:
-        Sender(Settings(broker_url=f"{encrypted.broker_url}{encrypted.stranger}")).require_broker()
+    settings = Settings(broker_url=f"{encrypted.broker_url}{encrypted.stranger}")
+    with pytest.raises(BrokerUnreachable, match=r"(?i)certificate verify failed") as broker, Sender(settings) as sender:
+        sender.require_broker()
     stranger = Database(f"{encrypted.database_url}{encrypted.stranger}")
     with pytest.raises(DatabaseUnusable, match=r"(?i)certificate verify failed") as database, stranger.read():
         pass
@@ -123,11 +124,11 @@ def test_servers_whose_certificate_nobody_vouches_for_are_refused_without_naming
 
 def test_a_server_of_another_name_is_refused(encrypted: Encrypted) -> None:
     elsewhere = f"{encrypted.broker_url}{encrypted.authority}".replace("localhost", "127.0.0.1")
-    with pytest.raises(BrokerUnreachable, match=r"(?i)mismatch"):
-        Sender(Settings(broker_url=elsewhere)).require_broker()
+    with pytest.raises(BrokerUnreachable, match=r"(?i)mismatch"), Sender(Settings(broker_url=elsewhere)) as sender:
+        sender.require_broker()
 
 
-def test_the_database_is_not_to_be_had_without_encryption(encrypted: Encrypted) -> None:
+def test_the_database_refuses_unencrypted_connections(encrypted: Encrypted) -> None:
     plain = encrypted.database_url.partition("?")[0] + "?sslmode=disable"
     with pytest.raises(DatabaseUnusable, match="no encryption"), Database(plain).read():
         pass

@@ -8,7 +8,9 @@ import pytest
 from kombu.utils.url import parse_url
 from sqlalchemy.engine import make_url
 
-from orchestrator.session import SettingsUnusable, settings_from
+from db.engine import Database
+from domain.errors import UsageError
+from orchestrator.session import settings_from
 from settings import Settings
 
 
@@ -47,16 +49,16 @@ def test_advice_names_the_home_that_a_terminal_would_not_find_by_itself(
 ) -> None:
     monkeypatch.delenv("CHORUS_HOME", raising=False)
     monkeypatch.chdir(tmp_path)
-    assert Settings().advised("resume 3") == "orchestrator resume 3"
-    assert Settings(home=Path(".chorus")).advised("resume 3") == "orchestrator resume 3"
+    assert Settings().command("resume 3") == "orchestrator resume 3"
+    assert Settings(home=Path(".chorus")).command("resume 3") == "orchestrator resume 3"
     elsewhere = Settings(home=Path("it's here"))
-    assert shlex.split(elsewhere.advised("resume 3"))[-2:] == ["--home", str(tmp_path / "it's here")]
+    assert shlex.split(elsewhere.command("resume 3"))[-2:] == ["--home", str(tmp_path / "it's here")]
     monkeypatch.setenv("CHORUS_HOME", "it's here")
     monkeypatch.setenv("CHORUS_BROKER_PASSWORD_FILE", "gone")  # where an option had named another one
-    assert elsewhere.advised("resume 3") == "orchestrator resume 3"
+    assert elsewhere.command("resume 3") == "orchestrator resume 3"
 
 
-def test_relative_paths_are_made_absolute_because_workers_stand_elsewhere(
+def test_relative_paths_are_made_absolute_because_workers_have_another_working_directory(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -111,6 +113,41 @@ def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings().home == Path(".chorus").absolute()
 
 
+def test_a_home_whose_name_is_like_a_url_has_its_ledger_inside(tmp_path: Path) -> None:
+    for name in ("a?b", "c%20d", "e+f", "g#h", "i@j:k"):
+        database = Database(Settings(home=tmp_path / name).database)
+        database.require_answer()
+        database.close()
+        assert (tmp_path / name / "ledger.sqlite").exists()
+    assert len(list(tmp_path.iterdir())) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("broker_url", "redis://:se/cret@host"), ("broker_url", "redis://:secret@host:port/0"),
+        ("database_url", "postgresql+psycopg://u:secret@db/n?pool=3"), ("store_url", "ftp://u:secret@host"),
+    ],
+)  # fmt: skip
+def test_a_url_that_is_refused_is_shown_by_no_error(name: str, url: str) -> None:
+    with pytest.raises(UsageError, match=rf"^setting CHORUS_{name.upper()} is not usable: ") as refused:
+        settings_from({name: url})
+    assert "cret" not in str(refused.value) + str(refused.value.__cause__)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("lease_s", "inf"), ("lease_s", "nan"), ("lease_s", "1e9"), ("time_limit_s", "inf"), ("cache_gb", "inf"),
+        ("shutdown_s", "inf"), ("idle_exit_s", "nan"), ("wait_s", "inf"), ("concurrency", "1000000000"),
+        ("gpu_concurrency", "1025"), ("window_messages", "10000000"), ("child_memory_mb", "1000000000000"),
+    ],
+)  # fmt: skip
+def test_a_number_without_sense_is_refused(name: str, value: str) -> None:
+    with pytest.raises(UsageError, match=f"^setting CHORUS_{name.upper()} is '{value}': Input should be "):
+        settings_from({name: value})
+
+
 # --- passwords in files -------------------------------------------------------------------------------------------
 
 
@@ -121,7 +158,7 @@ def secret(tmp_path: Path) -> Path:
     return file
 
 
-def test_a_password_from_a_file_stands_in_the_url_beside_the_user(secret: Path) -> None:
+def test_a_password_from_a_file_is_in_the_url_after_the_user(secret: Path) -> None:
     settings = Settings(
         broker_url="rediss://broker:6380/1?ssl_cert_reqs=required", broker_password_file=secret,
         database_url="postgresql+psycopg://chorus@db:5432/chorus?sslmode=verify-full", database_password_file=secret,
@@ -171,6 +208,6 @@ def test_a_password_file_that_is_none_is_refused_without_being_shown(text: str |
 
 
 def test_a_refusal_of_several_settings_is_one_sentence_without_their_values(secret: Path) -> None:
-    with pytest.raises(SettingsUnusable, match=r"^the password in ") as refused:
+    with pytest.raises(UsageError, match=r"^the password in ") as refused:
         settings_from({"broker_url": "redis://:known@broker/0", "broker_password_file": secret})
     assert "known" not in str(refused.value)

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the revisions on the connection `db.schema.upgrade` hands over."""
+"""Alembic's entry point: runs the revisions on the connection that `db.schema.upgrade` passes in."""
 
 from __future__ import annotations
 

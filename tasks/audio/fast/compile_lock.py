@@ -13,7 +13,7 @@ _POLL_S = 0.05
 
 
 @contextlib.contextmanager
-def compiling_alone() -> Iterator[None]:
+def holding_compile_lock() -> Iterator[None]:
     """Hold the installation's compile lock, so that the other processes wait and then load the code from the cache.
 
     numba's cache is not safe for two processes that fill it at once: the index of one and the code of the other may be

@@ -1,4 +1,4 @@
-"""What a shard says about itself in its footer, and the one schema it may have."""
+"""The footer of a shard, which holds its facts, and the schema of its columns."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _KEY = b"dawn-chorus-shard"
 
 
 class ShardError(Damaged):
-    """Bytes that are no shard of this version, or examples that cannot stand in one shard."""
+    """The bytes are not a shard of this version, or the examples cannot be in one shard."""
 
 
 @dataclass(frozen=True)
 class ShardFacts:
-    """A shard's footer.
+    """The facts in a shard's footer.
 
     shape: (mel, frame) of each spectrogram.  label_counts: examples of each label, ascending.
-    is_synthetic: all of its examples were made by a generator; of real ones none was.
+    is_synthetic: True if a generator made all examples, False if it made none.
     """
 
     n_examples: int
@@ -40,7 +40,7 @@ class ShardFacts:
 
 
 def schema_of(shape: tuple[int, int], n_features: int) -> pa.Schema:
-    """The columns of a shard whose examples have this shape and so many features."""
+    """Return the columns of a shard. shape: (mel, frame) of the spectrograms.  n_features: of each example."""
     types = {
         "spectrogram": pa.binary(shape[0] * shape[1]),
         "features": _numbers(n_features),
@@ -61,8 +61,8 @@ def _numbers(n: int) -> pa.DataType:
 
 
 def with_facts(schema: pa.Schema, facts: ShardFacts) -> pa.Schema:
-    """The schema with the facts in its footer."""
-    told = {
+    """Return the schema with the facts in its footer."""
+    values = {
         "version": _VERSION,
         "n_examples": facts.n_examples,
         "label_counts": {str(label): n for label, n in facts.label_counts.items()},
@@ -71,21 +71,21 @@ def with_facts(schema: pa.Schema, facts: ShardFacts) -> pa.Schema:
         "shape": list(facts.shape),
         "n_features": facts.n_features,
     }
-    if facts.is_synthetic:  # said of those alone, so that shards of real examples keep their bytes
-        told["synthetic"] = True
-    return schema.with_metadata({_KEY: json.dumps(told, separators=(",", ":"))})
+    if facts.is_synthetic:  # absent in shards of real examples, so that these keep their bytes
+        values["synthetic"] = True
+    return schema.with_metadata({_KEY: json.dumps(values, separators=(",", ":"))})
 
 
 def facts_of(parquet: pq.ParquetFile) -> ShardFacts:
     """Return the facts in the footer of a verified Parquet file.
 
-    Raises: ShardError, where it is no shard, or a shard of another version.
+    Raises: ShardError if it is not a shard, or a shard of another version.
     """
-    told = (parquet.metadata.metadata or {}).get(_KEY)
-    if told is None:
+    footer = (parquet.metadata.metadata or {}).get(_KEY)
+    if footer is None:
         raise ShardError("this Parquet file is no shard: its footer has no facts")
-    facts = json.loads(told)
-    # Runs may have been packed before shards held metadata; their where and when are unknown.
+    facts = json.loads(footer)
+    # Shards of version 1 have no metadata; place and time of their examples are unknown.
     if facts["version"] not in (_VERSION, _VERSION_WITHOUT_METADATA):
         raise ShardError(f"shard version {facts['version']!r:.20} is not {_VERSION}; pack it again")
     n_mel, n_frames = facts["shape"]

@@ -1,4 +1,4 @@
-"""Where and when a recording was made: four numbers that may stand beside what is heard in it."""
+"""Metadata of a recording: the place and time at which it was made, as four numbers."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 
 class Metadata(NamedTuple):
-    """Where and when; None where nobody knows. Latitude and longitude are known together or not at all.
+    """Place and time; None for an unknown value. Latitude and longitude are known together or not at all.
 
     latitude: degrees north, -90..90.  longitude: degrees east, -180..180.  month: 1..12.
-    hour: of the day where it was recorded, 0 to below 24, minutes as its fraction.
+    hour: local time in hours, 0 to below 24; minutes are the fraction.
     """
 
     latitude: float | None
@@ -27,7 +27,7 @@ UNKNOWN = Metadata(None, None, None, None)
 
 
 def as_numbers(values: Iterable[float | None]) -> npt.NDArray[np.float32]:
-    """The values in the order of METADATA, (4,) float32, NaN where nobody knows.
+    """Return the values in the order of METADATA, (4,) float32; NaN for an unknown value.
 
     >>> as_numbers(UNKNOWN._replace(month=5)).tolist()
     [nan, nan, 5.0, nan]

@@ -28,7 +28,7 @@ __all__ = ["Example", "Shard", "ShardError", "ShardFacts", "read_shard", "shard_
 
 _TEXTS = ["recording", "digest", "group"]
 _MOST_BYTES = MAX_EXAMPLES * 48 * 128
-"""Of the pictures of a shard, unless one alone has more."""
+"""Of the spectrograms of a shard, unless a single one is larger."""
 
 Pictures = npt.NDArray[np.uint8]
 Features = npt.NDArray[np.float32]
@@ -37,11 +37,11 @@ Int32s = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Example:
-    """One chunk ready to learn from.
+    """One chunk, ready for training.
 
     spectrogram: (mel, frame) uint8.  features: (15,) float32.  label: number in the run's list of classes, >= 0.
-    recording: uri.  digest: SHA-256 of the recording in hex.  chunk, copy: counted from 0, copy 0 is the recording
-    itself.  synthetic: made by a generator, not by a bird; nobody knows its features, which are not numbers (NaN).
+    recording: uri.  digest: SHA-256 of the recording in hex.  chunk, copy: counted from 0; copy 0 is not augmented.
+    synthetic: True if a generator made it; its features are then NaN.
     metadata: (4,) float32, see `tasks.dataset.shards.metadata`.
     """
 
@@ -61,9 +61,9 @@ class Example:
 class Shard:
     """The examples of one shard as columns, in the shard's order.
 
-    spectrograms: (n, mel, frame) uint8, read-only, over the shard's own memory.  features: (n, 15) float32.
-    labels, chunks, copies: (n,) int32.  synthetic: (n,) bool.  metadata: (n, 4) float32, in the order of METADATA, NaN
-    where nobody knows; all of it in a shard of the version before.
+    spectrograms: (n, mel, frame) uint8, a read-only view of the shard's bytes.  features: (n, 15) float32.
+    labels, chunks, copies: (n,) int32.  synthetic: (n,) bool.  metadata: (n, 4) float32, in the order of METADATA;
+    NaN for an unknown value, and for every value in a shard of version 1.
     """
 
     facts: ShardFacts
@@ -82,14 +82,13 @@ class Shard:
 def shards(
     examples: Iterable[Example], order_digest: str, pipeline_digest: str, size: int = MAX_EXAMPLES
 ) -> Iterator[bytes]:
-    """The examples in Parquet files of `size`, fewer where their pictures are large, the last one shorter, in order.
+    """Yield the examples, in their order, as Parquet files of `size` examples; fewer if their spectrograms are large.
 
-    One shard is in memory at a time (four times its bytes, 100 MB at most: 4,096 examples of 48 by 128, or 783 of 128
-    by 251, make a full one). Equal examples,
-    digests and library versions give equal bytes. Pictures are stored plain: on real ones zstd saves a tenth and
-    makes reading two and a half times slower. Pages carry checksums.
-    Raises ShardError for examples of unlike shapes or with a negative label, for real and synthetic ones in one shard,
-    and for a size that is not 1 to 4,096.
+    One shard is in memory at a time: four times its bytes, at most 100 MB. A full shard has 4,096 examples of 48 by
+    128, or 783 of 128 by 251. Equal examples, digests and library versions give equal bytes. Spectrograms are not
+    compressed: zstd saves a tenth of real ones and makes reading 2.5 times slower. Pages have checksums.
+    Raises: ShardError if examples differ in shape, have a negative label, or are partly synthetic, or if the size is
+    not from 1 to 4,096.
     """
     if not 1 <= size <= MAX_EXAMPLES:
         raise ShardError(f"shard size {size} is not between 1 and {MAX_EXAMPLES}")
@@ -106,23 +105,23 @@ def read_shard(source: StoredFile | bytes) -> Shard:
     """Return the examples of a shard.
 
     source: a file of the store, which is verified as it is read; or bytes that were verified before.
-    Raises: Damaged, where the file is not what was written; ShardError, for a shard of another version, or other bytes;
-    OSError, where the file cannot be read.
+    Raises: Damaged if the file is not what was written; ShardError if it is not a shard of a known version; OSError if
+    the file cannot be read.
     """
     data = _bytes(source)
-    with _understanding(source):
-        # Each text is held once, however many examples name it.
+    with _as_shard_error(source):
+        # Dictionaries keep equal texts once in memory.
         parquet = pq.ParquetFile(pa.BufferReader(data), read_dictionary=_TEXTS)
         return _read(parquet)
 
 
 def shard_facts(source: StoredFile | bytes) -> ShardFacts:
-    """Return what a shard says of itself: counts, digests and shape; no example is decoded.
+    """Return the facts in a shard's footer: counts, digests and shape. No example is decoded.
 
     Raises: as `read_shard` does.
     """
     data = _bytes(source)
-    with _understanding(source):
+    with _as_shard_error(source):
         return facts_of(pq.ParquetFile(pa.BufferReader(data)))
 
 
@@ -131,10 +130,12 @@ def _bytes(source: StoredFile | bytes) -> bytes:
 
 
 @contextmanager
-def _understanding(source: StoredFile | bytes) -> Iterator[None]:
-    """Raise ShardError for what pyarrow raises while it parses bytes in memory."""
+def _as_shard_error(source: StoredFile | bytes) -> Iterator[None]:
+    """Raise ShardError for the errors that pyarrow raises while it parses bytes in memory."""
     try:
         yield
+    except MemoryError:  # pyarrow's is an ArrowException too
+        raise
     except (pa.ArrowException, OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         name = "this" if isinstance(source, bytes) else source.key
         raise ShardError(f"{name} is no shard: {error!s:.200}; pack it again") from error
@@ -150,10 +151,16 @@ def _written(batch: Sequence[Example], order_digest: str, pipeline_digest: str) 
     if labels.min() < 0:
         raise ShardError(f"{batch[int(labels.argmin())].recording} has the label {labels.min()}; labels count from 0")
     _, n_mel, n_frames = spectrograms.shape
+    label_counts = zip(*np.unique(labels, return_counts=True), strict=True)
     facts = ShardFacts(
-        len(batch), _counted(labels), pipeline_digest, order_digest, (n_mel, n_frames), features.shape[1],
+        n_examples=len(batch),
+        label_counts={int(label): int(n) for label, n in label_counts},
+        pipeline_digest=pipeline_digest,
+        order_digest=order_digest,
+        shape=(n_mel, n_frames),
+        n_features=features.shape[1],
         is_synthetic=_are_synthetic(batch),
-    )  # fmt: skip
+    )
     schema = schema_of(facts.shape, facts.n_features)
     columns = [
         pa.FixedSizeBinaryArray.from_buffers(schema.field(0).type, len(batch), [None, pa.py_buffer(spectrograms)]),
@@ -168,12 +175,8 @@ def _written(batch: Sequence[Example], order_digest: str, pipeline_digest: str) 
 def _are_synthetic(batch: Sequence[Example]) -> bool:
     kinds = {example.synthetic for example in batch}
     if len(kinds) > 1:
-        raise ShardError("real and synthetic examples cannot stand in one shard; write them into shards of their own")
+        raise ShardError("real and synthetic examples cannot be in one shard; write them to separate shards")
     return kinds.pop()
-
-
-def _counted(labels: Int32s) -> dict[int, int]:
-    return {int(label): int(n) for label, n in zip(*np.unique(labels, return_counts=True), strict=True)}
 
 
 def _stacked(arrays: Sequence[npt.NDArray[Any]], dtype: type[np.generic], n_axes: int) -> npt.NDArray[Any]:
@@ -187,7 +190,7 @@ def _stacked(arrays: Sequence[npt.NDArray[Any]], dtype: type[np.generic], n_axes
 
 
 def _parquet(table: pa.Table) -> bytes:
-    """Parquet bytes with every option fixed that a newer library might choose otherwise."""
+    """Return the Parquet bytes. Every option is set, because a newer library may have other defaults."""
     sink = pa.BufferOutputStream()
     pq.write_table(
         table,
@@ -229,7 +232,7 @@ def _metadata(table: pa.Table, n: int) -> Features:
 
 
 def _texts(column: pa.ChunkedArray) -> list[str]:
-    """The column's texts; equal ones are one object."""
+    """Return the column's texts; equal texts share one object."""
     held = _one(column)
     texts = held.dictionary.to_pylist()
     return [texts[at] for at in held.indices.to_pylist()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -90,6 +90,11 @@ class EncodedDataset:
         class_counts = ClassCounts.of(label_codes, codes, len(class_names), len(order))
         return cls(tuple(class_names), len(order), label_codes, codes, class_counts)
 
+    def of_recordings(self, is_chosen: Bools) -> EncodedDataset:
+        """Return the dataset with the counts of the chosen recordings only. is_chosen: (n,)."""
+        counts = ClassCounts.of(self.labels[is_chosen], self.groups[is_chosen], len(self.class_names), self.n_groups)
+        return replace(self, class_counts=counts)
+
     def smallest_by_group(self, values: Ints, absent: int) -> Ints:
         """Return the smallest non-negative value among each group's recordings, (n_groups,).
 
@@ -100,10 +105,10 @@ class EncodedDataset:
         np.minimum.at(smallest, self.groups[given], values[given])
         return np.where(smallest == np.iinfo(np.int64).max, absent, smallest)
 
-    def n_divided_groups(self, values: Ints) -> int:
-        """Return the number of groups whose recordings have different values. values: (n,) one per recording, >= 0."""
+    def divided_groups(self, values: Ints) -> Ints:
+        """Return the groups whose recordings have different values. values: (n,) one per recording, >= 0."""
         smallest = self.smallest_by_group(values, -1)
-        return len(np.unique(self.groups[values != smallest[self.groups]]))
+        return np.unique(self.groups[values != smallest[self.groups]])
 
     def counts_by_value(self, values: Ints, n_values: int) -> Ints:
         """Return the recordings of each class with each value, (n_classes, n_values).

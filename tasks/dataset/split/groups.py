@@ -1,4 +1,4 @@
-"""What must never be torn apart: the group each recording belongs to, exact copies joined."""
+"""Groups: recordings that must stay in one subset. Exact copies join their groups."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 
 NAMELESS = -1
-"""The number of what has no name."""
+"""The code of a row without a name."""
 
 
 class Names(Protocol):
-    """Names by number: a list, or something that makes them when they are asked for."""
+    """Names by number: a list, or an object that makes names on request."""
 
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[str]: ...
@@ -26,9 +26,9 @@ class Names(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Coded:
-    """A column of names, each name kept once.
+    """A column of names. Each name is stored once.
 
-    codes: (n,) the number of each row's name, or NAMELESS.  names: by number; they may be made only when asked for.
+    codes: (n,) the number of each row's name, or NAMELESS.  names: by number; possibly made on request.
     """
 
     codes: Ints
@@ -36,7 +36,7 @@ class Coded:
 
     @classmethod
     def of(cls, names: Sequence[str | None]) -> Self:
-        """Numbered in the order of their first appearance.
+        """Return the names, numbered in the order of their first appearance.
 
         >>> column = Coded.of(["b", "a", None, "b"])
         >>> column.codes.tolist(), column.names
@@ -50,42 +50,53 @@ class Coded:
         return len(self.codes)
 
     def __getitem__(self, row: int) -> str | None:
-        """The name in a row."""
+        """Return the name in a row; None if it has none."""
         code = int(self.codes[row])
         return None if code == NAMELESS else self.names[code]
 
 
-def groups(identities: Words, wider: Coded) -> Coded:
-    """Each recording's final group: the wider one it is in, else the recording itself.
+def groups(identities: Words, declared: Coded) -> Coded:
+    """Return each recording's final group: its declared group or author, else a group of its own.
 
-    identities: (n, 2) the first 16 bytes of each recording's digest as two words; their 32 hex digits name a group of
-    its own.
-    wider: the declared group or the author of each, NAMELESS where there is neither.
-    Recordings with the same digest are exact copies and join their groups, and so, step by step, does everything
-    those groups hold; the joined group takes the smallest of the names. The order of the recordings changes no name.
+    identities: (n, 2) the first 16 bytes of each recording's digest as two words; their 32 hex digits are the name of
+    a group of its own.
+    declared: the declared group or the author of each recording, NAMELESS if it has neither.
+    Recordings with the same digest are exact copies: their groups are joined, also through several copies. A joined
+    group has the smallest of the names. The order of the recordings has no effect on the names.
 
     >>> identities = np.frombuffer(b"".join(bytes([n] * 16) for n in (1, 2, 2, 3)), np.uint64).reshape(-1, 2)
     >>> found = groups(identities, Coded.of([None, "Bo", "Ann", "Bo"]))
     >>> [found[row] for row in range(4)]
     ['01010101010101010101010101010101', 'Ann', 'Ann', 'Ann']
 
-    Raises ValueError when the two are not of one length.
+    Raises: ValueError if the arguments differ in length.
     """
-    if len(identities) != len(wider):
-        raise ValueError(f"{len(identities)} identities and {len(wider)} wider groups: not one each")
+    if len(identities) != len(declared):
+        raise ValueError(f"{len(identities)} identities and {len(declared)} declared groups: not one each")
     own, first_row, count = _distinct(identities)
-    n_wider = len(wider.names)
-    codes = np.where(wider.codes == NAMELESS, n_wider + own, wider.codes)
+    n_declared = len(declared.names)
+    codes = np.where(declared.codes == NAMELESS, n_declared + own, declared.codes)
     copies = np.flatnonzero(count[own] > 1)
     if len(copies):
-        becomes = np.arange(n_wider + len(first_row))
-        names = _GroupNames(wider.names, identities, first_row, becomes.copy())
+        becomes = np.arange(n_declared + len(first_row))
+        names = _GroupNames(declared.names, identities, first_row, becomes.copy())
         ranked = np.array(sorted(set(codes[copies].tolist()), key=names.__getitem__))
-        becomes[ranked] = np.arange(len(ranked))  # the rank of its name, for the next line only
+        becomes[ranked] = np.arange(len(ranked))  # ranks by name, for the next line only
         becomes[ranked] = ranked[_smallest_joined(becomes[codes[copies]], own[copies])]
         codes = becomes[codes]
     used, compact = np.unique(codes, return_inverse=True)
-    return Coded(compact.astype(np.int64).reshape(-1), _GroupNames(wider.names, identities, first_row, used))
+    return Coded(compact.astype(np.int64).reshape(-1), _GroupNames(declared.names, identities, first_row, used))
+
+
+def copies(identities: Words) -> Coded:
+    """Return a group for each distinct recording: its exact copies. identities: as above."""
+    own, first_row, _ = _distinct(identities)
+    return Coded(own, _GroupNames([], identities, first_row, np.arange(len(first_row))))
+
+
+def n_copies(identities: Words) -> int:
+    """Return how many recordings are exact copies of an earlier one. identities: as above."""
+    return len(identities) - len(_distinct(identities)[1])
 
 
 def contradictions(identities: Words, labels: Coded) -> Ints:
@@ -103,7 +114,7 @@ def contradictions(identities: Words, labels: Coded) -> Ints:
 
 
 def _distinct(identities: Words) -> tuple[Ints, Ints, Ints]:
-    """(n,) the number of each row's identity; by number, the first row that has it and how many do."""
+    """Return the number of each row's identity, (n,); the first row of each number; and the number of its rows."""
     order = np.lexsort((identities[:, 1], identities[:, 0]))
     is_new = np.ones(len(order), dtype=bool)
     is_new[1:] = (identities[order[1:]] != identities[order[:-1]]).any(axis=1)
@@ -113,14 +124,14 @@ def _distinct(identities: Words) -> tuple[Ints, Ints, Ints]:
 
 
 def _smallest_joined(group: Ints, identity: Ints) -> Ints:
-    """By group: the smallest of the groups it is joined with, directly or through others.
+    """Return for each group the smallest of the groups that it is joined with, directly or through others.
 
     group, identity: (n,) of each recording, groups numbered without gaps. Recordings of one identity join their groups.
 
     >>> _smallest_joined(np.array([1, 2, 2, 0, 3]), np.array([7, 7, 8, 8, 9]))
     array([0, 0, 0, 3])
     """
-    from scipy.sparse import coo_array  # noqa: PLC0415  # takes 0.4 s, so only where there are copies
+    from scipy.sparse import coo_array  # noqa: PLC0415  # takes 0.4 s; only needed if there are copies
     from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
 
     n_groups = int(group.max()) + 1
@@ -133,10 +144,10 @@ def _smallest_joined(group: Ints, identity: Ints) -> Ints:
 
 
 class _GroupNames:
-    """Names of groups, those of single recordings made when asked for: a million of them would fill 100 MB."""
+    """Names of groups. Names of single recordings are made on request: a million of them would need 100 MB."""
 
-    def __init__(self, wider: Names, identities: Words, first_row: Ints, used: Ints) -> None:
-        self._wider, self._identities, self._first_row, self._used = wider, identities, first_row, used
+    def __init__(self, declared: Names, identities: Words, first_row: Ints, used: Ints) -> None:
+        self._declared, self._identities, self._first_row, self._used = declared, identities, first_row, used
 
     def __len__(self) -> int:
         return len(self._used)
@@ -148,7 +159,7 @@ class _GroupNames:
         return self._name(int(self._used[number]))
 
     def _name(self, code: int) -> str:
-        if code < len(self._wider):
-            return self._wider[code]
-        identity: bytes = self._identities[self._first_row[code - len(self._wider)]].tobytes()
+        if code < len(self._declared):
+            return self._declared[code]
+        identity: bytes = self._identities[self._first_row[code - len(self._declared)]].tobytes()
         return identity.hex()

@@ -48,13 +48,18 @@ def check_testable(dataset: EncodedDataset) -> None:
         )
 
 
-def official_subsets(dataset: EncodedDataset, given: Ints, spec_shares: tuple[float, float]) -> tuple[Ints, list[str]]:
+def official_subsets(
+    dataset: EncodedDataset, given: Ints, spec_shares: tuple[float, float], recordings: EncodedDataset | None
+) -> tuple[Ints, list[str]]:
     """Keep the dataset's subsets, and complete them.
 
     given: (n,) Subset, or -1 if the dataset names none; at least one is VALID or TEST.
     spec_shares: shares of test and validation.
+    recordings: the same rows with exact copies as groups; None if copies are not known.
     A recording without a subset follows its group; if its group has none either, it joins training. If the dataset has
-    no validation or no test recordings, these are drawn from the groups that are completely in training.
+    no validation or no test recordings, these are drawn from the groups that are completely in training. If fewer than
+    two groups are, validation is drawn from the training recordings of all groups: the dataset's own split divides them
+    anyway.
     Returns (n,) Subset, and notes for the user.
     Raises: SplitError if no recording is left to train on.
     """
@@ -74,18 +79,51 @@ def official_subsets(dataset: EncodedDataset, given: Ints, spec_shares: tuple[fl
     if not absent:
         return subsets, notes
     subset = absent[0]
-    name = subset.name.lower()
+    name = subset.word
     share = valid_share if subset is Subset.VALID else test_share
-    notes.append(f"the data has no {name} subset; {share:.0%} of the training groups were drawn for it")
     is_free = np.ones(dataset.n_groups, dtype=bool)
     is_free[dataset.groups[subsets != Subset.TRAIN]] = False
+    if is_free.sum() < 2 and subset is Subset.VALID:
+        is_drawn, how = _validation_of_divided_groups(dataset, subsets == Subset.TRAIN, share, recordings)
+        return np.where(is_drawn, Subset.VALID, subsets), [*notes, f"the data has no {name} subset; {how}"]
     if is_free.sum() < 2:
         raise SplitError(
             f"training has {counted(int(is_free.sum()), 'group')} of its own, too few to draw a {name} subset from it; "
             "add recordings of other authors or sites"
         )
+    notes.append(f"the data has no {name} subset; {share:.0%} of the training groups were drawn for it")
     drawn = _distribute(dataset, {Subset.TRAIN: 1 - share, subset: share}, is_free)
     return np.where(is_free[dataset.groups], drawn[dataset.groups], subsets), notes
+
+
+def _validation_of_divided_groups(
+    dataset: EncodedDataset, is_training: Bools, share: float, recordings: EncodedDataset | None
+) -> tuple[Bools, str]:
+    """Draw validation from the training recordings of groups that are in other subsets too, and say how.
+
+    By group if there are enough groups for the share. Of fewer groups one would be too much of the training data, so
+    recordings are drawn, exact copies together.
+    Returns (n,) whether the recording is drawn.
+    Raises: SplitError if there is nothing to draw from.
+    """
+    n_groups = len(np.unique(dataset.groups[is_training]))
+    is_by_group = n_groups * share >= 1 or recordings is None
+    units = dataset if recordings is None or is_by_group else recordings
+    in_training = units.of_recordings(is_training)
+    is_free = in_training.class_counts.size > 0
+    if is_free.sum() < 2:
+        raise SplitError(
+            f"training has {counted(int(is_free.sum()), 'group')}, too few to draw a validation subset from it; "
+            "add recordings"
+        )
+    by_unit = _distribute(in_training, {Subset.TRAIN: 1 - share, Subset.VALID: share}, is_free)
+    is_drawn: Bools = is_training & (by_unit[units.groups] == Subset.VALID)
+    if is_by_group:
+        return is_drawn, f"{share:.0%} of the groups were drawn for it, from their training recordings"
+    return is_drawn, (
+        f"{share:.0%} of the training recordings were drawn for it, not whole groups, because training has only "
+        f"{counted(n_groups, 'group')}"
+    )
 
 
 def missing_class_notes(dataset: EncodedDataset, subsets: Ints) -> list[str]:
@@ -99,7 +137,7 @@ def missing_class_notes(dataset: EncodedDataset, subsets: Ints) -> list[str]:
     for pattern in sorted({tuple(row) for row in is_present.tolist()}):
         if all(pattern):
             continue
-        present = [subset.name.lower() for subset in Subset if pattern[subset]]
+        present = [subset.word for subset in Subset if pattern[subset]]
         classes = np.flatnonzero((is_present == np.array(pattern)).all(axis=1)).tolist()
         where = f"{' and '.join(present)} subset{'s' if len(present) > 1 else ''}"
         most = counted(max(n_groups[c] for c in classes), "group")

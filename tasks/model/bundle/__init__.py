@@ -1,1 +1,1 @@
-"""Bundles: a trained network in one file, with all that is needed to use it."""
+"""Bundles: a trained network in one file, with everything that prediction needs."""

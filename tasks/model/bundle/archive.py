@@ -1,4 +1,4 @@
-"""A .keras file as bytes that follow from its content, and the checks before one from elsewhere is opened."""
+"""Write .keras archives reproducibly, and check archives from elsewhere before they are opened."""
 
 from __future__ import annotations
 
@@ -18,33 +18,36 @@ _SHARED = "shared_object_id"
 FACTS = "dawn_chorus.json"
 MEMBERS = (CONFIG, FACTS, METADATA, WEIGHTS)
 
-# The largest network of the appendix takes 2.3 MB; a file beyond this is not one of ours.
+# Far above the networks of the zoo, which take a few megabytes.
 MAX_SIZE_BYTES = 512 * 1024**2
 
-# A million names of classes fit; read as JSON it takes many times its bytes.
-_MOST_JSON_BYTES = 64 * 1024**2
+# Room for a million class names; parsed JSON takes many times this much memory.
+_MAX_JSON_BYTES = 64 * 1024**2
 
 
 class BundleError(Damaged):
-    """A file that is not a whole bundle, or one that must not be opened."""
+    """The file is damaged, is not a bundle, or is not safe to open."""
 
 
-def packed(members: Mapping[str, bytes]) -> bytes:
-    """A zip archive of these members, sorted and without times; nothing is compressed, for weights hardly shrink."""
+def pack(members: Mapping[str, bytes]) -> bytes:
+    """Return a zip archive of the members by name: sorted, without times, uncompressed because weights hardly shrink.
+
+    Equal members give equal bytes.
+    """
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(members):
-            member = zipfile.ZipInfo(name)  # dated 1980, the earliest a zip knows
-            member.create_system = 3  # else Windows would write another byte here
+            member = zipfile.ZipInfo(name)  # Sets the date to 1980, the earliest of the format.
+            member.create_system = 3  # Unix; the default depends on the platform.
             archive.writestr(member, members[name])
     return buffer.getvalue()
 
 
-def unpacked(content: bytes) -> dict[str, bytes]:
-    """The members of a bundle, by name.
+def unpack(content: bytes) -> dict[str, bytes]:
+    """Return the members of a bundle by name.
 
-    Raises BundleError where the archive is cut short or damaged, is too large, holds other members than a bundle
-    does or one of them twice, or stores one compressed: without compression nothing can swell when it is read.
+    Raises: BundleError if the archive is truncated, damaged or too large, if its members are not exactly those of a
+    bundle, or if one is compressed: an uncompressed archive cannot expand when it is read.
     """
     require_size(len(content))
     try:
@@ -52,11 +55,14 @@ def unpacked(content: bytes) -> dict[str, bytes]:
             _require_plain(archive.infolist(), len(content))
             return {name: archive.read(name) for name in MEMBERS}
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, struct.error) as error:
-        raise BundleError(f"not a whole bundle: {error}; fetch it again or train anew") from error
+        raise BundleError(f"not a complete bundle: {error}; download it again or train the model again") from error
 
 
 def require_size(size_bytes: int) -> None:
-    """Nothing, or BundleError for more bytes than any bundle has."""
+    """Check that a file of this size can be a bundle.
+
+    Raises: BundleError if it is larger than MAX_SIZE_BYTES.
+    """
     if size_bytes > MAX_SIZE_BYTES:
         raise BundleError(f"{size_bytes:,} bytes is too large for a bundle; the limit is {MAX_SIZE_BYTES:,}")
 
@@ -67,15 +73,15 @@ def _require_plain(infos: list[zipfile.ZipInfo], size_bytes: int) -> None:
         raise BundleError(f"a bundle holds {', '.join(MEMBERS)}; this file holds {', '.join(names[:8]) or 'nothing'}")
     for info in infos:
         if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
-            raise BundleError(f"{info.filename} is compressed, which no bundle is; do not open this file")
-        if info.filename != WEIGHTS and info.file_size > _MOST_JSON_BYTES:
-            raise BundleError(f"{info.filename} has {info.file_size:,} bytes; the limit is {_MOST_JSON_BYTES:,}")
+            raise BundleError(f"{info.filename} is compressed, but bundles are not; do not use this file")
+        if info.filename != WEIGHTS and info.file_size > _MAX_JSON_BYTES:
+            raise BundleError(f"{info.filename} has {info.file_size:,} bytes; the limit is {_MAX_JSON_BYTES:,}")
     if sum(info.file_size for info in infos) > size_bytes:
-        raise BundleError("the members claim more bytes than the file has; do not open this file")
+        raise BundleError("the members claim more bytes than the file has; do not use this file")
 
 
-def without_circumstances(members: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The members as Keras wrote them, less the time of saving and the addresses in memory of what layers share."""
+def reproducible(members: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the members that Keras wrote without the time of saving and the memory addresses of shared objects."""
     metadata = json.loads(members[METADATA]) | {"date_saved": "1980-01-01@00:00:00"}
     config = json.loads(members[CONFIG])
     _number_shared(config, {})
@@ -83,7 +89,7 @@ def without_circumstances(members: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 def _number_shared(config: Any, numbers: dict[int, int]) -> None:
-    """Replaces each address by its place in the order of appearance."""
+    """Replace each memory address by a number, in order of appearance."""
     if isinstance(config, dict):
         if isinstance(address := config.get(_SHARED), int):
             config[_SHARED] = numbers.setdefault(address, len(numbers) + 1)
@@ -95,5 +101,5 @@ def _number_shared(config: Any, numbers: dict[int, int]) -> None:
 
 
 def canonical(value: Any) -> bytes:
-    """JSON in one way of writing it: keys in the order given, UTF-8, no NaN."""
+    """Encode as JSON in exactly one way: UTF-8, keys in the given order, no spaces, no NaN."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""Whether a network from elsewhere fits the weights that come with it, found before memory is taken for it."""
+"""Check that a network from elsewhere needs no more memory than its weights file holds, before it is built."""
 
 from __future__ import annotations
 
@@ -15,22 +15,25 @@ from tasks.model.bundle.archive import BundleError
 
 
 def require_fitting(config: bytes, weights: bytes) -> None:
-    """Nothing where the weights fill the network that the config describes.
+    """Check that the weights file is large enough for the network of the config.
 
-    config: a network as Keras writes it down in JSON.  weights: its HDF5 file.
-    Raises BundleError where the network wants more bytes than there are, so that a few words cannot ask for all memory,
-    and where a dataset claims more than it stores; whatever Keras and HDF5 raise for what they do not understand.
+    Without this check, a short config could allocate all memory.
+    config: the network as JSON from Keras.  weights: the HDF5 file.
+    Raises: BundleError if the network needs more bytes than the file has, or if a dataset claims more bytes than it
+    stores; errors of Keras and HDF5 if they cannot parse their part.
     """
-    with ThreadPoolExecutor(1, "capacity") as apart:  # what Keras notes of all it builds, it notes for each thread
-        wanted_bytes = apart.submit(_variables_bytes, config).result()
-    if wanted_bytes > len(weights):
-        raise BundleError(f"the network wants {wanted_bytes:,} bytes of weights and {len(weights):,} are there")
+    with ThreadPoolExecutor(
+        1, "capacity"
+    ) as apart:  # Keras counts layer names per thread; those of the caller must not change.
+        needed_bytes = apart.submit(_variables_bytes, config).result()
+    if needed_bytes > len(weights):
+        raise BundleError(f"the network needs {needed_bytes:,} bytes of weights, but the file has {len(weights):,}")
     with h5py.File(BytesIO(weights), "r") as file:
         file.visititems(_require_stored)
 
 
 def _variables_bytes(config: bytes) -> int:
-    """Of the network's variables by their shapes; none of them gets a value."""
+    """Return the size of the network's variables by their shapes, without allocating them."""
     described = {**json.loads(config), "compile_config": None}
     with keras.StatelessScope(initialize_variables=False):
         network = keras.saving.deserialize_keras_object(described, safe_mode=True)
@@ -41,4 +44,4 @@ def _variables_bytes(config: bytes) -> int:
 
 def _require_stored(name: str, node: h5py.Dataset | h5py.Group) -> None:
     if isinstance(node, h5py.Dataset) and node.nbytes > node.id.get_storage_size():
-        raise BundleError(f"the weights {name:.80} claim {node.nbytes:,} bytes and do not store them")
+        raise BundleError(f"the weights {name:.80} claim {node.nbytes:,} bytes but do not store them")

@@ -1,4 +1,4 @@
-"""The libraries that the numbers of a training come from."""
+"""The libraries that determine the weights of a training."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ import tensorflow as tf
 
 
 def library_versions() -> dict[str, str]:
-    """The versions of what a bundle's weights depend on, on this machine."""
+    """Return the installed versions of the libraries that a bundle's weights depend on, by name."""
     return {"keras": keras.__version__, "numpy": version("numpy"), "tensorflow": tf.__version__}

@@ -1,1 +1,1 @@
-"""The networks, one module each, and the blocks they share."""
+"""The networks, one module per family, and the blocks they share."""

@@ -1,4 +1,4 @@
-"""The convolutional network on spectrograms."""
+"""The convolutional network for spectrograms."""
 
 from __future__ import annotations
 
@@ -16,14 +16,22 @@ MOMENTUM = 0.9
 
 
 def trunk(spectrogram: blocks.Tensor) -> blocks.Tensor:
-    """Everything before the classes, (batch, 48, 128, 1) to (batch, 128); the merged models start from here."""
+    """Build all layers before the output layer; the merged models reuse them.
+
+    Input shape: (batch, mel, frame, 1), both sizes at least 46.
+    Output shape: (batch, 128).
+    """
     x = blocks.conv_stack(spectrogram, FILTERS, name="cnn", momentum=MOMENTUM)
     x = keras.layers.GlobalAveragePooling2D(name="cnn_average")(x)
     return blocks.dense_stack(x, UNITS, name="cnn", dropout=DROPOUT)
 
 
 def build(shapes: InputShapes, n_classes: int) -> Any:
-    """An untrained keras.Model from spectrograms to class probabilities; 495,963 parameters at 27 classes."""
+    """Build the untrained network: 495,963 parameters for 27 classes.
+
+    Input shape: spectrogram (batch, mel, frame, 1), both sizes at least 46.
+    Output shape: (batch, n_classes).
+    """
     spectrogram = blocks.input_of("spectrogram", shapes)
     classes = blocks.class_probabilities(trunk(spectrogram), n_classes)
     return keras.Model(spectrogram, classes, name="cnn")

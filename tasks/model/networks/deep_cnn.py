@@ -11,14 +11,20 @@ from tasks.model.networks import blocks
 
 STEM_FILTERS = 32
 FINE_BANDS = 96
-"""From so many bands on the stem looks at every fourth one, below at every second: what follows costs the same."""
+"""From this number of bands on, the stem has a stride of 4 over bands instead of 2, to keep the later layers equally
+cheap.
+"""
 FILTERS = (48, 96, 192)
 DROPOUT = 0.3
 MOMENTUM = 0.9
 
 
 def build(shapes: InputShapes, n_classes: int) -> Any:
-    """An untrained keras.Model from spectrograms to class probabilities."""
+    """Build the untrained network.
+
+    Input shape: spectrogram (batch, mel, frame, 1), both sizes at least 15.
+    Output shape: (batch, n_classes).
+    """
     spectrogram = blocks.input_of("spectrogram", shapes)
     strides = (4 if shapes.n_mels >= FINE_BANDS else 2, 2)
     x = blocks.strided_conv(spectrogram, STEM_FILTERS, strides, name="deep_stem", momentum=MOMENTUM)

@@ -15,12 +15,20 @@ DROPOUT = 0.3
 
 
 def trunk(bands: blocks.Tensor) -> blocks.Tensor:
-    """Everything before the classes, (batch, 48, 128) to (batch, 32): 48 steps from the lowest band upwards."""
+    """Build all layers before the output layer; the recurrence runs from the lowest band to the highest.
+
+    Input shape: (batch, mel, frame).
+    Output shape: (batch, 32).
+    """
     x = blocks.lstm_stack(bands, RECURRENT_UNITS, name="lstm")
     return blocks.dense_stack(x, UNITS, name="lstm", dropout=DROPOUT)
 
 
 def build(shapes: InputShapes, n_classes: int) -> Any:
-    """An untrained keras.Model from bands to class probabilities; 58,699 parameters at 27 classes."""
+    """Build the untrained network: 58,699 parameters for 27 classes.
+
+    Input shape: bands (batch, mel, frame).
+    Output shape: (batch, n_classes).
+    """
     bands = blocks.input_of("bands", shapes)
     return keras.Model(bands, blocks.class_probabilities(trunk(bands), n_classes), name="lstm")

@@ -1,4 +1,4 @@
-"""Two networks that answer together: the convolutional one beside another, joined before the classes."""
+"""Merged networks: the trunks of the convolutional and another network, concatenated before the output layer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ LSTM_JOINT_UNITS = 64
 
 
 def cnn_and_mlp(shapes: InputShapes, n_classes: int) -> Any:
-    """An untrained keras.Model from spectrograms and features to class probabilities; 508,891 parameters at 27."""
+    """Build the untrained network: 508,891 parameters for 27 classes.
+
+    Input shape: spectrogram (batch, mel, frame, 1), features (batch, feature).
+    Output shape: (batch, n_classes).
+    """
     spectrogram, features = blocks.input_of("spectrogram", shapes), blocks.input_of("features", shapes)
     x = keras.layers.Concatenate(name="joint")([cnn.trunk(spectrogram), mlp.trunk(features)])
     x = blocks.dense_stack(x, (MLP_JOINT_UNITS,), name="joint", dropout=MLP_JOINT_DROPOUT)
@@ -22,7 +26,11 @@ def cnn_and_mlp(shapes: InputShapes, n_classes: int) -> Any:
 
 
 def cnn_and_lstm(shapes: InputShapes, n_classes: int) -> Any:
-    """An untrained keras.Model from spectrograms, read twice, to class probabilities; 562,347 parameters at 27."""
+    """Build the untrained network, which reads the spectrogram twice: 562,347 parameters for 27 classes.
+
+    Input shape: spectrogram (batch, mel, frame, 1), bands (batch, mel, frame).
+    Output shape: (batch, n_classes).
+    """
     spectrogram, bands = blocks.input_of("spectrogram", shapes), blocks.input_of("bands", shapes)
     x = keras.layers.Concatenate(name="joint")([cnn.trunk(spectrogram), lstm.trunk(bands)])
     x = blocks.dense_stack(x, (LSTM_JOINT_UNITS,), name="joint", dropout=None)

@@ -1,4 +1,4 @@
-"""The multilayer perceptron on the fifteen features."""
+"""The multilayer perceptron for features."""
 
 from __future__ import annotations
 
@@ -14,12 +14,20 @@ DROPOUT = 0.3
 
 
 def trunk(features: blocks.Tensor) -> blocks.Tensor:
-    """Everything before the classes, (batch, 15) to (batch, 64)."""
+    """Build all layers before the output layer.
+
+    Input shape: (batch, feature).
+    Output shape: (batch, 64).
+    """
     x = blocks.dense_stack(features, UNITS[:-1], name="mlp", dropout=None)
     return blocks.dense_stack(x, UNITS[-1:], name="mlp_last", dropout=DROPOUT)
 
 
 def build(shapes: InputShapes, n_classes: int) -> Any:
-    """An untrained keras.Model from features to class probabilities; 11,099 parameters at 27 classes."""
+    """Build the untrained network: 11,099 parameters for 27 classes.
+
+    Input shape: features (batch, feature).
+    Output shape: (batch, n_classes).
+    """
     features = blocks.input_of("features", shapes)
     return keras.Model(features, blocks.class_probabilities(trunk(features), n_classes), name="mlp")

@@ -1,4 +1,4 @@
-"""Training a generator against a critic, so that the same specification gives the same weights, bit for bit."""
+"""Train a generator against a critic; the same specification gives bitwise identical weights."""
 
 from __future__ import annotations
 
@@ -10,70 +10,73 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tasks.model.inputs import Floats, Scaling, grey
+from tasks.model.inputs import Floats, Scaling, spectrogram_images
 from tasks.model.networks import gan
 from tasks.model.spec import TrainingSettings, TrainingSpec
 from tasks.model.training import schedule
-from tasks.model.training.checkpoint import NOWHERE, Checkpoints, Progress, packed, restored
-from tasks.model.training.classifier import Trained, median_but_first
-from tasks.model.training.differentiable import Tensor, seen
+from tasks.model.training.checkpoint import NO_CHECKPOINTS, Checkpoints, Progress, encode_progress, restore_progress
+from tasks.model.training.classifier import TrainedModel, median_epoch_s
+from tasks.model.training.differentiable import Tensor, augment_for_critic
 from tasks.model.training.feed import one_hot
 from tasks.model.training.machine import device, peak_rss_bytes
-from tasks.model.training.schedule import OnEpoch, OnStep, heard, tell, unheard
+from tasks.model.training.schedule import OnEpoch, OnStep, ignore_step, report_epoch, with_step_callback
 from tasks.model.training.stream import Reader, Row, ShardSet, batches
-from tasks.model.training.training_sets import surveyed_sides
+from tasks.model.training.training_sets import read_training_sets
 
-UPDATES_AN_EPOCH = 64
-"""Whatever the size of the set: so the cost of a training is bounded, and so is what a killed one loses."""
-CRITIC_RATE = 2.0
-"""The critic's learning rate in those of the generator. Source: Heusel et al. 2017, arXiv:1706.08500."""
-KEPT = 0.99
-"""Share of the averaged generator that one update leaves in place. Source: Yazici et al. 2019, arXiv:1806.04498."""
-NAMED = 0.2
-"""Weight of being named as the class that was meant; the more, the more alike the pictures of a class become."""
+UPDATES_PER_EPOCH = 64
+"""Independent of the number of examples, which bounds the cost of a training and the loss if its worker dies."""
+CRITIC_RATE_FACTOR = 2.0
+"""The critic's learning rate relative to the generator's. Source: Heusel et al. 2017, arXiv:1706.08500."""
+AVERAGE_DECAY = 0.99
+"""Decay of the moving average of the generator's weights. Source: Yazici et al. 2019, arXiv:1806.04498."""
+CLASS_LOSS_WEIGHT = 0.2
+"""Weight of the generator's class loss; larger values make the spectrograms of a class more alike."""
 _BETAS = {"beta_1": 0.0, "beta_2": 0.99}
-_PASSES = 1 << 20
+_PASSES_PER_EPOCH = 1 << 20
 
-Fed = tuple[Floats, Floats]
+GanBatch = tuple[Floats, Floats]
 
 
 def train(
-    spec: TrainingSpec, on_epoch: OnEpoch, clock: Callable[[], float], checkpoints: Checkpoints = NOWHERE,
-    on_step: OnStep = unheard,
-) -> Trained:  # fmt: skip
-    """A generator of the last epoch, its weights averaged over the updates; arguments as of `training.train`.
+    spec: TrainingSpec, on_epoch: OnEpoch, clock: Callable[[], float], checkpoints: Checkpoints = NO_CHECKPOINTS,
+    on_step: OnStep = ignore_step,
+) -> TrainedModel:  # fmt: skip
+    """Train a generator and return the moving average of its weights after the last epoch.
 
-    It learns from the train shards alone and stops after exactly `epochs` of 64 updates; of the settings only
-    epochs, batch, learning rate with its schedule, and seed have a say. `on_epoch` is told loss (of the generator),
-    critic_loss and learning_rate.
+    Arguments as for `classifier.train`. Only the train shards are used. Training runs for exactly `epochs` of 64
+    updates and reads only these settings: epochs, batch, learning_rate, schedule and seed.
+    `on_epoch` receives loss (of the generator), critic_loss and learning_rate.
 
-    Sets the process-wide random seeds and makes TensorFlow deterministic, for good. Memory does not grow with the
-    number of examples.
-    Raises Impossible as `training.train` does, Damaged where a shard is not what was written.
+    Sets the process-wide random seeds and enables TensorFlow's deterministic ops; neither is reset.
+    Memory does not grow with the number of examples.
+    Raises: Impossible as `classifier.train` does; Damaged if a shard is not what was written.
     """
-    sides = surveyed_sides(spec)
+    sets = read_training_sets(spec)
     keras.utils.set_random_seed(spec.settings.seed)
     tf.config.experimental.enable_op_determinism()
-    duel = _Duel(sides.train, len(spec.labels), spec.settings, clock, on_step)
-    duel.run(on_epoch, checkpoints)
-    made = duel.averaged
-    return Trained(
-        model=made,
+    fit = _GanFit(sets.train, len(spec.labels), spec.settings, clock, on_step)
+    fit.run(on_epoch, checkpoints)
+    generator = fit.averaged
+    return TrainedModel(
+        model=generator,
         scaling=Scaling(),
-        best_epoch=len(duel.progress.history),
-        history=duel.progress.history,
+        best_epoch=len(fit.progress.history),
+        history=fit.progress.history,
         device=device(),
-        images_per_s=UPDATES_AN_EPOCH * spec.settings.batch / median_but_first(duel.epochs_s),
-        epoch_s=median_but_first(duel.epochs_s),
+        images_per_s=UPDATES_PER_EPOCH * spec.settings.batch / median_epoch_s(fit.epochs_s),
+        epoch_s=median_epoch_s(fit.epochs_s),
         peak_rss_bytes=peak_rss_bytes(),
-        parameters=made.count_params(),
-        trainable_parameters=sum(int(np.prod(weight.shape)) for weight in made.trainable_weights),
+        parameters=generator.count_params(),
+        trainable_parameters=sum(int(np.prod(weight.shape)) for weight in generator.trainable_weights),
         notes=(),
     )
 
 
-class _Duel:
-    """Generator and critic on their way, epoch by epoch. averaged: the generator that is kept."""
+class _GanFit:
+    """The training loop of generator and critic.
+
+    averaged: the generator with averaged weights, the result of the training.
+    """
 
     def __init__(
         self, shards: ShardSet, n_classes: int, settings: TrainingSettings, clock: Callable[[], float], on_step: OnStep
@@ -85,80 +88,81 @@ class _Duel:
         self.averaged = gan.generator(shards.shapes, n_classes)
         self.averaged.set_weights(self._generator.get_weights())
         rate = settings.learning_rate
-        self._paints = keras.optimizers.Adam(rate, **_BETAS)
-        self._doubts = keras.optimizers.Adam(rate * CRITIC_RATE, **_BETAS)
-        self._paints.build(self._generator.trainable_variables)
-        self._doubts.build(self._critic.trainable_variables)
-        self._update = tf.function(self._updated, reduce_retracing=True)
+        self._generator_optimizer = keras.optimizers.Adam(rate, **_BETAS)
+        self._critic_optimizer = keras.optimizers.Adam(rate * CRITIC_RATE_FACTOR, **_BETAS)
+        self._generator_optimizer.build(self._generator.trainable_variables)
+        self._critic_optimizer.build(self._critic.trainable_variables)
+        self._update = tf.function(self._update_networks, reduce_retracing=True)
         self.progress = Progress()
         self.epochs_s: list[float] = []
 
     def run(self, on_epoch: OnEpoch, checkpoints: Checkpoints) -> None:
-        """Every epoch that is still to do."""
-        self.progress = restored(checkpoints, self._variables()) or self.progress
-        for figures in self.progress.history:
-            tell(on_epoch, figures)
-        while not schedule.is_over(self._settings, self.progress.history):
-            figures = self._epoch()
-            schedule.require_finite(figures)
-            self.progress.history.append(figures)
+        """Train the remaining epochs."""
+        self.progress = restore_progress(checkpoints, self._variables()) or self.progress
+        for values in self.progress.history:
+            report_epoch(on_epoch, values)
+        while not schedule.is_finished(self._settings, self.progress.history):
+            values = self._epoch()
+            schedule.require_finite(values)
+            self.progress.history.append(values)
             self.progress.variables = [np.array(variable) for variable in self._variables()]
-            checkpoints.save(packed(self.progress))
-            tell(on_epoch, figures)
+            checkpoints.save(encode_progress(self.progress))
+            report_epoch(on_epoch, values)
 
     def _variables(self) -> list[Any]:
-        parts = (self._generator, self._critic, self.averaged, self._paints, self._doubts)
+        parts = (self._generator, self._critic, self.averaged, self._generator_optimizer, self._critic_optimizer)
         return [variable for part in parts for variable in part.variables]
 
     def _epoch(self) -> dict[str, float]:
         done, started = len(self.progress.history), self._clock()
         rate = schedule.learning_rate(self._settings, self.progress.history)
-        self._paints.learning_rate, self._doubts.learning_rate = rate, rate * CRITIC_RATE
+        self._generator_optimizer.learning_rate, self._critic_optimizer.learning_rate = rate, rate * CRITIC_RATE_FACTOR
         losses = [
-            self._update(pictures, classes, tf.constant(done * UPDATES_AN_EPOCH + at, tf.int64))
-            for at, (pictures, classes) in enumerate(heard(self._fed(done), self._on_step))
+            self._update(spectrograms, classes, tf.constant(done * UPDATES_PER_EPOCH + step, tf.int64))
+            for step, (spectrograms, classes) in enumerate(with_step_callback(self._batches(done), self._on_step))
         ]
         critic_loss, loss = np.mean(np.array(losses), axis=0)
         self.epochs_s.append(self._clock() - started)
         return {"epoch": done + 1, "loss": float(loss), "critic_loss": float(critic_loss), "learning_rate": rate}
 
-    def _fed(self, epoch: int) -> Iterator[Fed]:
-        """Whole batches, from as many passes over the shards as an epoch's updates take."""
-        passes = (self._reader.shuffled(self._settings.seed, epoch * _PASSES + at) for at in count())
+    def _batches(self, epoch: int) -> Iterator[GanBatch]:
+        """Yield the whole batches of one epoch, from as many passes over the shards as needed."""
+        passes = (self._reader.shuffled(self._settings.seed, epoch * _PASSES_PER_EPOCH + at) for at in count())
         rows: Iterator[Row] = chain.from_iterable(passes)
-        for batch in islice(batches(rows, self._settings.batch), UPDATES_AN_EPOCH):
-            yield grey(batch.raw, Scaling()), one_hot(batch.labels, self._n_classes)
+        for batch in islice(batches(rows, self._settings.batch), UPDATES_PER_EPOCH):
+            yield spectrogram_images(batch.raw, Scaling()), one_hot(batch.labels, self._n_classes)
 
-    def _updated(self, real: Tensor, classes: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
-        """One update of the critic, then one of the generator, by the same pictures; the losses of both.
+    def _update_networks(self, real: Tensor, classes: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
+        """Update the critic, then the generator, on one batch; return both losses.
 
-        Source: hinge losses, Lim & Ye 2017, arXiv:1705.02894; classes of the synthetic pictures are those of the real.
+        The synthetic spectrograms have the classes of the real ones in the batch.
+        Source: hinge losses, Lim & Ye 2017, arXiv:1705.02894.
         """
         seeds = tf.random.experimental.stateless_split(tf.stack([tf.constant(self._settings.seed, tf.int64), step]), 4)
         noise = tf.random.stateless_normal((tf.shape(classes)[0], gan.NOISE), seeds[0])
         with tf.GradientTape() as tape:
-            painted = self._generator([noise, classes], training=True)
-            critic_loss = self._doubted(real, tf.stop_gradient(painted), classes, seeds[1:3])
-            score, named = self._critic([seen(painted, seeds[3]), classes], training=False)
+            synthetic = self._generator([noise, classes], training=True)
+            critic_loss = self._update_critic(real, tf.stop_gradient(synthetic), classes, seeds[1:3])
+            score, logits = self._critic([augment_for_critic(synthetic, seeds[3]), classes], training=False)
             loss = -tf.reduce_mean(score)
-            whole = loss + NAMED * _misnamed(classes, named)
-        _step(self._paints, tape, whole, self._generator)
-        for kept, new in zip(self.averaged.weights, self._generator.weights, strict=True):
-            kept.assign(KEPT * kept + (1 - KEPT) * new)
+            total = loss + CLASS_LOSS_WEIGHT * _class_loss(classes, logits)
+        _step(self._generator_optimizer, tape, total, self._generator)
+        for average, new in zip(self.averaged.weights, self._generator.weights, strict=True):
+            average.assign(AVERAGE_DECAY * average + (1 - AVERAGE_DECAY) * new)
         return critic_loss, loss
 
-    def _doubted(self, real: Tensor, painted: Tensor, classes: Tensor, seeds: Tensor) -> Tensor:
-        """The critic's loss on both kinds of pictures, from which it has then learnt."""
+    def _update_critic(self, real: Tensor, synthetic: Tensor, classes: Tensor, seeds: Tensor) -> Tensor:
+        """Update the critic on real and synthetic spectrograms; return its loss before the update."""
         with tf.GradientTape() as tape:
-            of_real, named = self._critic([seen(real, seeds[0]), classes], training=True)
-            of_painted, _ = self._critic([seen(painted, seeds[1]), classes], training=True)
-            loss = tf.reduce_mean(tf.nn.relu(1 - of_real)) + tf.reduce_mean(tf.nn.relu(1 + of_painted))
-            whole = loss + _misnamed(classes, named)
-        _step(self._doubts, tape, whole, self._critic)
+            real_score, logits = self._critic([augment_for_critic(real, seeds[0]), classes], training=True)
+            synthetic_score, _ = self._critic([augment_for_critic(synthetic, seeds[1]), classes], training=True)
+            loss = tf.reduce_mean(tf.nn.relu(1 - real_score)) + tf.reduce_mean(tf.nn.relu(1 + synthetic_score))
+            total = loss + _class_loss(classes, logits)
+        _step(self._critic_optimizer, tape, total, self._critic)
         return loss
 
 
-def _misnamed(classes: Tensor, logits: Tensor) -> Tensor:
+def _class_loss(classes: Tensor, logits: Tensor) -> Tensor:
     return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(classes, logits))
 
 

@@ -1,4 +1,4 @@
-"""A training between two epochs, as bytes: another process goes on from them as if nothing had happened."""
+"""Serialise the state of a training after an epoch, so that another process can resume it without any difference."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _ZIP_END_BYTES, _NO_COMMENT = 22, b"\0\0"
 
 @dataclass
 class Progress:
-    """All that the rest of a training depends on, beside its specification.
+    """The state that the rest of a training depends on, besides its specification.
 
-    history: see `tasks.model.training.schedule.History`.  variables: of the network, its random states
-    among them, then of the optimizer.  best: the network's weights after the best epoch; empty while
-    that is the last one.
+    history: see `tasks.model.training.schedule.History`.  variables: those of the network, including its random states,
+    then those of the optimizer.  best: the weights of the network after the best epoch; empty for generators and before
+    the first epoch.
     """
 
     history: list[dict[str, float]] = field(default_factory=list)
@@ -38,82 +38,86 @@ class Progress:
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Where a training's progress is kept. load: the bytes kept last, or None.  save: keeps these in their place."""
+    """Storage for the progress of one training.
+
+    load: returns the latest checkpoint, or None.  save: replaces it.
+    """
 
     load: Callable[[], bytes | None]
     save: Callable[[bytes], None]
 
 
-NOWHERE = Checkpoints(lambda: None, lambda _data: None)
+NO_CHECKPOINTS = Checkpoints(lambda: None, lambda _data: None)
 
 
 def variables_of(model: Any) -> list[Any]:
-    """The variables of a compiled keras.Model, its random states among them, then of its optimizer."""
-    if not model.optimizer.built:  # one that scales the loss for 16 bits would make its variables anew
+    """Return the variables of a compiled keras.Model, including its random states, then those of its optimizer."""
+    if not model.optimizer.built:  # Building a loss-scaling optimizer twice would recreate its variables.
         model.optimizer.build(model.trainable_variables)
     return [*model.variables, *model.optimizer.variables]
 
 
-def restored(checkpoints: Checkpoints, variables: Sequence[Any]) -> Progress | None:
-    """The progress that was kept, put back into these variables; None, and nothing is put, where it does not fit them.
+def restore_progress(checkpoints: Checkpoints, variables: Sequence[Any]) -> Progress | None:
+    """Load the checkpoint and assign its values to these Keras variables.
 
-    variables: Keras' own, in the order in which the values were taken.  A machine that computes in 16 bits has others,
-    and so may the networks of another version: then, as with damaged bytes, the training begins again.
+    variables: in the order in which they were saved.
+    Returns None and assigns nothing if there is no usable checkpoint or its shapes differ; the training then starts
+    from the beginning. Shapes differ after mixed-precision training on another machine, or in another version.
     """
     data = checkpoints.load()
-    found = unpacked(data) if data else None
-    if found is None or [value.shape for value in found.variables] != [tuple(each.shape) for each in variables]:
+    progress = decode_progress(data) if data else None
+    if progress is None or [value.shape for value in progress.variables] != [tuple(each.shape) for each in variables]:
         return None
-    for variable, value in zip(variables, found.variables, strict=True):
+    for variable, value in zip(variables, progress.variables, strict=True):
         variable.assign(value)
-    return found
+    return progress
 
 
-def packed(progress: Progress) -> bytes:
-    """Return the progress as an .npz without pickle, sealed: see `_sealed`."""
-    held = io.BytesIO()
-    named = {
+def encode_progress(progress: Progress) -> bytes:
+    """Serialise the progress as .npz, without pickle, with its digest (see `_with_digest`)."""
+    buffer = io.BytesIO()
+    arrays = {
         f"{name}-{at}": array for name in ("variables", "best") for at, array in enumerate(getattr(progress, name))
     }
     facts = json.dumps({"schema": SCHEMA, "versions": library_versions(), "history": progress.history})
-    np.savez(held, allow_pickle=False, facts=np.array(facts), **named)
-    return _sealed(held.getvalue())
+    np.savez(buffer, allow_pickle=False, facts=np.array(facts), **arrays)
+    return _with_digest(buffer.getvalue())
 
 
-def _sealed(archive: bytes) -> bytes:
-    """Return the zip archive with the SHA-256 of all that stands before it as its comment.
+def _with_digest(archive: bytes) -> bytes:
+    """Return the zip archive with the SHA-256 of its content as its comment; it remains a zip archive.
 
-    No ledger row records a checkpoint, so it carries its own digest; it is a zip archive still.
+    A checkpoint carries its own digest because no ledger row records it.
     """
     content = archive[: -len(_NO_COMMENT)] + _DIGEST_BYTES.to_bytes(len(_NO_COMMENT), "little")
     return content + content_digest(content).encode()
 
 
 def _is_whole(data: bytes) -> bool:
-    """Whether the digest at the end fits; checkpoints of older versions have none, and only a zip's own checksums."""
+    """Return True if the digest at the end matches; checkpoints of older versions have only the zip's own checksums."""
     content, digest = data[:-_DIGEST_BYTES], data[-_DIGEST_BYTES:]
     is_older = data[-_ZIP_END_BYTES:].startswith(b"PK\5\6") and data.endswith(_NO_COMMENT)
     return is_older or content_digest(content).encode() == digest
 
 
-def unpacked(data: bytes) -> Progress | None:
-    """Return the progress in these bytes; None where they changed, or are of another schema or of other libraries.
+def decode_progress(data: bytes) -> Progress | None:
+    """Deserialise a checkpoint.
 
-    Nothing is lost with a checkpoint but time: the training begins again. Weights that two versions of TensorFlow made
-    between them would be those of no undisturbed training.
+    Returns None if the data are damaged, of another schema, or of other library versions. The training then
+    starts from the beginning: weights trained partly with another TensorFlow version would not be reproducible.
     """
     if not _is_whole(data):
         return None
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as held:
-            facts = json.loads(str(held["facts"]))
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            facts = json.loads(str(archive["facts"]))
             if (facts["schema"], facts["versions"]) != (SCHEMA, library_versions()):
                 return None
-            return Progress(facts["history"], *(_numbered(held, name) for name in ("variables", "best")))
+            return Progress(facts["history"], *(_numbered_arrays(archive, name) for name in ("variables", "best")))
     except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile):
         return None
 
 
-def _numbered(held: Any, name: str) -> Arrays:
-    n = sum(key.startswith(f"{name}-") for key in held.files)
-    return [held[f"{name}-{at}"] for at in range(n)]
+def _numbered_arrays(archive: Any, name: str) -> Arrays:
+    n = sum(key.startswith(f"{name}-") for key in archive.files)
+    return [archive[f"{name}-{at}"] for at in range(n)]

@@ -1,4 +1,4 @@
-"""Augmentation that gradients pass through: what a critic sees of every picture, real and synthetic alike."""
+"""Augmentation that gradients pass through, applied to every spectrogram that a critic reads, real and synthetic."""
 
 from __future__ import annotations
 
@@ -6,44 +6,50 @@ from typing import Any
 
 import tensorflow as tf
 
-SHIFT, LEVEL, MASKED = 0.25, 0.1, 0.2
-"""Most of the frames rolled by, of the grey range added or taken, and of an axis hidden: shares of the whole."""
+SHIFT, LEVEL, MASK = 0.25, 0.1, 0.2
+"""Maximum time shift, maximum level change, and width of the mask: shares of frames, grey range and axis."""
 
-Tensor = Any  # tf.Tensor; the libraries below carry no annotations
+Tensor = Any  # tf.Tensor; TensorFlow has no type annotations
 
 
-def seen(pictures: Tensor, seed: Tensor) -> Tensor:
-    """The pictures rolled along time, made louder or softer, and with a stripe of either axis hidden.
+def augment_for_critic(spectrograms: Tensor, seed: Tensor) -> Tensor:
+    """Roll the spectrograms along time, change their level, and mask one stripe of each axis.
 
-    pictures: (n, mel, frame, 1) float32 in 0..1.  seed: (2,) int32; all that is drawn follows from it.
-    A critic that only ever sees augmented pictures cannot learn a few of them by heart; since synthetic ones are
-    treated alike, the generator does not learn the augmentation.
+    spectrograms: (n, mel, frame, 1) float32 in 0..1.  seed: (2,) int32, which determines all random numbers.
+    Returns a tensor of the same shape; gradients pass through it.
+    Augmentation keeps the critic from memorising a small training subset. It applies to synthetic spectrograms too, so
+    the generator does not learn to imitate it.
     Source: Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN Training", arXiv:2006.10738.
     """
     seeds = tf.random.experimental.stateless_split(seed, 4)
-    level = tf.random.stateless_uniform((tf.shape(pictures)[0], 1, 1, 1), seeds[1], -LEVEL, LEVEL)
-    shown = rolled(pictures, seeds[0]) + level
-    return without_stripe(without_stripe(shown, 1, seeds[2]), 2, seeds[3])
+    level = tf.random.stateless_uniform((tf.shape(spectrograms)[0], 1, 1, 1), seeds[1], -LEVEL, LEVEL)
+    changed = roll(spectrograms, seeds[0]) + level
+    return mask_stripe(mask_stripe(changed, 1, seeds[2]), 2, seeds[3])
 
 
-def rolled(pictures: Tensor, seed: Tensor) -> Tensor:
-    """Each picture rolled along time by up to a quarter of its frames; nothing is lost."""
-    n, n_frames = tf.shape(pictures)[0], pictures.shape[2]
-    most = round(SHIFT * n_frames)
-    offsets = tf.random.stateless_uniform((n, 1), seed, -most, most + 1, tf.int32)
-    by_time = tf.transpose(pictures, (0, 2, 1, 3))
-    moved = tf.gather(by_time, (tf.range(n_frames) + offsets) % n_frames, axis=1, batch_dims=1)
+def roll(spectrograms: Tensor, seed: Tensor) -> Tensor:
+    """Roll each spectrogram along time by a random number of frames, at most a quarter in either direction.
+
+    spectrograms: (n, mel, frame, 1).  seed: (2,) int32.
+    Returns a tensor of the same shape and type.
+    """
+    n, n_frames = tf.shape(spectrograms)[0], spectrograms.shape[2]
+    limit = round(SHIFT * n_frames)
+    offsets = tf.random.stateless_uniform((n, 1), seed, -limit, limit + 1, tf.int32)
+    frames_first = tf.transpose(spectrograms, (0, 2, 1, 3))
+    moved = tf.gather(frames_first, (tf.range(n_frames) + offsets) % n_frames, axis=1, batch_dims=1)
     return tf.transpose(moved, (0, 2, 1, 3))
 
 
-def without_stripe(pictures: Tensor, axis: int, seed: Tensor) -> Tensor:
-    """Each picture with a stripe of a fifth of that axis black; one that begins outside hides less, or nothing.
+def mask_stripe(spectrograms: Tensor, axis: int, seed: Tensor) -> Tensor:
+    """Set a stripe of a fifth of the axis to zero; a stripe that starts outside covers less or nothing.
 
-    axis: 1 hides bands, 2 hides moments.
+    spectrograms: (n, mel, frame, 1) float32.  axis: 1 masks bands, 2 masks frames.  seed: (2,) int32.
+    Returns a tensor of the same shape.
     """
-    n, size = tf.shape(pictures)[0], pictures.shape[axis]
-    width = round(MASKED * size)
+    n, size = tf.shape(spectrograms)[0], spectrograms.shape[axis]
+    width = round(MASK * size)
     starts = tf.random.stateless_uniform((n, 1), seed, -width, size, tf.int32)
-    places = tf.range(size)
-    is_kept = tf.cast((places < starts) | (places >= starts + width), tf.float32)
-    return pictures * tf.reshape(is_kept, (n, size, 1, 1) if axis == 1 else (n, 1, size, 1))
+    positions = tf.range(size)
+    is_kept = tf.cast((positions < starts) | (positions >= starts + width), tf.float32)
+    return spectrograms * tf.reshape(is_kept, (n, size, 1, 1) if axis == 1 else (n, 1, size, 1))

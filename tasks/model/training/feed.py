@@ -1,4 +1,4 @@
-"""Batches for Keras: a stream of rows as a tf.data pipeline that stays a few batches ahead of the network."""
+"""Stream shard rows to Keras: a tf.data pipeline that prepares a few batches ahead of the network."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tasks.model.inputs import INPUTS, Floats, RawBatch, Scaling, as_keras_takes, prepared
+from tasks.model.inputs import INPUTS, Floats, RawBatch, Scaling, keras_arguments, prepare_inputs
 from tasks.model.spec import TrainingSettings
+from tasks.model.training.allocator import keep_large_blocks
 from tasks.model.training.augmentation import Target, augmented
-from tasks.model.training.kept_memory import keep_large_blocks
-from tasks.model.training.schedule import OnStep, heard, unheard
+from tasks.model.training.schedule import OnStep, ignore_step, with_step_callback
 from tasks.model.training.stream import Batch, Reader, ShardSet, batches
 
 BATCHES_AHEAD = 4
-_AUGMENTATION = 1  # a stream of random numbers beside that of the order
+_AUGMENTATION = 1  # Seeds random numbers independent of those of the order.
 
-Fed = tuple[Any, Floats, Floats]
+KerasBatch = tuple[Any, Floats, Floats]
 
 
 class Feed:
-    """One side of a training as (inputs by name, one-hot targets, weight of each example).
+    """One subset of a training as batches of (inputs by name, one-hot targets, example weights).
 
-    TensorFlow reports an error of the reading thread as its own kind; `error` keeps the one that was raised.
-    on_step: hears of each batch as it is asked for, which is a few before the network takes it.
+    error: the original exception of the reading thread, which TensorFlow would replace with its own.
+    on_step: called for each batch when it is requested, a few batches before the network uses it.
     """
 
     def __init__(
         self, shards: ShardSet, inputs: tuple[str, ...], scaling: Scaling, class_weights: Floats,
-        on_step: OnStep = unheard,
+        on_step: OnStep = ignore_step,
     ) -> None:  # fmt: skip
         self._shards = shards
         self._inputs = inputs
@@ -45,61 +45,62 @@ class Feed:
 
     @property
     def n_examples(self) -> int:
-        """In one pass."""
+        """Number of examples in one pass."""
         return self._shards.n_examples
 
     def epoch(self, settings: TrainingSettings, epoch: int, size: int) -> Any:
-        """Every example once, shuffled and augmented as this epoch of these settings: a tf.data.Dataset."""
+        """Return a tf.data.Dataset of every example once, shuffled and augmented for this epoch."""
 
-        def source() -> Iterator[Fed]:
+        def source() -> Iterator[KerasBatch]:
             draw = np.random.default_rng([settings.seed, epoch, _AUGMENTATION])
             for batch in batches(self._reader.shuffled(settings.seed, epoch), size):
-                yield self._fed(*augmented(batch.raw, self._target(batch), settings, draw))
+                yield self._inputs_and_targets(*augmented(batch.raw, self._target(batch), settings, draw))
 
         return self._dataset(source, size)
 
     def one_pass(self, size: int) -> Any:
-        """Every example once, as they stand: a tf.data.Dataset that can be iterated again."""
+        """Return a tf.data.Dataset of every example once, in order and unchanged; it can be iterated again."""
 
-        def source() -> Iterator[Fed]:
+        def source() -> Iterator[KerasBatch]:
             for batch in batches(self._reader.in_order(), size):
-                yield self._fed(batch.raw, self._target(batch))
+                yield self._inputs_and_targets(batch.raw, self._target(batch))
 
         return self._dataset(source, size)
 
-    def _dataset(self, source: Callable[[], Iterator[Fed]], size: int) -> Any:
-        def fed() -> Iterator[Fed]:
+    def _dataset(self, source: Callable[[], Iterator[KerasBatch]], size: int) -> Any:
+        def stream() -> Iterator[KerasBatch]:
             keep_large_blocks()
             try:
-                yield from heard(source(), self._on_step)
+                yield from with_step_callback(source(), self._on_step)
             except Exception as error:
                 self.error = error
                 raise
 
-        made = tf.data.Dataset.from_generator(fed, output_signature=self._signature())
-        known = tf.data.experimental.assert_cardinality(self._shards.n_batches(size))
-        return made.apply(known).prefetch(BATCHES_AHEAD).with_options(_untuned())
+        dataset = tf.data.Dataset.from_generator(stream, output_signature=self._signature())
+        cardinality = tf.data.experimental.assert_cardinality(self._shards.n_batches(size))
+        return dataset.apply(cardinality).prefetch(BATCHES_AHEAD).with_options(_options_without_autotune())
 
     def _target(self, batch: Batch) -> Target:
         return Target(one_hot(batch.labels, len(self._weights)), self._weights[batch.labels])
 
-    def _fed(self, raw: RawBatch, target: Target) -> Fed:
-        return as_keras_takes(prepared(raw, self._inputs, self._scaling)), target.classes, target.weights
+    def _inputs_and_targets(self, raw: RawBatch, target: Target) -> KerasBatch:
+        return keras_arguments(prepare_inputs(raw, self._inputs, self._scaling)), target.classes, target.weights
 
     def _signature(self) -> Any:
         shapes = {name: INPUTS[name].shape(self._shards.shapes) for name in self._inputs}
         inputs = {name: tf.TensorSpec((None, *shape), tf.float32) for name, shape in shapes.items()}
         return (
-            as_keras_takes(inputs),
+            keras_arguments(inputs),
             tf.TensorSpec((None, len(self._weights)), tf.float32),
             tf.TensorSpec((None,), tf.float32),
         )
 
 
-def _untuned() -> Any:
-    """Without the thread that tunes buffers: it sleeps 10 ms, 20, 40 and so on, and a pass may end only when it wakes.
+def _options_without_autotune() -> Any:
+    """Disable tf.data's autotune thread, which has nothing to tune here.
 
-    Nothing here is left to tune. Now and then half of a pass's time went into that (docs/notes/performance.md).
+    A pass may end only when that thread wakes from a sleep of 10, 20, 40, … ms; this took up to half of a pass
+    (docs/notes/performance.md).
     """
     options = tf.data.Options()
     options.autotune.enabled = False
@@ -108,14 +109,17 @@ def _untuned() -> Any:
 
 @dataclass(frozen=True)
 class Feeds:
-    """The two sides of a training."""
+    """The feeds of the training and the validation subset."""
 
     train: Feed
     valid: Feed
 
     @contextmanager
-    def own_errors(self) -> Iterator[None]:
-        """Raises what went wrong in reading, in place of the error TensorFlow makes of it."""
+    def reading_errors(self) -> Iterator[None]:
+        """Replace an error of TensorFlow by the original error of the reading thread.
+
+        Raises: Damaged if a shard is not what was written; TensorFlow's error if no reading failed.
+        """
         try:
             yield
         except tf.errors.OpError as error:
@@ -123,7 +127,7 @@ class Feeds:
 
 
 def one_hot(labels: NDArray[np.int64], n_classes: int) -> Floats:
-    """(n, n_classes) float32, one at each label and zero elsewhere.
+    """Encode labels as (n, n_classes) float32.
 
     >>> one_hot(np.array([1, 0]), 2).tolist()
     [[0.0, 1.0], [1.0, 0.0]]
@@ -132,7 +136,9 @@ def one_hot(labels: NDArray[np.int64], n_classes: int) -> Floats:
 
 
 def balanced_weights(label_counts: dict[int, int], n_classes: int) -> Floats:
-    """(n_classes,) float32: every class that has examples weighs the same in all, and an example one on average.
+    """Return (n_classes,) float32 weights: equal total weight per class, 1 on average over the examples.
+
+    Classes without examples have weight 1.
 
     >>> balanced_weights({0: 12, 1: 4}, 3).tolist()[1:]
     [2.0, 1.0]

@@ -1,4 +1,4 @@
-"""What this process computes on, and how much memory it took."""
+"""The compute device and the peak memory of this process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STATUS = Path("/proc/self/status")
 
 
 def device() -> str:
-    """What TensorFlow computes on: "CPU", or "GPU: " and the name of the first one."""
+    """Return the device that TensorFlow uses: "CPU", or "GPU: " and the name of the first GPU."""
     gpus = tf.config.get_visible_devices("GPU")
     if not gpus:
         return "CPU"
@@ -23,21 +23,22 @@ def device() -> str:
 
 
 def prepare_devices(wish: str = "auto", *, require_gpu: bool = False) -> None:
-    """Lets a GPU's memory grow with what is needed, or computes in one thread; before anything is computed.
+    """Configure TensorFlow's devices; call it before the first computation.
 
-    wish: "auto", a GPU where there is one; "cpu", none even then; "gpu", nothing else.  require_gpu: this machine is
-    for GPUs, and whoever has no wish needs one.
-    In one thread sums are always taken in the same order, so weights do not depend on how many cores there are.
-    Raises MachineFault where a GPU is required and TensorFlow sees none.
+    wish: "auto" uses a GPU if present; "cpu" hides all GPUs; "gpu" requires one.
+    require_gpu: require a GPU unless the wish is "cpu", on machines reserved for GPU work.
+    GPU memory grows on demand. Without a GPU, one thread computes, so that the order of sums, and with it the weights,
+    does not depend on the number of cores.
+    Raises: MachineFault if a GPU is required and TensorFlow finds none.
     """
     if wish == "cpu":
         tf.config.set_visible_devices([], "GPU")
         return _compute_in_one_thread()
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus and (require_gpu or wish == "gpu"):
-        why = "the run asks for one" if wish == "gpu" else "this worker requires one"
+        requester = "the run requests one" if wish == "gpu" else "this worker requires one"
         raise MachineFault(
-            f"TensorFlow sees no GPU here, and {why}; mend its driver, or do without --device gpu or CHORUS_REQUIRE_GPU"
+            f"TensorFlow finds no GPU, and {requester}; install its driver, or omit --device gpu and CHORUS_REQUIRE_GPU"
         )
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, enable=True)
@@ -45,7 +46,7 @@ def prepare_devices(wish: str = "auto", *, require_gpu: bool = False) -> None:
 
 
 def is_half_precision_fast() -> bool:
-    """Whether all GPUs that are used multiply 16-bit numbers in hardware of their own: compute capability 7.0 or more.
+    """Return True if every visible GPU has float16 hardware: compute capability 7.0 or higher.
 
     Source: NVIDIA, "Train With Mixed Precision", user's guide, "Tensor Core" requirements.
     """
@@ -55,16 +56,16 @@ def is_half_precision_fast() -> bool:
 
 
 def _compute_in_one_thread() -> None:
-    # A worker's child is new for each job. A process that has computed before, like a notebook, keeps its threads.
+    # TensorFlow refuses after its first computation, as in a notebook; workers start a new process for each job.
     with contextlib.suppress(RuntimeError):
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def peak_rss_bytes() -> int:
-    """The most memory this process ever held.
+    """Return the peak memory of this process since it started.
 
-    On Linux from its own status: getrusage would tell the parent's peak where that was higher at the fork.
+    On Linux it reads /proc, because getrusage reports the parent's peak if that was higher at the fork.
     """
     if _STATUS.exists():
         peak = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))

@@ -1,4 +1,4 @@
-"""The course of a training: each next step follows from the settings and from how the epochs before it went."""
+"""The training schedule: learning rate and stopping, as functions of the settings and the history."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from domain.errors import Impossible
 from tasks.model.spec import TrainingSettings
 
 History = Sequence[Mapping[str, float]]
-"""One mapping an epoch: `epoch` (from 1), `loss`, `accuracy`, `learning_rate`, and `val_loss`, `val_accuracy` where
-there is validation."""
+"""One mapping per epoch: `epoch` (from 1), `loss`, `accuracy`, `learning_rate`, and `val_loss` and `val_accuracy` if
+there is validation.
+"""
 
 OnEpoch = Callable[[int, dict[str, float]], None]
-"""Hears of an epoch that has ended: its number, and its figures."""
+"""Callback for a finished epoch: its number and its values."""
 
 OnStep = Callable[[], None]
-"""Hears that a batch was asked for, or a shard read: the training goes on."""
+"""Callback for a requested batch or a read shard; it shows that the training makes progress."""
 
 _T = TypeVar("_T")
 _WARM_UP_SHARE = 0.05
 
 
 def learning_rate(settings: TrainingSettings, history: History) -> float:
-    """The rate of the next epoch.
+    """Return the learning rate of the next epoch.
 
-    "plateau": multiplied by `plateau_factor` whenever `plateau_patience` epochs have brought no lower validation loss.
-    "cosine": up in a straight line over the first twentieth of the epochs, then down along half a cosine to nearly 0.
+    "plateau": multiplied by `plateau_factor` after every `plateau_patience` epochs without a lower validation loss.
+    "cosine": a linear warm-up over the first twentieth of the epochs, then a half cosine to nearly 0.
 
     >>> halving = TrainingSettings(plateau_patience=1, learning_rate=0.1)
     >>> learning_rate(halving, [{"val_loss": 2.0}, {"val_loss": 1.0}, {"val_loss": 3.0}])
@@ -49,19 +50,19 @@ def _cosine(epoch: int, epochs: int) -> float:
 
 
 def _plateaus(patience: int, history: History) -> int:
-    lowest, waited, n = math.inf, 0, 0
-    for figures in history:
-        loss = figures.get("val_loss", -math.inf)
-        lowest, waited = (loss, 0) if loss < lowest else (lowest, waited + 1)
-        if waited >= patience and "val_loss" in figures:
-            n, waited = n + 1, 0
+    lowest, n_waited, n = math.inf, 0, 0
+    for values in history:
+        loss = values.get("val_loss", -math.inf)
+        lowest, n_waited = (loss, 0) if loss < lowest else (lowest, n_waited + 1)
+        if n_waited >= patience and "val_loss" in values:
+            n, n_waited = n + 1, 0
     return n
 
 
-def is_over(settings: TrainingSettings, history: History) -> bool:
-    """Whether no epoch follows: all are done, or too many have brought no lower validation loss.
+def is_finished(settings: TrainingSettings, history: History) -> bool:
+    """Return True if all epochs are done or early stopping applies.
 
-    A cosine is always followed to its end: the last epochs, at the lowest rates, are the ones it is for.
+    A cosine schedule never stops early: its last epochs, at the lowest rates, improve the result.
     """
     if len(history) >= settings.epochs:
         return True
@@ -70,38 +71,41 @@ def is_over(settings: TrainingSettings, history: History) -> bool:
 
 
 def best_epoch(history: History) -> int:
-    """The first of those with the lowest validation loss, or the last where there is no validation; from 1.
+    """Return the first epoch with the lowest validation loss, or the last epoch without validation; counted from 1.
 
     >>> best_epoch([{"val_loss": 2.0}, {"val_loss": 1.0}, {"val_loss": 1.0}]), best_epoch([{}, {}])
     (2, 2)
     """
-    losses = [figures["val_loss"] for figures in history if "val_loss" in figures]
+    losses = [values["val_loss"] for values in history if "val_loss" in values]
     return 1 + losses.index(min(losses)) if losses else len(history)
 
 
-def require_finite(figures: Mapping[str, float]) -> None:
-    """Raises Impossible where a loss is no longer a number: nothing after it could be."""
+def require_finite(values: Mapping[str, float]) -> None:
+    """Check that the losses of an epoch are finite, because training cannot recover from NaN.
+
+    Raises: Impossible otherwise.
+    """
     for name in ("loss", "val_loss"):
-        if not math.isfinite(figures.get(name, 0.0)):
+        if not math.isfinite(values.get(name, 0.0)):
             raise Impossible(
-                f"{name} is {figures[name]} in epoch {figures['epoch']:.0f}, at learning rate "
-                f"{figures['learning_rate']:g}; the rate is set in tasks/model/zoo.py, if the examples are not to blame"
+                f"{name} is {values[name]} in epoch {values['epoch']:.0f}, at learning rate "
+                f"{values['learning_rate']:g}; check the examples, or lower the rate in tasks/model/zoo.py"
             )
 
 
-def tell(on_epoch: OnEpoch, figures: Mapping[str, float]) -> None:
-    """Tells a listener of one epoch of a history."""
-    on_epoch(int(figures["epoch"]), {name: value for name, value in figures.items() if name != "epoch"})
+def report_epoch(on_epoch: OnEpoch, values: Mapping[str, float]) -> None:
+    """Call `on_epoch` with one epoch of a history."""
+    on_epoch(int(values["epoch"]), {name: value for name, value in values.items() if name != "epoch"})
 
 
-def unheard() -> None:
-    """Nobody wants to hear of steps."""
+def ignore_step() -> None:
+    """Do nothing: the default `on_step`."""
 
 
-def heard(steps: Iterable[_T], on_step: OnStep) -> Iterator[_T]:
-    """The same steps; a listener hears of each as it is asked for.
+def with_step_callback(steps: Iterable[_T], on_step: OnStep) -> Iterator[_T]:
+    """Yield the steps and call `on_step` before each.
 
-    >>> list(heard("ab", lambda: print("a step")))
+    >>> list(with_step_callback("ab", lambda: print("a step")))
     a step
     a step
     ['a', 'b']

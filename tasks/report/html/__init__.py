@@ -1,1 +1,1 @@
-"""The page: from values to one HTML file."""
+"""The HTML page of a report."""

@@ -1,18 +1,18 @@
-"""Numbers and outcomes as people say them."""
+"""Format numbers and results for readers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tasks.report.html.models import ModelView
+from tasks.report.html.model_views import ModelView
 from tasks.report.scoring.scores import Spread
 
-_SPACE = "\u00a0"  # a number and its unit stay on one line
+_SPACE = "\u00a0"  # keeps a number and its unit on one line
 _TIMES = "\u00d7"
 
 
 def percent(share: float, decimals: int = 0) -> str:
-    """A share 0..1 as a percentage, which says 0 % or 100 % only where that is exact.
+    """Format a share as a percentage; only exact 0 and 1 become 0 % and 100 %.
 
     >>> percent(0.714), percent(0.9996), percent(1.0)
     ('71\\xa0%', '99.96\\xa0%', '100\\xa0%')
@@ -23,7 +23,7 @@ def percent(share: float, decimals: int = 0) -> str:
 
 
 def count(number: int) -> str:
-    """A whole number with its thousands apart.
+    """Format a whole number with thousands separators.
 
     >>> count(8548)
     '8,548'
@@ -32,7 +32,7 @@ def count(number: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A length of time in the two largest units that matter.
+    """Format a duration in its two largest units.
 
     >>> duration(0.25), duration(75), duration(7_500)
     ('0.25\\xa0s', '1\\xa0min 15\\xa0s', '2\\xa0h 05\\xa0min')
@@ -46,7 +46,7 @@ def duration(seconds: float) -> str:
 
 
 def size(size_bytes: float) -> str:
-    """An amount of storage in decimal units.
+    """Format a number of bytes in decimal units.
 
     >>> size(1_234_000_000)
     '1.23\\xa0GB'
@@ -58,44 +58,43 @@ def size(size_bytes: float) -> str:
     return f"{size_bytes:.3g}{_SPACE}TB"
 
 
-def verdict(models: Sequence[ModelView], heard: str) -> str:
-    """The run in a sentence or two: the best model's scores beside the score of knowing nothing.
+def verdict(models: Sequence[ModelView], test_recordings: str) -> str:
+    """Summarise the run in one or two sentences: the scores of the best model and of the majority baseline.
 
-    models: best first.  heard: what the test recordings were to the model, such as `unseen recordings`.
-    Raises nothing.
+    models: best first.  test_recordings: description of the test recordings, such as `unseen recordings`.
     """
     if not models:
-        return "No model was asked for: this run prepares the data, and ends there."
+        return "This run trained no model; it only prepared the data."
     best = models[0]
     if best.scores is None:
-        return f"No model could be judged. {'; '.join(best.troubles).capitalize() or 'None of them has finished'}."
+        return f"No model could be evaluated. {'; '.join(best.failures).capitalize() or 'No training has finished'}."
     scores = best.scores
     several = f", on average over {trainings(best)}" if scores.n_trainings > 1 else ""
     claim = (
-        f"{best.name} names {percent(scores.accuracy.mean)} of chunks and "
-        f"{percent(scores.recording_accuracy.mean)} of {heard} correctly{several}"
+        f"{best.name} classifies {percent(scores.accuracy.mean)} of chunks and "
+        f"{percent(scores.recording_accuracy.mean)} of {test_recordings} correctly{several}"
     )
-    floor = f"always answering the commonest class would reach {percent(scores.majority_accuracy.mean)}"
+    baseline = (
+        "always predicting the most frequent class would be correct for "
+        f"{percent(scores.majority_accuracy.mean)} of chunks"
+    )
     if best.is_no_better_than_guessing:
-        return f"{claim}. That is no better than knowing nothing: {floor}."
-    return f"{claim}; {floor}."
+        return f"{claim}. This is not better than guessing: {baseline}."
+    return f"{claim}; {baseline}."
 
 
 def trainings(model: ModelView) -> str:
-    """What the mean over the judged trainings of a model is over, `3 folds` and `2 seeds` multiplied.
-
-    Where some of a grid were not judged it is only `5 trainings`.  Raises nothing.
-    """
-    judged = model.judged_trainings
-    n_folds, n_seeds = len({each.fold for each in judged}), len({each.seed for each in judged})
-    if len(judged) != n_folds * n_seeds or len(judged) == 1:
-        return f"{len(judged)} training{'s' if len(judged) > 1 else ''}"
+    """Return what a model's mean covers, as folds times seeds, or as `5 trainings` if some are missing."""
+    evaluated = model.evaluated_trainings
+    n_folds, n_seeds = len({each.fold for each in evaluated}), len({each.seed for each in evaluated})
+    if len(evaluated) != n_folds * n_seeds or len(evaluated) == 1:
+        return f"{len(evaluated)} training{'s' if len(evaluated) > 1 else ''}"
     counts = ((n_folds, "folds"), (n_seeds, "seeds"))
     return f"{_SPACE}{_TIMES}{_SPACE}".join(f"{n}{_SPACE}{what}" for n, what in counts if n > 1)
 
 
 def spread(score: Spread, decimals: int = 1) -> str:
-    """A mean over trainings with its deviation, where there is one, in percent.
+    """Format a mean over trainings with its standard deviation, in percent.
 
     >>> spread(Spread(0.714, 0.013)), spread(Spread(0.714, None))
     ('71.4\xa0±\xa01.3\xa0%', '71.4\xa0%')
@@ -106,7 +105,7 @@ def spread(score: Spread, decimals: int = 1) -> str:
 
 
 def interval(bounds: tuple[float, float]) -> str:
-    """Two shares as a range in percent.
+    """Format two shares as a range in percent.
 
     >>> interval((0.6936, 0.7301))
     '69.4 to 73.0\xa0%'
@@ -115,7 +114,7 @@ def interval(bounds: tuple[float, float]) -> str:
 
 
 def p_value(p: float) -> str:
-    """The p of a test as people read it.
+    """Format a p-value with its relation sign.
 
     >>> p_value(0.00004), p_value(0.0312), p_value(0.4)
     ('< 0.001', '= 0.031', '= 0.40')

@@ -1,1 +1,1 @@
-"""Plots: from values to SVG."""
+"""Plots as SVG elements."""

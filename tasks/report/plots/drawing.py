@@ -1,6 +1,6 @@
-"""A matplotlib Figure to an SVG that lives inside a page: its colours are the page's, its bytes depend on nothing else.
+"""Convert matplotlib figures to inline SVG with deterministic bytes.
 
-Colours are written as tokens that become CSS variables, so one drawing serves light, dark and printed pages.
+Colours are tokens that become CSS variables, so that one drawing suits light, dark and printed pages.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from domain.digests import content_digest
 INK = "#010101"
 MUTED = "#010102"
 LINE = "#010103"
-# chosen after Okabe & Ito 2008, Color Universal Design: told apart with any kind of colour blindness
+# Chosen after Okabe & Ito 2008, Color Universal Design, to be distinguishable with any colour blindness.
 SERIES = ("#010111", "#010112", "#010113", "#010114", "#010115")
 _VARIABLES = {INK: "--ink", MUTED: "--muted", LINE: "--line"} | {
     token: f"--series-{number}" for number, token in enumerate(SERIES, 1)
@@ -48,11 +48,14 @@ _SETTINGS: dict[Any, Any] = {
     "ytick.labelcolor": MUTED,
     "legend.frameon": False,
 }
-_MAX_NAME = 26
+_MAX_NAME_LENGTH = 26
 
 
 class Drawing:
-    """A figure of fixed size in CSS pixels with one pair of axes; `with` it to draw, then take `svg`."""
+    """A context manager for a figure of fixed size with one pair of axes; read `svg` after it.
+
+    size_px: width and height in CSS pixels.  margins_px: left, top, right and bottom.
+    """
 
     def __init__(self, size_px: tuple[float, float], margins_px: tuple[float, float, float, float]) -> None:
         self._size_px = size_px
@@ -65,7 +68,7 @@ class Drawing:
     def __enter__(self) -> Axes:
         self._settings.__enter__()
         self._quiet.__enter__()
-        # the page's font draws every script; the one matplotlib measures with does not, and says so
+        # matplotlib measures text with a font that lacks some scripts and warns; the page's font has them.
         warnings.filterwarnings("ignore", message=".*[Gg]lyph.*")
         warnings.filterwarnings("ignore", message=".*natively support.*")
         width, height = self._size_px
@@ -79,12 +82,12 @@ class Drawing:
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         try:
             if kind is None:
-                self.svg = self._written()
+                self.svg = self._to_svg()
         finally:
             self._quiet.__exit__(None, None, None)
             self._settings.__exit__(None, None, None)
 
-    def _written(self) -> str:
+    def _to_svg(self) -> str:
         target = io.StringIO()
         metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
         self._figure.savefig(target, format="svg", transparent=True, dpi=2 * _PX_PER_INCH, metadata=metadata)
@@ -92,11 +95,11 @@ class Drawing:
 
 
 def inline(svg: str, alt: str, kind: str = "plot") -> str:
-    """A matplotlib SVG ready to stand inside HTML: no prolog, no address, no foreign font, colours as CSS variables.
+    """Make a matplotlib SVG embeddable in HTML: no prolog, addresses or fonts, and colours as CSS variables.
 
-    svg: what `savefig` wrote with the tokens of this module.  alt: what the picture shows, in words.
-    kind: its CSS class beside `figure`.
-    Returns one `<svg>` element.  Raises nothing.
+    svg: output of `savefig` with the colour tokens of this module.  alt: description of the figure.
+    kind: its CSS class in addition to `figure`.
+    Returns one `<svg>` element.
     """
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
@@ -117,7 +120,7 @@ def inline(svg: str, alt: str, kind: str = "plot") -> str:
 
 
 def _with_own_ids(svg: str) -> str:
-    # matplotlib numbers its groups alike in every figure, and a page holds many figures
+    # matplotlib uses the same ids in every figure; a page with several figures needs unique ones.
     prefix = "f" + content_digest(svg.encode())[:10]
     referenced = set(re.findall(r"(?:href=\"#|url\(#)([\w-]+)", svg))
 
@@ -129,15 +132,15 @@ def _with_own_ids(svg: str) -> str:
 
 
 def printable(text: str) -> str:
-    """The text with control characters, lone surrogates and direction overrides replaced by U+FFFD; lines stay lines.
+    """Replace control characters, lone surrogates and direction overrides with U+FFFD; keep line breaks.
 
-    File names may hold any of these, and a page with them is no longer valid, or reads backwards.
+    File names may contain them; they make a page invalid or change the reading direction.
     """
-    return "".join(sign if sign.isprintable() or sign in " \n\u00a0" else "\ufffd" for sign in text)
+    return "".join(character if character.isprintable() or character in " \n\u00a0" else "\ufffd" for character in text)
 
 
-def shortened(name: str, longest: int = _MAX_NAME) -> str:
-    """A label short enough for an axis; the cut is marked, and what cannot be printed is replaced.
+def shortened(name: str, longest: int = _MAX_NAME_LENGTH) -> str:
+    """Shorten a label for an axis, marking the cut, and replace unprintable characters.
 
     >>> shortened("Luscinia megarhynchos_Common Nightingale", 12)
     'Luscinia me…'
@@ -147,5 +150,5 @@ def shortened(name: str, longest: int = _MAX_NAME) -> str:
 
 
 def names_width_px(names: list[str], font_px: float) -> float:
-    """Room that the longest of these names needs at this font size, generously, in CSS pixels."""
+    """Return the width in CSS pixels that fits the longest of these names at this font size."""
     return 14 + 0.64 * font_px * max((len(name) for name in names), default=0)

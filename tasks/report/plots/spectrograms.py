@@ -1,4 +1,4 @@
-"""Spectrograms as a small grey picture with its axes, seconds across and kilohertz up."""
+"""Draw spectrograms as small grey images with time in seconds and frequency in kilohertz."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _TICKS_KHZ = (0.5, 1, 2, 4, 8, 16, 32, 64)
 _GREYS = 16
 
 
-def picture_uri(spectrograms: NDArray[np.uint8]) -> str:
-    """Spectrograms side by side as a PNG data URI of 16 greys, the lowest band at the bottom.
+def spectrogram_uri(spectrograms: NDArray[np.uint8]) -> str:
+    """Encode spectrograms side by side as a PNG data URI with 16 grey levels, lowest band at the bottom.
 
-    spectrograms: (n, mel, frame) uint8, row 0 the lowest band.  16 greys are half the bytes of 256 and look alike.
-    Returns `data:image/png;base64,...`, the same for the same input.  Raises nothing.
+    spectrograms: (n, mel, frame) uint8, row 0 the lowest band.
+    16 grey levels need half the bytes of 256 and look alike. Equal input gives equal output.
     """
     side_by_side = np.hstack(list(spectrograms))[::-1]
     image = Image.fromarray(np.round(side_by_side / (255 / (_GREYS - 1))).astype(np.uint8), mode="P")
@@ -42,10 +42,10 @@ def _mel(frequency_hz: float) -> float:
 
 
 def height_of(frequency_hz: float, low_hz: float, high_hz: float, n_bands: int) -> float:
-    """Where a frequency stands in a picture of mel bands, 0 at its bottom edge, 1 at its top.
+    """Return the vertical position of a frequency in an image of mel bands: 0 at the bottom edge, 1 at the top.
 
-    The bands' centres divide low..high evenly on Slaney's mel scale, both ends excluded.
-    frequency_hz, low_hz, high_hz: hertz.  Raises nothing.
+    frequency_hz, low_hz, high_hz: hertz. The centres of the bands divide low..high evenly on Slaney's mel scale, both
+    ends excluded.
     Source: M. Slaney 1998, Auditory Toolbox, Interval Research report 1998-010; agrees with librosa 0.11
     `mel_frequencies` (tests/unit/report/test_figures_strip.py).
     """
@@ -54,9 +54,9 @@ def height_of(frequency_hz: float, low_hz: float, high_hz: float, n_bands: int) 
 
 
 def strip_figure(strip: GalleryStrip) -> str:
-    """A strip with its axes as an SVG element.
+    """Draw a strip with its axes.
 
-    Returns "" for a strip without spectrograms.  Raises nothing.
+    Returns an SVG element, or "" for a strip without spectrograms.
     """
     n_chunks, n_bands, _ = strip.spectrograms.shape
     if n_chunks == 0:
@@ -67,7 +67,7 @@ def strip_figure(strip: GalleryStrip) -> str:
         f'<svg class="figure strip" role="img" aria-label="{html.escape(alt)}" width="{_LEFT + width + 10}" '
         f'height="{_TOP + height + _BOTTOM}" viewBox="0 0 {_LEFT + width + 10} {_TOP + height + _BOTTOM}">',
         f'<image x="{_LEFT}" y="{_TOP}" width="{width}" height="{height}" preserveAspectRatio="none" '
-        f'href="{picture_uri(strip.spectrograms)}"/>',
+        f'href="{spectrogram_uri(strip.spectrograms)}"/>',
         *_frequency_marks(strip, height),
         *_time_marks(strip, height),
         "</svg>",

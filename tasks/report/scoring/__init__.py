@@ -1,1 +1,1 @@
-"""Scores: from probabilities to metrics, intervals and comparisons."""
+"""Scores, confidence intervals and comparisons."""

@@ -1,4 +1,4 @@
-"""What each part is worth: every model with it and without it, judged on the same recordings."""
+"""Effects of single parts: each model with and without the part, evaluated on the same recordings."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from tasks.report.scoring.pairing import Comparison, GroupOutcomes, compared, me
 
 _SIGNIFICANT = 0.05
 
-_Place = tuple[int | None, int | None]  # fold and seed
-_Outcomes = dict[_Place, GroupOutcomes]
+_Training = tuple[int | None, int | None]  # fold and seed
+_Outcomes = dict[_Training, GroupOutcomes]
 
 
 @dataclass(frozen=True)
 class Effect:
-    """What one part is worth to one model.
+    """The effect of one part on one model.
 
-    with_it, without_it: accuracies by recording, 0..1, over all folds and seeds judged in both ways.
-    comparison: of the first with the second, by group.  is_own: whether the model as it is has the part.
+    with_it, without_it: accuracies by recording, 0..1, over all folds and seeds evaluated both ways.
+    comparison: of the first with the second, by group.  is_own: True if the unchanged model has the part.
     """
 
     model: str
@@ -33,17 +33,17 @@ class Effect:
 
     @property
     def part(self) -> str:
-        """The factor as people say it."""
+        """The name of the factor in reports."""
         return FACTORS[self.factor]
 
     @property
     def is_significant(self) -> bool:
-        """Whether chance alone would hardly make such a difference: p below 0.05, and nothing outside the interval."""
+        """True if p < 0.05 and the interval excludes 0."""
         low, high = self.comparison.interval
         return self.comparison.p < _SIGNIFICANT and not low <= 0 <= high
 
     def as_dict(self) -> dict[str, object]:
-        """The JSON form."""
+        """Return the JSON form."""
         low, high = self.comparison.interval
         return {
             "model": self.model, "factor": self.factor, "with": self.with_it, "without": self.without_it,
@@ -53,25 +53,25 @@ class Effect:
 
 
 def effects(jobs: Iterable[JobReport]) -> tuple[Effect, ...]:
-    """One effect for each model and factor that were judged with and without, in the order of the jobs."""
-    judged: dict[tuple[str, str | None], _Outcomes] = {}
+    """Return one effect per model and factor evaluated with and without it, in the order of the jobs."""
+    by_model: dict[tuple[str, str | None], _Outcomes] = {}
     for job in jobs:
         if job.outcomes is not None:
-            judged.setdefault((job.model, job.variant), {})[job.fold, job.seed] = job.outcomes
+            by_model.setdefault((job.model, job.variant), {})[job.fold, job.seed] = job.outcomes
     return tuple(
-        _effect(model, str(variant), judged[model, None], changed)
-        for (model, variant), changed in judged.items()
-        if variant and factor_of(variant) and judged.get((model, None), {}).keys() & changed.keys()
+        _effect(model, str(variant), by_model[model, None], changed)
+        for (model, variant), changed in by_model.items()
+        if variant and factor_of(variant) and by_model.get((model, None), {}).keys() & changed.keys()
     )
 
 
 def _effect(model: str, variant: str, own: _Outcomes, changed: _Outcomes) -> Effect:
-    places = sorted(own.keys() & changed.keys(), key=str)
+    trainings = sorted(own.keys() & changed.keys(), key=str)
     with_it, without_it = (changed, own) if is_with(variant) else (own, changed)
-    ours, theirs = (_over_seeds(outcomes, places) for outcomes in (with_it, without_it))
+    ours, theirs = (_over_seeds(outcomes, trainings) for outcomes in (with_it, without_it))
     comparison = compared(ours, theirs)
     if comparison is None:
-        raise ValueError(f"{model} and its variant {variant!r} were not tested on the same recordings")
+        raise ValueError(f"{model} and its variant {variant!r} were not evaluated on the same recordings")
     return Effect(
         model=model,
         factor=str(factor_of(variant)),
@@ -79,14 +79,14 @@ def _effect(model: str, variant: str, own: _Outcomes, changed: _Outcomes) -> Eff
         without_it=_accuracy(theirs),
         comparison=comparison,
         is_own=not is_with(variant),
-        n_trainings=len(places),
+        n_trainings=len(trainings),
     )
 
 
-def _over_seeds(outcomes: _Outcomes, places: Sequence[_Place]) -> dict[int | None, GroupOutcomes]:
-    """Of each fold, the mean over its seeds: a group answers once, however often it was asked."""
+def _over_seeds(outcomes: _Outcomes, trainings: Sequence[_Training]) -> dict[int | None, GroupOutcomes]:
+    """Average each fold over its seeds, so that each group counts once."""
     by_fold: dict[int | None, list[GroupOutcomes]] = {}
-    for fold, seed in places:
+    for fold, seed in trainings:
         by_fold.setdefault(fold, []).append(outcomes[fold, seed])
     return {fold: mean_outcomes(seeds) for fold, seeds in by_fold.items()}
 

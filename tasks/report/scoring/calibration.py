@@ -1,4 +1,4 @@
-"""Whether a model that says it is 80 % sure is right four times in five."""
+"""Calibration: how well the probabilities of predictions match their accuracy."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ N_BINS = 15
 
 @dataclass(frozen=True)
 class ConfidenceBin:
-    """Chunks whose answer was given about the same probability.
+    """Chunks whose predictions have similar probabilities.
 
-    n: how many.  confidence: the mean probability of their answers, 0..1.  accuracy: the share that was right, 0..1.
+    n: number of chunks.  confidence: mean probability of the predictions, 0..1.  accuracy: share correct, 0..1.
     """
 
     n: int
@@ -24,7 +24,7 @@ class ConfidenceBin:
 
 
 class Calibration:
-    """Adds up answers by how sure they were; what it keeps never grows."""
+    """Accumulates predictions in confidence bins, in constant memory."""
 
     def __init__(self) -> None:
         self._n = np.zeros(N_BINS, np.int64)
@@ -32,14 +32,17 @@ class Calibration:
         self._sure = np.zeros(N_BINS)
 
     def add(self, confidence: NDArray[np.float32], is_right: NDArray[np.bool_]) -> None:
-        """confidence: (n,) probabilities of the answers, 0..1.  is_right: (n,) whether they were."""
+        """Add a batch.
+
+        confidence: (n,) probabilities of the predictions, 0..1.  is_right: (n,) True if correct.
+        """
         bins = np.minimum((confidence * N_BINS).astype(int), N_BINS - 1)
         self._n += np.bincount(bins, minlength=N_BINS)
         self._right += np.bincount(bins, is_right, minlength=N_BINS).astype(np.int64)
         self._sure += np.bincount(bins, confidence, minlength=N_BINS)
 
     def bins(self) -> tuple[ConfidenceBin, ...]:
-        """Those that hold an answer, from the least sure to the surest."""
+        """Return the non-empty bins by ascending confidence."""
         return tuple(
             ConfidenceBin(int(n), float(sure / n), float(right / n))
             for n, sure, right in zip(self._n, self._sure, self._right, strict=True)
@@ -48,7 +51,7 @@ class Calibration:
 
 
 def pooled_bins(folds: Sequence[tuple[ConfidenceBin, ...]]) -> tuple[ConfidenceBin, ...]:
-    """The bins of several folds added up."""
+    """Add up the bins of several folds."""
     pooled: dict[int, list[ConfidenceBin]] = {}
     for each in (each for bins in folds for each in bins):
         pooled.setdefault(min(int(each.confidence * N_BINS), N_BINS - 1), []).append(each)
@@ -62,7 +65,7 @@ def _joined(bins: list[ConfidenceBin]) -> ConfidenceBin:
 
 
 def expected_error(bins: tuple[ConfidenceBin, ...]) -> float:
-    """The expected calibration error, 0..1: how far confidence and accuracy are apart, by chunks; 0 without any.
+    """Return the expected calibration error, 0..1: |confidence - accuracy| averaged over chunks; 0 without chunks.
 
     Source: Naeini, Cooper & Hauskrecht 2015, AAAI; 15 bins of equal width as in Guo et al. 2017, arXiv:1706.04599.
 

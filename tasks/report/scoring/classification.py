@@ -1,4 +1,4 @@
-"""Probabilities to honest scores: sums that stream, an interval that knows chunks of one recording are related."""
+"""Compute classification scores from streamed probabilities, with intervals that account for related chunks."""
 
 from __future__ import annotations
 
@@ -13,21 +13,31 @@ from domain.errors import Impossible
 from tasks.report.scoring.calibration import Calibration
 from tasks.report.scoring.interval import effective_n, wilson_interval
 from tasks.report.scoring.pairing import GroupOutcomes
-from tasks.report.scoring.scores import ClassScore, Confusion, Evaluation, MeanScores, Mistake, Scores, Spread
+from tasks.report.scoring.scores import (
+    ClassScore,
+    Confusion,
+    ConfusionCells,
+    Evaluation,
+    MeanScores,
+    Misclassification,
+    Scores,
+    Spread,
+)
 
 __all__ = [
     "ClassScore",
     "Confusion",
     "Evaluation",
-    "Judge",
     "MeanScores",
-    "Mistake",
+    "Misclassification",
+    "ScoreAccumulator",
     "Scores",
     "Spread",
     "class_scores",
     "classification_table",
     "confusion_table",
     "mean_over_trainings",
+    "most_confused",
     "pooled_confusion",
     "top_confusions",
 ]
@@ -38,9 +48,9 @@ _TOP = 20
 
 
 def class_scores(confusion: Counts) -> tuple[ClassScore, ...]:
-    """Precision, recall, F1 and support of each class; an undefined ratio (nothing to divide by) is 0.
+    """Compute precision, recall, F1 and support of each class; ratios with denominator 0 are 0.
 
-    confusion: (C, C) counts, row = truth.  Returns C rows in label order.  Raises nothing.
+    confusion: (C, C) counts, row = truth.  Returns C rows in label order.
     """
     columns = _sklearn_scores(confusion, range(len(confusion)), average=None)
     return tuple(
@@ -50,7 +60,7 @@ def class_scores(confusion: Counts) -> tuple[ClassScore, ...]:
 
 
 def _sklearn_scores(confusion: Counts, classes: Sequence[int], average: str | None) -> tuple[NDArray[np.float64], ...]:
-    # one weighted sample a filled cell: scikit-learn's own arithmetic, at a cost of C x C instead of n
+    # One weighted sample per non-zero cell gives scikit-learn's result at a cost of C x C instead of n.
     truth, predicted = np.nonzero(confusion)
     weights = confusion[truth, predicted]
     scores: tuple[NDArray[np.float64], ...] = precision_recall_fscore_support(
@@ -59,8 +69,8 @@ def _sklearn_scores(confusion: Counts, classes: Sequence[int], average: str | No
     return scores
 
 
-def _met(confusion: Counts) -> list[int]:
-    """The classes that occur, as truth or as answer: scikit-learn's own choice of what a macro average is over."""
+def _occurring(confusion: Counts) -> list[int]:
+    """Return the classes that occur as truth or prediction, over which scikit-learn computes macro averages."""
     return [int(index) for index in np.flatnonzero(confusion.sum(axis=0) + confusion.sum(axis=1))]
 
 
@@ -73,27 +83,60 @@ def _scores(confusion: Counts, n_effective: float, train: NDArray[np.float64], l
         n=n,
         accuracy=accuracy,
         accuracy_interval=wilson_interval(accuracy, n_effective),
-        macro_f1=float(np.mean([classes[index].f1 for index in _met(confusion)])),
+        macro_f1=float(np.mean([classes[index].f1 for index in _occurring(confusion)])),
         majority_accuracy=float(test[int(np.argmax(train))]),
         chance_accuracy=float(test @ (train / train.sum())),
         classes=classes,
-        confusion=tuple(tuple(int(count) for count in row) for row in confusion),
+        cells=_cells(confusion),
         top_confusions=top_confusions(confusion, labels),
     )
 
 
 def top_confusions(confusion: Counts, labels: Sequence[str]) -> tuple[Confusion, ...]:
-    """The twenty fullest cells off the diagonal, fullest first, equals in label order. Raises nothing."""
-    wrong = confusion - np.diag(np.diag(confusion))
-    cells = sorted(zip(*np.nonzero(wrong), strict=True), key=lambda cell: (-wrong[cell], cell))
-    return tuple(Confusion(labels[truth], labels[said], int(wrong[truth, said])) for truth, said in cells[:_TOP])
+    """Return the twenty largest off-diagonal cells, largest first, ties in label order.
+
+    confusion: (C, C) counts, row = truth.  labels: C names.
+    """
+    truth, predicted, n = _wrong_cells(confusion)
+    return tuple(
+        Confusion(labels[truth[cell]], labels[predicted[cell]], int(n[cell])) for cell in range(min(_TOP, len(n)))
+    )
 
 
-class Judge:
-    """Adds up a test side batch by batch; what it keeps grows with recordings times classes, never with chunks.
+def most_confused(confusion: Counts, limit: int) -> list[int]:
+    """Return the classes of the largest off-diagonal cells, at most `limit`, in label order.
 
-    The unit beside the chunk is a recording under one label: a long recording with marks of two species counts once
-    for each.  Its answer is the class with the highest mean probability over its chunks.
+    confusion: (C, C) counts, row = truth.
+    """
+    found: dict[int, None] = {}
+    for truth, predicted in zip(*_wrong_cells(confusion)[:2], strict=True):
+        added = {int(truth), int(predicted)} - found.keys()
+        if len(found) + len(added) > limit:
+            break
+        found |= dict.fromkeys(added)
+    return sorted(found)
+
+
+def _wrong_cells(confusion: Counts) -> tuple[Counts, Counts, Counts]:
+    """The cells off the diagonal that are not 0: truth, prediction and count, largest first, ties in label order."""
+    truth, predicted = np.nonzero(confusion)
+    is_wrong = truth != predicted
+    truth, predicted = truth[is_wrong], predicted[is_wrong]
+    n = confusion[truth, predicted]
+    order = np.lexsort((predicted, truth, -n))
+    return truth[order], predicted[order], n[order]
+
+
+def _cells(confusion: Counts) -> ConfusionCells:
+    truth, predicted = np.nonzero(confusion)
+    return ConfusionCells(*(tuple(each.tolist()) for each in (truth, predicted, confusion[truth, predicted])))
+
+
+class ScoreAccumulator:
+    """Accumulates predictions batch by batch; memory grows with recordings times classes, not with chunks.
+
+    A recording counts once per label, so a long recording annotated with two species counts twice.
+    Its prediction is the class with the highest mean probability over its chunks.
     """
 
     def __init__(self, labels: Sequence[str]) -> None:
@@ -115,54 +158,54 @@ class Judge:
         recordings: Sequence[str],
         groups: Sequence[str] | None = None,
     ) -> None:
-        """Count one batch.
+        """Add a batch.
 
-        probabilities: (n, C) float32, one row a chunk.  truth: (n,) class indices 0..C-1.  recordings: n names.
-        groups: what each recording belongs to, n names; the recordings themselves where it is left out.
-        Raises Impossible where shapes disagree, a truth is no class, or a probability is not a finite number.
+        probabilities: (n, C) float32, one row per chunk.  truth: (n,) class indices 0..C-1.  recordings: n names.
+        groups: n names of the groups of the recordings; each recording is its own group if omitted.
+        Raises: Impossible if shapes disagree, a truth is not a class, or a probability is not finite.
         """
         self._check(probabilities, truth, recordings)
         if len(truth) == 0:
             return
-        said = probabilities.argmax(axis=1)
-        self._confusion += confusion_matrix(truth, said, labels=range(len(self._labels)))
+        predicted = probabilities.argmax(axis=1)
+        np.add.at(self._confusion, (truth, predicted), 1)
         rows = self._rows_of(recordings, truth, recordings if groups is None else groups)
-        self._calibration.add(probabilities[np.arange(len(said)), said], said == truth)
+        self._calibration.add(probabilities[np.arange(len(predicted)), predicted], predicted == truth)
         np.add.at(self._sums, rows, probabilities)
         np.add.at(self._chunks, rows, 1)
-        np.add.at(self._correct, rows, said == truth)
+        np.add.at(self._correct, rows, predicted == truth)
 
     def evaluation(self, train_label_counts: Mapping[int, int]) -> Evaluation:
-        """The scores of everything added so far.
+        """Compute the scores of all batches.
 
-        train_label_counts: class index -> examples on the training side.  From it come `majority_accuracy`, the share
-        of the test side that is of the training side's commonest class (the first of equals), and
-        `chance_accuracy`, the expected share right when names are drawn with the training side's frequencies:
-        sum over classes of p_train * p_test.
-        `accuracy_interval` is Wilson's at 95 %, with n the effective number of chunks, or of recordings, that
-        come group by group (`interval.effective_n`).
-        `macro_f1` averages over the classes that occur in the test side or among the answers.
-        Raises Impossible when no chunk was added or the training side is empty.
+        train_label_counts: class index -> examples in the training subset.
+        `majority_accuracy` is the share of test units of the most frequent training class (the first if tied).
+        `chance_accuracy` is the expected accuracy of random predictions with the training frequencies: the sum over
+        classes of p_train * p_test.
+        `accuracy_interval` is Wilson's at 95 %, with the effective number of chunks or recordings
+        (`interval.effective_n`).
+        `macro_f1` averages over the classes that occur in the test subset or among the predictions.
+        Raises: Impossible if no chunk was added or the training subset is empty.
         """
         if not self._rows:
-            raise Impossible("no test example was judged; the test side of this split is empty")
+            raise Impossible("no test example was evaluated; the test subset of this split is empty")
         train = self._train_counts(train_label_counts)
         n_recordings = len(self._rows)
         truth = np.array([label for _, label in self._rows])
-        said = self._sums[:n_recordings].argmax(axis=1)
-        by_recording: Counts = confusion_matrix(truth, said, labels=range(len(self._labels)))
-        chunks, right = (self._by_group(counts[:n_recordings]) for counts in (self._chunks, self._correct))
+        predicted = self._sums[:n_recordings].argmax(axis=1)
+        by_recording: Counts = confusion_matrix(truth, predicted, labels=range(len(self._labels)))
+        chunks, n_correct = (self._by_group(counts[:n_recordings]) for counts in (self._chunks, self._correct))
         outcomes = self.outcomes()
         return Evaluation(
             labels=self._labels,
-            by_chunk=_scores(self._confusion, effective_n(right, chunks), train, self._labels),
+            by_chunk=_scores(self._confusion, effective_n(n_correct, chunks), train, self._labels),
             by_recording=_scores(by_recording, effective_n(outcomes.correct, outcomes.recordings), train, self._labels),
-            worst=self._worst(truth, said),
+            worst=self._worst(truth, predicted),
             calibration=self._calibration.bins(),
         )
 
     def outcomes(self) -> GroupOutcomes:
-        """How many recordings and chunks of each group were named correctly: models are compared in pairs by it."""
+        """Return the number of recordings and chunks of each group and how many are correct, for paired comparisons."""
         n_recordings = len(self._rows)
         truth = np.array([label for _, label in self._rows], np.int64)
         is_right = self._sums[:n_recordings].argmax(axis=1) == truth
@@ -184,7 +227,7 @@ class Judge:
         if n and not (truth.min() >= 0 and truth.max() < n_classes):
             raise Impossible(f"truths {truth.min()}..{truth.max()} are not classes 0..{n_classes - 1}")
         if not np.isfinite(probabilities).all():
-            raise Impossible("a predicted probability is not a number; the model's training went astray")
+            raise Impossible("a predicted probability is not a finite number; train the model again")
 
     def _rows_of(
         self, recordings: Sequence[str], truth: NDArray[np.integer], groups: Sequence[str]
@@ -205,41 +248,43 @@ class Judge:
         for index, count in counts.items():
             train[index] = count
         if train.sum() <= 0:
-            raise Impossible("the training side holds no example, so there is no commonest class to compare with")
+            raise Impossible("the training subset is empty, so the majority baseline cannot be computed")
         return train
 
-    def _worst(self, truth: NDArray[np.int64], said: NDArray[np.int64]) -> tuple[Mistake, ...]:
+    def _worst(self, truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> tuple[Misclassification, ...]:
         rows = np.arange(len(truth))
-        confidence = self._sums[rows, said] / self._chunks[: len(truth)]
+        confidence = self._sums[rows, predicted] / self._chunks[: len(truth)]
         names = [name for name, _ in self._rows]
-        wrong = sorted(np.flatnonzero(truth != said), key=lambda row: (-confidence[row], names[row]))
+        wrong = sorted(np.flatnonzero(truth != predicted), key=lambda row: (-confidence[row], names[row]))
         return tuple(
-            Mistake(names[row], self._labels[truth[row]], self._labels[said[row]], float(confidence[row]))
+            Misclassification(
+                names[row], self._labels[truth[row]], self._labels[predicted[row]], float(confidence[row])
+            )
             for row in wrong[:_TOP]
         )
 
 
 def classification_table(scores: Scores, labels: Sequence[str]) -> str:
-    """The scores as scikit-learn's `classification_report` prints them, to the letter; see `confusion_table`."""
+    """Format the scores exactly as scikit-learn's `classification_report` does; see `confusion_table`."""
     return confusion_table(np.array(scores.confusion, dtype=np.int64), labels)
 
 
 def confusion_table(confusion: Counts, labels: Sequence[str]) -> str:
-    """A confusion matrix as the table scikit-learn's `classification_report` prints, two decimals, to the letter.
+    """Format a confusion matrix exactly as scikit-learn's `classification_report` does, with two decimals.
 
-    confusion: (C, C) counts, row = truth, with at least one count.  labels: C names.  As in scikit-learn, a class
-    that occurs neither as truth nor as answer has no line.
-    Returns lines ending in a newline.  Raises nothing.
+    confusion: (C, C) counts, row = truth, with at least one count.  labels: C names.
+    As in scikit-learn, classes that occur neither as truth nor as prediction are omitted.
+    Returns lines ending in a newline.
     """
-    met, n, classes = _met(confusion), int(confusion.sum()), class_scores(confusion)
-    width = max(len("weighted avg"), *(len(labels[index]) for index in met))
+    occurring, n, classes = _occurring(confusion), int(confusion.sum()), class_scores(confusion)
+    width = max(len("weighted avg"), *(len(labels[index]) for index in occurring))
     lines = [f"{'':>{width}s} " + "".join(f" {head:>9}" for head in ("precision", "recall", "f1-score", "support")), ""]
-    for index in met:
+    for index in occurring:
         row = classes[index]
         lines.append(_table_line(labels[index], width, (row.precision, row.recall, row.f1), row.support))
     lines += ["", f"{'accuracy':>{width}s} " + " " * 20 + f" {np.trace(confusion) / n:>9.2f} {n:>9}"]
     for average in ("macro", "weighted"):
-        lines.append(_table_line(f"{average} avg", width, _sklearn_scores(confusion, met, average)[:3], n))
+        lines.append(_table_line(f"{average} avg", width, _sklearn_scores(confusion, occurring, average)[:3], n))
     return "\n".join(lines) + "\n"
 
 
@@ -248,23 +293,26 @@ def _table_line(name: str, width: int, ratios: Sequence[object], support: int) -
 
 
 def pooled_confusion(evaluations: Sequence[Evaluation]) -> Counts:
-    """The chunk confusions of several folds added up, (C, C): each fold tests what no other fold does.
+    """Add up the chunk confusions of several folds, (C, C); each fold tests other chunks.
 
-    evaluations: of one seed, since another seed tests the same chunks again.
-    Raises Impossible where the folds do not know the same labels.
+    evaluations: of one seed, because other seeds test the same chunks again.
+    Raises: Impossible if the folds have different labels.
     """
     if len({evaluation.labels for evaluation in evaluations}) != 1:
-        raise Impossible(f"{len(evaluations)} folds do not share one list of labels; judge them with the same labels")
-    total: Counts = np.sum([evaluation.by_chunk.confusion for evaluation in evaluations], axis=0, dtype=np.int64)
+        raise Impossible(f"{len(evaluations)} folds have different labels; evaluate them with the same labels")
+    total: Counts = np.zeros((len(evaluations[0].labels),) * 2, np.int64)
+    for evaluation in evaluations:
+        cells = evaluation.by_chunk.cells
+        np.add.at(total, (np.array(cells.truth, np.intp), np.array(cells.predicted, np.intp)), cells.n)
     return total
 
 
 def mean_over_trainings(evaluations: Sequence[Evaluation]) -> MeanScores:
-    """Mean and sample standard deviation (n - 1) of the scores of trainings, one a fold and seed.
+    """Compute mean and sample standard deviation (n - 1) of the scores over trainings, one per fold and seed.
 
-    The deviation describes trainings, not the error of the mean: training sides of folds overlap, and seeds share
-    theirs, so it understates that.
-    Raises Impossible for no evaluation at all.
+    The deviation describes single trainings. It understates the error of the mean, because the training subsets of
+    folds overlap and seeds share theirs.
+    Raises: Impossible without evaluations.
     """
     if not evaluations:
         raise Impossible("no training was evaluated, so there is nothing to average")

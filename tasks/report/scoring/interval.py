@@ -1,4 +1,4 @@
-"""How sure an accuracy is: Wilson's interval, and what chunks and recordings of one group are worth in it."""
+"""Confidence intervals of accuracies: Wilson's interval with the effective number of related units."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 Counts = NDArray[np.int64] | NDArray[np.float64]
-"""How many, a cluster; means of several countings, and weighed ones, are float64."""
+"""Counts per cluster; means over seeds and weighted counts are float64."""
 _Z_95 = 1.959963984540054  # the normal quantile that leaves 2.5 % on each side
 
 
 def wilson_interval(share: float, n: float) -> tuple[float, float]:
-    """The 95 % Wilson score interval of a share seen in n independent trials, within 0..1.
+    """Compute the 95 % Wilson score interval of a share of n independent trials.
 
-    share: 0..1.  n: trials, > 0, not necessarily whole (an effective number of trials).
-    Raises nothing for such input.
+    share: 0..1.  n: number of trials, > 0; may be fractional, as an effective number.  Returns bounds in 0..1.
     Source: E. B. Wilson 1927, J. Am. Stat. Assoc. 22(158), 209-212.
 
     >>> [round(bound, 3) for bound in wilson_interval(0.8, 10)]
@@ -30,25 +29,25 @@ def wilson_interval(share: float, n: float) -> tuple[float, float]:
 
 
 def share_interval(correct: Counts, units: Counts) -> tuple[float, float] | None:
-    """The 95 % interval of the share of units that are right, which come cluster by cluster; None for no unit.
+    """Compute the 95 % interval of the share of correct units, which are clustered; None without units.
 
-    correct, units: (R,) counts a cluster, or means of several, or such weighed.
+    correct, units: (R,) counts per cluster; means and weighted counts are allowed.
     """
     n = float(units.sum())
     return wilson_interval(float(correct.sum()) / n, effective_n(correct, units)) if n else None
 
 
 def effective_n(correct: Counts, units: Counts) -> float:
-    """How many independent units carry as much evidence as these, which come cluster by cluster.
+    """Return the number of independent units that carry as much information as these clustered ones.
 
-    correct, units: (R,) counts a cluster: chunks or recordings of each group.  Returns 1..sum(units): of many clusters,
-    their number where each is wholly right or wholly wrong, all units where right and wrong fall evenly within them.
-    Few clusters tell little of how much clusters differ, and are worth less; a single one is worth one unit.  They
-    are counted by Kish's effective number, to which a few large ones among many small ones are few.  Where every unit
-    is right, or every one wrong, the spread says nothing, so a cluster's units are taken as one.
-    Source: the variance of a ratio over clusters and its design effect, L. Kish 1965, Survey Sampling; reduced for its
-    degrees of freedom by the squared ratio of Student's quantiles, Korn & Graubard 1998, Surv. Methodol. 24(2),
-    193-201; used within Wilson's interval as in Franco, Little, Louis & Slud 2019, J. Surv. Stat. Methodol. 7(3).
+    correct, units: (R,) counts per cluster: chunks or recordings of each group.
+    Returns 1..sum(units). With many clusters it is their number if each is all correct or all wrong, and all units if
+    errors are spread evenly. Few clusters estimate the variance between clusters poorly, which reduces the result; one
+    cluster counts as one unit. Clusters are counted by Kish's effective number, which is smaller for unequal sizes.
+    If all units are correct, or all wrong, the variance is unknown and each cluster counts as one unit.
+    Source: the variance of a ratio over clusters and its design effect, L. Kish 1965, Survey Sampling; the reduction
+    for degrees of freedom by the squared ratio of Student's quantiles, Korn & Graubard 1998, Surv. Methodol. 24(2),
+    193-201; use within Wilson's interval, Franco, Little, Louis & Slud 2019, J. Surv. Stat. Methodol. 7(3).
     """
     n = float(units.sum())
     share, n_clusters = float(correct.sum()) / n, n**2 / float(np.square(units.astype(float)).sum())
@@ -63,5 +62,5 @@ def effective_n(correct: Counts, units: Counts) -> float:
 
 
 def student_95(degrees_of_freedom: float) -> float:
-    """Student's quantile that leaves 2.5 % on each side; degrees_of_freedom: > 0, not necessarily whole."""
+    """Return Student's 97.5 % quantile; degrees_of_freedom: > 0, may be fractional."""
     return float(stdtrit(degrees_of_freedom, 0.975))

@@ -1,10 +1,10 @@
-"""Two models on the same recordings: whether one is better, or only luckier."""
+"""Paired comparison of two models on the same recordings."""
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,44 +21,53 @@ _MOST_DRAWN_GROUPS = 5_000
 _SEED = 0
 
 
-def _nothing() -> Counts:
+def _no_counts() -> Counts:
     return np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, eq=False)
 class GroupOutcomes:
-    """How one training did in each group of its test side, groups in the order of their names.
+    """Results of one training for each group of its test subset, sorted by group name.
 
-    recordings, correct: (G,) int64, how many a group has and how many of them were named correctly; float64 where they
-    are means over several trainings, or weighed.
-    chunks, correct_chunks: (G,), the same by chunk; without an element where they were not counted.
+    recordings, correct: (G,) int64, number of recordings of a group and how many are correct; float64 for means over
+    trainings and for weighted counts.
+    chunks, correct_chunks: (G,), the same by chunk; empty if not counted.
     """
 
     groups: tuple[str, ...]
     recordings: Counts
     correct: Counts
-    chunks: Counts = field(default_factory=_nothing)
-    correct_chunks: Counts = field(default_factory=_nothing)
+    chunks: Counts = field(default_factory=_no_counts)
+    correct_chunks: Counts = field(default_factory=_no_counts)
+
+    def without(self, groups: Collection[str]) -> GroupOutcomes:
+        """Return the outcomes of all other groups."""
+        kept = np.array([group not in groups for group in self.groups], dtype=bool)
+        counts = {name: found[kept] for name in _COUNTS if len(found := getattr(self, name)) == len(self.groups)}
+        return GroupOutcomes(tuple(group for group in self.groups if group not in groups), **counts)
 
     def to_parquet(self) -> bytes:
-        """The same outcomes give the same bytes."""
-        held = io.BytesIO()
+        """Serialise to Parquet; equal outcomes give equal bytes."""
+        buffer = io.BytesIO()
         counts = {name: counted for name in _COUNTS if len(counted := getattr(self, name)) == len(self.groups)}
-        pq.write_table(pa.table({"group": pa.array(self.groups, pa.string()), **counts}), held)
-        return held.getvalue()
+        pq.write_table(pa.table({"group": pa.array(self.groups, pa.string()), **counts}), buffer)
+        return buffer.getvalue()
 
     @classmethod
     def from_parquet(cls, data: bytes) -> GroupOutcomes:
-        """What `to_parquet` wrote. Raises pyarrow.ArrowInvalid for anything that is no Parquet file."""
-        table = pq.ParquetFile(io.BytesIO(data)).read()  # without the half second of pyarrow.dataset
-        counts = (table[name].to_numpy() if name in table.column_names else _nothing() for name in _COUNTS)
+        """Deserialise the output of `to_parquet`.
+
+        Raises: pyarrow.ArrowInvalid if the data are not Parquet.
+        """
+        table = pq.ParquetFile(io.BytesIO(data)).read()  # avoids importing pyarrow.dataset, which takes half a second
+        counts = (table[name].to_numpy() if name in table.column_names else _no_counts() for name in _COUNTS)
         return cls(tuple(table["group"].to_pylist()), *counts)
 
 
 def mean_outcomes(trainings: Sequence[GroupOutcomes]) -> GroupOutcomes:
-    """The mean of several trainings that were judged on the same groups: a group answers once, however often asked.
+    """Average several trainings with the same groups, so that each group counts once.
 
-    trainings: one or more. Chunks are left out where any of them was judged without.
+    trainings: one or more. Chunk counts are omitted if any training lacks them.
     """
     groups = trainings[0].groups
     found = {name: [getattr(each, name) for each in trainings] for name in _COUNTS}
@@ -67,7 +76,7 @@ def mean_outcomes(trainings: Sequence[GroupOutcomes]) -> GroupOutcomes:
 
 
 def equally_weighted(folds: Mapping[int | None, GroupOutcomes]) -> dict[int | None, GroupOutcomes]:
-    """The same outcomes with every fold counted as if it were of the mean size: the share of all is the folds' mean."""
+    """Scale the counts so that all folds have equal weight; the overall share then is the mean of the folds' shares."""
     counts = {"correct": "recordings", "correct_chunks": "chunks", "recordings": "recordings", "chunks": "chunks"}
     totals = {name: [float(getattr(each, name).sum()) for each in folds.values()] for name in ("recordings", "chunks")}
     weighed: dict[int | None, GroupOutcomes] = {}
@@ -80,11 +89,11 @@ def equally_weighted(folds: Mapping[int | None, GroupOutcomes]) -> dict[int | No
 
 @dataclass(frozen=True)
 class Comparison:
-    """One model against another.
+    """A comparison of one model with another.
 
-    difference: of their accuracies by recording, -1..1, below 0 where this one is worse.  p: the chance of a
-    difference at least as large if both were equally good.  n_groups: groups both were judged on.
-    interval: 95 % bounds of the difference.
+    difference: of their accuracies by recording, -1..1, negative if the first is worse.
+    p: probability of a difference at least as large if both were equally good.  n_groups: number of common groups.
+    interval: 95 % confidence interval of the difference.
     """
 
     difference: float
@@ -94,83 +103,83 @@ class Comparison:
 
 
 def compared(one: Mapping[int | None, GroupOutcomes], other: Mapping[int | None, GroupOutcomes]) -> Comparison | None:
-    """`one` against `other`, on the groups that both were judged on; None where there is none.
+    """Compare `one` with `other` on their common groups; None without any.
 
-    one, other: the outcomes of each fold, of one training or the mean of several, by the fold's number.
+    one, other: fold number -> outcomes of one training, or the mean of several.
     """
     ours, theirs = _by_group(one), _by_group(other)
     both = sorted(ours.keys() & theirs.keys(), key=str)
     if not both:
         return None
-    n, right = (np.array([ours[key][at] for key in both]) for at in (0, 1))
-    n_other, right_other = (np.array([theirs[key][at] for key in both]) for at in (0, 1))
-    difference = float(right.sum() / n.sum() - right_other.sum() / n_other.sum())
-    p = sign_flip_p(right / n.sum() - right_other / n_other.sum())
-    ours_off, theirs_off = (_off_the_mean(*each) for each in ((n, right), (n_other, right_other)))
-    return Comparison(difference, p, len(both), paired_interval(difference, ours_off - theirs_off))
+    n, correct = (np.array([ours[key][at] for key in both]) for at in (0, 1))
+    n_other, correct_other = (np.array([theirs[key][at] for key in both]) for at in (0, 1))
+    difference = float(correct.sum() / n.sum() - correct_other.sum() / n_other.sum())
+    p = sign_flip_p(correct / n.sum() - correct_other / n_other.sum())
+    our_deviations, their_deviations = (_deviations(*each) for each in ((n, correct), (n_other, correct_other)))
+    return Comparison(difference, p, len(both), paired_interval(difference, our_deviations - their_deviations))
 
 
-def _off_the_mean(n: Counts, right: Counts) -> NDArray[np.float64]:
-    """What each group adds to an accuracy beyond its share, so that all of them add up to nothing."""
-    off: NDArray[np.float64] = (right - right.sum() / n.sum() * n) / n.sum()
-    return off
+def _deviations(n: Counts, correct: Counts) -> NDArray[np.float64]:
+    """Return each group's contribution to the accuracy beyond its share; the contributions add up to 0."""
+    deviations: NDArray[np.float64] = (correct - correct.sum() / n.sum() * n) / n.sum()
+    return deviations
 
 
-def paired_interval(difference: float, off: NDArray[np.float64]) -> tuple[float, float]:
-    """The 95 % interval of a difference of two accuracies, within -1..1; all of that where one group says nothing.
+def paired_interval(difference: float, deviations: NDArray[np.float64]) -> tuple[float, float]:
+    """Compute the 95 % interval of a difference of two accuracies, within -1..1.
 
-    off: (G,) what each group adds to the difference beyond its share; they add up to 0. Where all of them are 0 the
-    spread says nothing either, and the bounds are 3 / G away.
+    deviations: (G,) each group's contribution to the difference beyond its share; they add up to 0.
+    One group gives -1..1. If all contributions are 0, the variance is unknown and the bounds are 3 / G away.
     Source: the variance of a difference of two ratios over clusters, L. Kish 1965, Survey Sampling, 6.5, with
     Student's quantile for G - 1 degrees of freedom; the rule of three, Hanley & Lippman-Hand 1983, JAMA 249(13).
 
     >>> paired_interval(0.1, np.zeros(30))
     (0.0, 0.2)
     """
-    n_groups = len(off)
+    n_groups = len(deviations)
     if n_groups < 2:
         return -1.0, 1.0
-    deviation = math.sqrt(float(np.square(off).sum()) * n_groups / (n_groups - 1))
-    is_none = deviation < 1e-9  # rounding leaves some of what adds up to 0
-    half = 3 / n_groups if is_none else student_95(n_groups - 1) * deviation
+    deviation = math.sqrt(float(np.square(deviations).sum()) * n_groups / (n_groups - 1))
+    is_zero = deviation < 1e-9  # Sums of zero are not exactly 0 after rounding.
+    half = 3 / n_groups if is_zero else student_95(n_groups - 1) * deviation
     return max(-1.0, difference - half), min(1.0, difference + half)
 
 
 def _by_group(folds: Mapping[int | None, GroupOutcomes]) -> dict[tuple[int | None, str], tuple[float, float]]:
     return {
-        (fold, group): (float(n), float(right))
+        (fold, group): (float(n), float(correct))
         for fold, outcomes in folds.items()
-        for group, n, right in zip(outcomes.groups, outcomes.recordings, outcomes.correct, strict=True)
+        for group, n, correct in zip(outcomes.groups, outcomes.recordings, outcomes.correct, strict=True)
     }
 
 
 def sign_flip_p(differences: NDArray[np.float64]) -> float:
-    """The two-sided p of a mean of paired differences, by flipping their signs at random.
+    """Compute the two-sided p-value of a mean of paired differences by random sign flips.
 
-    differences: (G,), one a group; groups, unlike recordings of one author or night, are independent of each other.
-    Returns 0..1: over 10,000 draws with a fixed seed, the observed one counted; beyond 5,000 groups that differ, by
-    the normal law that the flips then follow.
+    differences: (G,), one per group; groups are independent, recordings of one author or night are not.
+    Returns 0..1, from 10,000 draws with a fixed seed, the observed value included. Above 5,000 differing groups it uses
+    the normal approximation.
     Source: Fisher's randomisation test for pairs, as in Good 2005, Permutation, Parametric and Bootstrap Tests.
 
     >>> sign_flip_p(np.zeros(7)), round(sign_flip_p(np.ones(7)), 2)
     (1.0, 0.02)
     """
-    moved = differences[differences != 0]
-    if not len(moved):
+    nonzero = differences[differences != 0]
+    if not len(nonzero):
         return 1.0
-    observed = abs(float(moved.sum()))
-    if len(moved) > _MOST_DRAWN_GROUPS:
-        return math.erfc(observed / math.sqrt(2 * float(np.square(moved).sum())))
+    observed = abs(float(nonzero.sum()))
+    if len(nonzero) > _MOST_DRAWN_GROUPS:
+        return math.erfc(observed / math.sqrt(2 * float(np.square(nonzero).sum())))
     draw = np.random.default_rng(_SEED)
     n_as_large = 1
     for _ in range(_DRAWS // 1000):
-        signs = draw.integers(0, 2, (1000, len(moved)), dtype=np.int8) * 2 - 1
-        n_as_large += int((np.abs(signs @ moved) >= observed * (1 - 1e-9)).sum())
+        signs = draw.integers(0, 2, (1000, len(nonzero)), dtype=np.int8) * 2 - 1
+        n_as_large += int((np.abs(signs @ nonzero) >= observed * (1 - 1e-9)).sum())
     return n_as_large / (_DRAWS + 1)
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """The p values of several comparisons at once, made larger for their number, in the order given.
+    """Adjust p-values for multiple comparisons, keeping their order.
 
     Source: S. Holm 1979, Scand. J. Stat. 6(2), 65-70.
 

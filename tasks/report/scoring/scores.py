@@ -1,17 +1,28 @@
-"""How good a model was: values that survive JSON, and nothing that computes them."""
+"""Scores as values with a JSON form; `classification` computes them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from tasks.report.scoring.calibration import ConfidenceBin
+
+DENSE_CLASSES = 200
+"""Up to this number of classes, the JSON form holds the whole confusion matrix. It grows with the square of them."""
+
+
+class ConfusionCells(NamedTuple):
+    """The cells of a confusion matrix that are not 0, by row and column: class numbers, and counts."""
+
+    truth: tuple[int, ...]
+    predicted: tuple[int, ...]
+    n: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One class: precision, recall and F1 in 0..1 (0 where undefined), and how many test units truly are of it."""
+    """One class: precision, recall and F1 in 0..1 (0 if undefined), and the number of test units of the class."""
 
     precision: float
     recall: float
@@ -21,7 +32,7 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Confusion:
-    """`n` test units of class `truth` were called `predicted`."""
+    """`n` test units of class `truth` were predicted as `predicted`."""
 
     truth: str
     predicted: str
@@ -29,8 +40,8 @@ class Confusion:
 
 
 @dataclass(frozen=True)
-class Mistake:
-    """A recording that was named wrongly, and the mean probability 0..1 its wrong name was given."""
+class Misclassification:
+    """A misclassified recording, and the mean probability, 0..1, of the predicted class."""
 
     recording: str
     truth: str
@@ -40,10 +51,10 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Scores:
-    """The result over units of one kind, chunks or recordings; `metrics` says how each number is made.
+    """Scores over chunks or over recordings; `classification` defines each number.
 
-    confusion: C x C counts, row = truth, column = predicted, in label order.  classes: one per label, same order.
-    accuracy_interval: 95 % bounds.  majority_accuracy and chance_accuracy: what knowing nothing would reach.
+    classes: one per label, in label order.  cells: the confusions, of the same class numbers.
+    accuracy_interval: 95 % bounds.  majority_accuracy, chance_accuracy: baselines without a model.
     """
 
     n: int
@@ -53,12 +64,23 @@ class Scores:
     majority_accuracy: float
     chance_accuracy: float
     classes: tuple[ClassScore, ...]
-    confusion: tuple[tuple[int, ...], ...]
+    cells: ConfusionCells
     top_confusions: tuple[Confusion, ...]
+
+    @property
+    def confusion(self) -> tuple[tuple[int, ...], ...]:
+        """The whole matrix: (C, C) counts, row = truth, column = predicted, in label order."""
+        rows = [[0] * len(self.classes) for _ in self.classes]
+        for truth, predicted, n in zip(*self.cells, strict=True):
+            rows[truth][predicted] = n
+        return tuple(map(tuple, rows))
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
-        """The value whose `asdict` went through JSON. Raises KeyError naming a field that is missing."""
+        """Return the value from its JSON form, with the whole confusion matrix or with its cells.
+
+        Raises: KeyError if a field is missing.
+        """
         low, high = fields["accuracy_interval"]
         return cls(
             n=fields["n"],
@@ -68,45 +90,61 @@ class Scores:
             majority_accuracy=fields["majority_accuracy"],
             chance_accuracy=fields["chance_accuracy"],
             classes=tuple(ClassScore(**row) for row in fields["classes"]),
-            confusion=tuple(tuple(row) for row in fields["confusion"]),
+            cells=ConfusionCells(*map(tuple, fields["cells"])) if "cells" in fields else _cells(fields["confusion"]),
             top_confusions=tuple(Confusion(**row) for row in fields["top_confusions"]),
         )
 
 
+def _cells(confusion: Sequence[Sequence[int]]) -> ConfusionCells:
+    found = [(row, column, n) for row, counts in enumerate(confusion) for column, n in enumerate(counts) if n]
+    return ConfusionCells(*zip(*found, strict=True)) if found else ConfusionCells((), (), ())
+
+
 @dataclass(frozen=True)
 class Evaluation:
-    """One trained model judged on one test side, chunk by chunk and recording by recording."""
+    """One trained model evaluated on one test subset, by chunk and by recording.
+
+    worst: the most confident misclassifications.
+    """
 
     labels: tuple[str, ...]
     by_chunk: Scores
     by_recording: Scores
-    worst: tuple[Mistake, ...]
+    worst: tuple[Misclassification, ...]
     calibration: tuple[ConfidenceBin, ...] = ()
 
     @property
     def untested(self) -> tuple[str, ...]:
-        """The labels without a single test example: nothing is known about them."""
+        """The labels without test examples."""
         return tuple(label for label, row in zip(self.labels, self.by_chunk.classes, strict=True) if row.support == 0)
 
     def as_dict(self) -> dict[str, Any]:
-        """The JSON form."""
-        return asdict(self)
+        """Return the JSON form: up to 200 classes with the whole confusion matrix, above with its cells."""
+        fields = asdict(self)
+        if len(self.labels) <= DENSE_CLASSES:
+            for name, scores in (("by_chunk", self.by_chunk), ("by_recording", self.by_recording)):
+                fields[name]["confusion"] = scores.confusion
+                del fields[name]["cells"]
+        return fields
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
-        """The value whose `as_dict` went through JSON. Raises KeyError naming a field that is missing."""
+        """Return the value from its JSON form.
+
+        Raises: KeyError if a field is missing.
+        """
         return cls(
             labels=tuple(fields["labels"]),
             by_chunk=Scores.from_dict(fields["by_chunk"]),
             by_recording=Scores.from_dict(fields["by_recording"]),
-            worst=tuple(Mistake(**mistake) for mistake in fields["worst"]),
+            worst=tuple(Misclassification(**mistake) for mistake in fields["worst"]),
             calibration=tuple(ConfidenceBin(**each) for each in fields.get("calibration", ())),
         )
 
 
 @dataclass(frozen=True)
 class Spread:
-    """A mean over trainings and its sample standard deviation (n - 1), None where one training gives no spread."""
+    """A mean over trainings and its sample standard deviation (n - 1), None for a single training."""
 
     mean: float
     deviation: float | None
@@ -114,7 +152,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class MeanScores:
-    """One model over its trainings, one a fold and seed: each number is a mean of theirs, never of pooled chunks."""
+    """Scores of one model averaged over its trainings, one per fold and seed; chunks are not pooled."""
 
     n_trainings: int
     accuracy: Spread

@@ -31,7 +31,7 @@ KNOWN: dict[str, type[Unusable]] = {
     "flac_test_files/uncommon/04 - changing bitdepth.flac": Inconsistent,
     "flac_test_files/uncommon/05 - 32bps audio.flac": UnsupportedFormat,
     "flac_test_files/uncommon/10 - file starting at frame header.flac": UnsupportedFormat,
-    "flac_test_files/faulty/04 - wrong number of channels.flac": Unreadable,
+    "flac_test_files/faulty/04 - wrong number of channels.flac": Inconsistent,
     "flac_test_files/faulty/08 - blocksize 65536.flac": Unreadable,
     "flac_test_files/faulty/11 - incorrect metadata block length.flac": Unreadable,
     "hound/testsamples/fuzz/oom-48ae4cd061ff8578ad3f23dc87624bd365cf5216.wav": Unreadable,
@@ -40,9 +40,7 @@ KNOWN: dict[str, type[Unusable]] = {
     "opensoundscape/tests/audio/empty_2c.wav": Empty,
     "pydub/test/data/test1_empty.wav": Empty,
     "pydub/test/data/cover.png": UnsupportedFormat,
-    "pydub/test/data/creative_common.mp4": UnsupportedFormat,
     "pydub/test/data/test1.raw": UnsupportedFormat,
-    "pydub/test/data/test5.webm": UnsupportedFormat,
     # A valid FLAC in Ogg: libsndfile 1.2.2 supports the format, but fails on this encoder's header.
     "pydub/test/data/bach.ogg": Unreadable,
     "scipy/scipy/io/tests/data/test-8000Hz-le-3ch-5S-64bit.wav": UnsupportedFormat,
@@ -50,6 +48,9 @@ KNOWN: dict[str, type[Unusable]] = {
 }
 
 UNUSUAL_BUT_VALID = {
+    "pydub/test/data/creative_common.mp4": 1,
+    "pydub/test/data/format_test.m4a": 2,
+    "pydub/test/data/test5.webm": 1,
     "flac_test_files/faulty/09 - blocksize 1.flac": 1,
     "flac_test_files/uncommon/08 - blocksize 65535.flac": 2,
     "audioread/test/data/test-1.mp3": 3,

@@ -11,6 +11,7 @@ import soundfile
 
 from domain.errors import Unusable
 from tasks.audio.preset import Preset
+from tasks.audio.recording import probe
 from tasks.audio.strip import make_strip
 
 MOST = b"\xff" * 7 + b"\x7f"  # 2**63 - 1, little-endian
@@ -50,3 +51,14 @@ def test_a_small_file_that_declares_the_largest_length_is_refused_at_once(
     with pytest.raises(Unusable):
         make_strip(recording, "0" * 64, 0, 0, preset)
     assert time.perf_counter() - began_s < 5.0
+
+
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [("a.caf", b"caff\0\1\0\0desc" + b"\xff" * 8), ("a.w64", b"riff" + bytes(36) + b"fmt " + bytes(12) + b"\xff" * 8)],
+    ids=["caf", "w64"],
+)
+def test_a_chunk_that_states_more_bytes_than_any_disk_has_is_unusable(tmp_path, name, head):
+    (tmp_path / name).write_bytes(head + bytes(100))
+    with pytest.raises(Unusable):
+        probe(tmp_path / name)

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tasks.audio import chunk, gating, headers, preset, source, spectral, spectrogram, stft
+from tasks.audio import chunk, gating, preset, source, spectral, spectrogram, stft
 
 SLOW = {"librosa", "noisereduce", "audiomentations", "numba", "matplotlib", "sklearn", "keras", "tensorflow"}
 
@@ -21,7 +21,7 @@ def test_importing_a_module_does_not_import_slow_libraries(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", [chunk, gating, headers, preset, source, spectral, spectrogram, stft], ids=lambda module: module.__name__
+    "module", [chunk, gating, preset, source, spectral, spectrogram, stft], ids=lambda module: module.__name__
 )
 def test_the_examples_in_docstrings_are_correct(module: object) -> None:
     failed, attempted = doctest.testmod(module)  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -153,6 +154,14 @@ def test_a_file_that_is_no_text_or_a_loop_of_links_is_refused_in_a_sentence(tmp_
     for name in ("binary.toml", "loop.toml"):
         with pytest.raises(PresetError, match=f"{name}' cannot be read"):
             load_preset(tmp_path / name)
+
+
+def test_a_named_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+    with pytest.raises(PresetError, match=r"pipe.toml' cannot be read: it is a named pipe, not a file"):
+        load_preset(tmp_path / "pipe.toml")
+    with pytest.raises(PresetError, match="it is a device or a socket, not a file"):
+        load_preset("/dev/zero")
 
 
 def test_a_preset_error_is_an_impossible_request() -> None:

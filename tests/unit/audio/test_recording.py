@@ -17,8 +17,9 @@ import soundfile
 
 from domain.errors import Empty, Inconsistent, Missing, Unreadable, UnsupportedFormat
 from tasks.audio import recording
+from tasks.audio.containers.opened import HeaderFacts
 from tasks.audio.preset import Preset
-from tasks.audio.recording import Facts, decode, probe
+from tasks.audio.recording import decode, probe
 from tests.unit.audio.signals import librosa_loaded, noise, song, write
 
 FORMATS = [
@@ -68,13 +69,13 @@ def test_the_block_size_does_not_change_the_samples(
 ) -> None:
     path = write(tmp_path / "a.flac", noise(200_000).reshape(-1, 2))
     whole = decode(path, preset, 0).span
-    monkeypatch.setattr(recording, "_BLOCK_VALUES", 999)
+    monkeypatch.setattr(recording, "BLOCK_VALUES", 999)
     np.testing.assert_array_equal(decode(path, preset, 0).span, whole)
 
 
 def test_probing_returns_the_facts_of_the_header(tmp_path: Path) -> None:
     path = write(tmp_path / "a.flac", noise(48_000).reshape(-1, 2), 44_100)
-    assert probe(path) == probe(str(path)) == Facts(24_000, 44_100, 2, "FLAC/PCM_16")
+    assert probe(path) == probe(str(path)) == HeaderFacts(24_000, 44_100, 2, "FLAC/PCM_16")
 
 
 def _cut(path: Path, share: float) -> Path:
@@ -100,16 +101,6 @@ def test_noise_that_begins_like_an_mp3_frame_is_unreadable(tmp_path: Path, prese
     path.write_bytes(b"\xff\xfb\x90\x64" + np.random.default_rng(1).bytes(100_000))
     with pytest.raises(Unreadable, match="no decodable audio"):
         decode(path, preset, 0)
-
-
-def test_an_mp3_without_a_length_header_has_the_samples_that_librosa_finds(tmp_path: Path, preset: Preset) -> None:
-    path = write(tmp_path / "a.mp3", noise(10 * 32_000))
-    data = path.read_bytes()
-    at = max(data.find(b"Xing"), data.find(b"Info"))
-    path.write_bytes(data[:at] + b"none" + data[at + 4 : len(data) // 2])
-    samples = decode(path, preset, 0).span
-    assert len(samples) > 32_000
-    np.testing.assert_array_equal(samples, librosa_loaded(path))
 
 
 @pytest.mark.parametrize(
@@ -160,8 +151,8 @@ def test_rates_and_channels_outside_the_preset_are_refused_at_once(
     assert time.perf_counter() - begin < 1
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
-def test_nan_infinite_and_huge_samples_are_unreadable(value: float, tmp_path: Path, preset: Preset) -> None:
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_nan_and_infinite_samples_are_unreadable(value: float, tmp_path: Path, preset: Preset) -> None:
     samples = noise(32_000)
     samples[500] = value
     with pytest.raises(Unreadable, match=r"a\.wav"):
@@ -221,6 +212,6 @@ def test_libsndfile_without_memory_raises_memoryerror(
     monkeypatch.setattr(soundfile.SoundFile, "read", no_memory)
     with pytest.raises(MemoryError, match=r"a\.wav"):
         decode(path, preset, 0)
-    monkeypatch.setattr(soundfile, "SoundFile", no_memory)
+    monkeypatch.setattr(soundfile.SoundFile, "__init__", no_memory)
     with pytest.raises(MemoryError, match=r"a\.wav"):
         probe(path)

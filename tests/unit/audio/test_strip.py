@@ -200,7 +200,8 @@ def _texts(**changed: str) -> Callable[[dict[str, str]], dict[str, str]]:
 @pytest.mark.parametrize(
     "change",
     [
-        _texts(schema="2"),
+        _texts(schema="3"),
+        _texts(notes='{"unheard": 1}'),
         lambda texts: {key: value for key, value in texts.items() if key != "span"},
         _texts(span="one"),
         _texts(features="not json"),

@@ -10,16 +10,16 @@ from tasks.dataset.split.groups import Coded, contradictions, groups
 
 
 def named(number: int) -> str:
-    """A recording's own group, when nothing wider is known."""
+    """A recording's own group, when none is declared."""
     return np.array((0, number), np.uint64).tobytes().hex()
 
 
-def final(numbers: list[int], wider: list[str | None]) -> list[str | None]:
+def final(numbers: list[int], declared: list[str | None]) -> list[str | None]:
     identities = np.array([(0, number) for number in numbers], np.uint64).reshape(-1, 2)
-    return list(groups(identities, Coded.of(wider)))
+    return list(groups(identities, Coded.of(declared)))
 
 
-def test_the_wider_group_wins_over_the_recording_itself():
+def test_the_declared_group_wins_over_the_recording_itself():
     assert final([1, 2, 3], ["site", "Ann", None]) == ["site", "Ann", named(3)]
 
 

@@ -248,3 +248,13 @@ def test_a_file_that_grew_beyond_any_of_ours_is_not_read(tmp_path: Path):
     with peak_memory() as peak, pytest.raises(Damaged, match="1099511627776 bytes, more than"):
         read_shard(file)
     assert peak.size_bytes < 10 << 20
+
+
+def test_lack_of_memory_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_memory(*_: object, **__: object) -> None:
+        raise pa.ArrowMemoryError("malloc of size 122880 failed")
+
+    (shard,) = shards(examples(2), "a" * 64, "b" * 64)
+    monkeypatch.setattr(pq, "ParquetFile", without_memory)
+    with pytest.raises(MemoryError):
+        read_shard(shard)

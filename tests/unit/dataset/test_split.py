@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from domain.subsets import Subset
-from tasks.dataset.index import Roll
+from tasks.dataset.index import RecordingIndex
 from tasks.dataset.layouts import Row, open_layout
-from tasks.dataset.manifest import Recording
+from tasks.dataset.manifest import FoundRecording
 from tasks.dataset.split.assignment import Assignment, Coded, SplitError, SplitSpec, assign, groups
 from tests.shared_data import shared_data
 
@@ -36,12 +36,12 @@ def numbers(values: list[int | None] | list[Subset | None] | None, n: int) -> np
 def split_of_folder(path: Path, spec: SplitSpec) -> tuple[list[Row], list[str], Assignment]:
     layout = open_layout(path)
     rows = [row for row in layout.rows() if isinstance(row, Row)]
-    roll = Roll()
+    index = RecordingIndex()
     for row in rows:
         digest = hashlib.sha256((layout.root / row.uri).read_bytes()).hexdigest()
-        roll.add(Recording(row, 1, 1, digest, 0, 0), [1])
-    names = groups(roll.identities, roll.wider)
-    return rows, list(names), assign(roll.labels, names, roll.folds, roll.sides, spec)
+        index.add(FoundRecording(row, 1, 1, digest, 0, 0), [1])
+    names = groups(index.identities, index.declared_groups)
+    return rows, list(names), assign(index.labels, names, index.folds, index.subsets, spec)
 
 
 def on(assignment: Assignment, subset: Subset, labels: list[str]) -> Counter[str]:

@@ -1,4 +1,4 @@
-"""What a cache keeps, what it lets go, and what it never takes from somebody who uses it."""
+"""What a cache keeps, what it removes, and that it never removes a file in use."""
 
 from __future__ import annotations
 
@@ -43,26 +43,26 @@ def kept(folder: Path) -> dict[str, int]:
 def test_a_file_is_fetched_once_however_often_it_is_asked_for(tmp_path: Path) -> None:
     cache, seen = Cache(tmp_path, 1000), []
     for _ in range(3):
-        with cache.lending() as lent:
+        with cache.local_files() as files:
             for _ in range(2):
-                assert lent.file("a.bin", fetching(b"x" * 10, seen), anything).read_bytes() == b"x" * 10
+                assert files.file("a.bin", fetching(b"x" * 10, seen), anything).read_bytes() == b"x" * 10
     assert len(seen) == 1
 
 
 def test_the_least_recently_used_files_make_room(tmp_path: Path) -> None:
     cache = Cache(tmp_path, 100)
     for at, name in enumerate(("a", "b", "a", "c")):
-        with cache.lending() as lent:
-            os.utime(lent.file(name, fetching(bytes(50)), anything), (at + 1, at + 1))
+        with cache.local_files() as files:
+            os.utime(files.file(name, fetching(bytes(50)), anything), (at + 1, at + 1))
     cache.make_room()
     assert kept(tmp_path) == {"a": 50, "c": 50}
 
 
 def test_a_file_in_use_stays_until_its_user_is_done(tmp_path: Path) -> None:
     cache = Cache(tmp_path, 0)
-    with cache.lending() as lent:
-        first = lent.file("a", fetching(b"first"), anything)
-        with cache.lending() as other:
+    with cache.local_files() as files:
+        first = files.file("a", fetching(b"first"), anything)
+        with cache.local_files() as other:
             other.file("b", fetching(b"second"), anything)
         assert kept(tmp_path) == {}
         assert first.read_bytes() == b"first"
@@ -75,10 +75,10 @@ def test_a_fetch_that_fails_leaves_no_file(tmp_path: Path) -> None:
         raise ConnectionResetError
 
     cache = Cache(tmp_path, 1000)
-    with cache.lending() as lent:
+    with cache.local_files() as files:
         with suppress(ConnectionResetError):
-            lent.file("a", broken, anything)
-        assert lent.file("a", fetching(b"whole"), anything).read_bytes() == b"whole"
+            files.file("a", broken, anything)
+        assert files.file("a", fetching(b"whole"), anything).read_bytes() == b"whole"
     assert kept(tmp_path) == {"a": 5}
 
 
@@ -86,38 +86,38 @@ def test_a_kept_file_that_changed_is_fetched_again(tmp_path: Path) -> None:
     cache, seen = Cache(tmp_path, 1000), []
     whole = b"0123456789"
     for at in range(len(whole)):
-        with cache.lending() as lent:
-            lent.file("a", fetching(whole, seen), recorded(whole))
+        with cache.local_files() as files:
+            files.file("a", fetching(whole, seen), recorded(whole))
         flipped = bytearray(whole)
         flipped[at] ^= 1
         (tmp_path / "kept" / "a").write_bytes(flipped)
-    with cache.lending() as lent:
-        assert lent.file("a", fetching(whole, seen), recorded(whole)).read_bytes() == whole
-    with cache.lending() as lent:
-        assert lent.file("a", fetching(whole, seen), recorded(whole)).read_bytes() == whole
+    with cache.local_files() as files:
+        assert files.file("a", fetching(whole, seen), recorded(whole)).read_bytes() == whole
+    with cache.local_files() as files:
+        assert files.file("a", fetching(whole, seen), recorded(whole)).read_bytes() == whole
     assert len(seen) == 1 + len(whole)
 
 
 def test_a_fetched_file_that_is_not_what_was_written_is_neither_lent_nor_kept(tmp_path: Path) -> None:
-    with Cache(tmp_path, 1000).lending() as lent, pytest.raises(Damaged, match="key is not what was written"):
-        lent.file("a", fetching(b"other"), recorded(b"whole"))
+    with Cache(tmp_path, 1000).local_files() as files, pytest.raises(Damaged, match="key is not what was written"):
+        files.file("a", fetching(b"other"), recorded(b"whole"))
     assert kept(tmp_path) == {}
 
 
-def test_what_a_killed_process_held_is_given_up_by_the_next_one(tmp_path: Path) -> None:
+def test_the_next_process_removes_what_a_killed_one_held(tmp_path: Path) -> None:
     code = (
         "import pathlib, sys, time; from db.store.cache import Cache\n"
-        "with Cache(pathlib.Path(sys.argv[1]), 0).lending() as lent:\n"
-        "    lent.file('a', lambda path: path.write_bytes(b'x'), lambda path: None)\n"
+        "with Cache(pathlib.Path(sys.argv[1]), 0).local_files() as files:\n"
+        "    files.file('a', lambda path: path.write_bytes(b'x'), lambda path: None)\n"
         "    print('held', flush=True); time.sleep(60)\n"
     )
     holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"held\n"
-    with Cache(tmp_path, 0).lending():
+    with Cache(tmp_path, 0).local_files():
         assert len(list((tmp_path / "in-use").iterdir())) == 2, "one that lives is left alone"
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     holder.stdout.close()
-    with Cache(tmp_path, 0).lending():
+    with Cache(tmp_path, 0).local_files():
         assert len(list((tmp_path / "in-use").iterdir())) == 1

@@ -9,7 +9,7 @@ from db.store.folder import FolderStore
 from db.store.interface import TooLarge
 
 
-def test_what_is_put_is_got_and_the_same_key_may_be_put_again(tmp_path: Path) -> None:
+def test_get_returns_what_was_put_and_a_key_may_be_put_again(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     assert "a/b.png" not in store
     for data in (b"one", b"one"):
@@ -41,25 +41,25 @@ def test_no_key_leaves_the_folder(tmp_path: Path, key: str) -> None:
             use(key)
 
 
-def test_a_file_that_is_being_written_is_nowhere_near_the_finished_ones_and_can_be_swept(tmp_path: Path) -> None:
+def test_a_file_that_is_being_written_has_a_folder_of_its_own_and_can_be_removed(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     with store.writing("strips/ab/x.png") as unfinished:
         unfinished.write_bytes(b"half")
         assert [path for path in (tmp_path / "strips").rglob("*") if path.is_file()] == []
-        assert store.abandoned(older_s=60) == []
-        assert store.abandoned(older_s=-60) == [unfinished]
-    assert store.abandoned(older_s=-60) == []
+        assert store.unfinished_files(older_s=60) == []
+        assert store.unfinished_files(older_s=-60) == [unfinished]
+    assert store.unfinished_files(older_s=-60) == []
     assert store.get_unverified("strips/ab/x.png") == b"half"
 
 
-def test_what_a_worker_finishes_while_the_unfinished_are_counted_is_none_of_them(tmp_path: Path) -> None:
+def test_a_file_that_is_finished_during_the_search_is_not_reported_as_abandoned(tmp_path: Path) -> None:
     (tmp_path / ".unfinished").mkdir()
     (tmp_path / ".unfinished" / "renamed.png").symlink_to("nowhere")  # listed, and gone when it is looked at
     (tmp_path / ".unfinished" / "left.png").touch()
-    assert FolderStore(tmp_path).abandoned(older_s=-60) == [tmp_path / ".unfinished" / "left.png"]
+    assert FolderStore(tmp_path).unfinished_files(older_s=-60) == [tmp_path / ".unfinished" / "left.png"]
 
 
-def test_a_file_larger_than_anybody_believes_is_not_read(tmp_path: Path) -> None:
+def test_a_file_above_the_size_limit_is_not_read(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     store.put("a/b.png", b"12345")
     assert store.get_unverified("a/b.png", 5) == b"12345"

@@ -1,4 +1,4 @@
-"""The list of networks."""
+"""The registry of models."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tasks.model.inputs import INPUTS
 from tasks.model.zoo import MODELS, UnknownModel, entry
 
 
-def test_the_list_can_be_read_without_loading_keras():
+def test_the_zoo_does_not_load_keras():
     program = (
         "import sys, tasks.model.zoo, tasks.model.spec; sys.exit('keras' in sys.modules or 'tensorflow' in sys.modules)"
     )
@@ -23,7 +23,7 @@ def test_a_model_is_found_by_its_name():
     assert entry("cnn").name == "cnn"
 
 
-def test_an_unknown_model_fails_its_job_and_names_those_that_exist():
+def test_an_unknown_model_is_refused_with_the_known_names():
     with pytest.raises(UnknownModel, match=r"'resnet'.*cnn") as caught:
         entry("resnet")
     assert isinstance(decide(Counters(), event_of(caught.value)), Fail)

@@ -10,7 +10,7 @@ import typer.main
 from typer.testing import CliRunner
 
 from domain.errors import UsageError
-from orchestrator.cli.main import _requested, app
+from orchestrator.cli.main import _request_of, app
 from orchestrator.cli.options import RunOptions
 from orchestrator.planning.request import Request
 
@@ -31,7 +31,7 @@ def test_run_and_submit_take_the_same_options_in_one_order(name: str) -> None:
 
 
 def test_options_that_are_not_given_ask_for_what_a_request_asks_for_by_itself() -> None:
-    assert _requested(RunOptions("/data")) == Request()
+    assert _request_of(RunOptions("/data")) == Request()
 
 
 def test_options_cannot_be_changed_on_their_way() -> None:
@@ -53,4 +53,4 @@ def test_an_option_without_sense_is_refused_with_its_value_and_what_there_is(
     option: str, value: str, said: str
 ) -> None:
     with pytest.raises(UsageError, match=said):
-        _requested(RunOptions("/data", **{option: value}))  # type: ignore[arg-type]
+        _request_of(RunOptions("/data", **{option: value}))  # type: ignore[arg-type]

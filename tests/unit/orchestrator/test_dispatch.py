@@ -10,7 +10,7 @@ from db.engine import Database
 from domain.errors import BrokerUnreachable
 from domain.states import State
 from domain.work import PlannedJob
-from orchestrator.broker import Doorbell, Sender
+from orchestrator.broker import QueueMessage, Sender
 from orchestrator.execution.dispatcher import Dispatcher
 from settings import Settings
 from tests.ledger_rows import done, item_states, small_run
@@ -25,7 +25,7 @@ class Broker(Sender):
     def queued(self, queue: str) -> int:
         return self.holds
 
-    def send(self, task: str, queue: str, messages: Sequence[Doorbell]) -> int:
+    def send(self, task: str, queue: str, messages: Sequence[QueueMessage]) -> int:
         self.offered += len(messages)
         return min(self.takes, len(messages))
 

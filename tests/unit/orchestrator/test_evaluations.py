@@ -16,7 +16,7 @@ from domain.states import Kind, State
 from orchestrator.monitoring.run_scores import ablation, evaluated_by_group, intervals
 from tasks.dataset.split import leaky
 from tasks.report.data import JobReport
-from tasks.report.html.models import model_views
+from tasks.report.html.model_views import model_views
 from tasks.report.scoring.pairing import GroupOutcomes
 from tasks.runtime import evaluations
 
@@ -33,7 +33,7 @@ def outcomes(fold: int) -> GroupOutcomes:
 
 
 def job(store: FolderStore, fold: int, found: GroupOutcomes, variant: str | None = None) -> Any:
-    key = evaluations.keep(store, found.to_parquet(), FileRole.OUTCOMES).key
+    key = evaluations.write(store, found.to_parquet(), FileRole.OUTCOMES).key
     return SimpleNamespace(
         kind=Kind.EVALUATE, state=State.DONE, model="cnn", fold=fold, seed=0, variant=variant,
         result=EvaluateResult("evaluations/e.json", outcomes_key=key),

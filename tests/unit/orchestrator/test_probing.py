@@ -15,12 +15,12 @@ import pytest
 
 from domain.errors import MachineFault, Unreadable, Unusable
 from orchestrator.planning import probing
-from orchestrator.planning.gather import know_nothing, looked_at
+from orchestrator.planning.gather import measured_recordings, nothing_known
 from orchestrator.planning.probing import Probes
 from tasks.audio.recording import probe
 from tasks.audio.source import Remote
 from tasks.dataset.layouts import open_layout
-from tasks.dataset.manifest import Recording
+from tasks.dataset.manifest import FoundRecording
 from tests.recordings import write_class_folders, write_tone
 
 # A child whose libsndfile is as bad as the recording's name says.
@@ -148,9 +148,9 @@ def test_a_plan_goes_on_past_a_header_that_crashes_its_reader(tmp_path: Path, mo
     monkeypatch.setattr(probing, "_COMMAND", (sys.executable, "-c", BAD_CHILD))
     root = write_class_folders(tmp_path / "data", {"high": 6000.0, "low": 1000.0}, per_label=3, seconds=1.0)
     write_tone(root / "low" / "crash.wav", 1000.0, 1.0)
-    found = list(looked_at(open_layout(root), know_nothing))
-    assert all(isinstance(entry, Recording) and entry.digest for entry in found)
-    assert {entry.row.uri for entry in found if isinstance(entry, Recording) and not entry.n_frames} == {
+    found = list(measured_recordings(open_layout(root), nothing_known))
+    assert all(isinstance(entry, FoundRecording) and entry.digest for entry in found)
+    assert {entry.row.uri for entry in found if isinstance(entry, FoundRecording) and not entry.n_frames} == {
         "low/crash.wav"
     }
     assert len(found) == 7

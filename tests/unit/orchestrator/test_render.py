@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
+from typing import Any
 
 from rich.console import Console
 
@@ -13,8 +15,13 @@ from orchestrator.monitoring.summary import scores
 from orchestrator.progress import Snapshot
 from settings import Settings
 
-NO_FAULTS = {"retries": 0, "losses": 0, "expiries": 0, "deaths": 0, "quarantined": 0, "failed": 0}
-FACTS = PlannedRun(7, "active", "/data", "csv", 1, "p", {}, ("a", "b"), {}, {}, {}, 0.0, None)
+HONEST: dict[str, Any] = {
+    "honesty": {"is_honest": True, "crossing": [], "crossing_groups": 0, "scores_without": {}, "joined_copies": 0},
+    "left_out": [],
+    "dataset": {"notes": []},
+}
+NO_FAULTS = {"retries": 0, "lost_claims": 0, "expiries": 0, "crashes": 0, "quarantined": 0, "failed": 0}
+FACTS = PlannedRun(7, "train", "active", "/data", "csv", 1, "p", {}, ("a", "b"), {}, {}, {}, 0.0, None)
 
 
 def seen(state: str = RunState.ACTIVE, **items: int) -> Snapshot:
@@ -35,13 +42,13 @@ def test_a_rate_is_taken_over_the_last_seconds() -> None:
     rate = Rate()
     for at_s in range(61):
         rate.add(float(at_s), at_s * (1 if at_s < 30 else 5))
-    assert rate.a_second == 5.0
+    assert rate.per_second == 5.0
 
 
 def test_a_rate_of_one_moment_is_nothing() -> None:
     rate = Rate()
     rate.add(1.0, 5)
-    assert rate.a_second == 0.0
+    assert rate.per_second == 0.0
 
 
 def test_away_from_a_terminal_progress_is_a_line_when_something_changed_and_time_has_passed() -> None:
@@ -96,10 +103,10 @@ def test_a_score_is_said_with_its_interval_where_one_is_known() -> None:
         "scores": {
             "cnn": {**score, "trainings": 3, "trainings_planned": 3},
             "mlp": {**score, "by_recording_accuracy_interval": None, "trainings": 1, "trainings_planned": 3},
-        }, "quarantined": [],
-        "failed": [], "report": None, "faults": NO_FAULTS,
+        }, "quarantined": [], "used_in_part": [], **HONEST,
+        "failed": [], "report": None, "faults": NO_FAULTS, "notes": [],
     }  # fmt: skip
-    assert result_lines(found, Settings().advised)[1:] == [
+    assert result_lines(found, Settings().command)[1:] == [
         "cnn: accuracy 62.5 % ± 12.5 by chunk, 75.0 % (95 %: 50.0 to 87.5, from 2 groups) by recording, macro F1 0.500",
         "mlp: accuracy 62.5 % ± 12.5 by chunk, 75.0 % by recording, macro F1 0.500; over 1 of 3 trainings",
         "no interval for mlp: its evaluation cannot be read; see: orchestrator doctor",
@@ -110,14 +117,70 @@ def test_a_result_names_what_was_not_used_and_how_many_more_there_are() -> None:
     quarantined = [{"recording": f"{n}.ogg", "reason": "silent: x"} for n in range(25)]
     found = {
         "run": 1, "state": "done", "recordings": {"total": 30, "done": 5, "quarantined": 25}, "scores": {}, "jobs": [],
-        "leak_meter": {}, "faults": NO_FAULTS, "ablation": [],
-        "quarantined": quarantined, "failed": [], "report": "/r.html",
+        "leak_meter": {}, "faults": NO_FAULTS, "notes": [], "ablation": [],
+        "quarantined": quarantined, "used_in_part": [], **HONEST, "failed": [], "report": "/r.html",
     }  # fmt: skip
-    lines = result_lines(found, Settings().advised)
+    lines = result_lines(found, Settings().command)
     assert lines[0] == "run 1: done; 30 recordings: 5 done, 25 quarantined"
     assert "  0.ogg: silent: x" in lines
     assert any("5 more" in line for line in lines)
     assert lines[-1] == "report: /r.html"
+
+
+def test_the_last_line_warns_of_scores_that_are_not_honest_and_better_scores_stand_beside() -> None:
+    left = {"accuracy": 0.5, "by_recording_accuracy": 0.25, "groups": 3}
+    crossing = [{"recording": f"{n}.ogg", "label": "wren", "group": "ana", "part": "test"} for n in range(2)]
+    score = {"accuracy": 0.75, "accuracy_sd": None, "by_recording_accuracy": 1.0, "macro_f1": 0.5}
+    found: dict[str, Any] = {
+        "run": 1, "state": "done", "recordings": {"total": 5, "done": 5}, "scores": {"cnn": score}, "jobs": [],
+        "leak_meter": {}, "faults": NO_FAULTS, "ablation": [], "quarantined": [], "used_in_part": [], "failed": [],
+        "report": "/r.html", "notes": [],
+        "honesty": {
+            "is_honest": False, "crossing": crossing, "crossing_groups": 1,
+            "scores_without": {"cnn": left, "mlp": None}, "joined_copies": 3, "crossing_csv": None,
+        }, "left_out": [], "dataset": {},
+    }  # fmt: skip
+    lines = result_lines(found, Settings().command)
+    assert lines[2:4] == [
+        "cnn without the recordings that cross: accuracy 50.0 % by chunk, 25.0 % by recording, from 3 groups",
+        "mlp without the recordings that cross: no recording remains",
+    ]
+    assert lines[-1] == (
+        "these scores are not honest: 2 tested recordings are of 1 group on both sides of the split; "
+        "`orchestrator status 1 --json` names them"
+    )
+    assert "3 recordings are exact copies of others; copies are in one group" in lines
+    with_table = {**found, "honesty": {**found["honesty"], "crossing_csv": "/run-1-crossing.csv"}}
+    assert result_lines(with_table, Settings().command)[-1].endswith("; /run-1-crossing.csv lists them")
+
+
+def test_files_that_the_plan_left_out_are_counted_long_after_it_and_notes_of_trainings_are_shown_once() -> None:
+    trained = {"kind": "train", "model": "cnn", "variant": None, "state": "done", "notes": ["no validation examples"]}
+    found = {
+        "run": 1, "state": "done", "recordings": {"total": 5, "done": 5}, "scores": {}, "jobs": [trained, trained],
+        "leak_meter": {}, "ablation": [], "faults": NO_FAULTS, "quarantined": [], "used_in_part": [], **HONEST,
+        "failed": [], "report": None, "notes": [],
+        "dataset": {
+            "notes": [], "unnamed_recordings": 3, "files_left_out": {".txt": 1, ".m4b": 1},
+            "folders_without_recordings": ["notes"], "names_read_as_one": {"Owl": ["Owl, Barn", "Owl, Tawny"]},
+        },
+    }  # fmt: skip
+    assert result_lines(found, Settings().command)[1:] == [
+        "cnn: no validation examples",
+        "in the dataset: 3 recordings that no row names, 2 files that are no recordings, 1 folder without recordings, "
+        "1 class with several names; `orchestrator status 1 --json` has the details",
+    ]
+
+
+def test_recordings_that_were_left_out_at_request_are_counted() -> None:
+    found = {
+        "run": 1, "state": "done", "recordings": {"total": 5, "done": 5}, "scores": {}, "jobs": [], "leak_meter": {},
+        "ablation": [], "faults": NO_FAULTS, "quarantined": [], "used_in_part": [], **HONEST, "failed": [],
+        "report": None, "notes": [], "left_out": [{"recording": "a.ogg", "reason": "left out"}],
+    }  # fmt: skip
+    assert result_lines(found, Settings().command)[1:] == [
+        "1 recording left out by --drop-leaks; `orchestrator status 1 --json` names them"
+    ]
 
 
 def test_trainings_have_a_pace_too_taken_since_the_first_began() -> None:
@@ -141,30 +204,58 @@ def test_what_a_part_was_worth_is_said_in_points_with_its_interval() -> None:
         "ablation": [
             {**effect, "trainings": 5, "trainings_planned": 5},
             {**effect, "is_significant": False, "trainings": 2, "trainings_planned": 5},
-        ], "quarantined": [], "failed": [], "report": None,
-        "faults": NO_FAULTS,
+        ], "quarantined": [], "used_in_part": [], **HONEST,
+        "failed": [], "report": None, "faults": NO_FAULTS, "notes": [],
     }  # fmt: skip
-    line = "cnn, denoising: 50.0 % with and 75.0 % without by recording, worth -25.0 points (-41.0 to -9.0, p = 0.004)"
-    assert result_lines(found, Settings().advised)[1:] == [line, f"{line}; may be chance; over 2 of 5 trainings"]
+    line = (
+        "cnn, denoising: 50.0 % with and 75.0 % without by recording, "
+        "difference -25.0 points (-41.0 to -9.0, p = 0.004)"
+    )
+    assert result_lines(found, Settings().command)[1:] == [line, f"{line}; may be chance; over 2 of 5 trainings"]
 
 
 def test_the_leak_meter_is_no_score_and_says_so() -> None:
     judged = {"accuracy": 0.5, "by_recording_accuracy": 0.5, "macro_f1": 0.5, "accuracy_sd": None}
     found = {
         "run": 1, "state": "done", "recordings": {"total": 5, "done": 5}, "scores": {"cnn": judged}, "jobs": [],
-        "leak_meter": {"cnn": {**judged, "accuracy": 0.75}}, "quarantined": [], "failed": [], "report": None,
-        "faults": NO_FAULTS, "ablation": [],
+        "leak_meter": {"cnn": {**judged, "accuracy": 0.75}}, "quarantined": [], "used_in_part": [], **HONEST,
+        "failed": [], "report": None, "faults": NO_FAULTS, "notes": [], "ablation": [],
     }  # fmt: skip
-    lines = result_lines(found, Settings().advised)
-    assert lines[-1] == "leak meter, cnn: shuffled chunks would claim 75.0 % by chunk; honestly 50.0 %"
+    lines = result_lines(found, Settings().command)
+    assert lines[-1] == "leak meter, cnn: shuffled chunks give 75.0 % by chunk; on the honest split 50.0 %"
     assert lines[1].startswith("cnn: accuracy 50.0 %")
 
 
 def test_what_was_survived_is_said_and_nothing_where_nothing_was() -> None:
     found = {
         "run": 1, "state": "done", "recordings": {"total": 5, "done": 5}, "scores": {}, "jobs": [], "leak_meter": {},
-        "ablation": [], "faults": {**NO_FAULTS, "retries": 3, "deaths": 1}, "quarantined": [], "failed": [],
+        "ablation": [], "faults": {**NO_FAULTS, "retries": 3, "crashes": 1}, "notes": [],
+        "quarantined": [], "used_in_part": [], **HONEST, "failed": [], "report": None,
+    }  # fmt: skip
+    assert result_lines(found, Settings().command)[1:] == ["faults: 3 attempts retried, 1 process crashed"]
+    assert result_lines({**found, "faults": NO_FAULTS}, Settings().command)[1:] == []
+
+
+def test_a_result_says_what_was_unusual_about_the_sound() -> None:
+    found = {
+        "run": 1, "state": "done", "recordings": {"total": 2, "done": 2}, "scores": {}, "jobs": [], "leak_meter": {},
+        "ablation": [], "faults": NO_FAULTS, "quarantined": [], "used_in_part": [], **HONEST, "failed": [],
         "report": None,
     }  # fmt: skip
-    assert result_lines(found, Settings().advised)[1:] == ["attempts survived: 3 retried, 1 ended their process"]
-    assert result_lines({**found, "faults": NO_FAULTS}, Settings().advised)[1:] == []
+    notes = [
+        {"code": "silent_chunks", "unit": "chunk", "count": 3, "recordings": 2},
+        {"code": "above_band", "unit": "span", "count": 1, "recordings": 1},
+    ]
+    assert result_lines({**found, "notes": notes}, Settings().command)[1:] == [
+        "3 chunks in 2 recordings: silence, or silence with one click; no examples are made of them",
+        "1 span in 1 recording: most of the energy lies above the preset's highest band; spectrograms do not show it",
+    ]
+
+
+def test_the_view_says_once_why_work_is_tried_again() -> None:
+    text, now_s = io.StringIO(), [0.0]
+    with ProgressView(Console(file=text, width=200), clock=lambda: now_s[0]) as view:
+        for _ in range(3):
+            view.show(replace(seen(done=0), retried_item_reason="OSError: the store \u202eis a file"))
+            now_s[0] += 10
+    assert text.getvalue().count("trying again: preprocess: OSError: the store \\u202eis a file") == 1

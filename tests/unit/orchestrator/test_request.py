@@ -69,7 +69,7 @@ def test_pictures_too_small_for_a_model_are_refused_before_anything_is_done(
     if not is_refused:
         assert selection(request).presets[0].mel.n_mels == 40
         return
-    with pytest.raises(UsageError, match="cnn needs pictures of 46 bands and frames at least, and the preset low"):
+    with pytest.raises(UsageError, match="cnn needs spectrograms of at least 46 bands and frames, but the preset low"):
         selection(request)
 
 

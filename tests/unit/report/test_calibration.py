@@ -1,4 +1,4 @@
-"""Sureness and being right."""
+"""Calibration of probabilities."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ def added(confidence, right, batch=1000):
     return calibration.bins()
 
 
-def test_a_model_that_is_as_often_right_as_it_says_has_no_error():
+def test_a_calibrated_model_has_no_calibration_error():
     draw = np.random.default_rng(0)
     confidence = draw.uniform(0.1, 1, 200_000)
     assert expected_error(added(confidence, draw.random(200_000) < confidence)) < 0.005
 
 
-def test_one_that_is_always_sure_and_half_right_is_off_by_half():
+def test_full_confidence_at_half_accuracy_is_an_error_of_half():
     assert expected_error(added([1.0] * 10, [1, 0] * 5)) == pytest.approx(0.5)
 
 
-def test_what_is_kept_does_not_grow_and_batches_do_not_matter():
+def test_memory_is_constant_and_batches_do_not_matter():
     draw = np.random.default_rng(1)
     confidence, right = draw.random(5_000), draw.random(5_000) < 0.5
     whole, parts = added(confidence, right), added(confidence, right, batch=7)
@@ -44,8 +44,8 @@ def test_folds_are_pooled_by_bin():
     assert expected_error(pooled) == pytest.approx(expected_error(whole), abs=1e-6)
 
 
-def test_the_curve_is_drawn_and_told_in_words():
+def test_the_calibration_curve_has_an_alternative_text():
     svg = calibration_curve(added([0.9, 0.95, 0.55], [1, 0, 1]))
     assert svg.startswith("<svg")
-    assert "55% sure, 100% right, 1 chunks" in svg
+    assert "confidence 55%, accuracy 100%, 1 chunks" in svg
     assert calibration_curve(()) == ""

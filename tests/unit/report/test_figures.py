@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tasks.report.plots.confusion import confusion_figure
-from tasks.report.plots.curves import best_epoch, class_bars, learning_curve, rate_timeline, side_bars
+from tasks.report.plots.curves import best_epoch, class_bars, learning_curve, rate_timeline, subset_bars
 from tasks.report.plots.drawing import shortened
 from tests.unit.report.examples import HISTORY
 
@@ -22,7 +22,7 @@ def test_a_history_without_validation_has_no_best_epoch():
     assert best_epoch([{"loss": 1.0}]) is None
 
 
-def test_a_loss_that_is_not_a_number_is_never_the_best():
+def test_a_loss_that_is_not_finite_is_never_the_best():
     assert best_epoch([{"val_loss": float("nan")}, {"val_loss": 2.0}]) == 2
 
 
@@ -30,14 +30,14 @@ def test_a_resumed_history_keeps_its_own_epoch_numbers():
     assert best_epoch([{"epoch": 7, "val_loss": 1.0}, {"epoch": 8, "val_loss": 2.0}]) == 7
 
 
-def test_a_learning_curve_shows_both_sides_and_rings_the_best():
+def test_a_learning_curve_shows_both_subsets_and_marks_the_best_epoch():
     svg = learning_curve([HISTORY], "loss")
-    for word in ("training", "validation", "best epoch, kept", "epoch", "loss"):
+    for word in ("training", "validation", "best epoch", "epoch", "loss"):
         assert f">{word}</text>" in svg
     assert f"best {best_epoch(HISTORY)}" in svg
 
 
-def test_a_loss_below_nothing_is_not_cut_off():
+def test_a_negative_loss_is_not_cut_off():
     lowest = [
         float(tick) for tick in re.findall(r">(-[0-9.]+)</text>", learning_curve([LOSSES_OF_A_GENERATOR], "loss"))
     ]
@@ -45,7 +45,7 @@ def test_a_loss_below_nothing_is_not_cut_off():
     assert not re.findall(r">-[0-9.]+</text>", learning_curve([HISTORY], "loss"))
 
 
-def test_a_quantity_nobody_measured_has_no_curve():
+def test_a_quantity_without_values_has_no_curve():
     assert learning_curve([HISTORY], "auc") == ""
     assert learning_curve([], "loss") == ""
 
@@ -81,18 +81,18 @@ def test_bars_are_sorted_and_untested_classes_come_last():
 
 
 def test_bars_of_more_folds_than_colours_are_still_drawn():
-    svg = side_bars(["a", "b"], {f"fold {number}": [number, 1] for number in range(1, 11)}, "chunks")
+    svg = subset_bars(["a", "b"], {f"fold {number}": [number, 1] for number in range(1, 11)}, "chunks")
     assert ">fold 10<" in svg
 
 
-def test_counts_stand_in_the_cells_of_a_small_matrix():
+def test_a_small_matrix_shows_counts_in_its_cells():
     svg = confusion_figure(np.array([[17, 23], [5, 41]]), ["dog", "rain"])
     assert all(f">{number}</text>" in svg for number in (17, 23, 5, 41))
-    assert "58 of 86 chunks lie on the diagonal" in svg
+    assert "58 of 86 chunks are on the diagonal" in svg
 
 
 @pytest.mark.parametrize("n_classes", [1, 2, 27, 100])
-def test_every_class_has_its_name_at_the_matrix(n_classes):
+def test_the_matrix_names_every_class(n_classes):
     names = [f"species{number:03d}" for number in range(n_classes)]
     svg = confusion_figure(np.eye(n_classes, dtype=np.int64), names)
     assert all(svg.count(f">{name}<") == 2 for name in names)
@@ -103,14 +103,14 @@ def test_a_matrix_of_a_class_without_examples_is_drawn():
     assert confusion_figure(np.array([[2, 0], [0, 0]]), ["a", "b"]).startswith("<svg")
 
 
-def test_names_of_any_script_and_with_dollars_are_drawn_as_they_are():
+def test_names_in_any_script_and_with_dollar_signs_are_drawn_literally():
     svg = class_bars([("雲雀", 0.5, 3), ("قبرة", 0.4, 3), ("$\\frac{1}{0}$", 0.3, 3), ("<b>&", 0.2, 3)])
     assert ">雲雀<" in svg
     assert ">$\\frac{1}{0}$<" in svg
     assert ">&lt;b&gt;&amp;<" in svg
 
 
-def test_long_names_are_cut_where_it_shows():
+def test_long_names_are_cut_with_an_ellipsis():
     assert shortened("x" * 100, 10) == "x" * 9 + "…"
     assert shortened("one\nline\x07") == "one line\ufffd"
 

@@ -17,17 +17,17 @@ def test_wilson_agrees_with_the_published_table(right, of, low, high):
     assert wilson_interval(right / of, of) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
 
 
-def test_an_interval_never_leaves_zero_to_one():
+def test_an_interval_stays_within_zero_and_one():
     assert wilson_interval(0.0, 1)[0] == 0.0
     assert wilson_interval(1.0, 1)[1] == 1.0
 
 
-def test_many_recordings_wholly_right_or_wrong_are_worth_one_chunk_each():
+def test_recordings_all_correct_or_all_wrong_count_as_one_chunk_each():
     correct, chunks = np.tile([5, 5, 0, 5], 500), np.full(2000, 5)
     assert effective_n(correct, chunks) == pytest.approx(2000, rel=0.002)
 
 
-def test_a_few_are_worth_less_by_the_ratio_of_students_quantiles():
+def test_few_clusters_are_reduced_by_the_ratio_of_students_quantiles():
     # 2.093 at 19 and 3.182 at 3 degrees of freedom; 4 clusters, whose variance is taken over 3
     expected = 20 / 19 * 4 * 3 / 4 * (2.093024 / 3.182446) ** 2
     assert effective_n(np.array([5, 5, 0, 5]), np.array([5, 5, 5, 5])) == pytest.approx(expected, rel=1e-6)
@@ -35,7 +35,7 @@ def test_a_few_are_worth_less_by_the_ratio_of_students_quantiles():
 
 @pytest.mark.parametrize("are_alike", [True, False], ids=["alike", "a few have most of it"])
 @pytest.mark.parametrize("n_clusters", [3, 5, 10])
-def test_an_interval_from_a_few_authors_holds_the_truth_as_often_as_it_says(n_clusters, are_alike):
+def test_an_interval_from_few_authors_has_its_nominal_coverage(n_clusters, are_alike):
     rng, truth, n_held = np.random.default_rng(1), 0.7, 0
     for _ in range(1000):
         drawn = rng.uniform(50, 200, n_clusters) if are_alike else 30 * rng.lognormal(0, 1.2, n_clusters)
@@ -46,19 +46,19 @@ def test_an_interval_from_a_few_authors_holds_the_truth_as_often_as_it_says(n_cl
     assert n_held >= 920  # without regard to their number 70 to 90 %, without regard to their sizes 85 to 90 %
 
 
-def test_one_author_says_next_to_nothing():
+def test_a_single_author_counts_as_one_unit():
     assert effective_n(np.array([30]), np.array([40])) == 1.0
 
 
-def test_recordings_of_one_chunk_are_worth_that_chunk():
+def test_recordings_of_one_chunk_count_as_that_chunk():
     assert effective_n(np.array([1, 0, 1]), np.array([1, 1, 1])) == pytest.approx(3)
 
 
-def test_right_and_wrong_spread_evenly_are_worth_every_chunk():
+def test_evenly_spread_errors_count_every_chunk():
     assert effective_n(np.full(1000, 3), np.full(1000, 6)) == pytest.approx(6000, rel=0.01)
 
 
-def test_when_all_is_right_recordings_count_as_wholly_dependent():
+def test_if_all_chunks_are_correct_each_recording_counts_once():
     assert effective_n(np.array([4, 4, 4]), np.array([4, 4, 4])) == pytest.approx(3)
     assert effective_n(np.array([0, 0]), np.array([7, 7])) == pytest.approx(2)
 

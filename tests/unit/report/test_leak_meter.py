@@ -1,11 +1,11 @@
-"""What shuffled chunks would claim stands beside the scores and never among them."""
+"""The leak meter is separate from the scores."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from tasks.dataset.split import leaky
-from tasks.report.html.models import leaks, model_views
+from tasks.report.html.model_views import leaks, model_views
 from tasks.report.html.page import page
 from tests.unit.report.examples import jobs_of, report_of
 
@@ -19,7 +19,7 @@ def test_a_leaky_training_changes_no_score():
     assert model_views([*honest, *leaky_jobs("cnn", 1.0)]) == model_views(honest)
 
 
-def test_the_page_shows_the_claim_beside_the_honest_score():
+def test_the_page_shows_the_leaky_and_the_honest_accuracy():
     jobs = [*jobs_of("cnn", right=0.5), *leaky_jobs("cnn", 0.75), *leaky_jobs("mlp", 1.0)]
     (leak,) = leaks(model_views(jobs), jobs)
     assert (leak.model, leak.claimed, leak.honest) == ("cnn", 0.75, 0.5)

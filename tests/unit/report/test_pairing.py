@@ -1,4 +1,4 @@
-"""Models compared in pairs, group by group."""
+"""Paired comparison of models by group."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import norm, permutation_test, ttest_rel
 
 from tasks.report.data import JobReport
-from tasks.report.html.models import model_views
-from tasks.report.scoring.classification import Judge
+from tasks.report.html.model_views import model_views
+from tasks.report.scoring.classification import ScoreAccumulator
 from tasks.report.scoring.pairing import GroupOutcomes, compared, holm, paired_interval, sign_flip_p
 
 LABELS = ("robin", "wren")
@@ -29,7 +29,7 @@ def exact_p(differences):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_p_is_that_of_all_flips_and_of_scipy(seed):
+def test_p_equals_that_of_all_flips_and_of_scipy(seed):
     differences = np.random.default_rng(seed).normal(0.4, 1, 11)
     found = sign_flip_p(differences)
     assert found == pytest.approx(exact_p(differences), abs=0.015)
@@ -37,20 +37,20 @@ def test_p_is_that_of_all_flips_and_of_scipy(seed):
     assert found == pytest.approx(theirs.pvalue, abs=0.015)
 
 
-def test_of_very_many_groups_the_p_goes_over_smoothly_into_the_normal_law():
+def test_p_of_very_many_groups_continues_as_the_normal_approximation():
     draw = np.random.default_rng(0)
     differences = draw.choice([-1.0, 1.0], 20_000, p=[0.49, 0.51])
     z = differences.sum() / np.sqrt(20_000)
     assert sign_flip_p(differences) == pytest.approx(2 * norm.sf(abs(z)), rel=1e-6)
 
 
-def test_equally_good_models_are_called_different_one_time_in_twenty():
+def test_equally_good_models_differ_significantly_one_time_in_twenty():
     draw = np.random.default_rng(1)
     ps = [sign_flip_p(draw.integers(0, 2, 40) - draw.integers(0, 2, 40) + 0.0) for _ in range(400)]
     assert np.mean(np.array(ps) < 0.05) < 0.08
 
 
-def test_a_group_counts_once_however_many_recordings_it_has():
+def test_a_group_counts_once_for_any_number_of_recordings():
     # One author with a hundred recordings, all right here and wrong there, is one observation, not a hundred.
     alone = compared({None: outcomes([0], [100])}, {None: outcomes([100], [100])})
     assert alone.difference == -1
@@ -60,7 +60,7 @@ def test_a_group_counts_once_however_many_recordings_it_has():
     assert many.p < 0.001
 
 
-def test_only_groups_that_both_were_judged_on_are_compared_fold_by_fold():
+def test_only_common_groups_of_each_fold_are_compared():
     one = {1: outcomes([1, 1, 0]), 2: outcomes([0, 0])}
     other = {1: outcomes([1, 0, 0])}
     found = compared(one, other)
@@ -84,35 +84,37 @@ def test_outcomes_survive_parquet_as_the_same_bytes():
     assert again.to_parquet() == whole.to_parquet()
 
 
-def test_outcomes_of_before_chunks_were_counted_can_still_be_read():
+def test_outcomes_without_chunk_counts_can_be_read():
     old = GroupOutcomes(("Ann",), np.array([3]), np.array([2]))
     again = GroupOutcomes.from_parquet(old.to_parquet())
     assert (again.recordings.tolist(), again.correct.tolist(), again.chunks.tolist()) == ([3], [2], [])
 
 
-def judge_of(said, truth, recordings, groups):
-    judge = Judge(LABELS)
+def accumulator_of(said, truth, recordings, groups):
+    accumulator = ScoreAccumulator(LABELS)
     for at in range(0, len(truth), 3):
         part = slice(at, at + 3)
-        judge.add(np.eye(2, dtype=np.float32)[said[part]], truth[part], recordings[part], groups[part])
-    return judge
+        accumulator.add(np.eye(2, dtype=np.float32)[said[part]], truth[part], recordings[part], groups[part])
+    return accumulator
 
 
-def test_a_judge_adds_up_recordings_by_group():
+def test_an_accumulator_counts_recordings_by_group():
     truth = np.array([0, 0, 1, 1, 1])
-    judge = judge_of(np.array([0, 0, 0, 1, 1]), truth, ["a", "a", "b", "c", "d"], ["Zoe", "Zoe", "Zoe", "Ann", "Ann"])
-    found = judge.outcomes()
+    accumulator = accumulator_of(
+        np.array([0, 0, 0, 1, 1]), truth, ["a", "a", "b", "c", "d"], ["Zoe", "Zoe", "Zoe", "Ann", "Ann"]
+    )
+    found = accumulator.outcomes()
     assert found.groups == ("Ann", "Zoe")
     assert (found.recordings.tolist(), found.correct.tolist()) == ([2, 2], [2, 1])
     assert (found.chunks.tolist(), found.correct_chunks.tolist()) == ([2, 3], [2, 2])
 
 
-def test_recordings_of_one_author_make_an_interval_wider_than_those_of_many():
+def test_an_interval_is_wider_for_recordings_of_one_author_than_of_many():
     truth, said = np.zeros(60, int), np.array([0, 1] * 30)
     names = [f"{at}.ogg" for at in range(60)]
     of_two = ["Ann" if answer == 0 else "Ben" for answer in said]
     wide, narrow = (
-        judge_of(said, truth, names, groups).evaluation({0: 1}).by_recording.accuracy_interval
+        accumulator_of(said, truth, names, groups).evaluation({0: 1}).by_recording.accuracy_interval
         for groups in (of_two, names)
     )
     assert wide[1] - wide[0] > 2 * (narrow[1] - narrow[0])
@@ -123,13 +125,14 @@ def job(model, correct, seed=0, fold=None):
     truth = np.zeros(n, int)
     said = 1 - np.array(correct)
     names = [f"{at}.ogg" for at in range(n)]
-    judge = judge_of(said, truth, names, names)
+    accumulator = accumulator_of(said, truth, names, names)
     return JobReport(
-        "evaluate", "done", model, fold, seed, evaluation=judge.evaluation({0: 1, 1: 1}), outcomes=judge.outcomes(),
+        "evaluate", "done", model, fold, seed, evaluation=accumulator.evaluation({0: 1, 1: 1}),
+        outcomes=accumulator.outcomes(),
     )  # fmt: skip
 
 
-def test_the_leaderboard_says_which_differences_may_be_chance():
+def test_differences_to_the_best_model_have_a_significance():
     good, close, bad = [1] * 38 + [0] * 2, [1] * 36 + [0] * 4, [0] * 30 + [1] * 10
     best, second, last = model_views([job("bad", bad), job("close", close), job("good", good)])
     assert (best.name, second.name, last.name) == ("good", "close", "bad")
@@ -139,7 +142,7 @@ def test_the_leaderboard_says_which_differences_may_be_chance():
     assert last.versus_best.is_significant
 
 
-def test_folds_have_one_interval_over_the_groups_of_all_of_them():
+def test_folds_share_one_interval_over_all_groups():
     whole = job("cnn", [1] * 30 + [0] * 30)
     (alone,) = model_views([whole])
     (split,) = model_views([job("cnn", [1] * 30, fold=1), job("cnn", [0] * 30, fold=2)])
@@ -155,7 +158,7 @@ def shares(right, n):
     return [1] * right + [0] * (n - right)
 
 
-def test_the_interval_is_that_of_the_score_beside_it_whatever_seeds_and_folds_differ_in():
+def test_the_interval_contains_its_score_for_different_seeds_and_folds():
     seeds = [job("cnn", shares(240, 400), 0), job("cnn", shares(360, 400), 1)]
     folds = [job("cnn", shares(38, 40), fold=1), job("cnn", shares(240, 400), fold=2)]
     for jobs, mean in ((seeds, 0.75), (folds, 0.775)):
@@ -167,7 +170,7 @@ def test_the_interval_is_that_of_the_score_beside_it_whatever_seeds_and_folds_di
             assert high - low < 0.15
 
 
-def test_a_difference_to_the_best_is_that_of_the_scores_over_all_seeds_and_folds():
+def test_a_difference_to_the_best_equals_that_of_the_mean_scores():
     best = [job("best", shares(36, 40), seed, fold=fold) for seed in (0, 1) for fold in (1, 2)]
     other = [job("other", shares(36 - 20 * seed, 40), seed, fold=fold) for seed in (0, 1) for fold in (1, 2)]
     first, second = model_views([*other, *best])
@@ -177,7 +180,7 @@ def test_a_difference_to_the_best_is_that_of_the_scores_over_all_seeds_and_folds
     assert second.versus_best.is_significant
 
 
-def test_groups_that_all_differ_alike_leave_the_doubt_of_how_few_they_are():
+def test_equal_differences_in_all_groups_give_the_interval_of_the_rule_of_three():
     one, other = (GroupOutcomes(tuple("abcdefgh"), np.full(8, 49), np.full(8, right)) for right in (1, 0))
     assert compared({None: one}, {None: other}).interval == pytest.approx((1 / 49 - 3 / 8, 1 / 49 + 3 / 8))
 
@@ -187,7 +190,7 @@ def test_a_model_without_a_score_is_not_compared():
     assert [view.versus_best for view in views] == [None, None]
 
 
-def test_the_interval_of_a_difference_holds_the_truth_nineteen_times_in_twenty():
+def test_the_interval_of_a_difference_has_its_nominal_coverage():
     # Groups of very unlike sizes; one model names 70 % correctly, the other 60 %, and groups are easy or hard for both.
     draw, held = np.random.default_rng(3), 0
     for _ in range(400):
@@ -201,7 +204,7 @@ def test_the_interval_of_a_difference_holds_the_truth_nineteen_times_in_twenty()
     assert 0.92 <= held / 400 <= 0.98
 
 
-def test_the_interval_of_one_recording_a_group_is_that_of_students_paired_test():
+def test_the_interval_of_single_recordings_equals_that_of_the_paired_t_test():
     draw = np.random.default_rng(4)
     one, other = draw.integers(0, 2, 50), draw.integers(0, 2, 50)
     found = compared({None: outcomes(one.tolist())}, {None: outcomes(other.tolist())})
@@ -209,5 +212,5 @@ def test_the_interval_of_one_recording_a_group_is_that_of_students_paired_test()
     assert found.interval == pytest.approx((theirs.low, theirs.high))
 
 
-def test_one_group_leaves_the_difference_open():
+def test_one_group_gives_the_widest_interval():
     assert paired_interval(0.5, np.zeros(1)) == (-1.0, 1.0)

@@ -2,13 +2,13 @@ import doctest
 
 import pytest
 
-from tasks.report.html import models, wording
+from tasks.report.html import model_views, wording
 from tasks.report.plots import curves, drawing
 from tasks.report.scoring import interval
 
 
-@pytest.mark.parametrize("module", [drawing, curves, interval, models, wording])
-def test_the_examples_in_the_docstrings_are_true(module):
+@pytest.mark.parametrize("module", [drawing, curves, interval, model_views, wording])
+def test_the_docstring_examples_are_true(module):
     result = doctest.testmod(module)
     assert result.attempted > 0
     assert result.failed == 0
@@ -17,7 +17,7 @@ def test_the_examples_in_the_docstrings_are_true(module):
 @pytest.mark.parametrize(
     ("share", "words"), [(0.0, "0"), (1.0, "100"), (0.004, "0.4"), (0.99999, "99.999"), (0.5, "50")]
 )
-def test_only_none_and_all_are_zero_and_a_hundred_percent(share, words):
+def test_only_exact_shares_are_zero_and_a_hundred_percent(share, words):
     assert wording.percent(share) == f"{words}\u00a0%"
 
 

@@ -1,4 +1,4 @@
-"""What a parent holds of a message is let go: one that could not be acknowledged, an alarm that was called off."""
+"""A parent drops messages that could not be acknowledged, and cancelled timers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kombu.message import Message
 from kombu.transport.virtual.base import QoS
 from redis.exceptions import ConnectionError as BrokerGone
 
-from tasks.runtime.crashes import StageRequest, forget_called_off
+from tasks.runtime.crashes import LedgerRequest, drop_cancelled_timers
 
 
 def acknowledged(ack: Callable[[QoS, str], None]) -> QoS:
@@ -23,7 +23,7 @@ def acknowledged(ack: Callable[[QoS, str], None]) -> QoS:
     message = Message(body=b"{}", delivery_tag="one", channel=channel)
     held.append(message, "one")
     assert not held.can_consume()
-    request = StageRequest.__new__(StageRequest)
+    request = LedgerRequest.__new__(LedgerRequest)
     request._message, request._on_ack, request.acknowledged = message, message.ack_log_error, False
     request._connection_errors = (BrokerGone,)
     request.acknowledge()
@@ -55,26 +55,26 @@ def test_a_message_that_was_acknowledged_counts_once() -> None:
     assert not held.can_consume()
 
 
-def test_alarms_that_were_called_off_are_forgotten_and_the_others_still_ring() -> None:
+def test_cancelled_timers_are_dropped_and_the_others_still_fire() -> None:
     timer, rung = Timer(), []
-    heard = iter(timer)  # as the worker's loop does, once for ever
-    next(heard)
-    alarms = {due_s: timer.call_at(due_s, rung.append, (due_s,)) for due_s in range(-1000, 0)}
-    for due_s, alarm in alarms.items():
+    ticks = iter(timer)  # as the worker's loop does, once for ever
+    next(ticks)
+    timers = {due_s: timer.call_at(due_s, rung.append, (due_s,)) for due_s in range(-1000, 0)}
+    for due_s, entry in timers.items():
         if due_s not in (-900, -500, -7):
-            alarm.cancel()
-    forget_called_off(timer)
+            entry.cancel()
+    drop_cancelled_timers(timer)
     assert len(timer.queue) == 3
     timer.call_at(-1, rung.append, (-1,))
-    for _, alarm in islice(heard, 2000):
-        if alarm:
-            alarm()
+    for _, entry in islice(ticks, 2000):
+        if entry:
+            entry()
     assert rung == [-900, -500, -7, -1]
 
 
-def test_a_few_alarms_are_left_alone() -> None:
+def test_a_few_timers_are_left_alone() -> None:
     timer = Timer()
     for due_s in range(200):
         timer.call_at(due_s, print).cancel()
-    forget_called_off(timer)
+    drop_cancelled_timers(timer)
     assert len(timer.queue) == 200

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from db.ledger import feeding
-from tasks.runtime.messages import MAX_ITEMS, VERSION, JobMessage, MalformedMessage, PreprocessMessage, UnknownMessage
+from domain.work import MAX_ITEMS_PER_MESSAGE
+from tasks.runtime.messages import VERSION, ItemsMessage, JobMessage, MalformedMessage, UnknownMessage
 
 
 def test_a_message_survives_its_json_form() -> None:
-    for message in (PreprocessMessage(3, (1, 2)), JobMessage(3, 9)):
+    for message in (ItemsMessage(3, (1, 2)), JobMessage(3, 9)):
         assert type(message).from_dict(message.to_dict()) == message
 
 
@@ -27,25 +27,24 @@ def test_a_message_survives_its_json_form() -> None:
         {"items": [0]},
         {"items": [1.0]},
         {"more": 1},
-        {"items": list(range(1, MAX_ITEMS + 2))},
+        {"items": list(range(1, MAX_ITEMS_PER_MESSAGE + 2))},
     ],
 )
 def test_anything_but_positive_ids_of_this_version_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(MalformedMessage):
-        PreprocessMessage.from_dict({**PreprocessMessage(3, (1, 2)).to_dict(), **change})
+        ItemsMessage.from_dict({**ItemsMessage(3, (1, 2)).to_dict(), **change})
 
 
 @pytest.mark.parametrize("message", [5, None, "version", [1, 2], ["version", "run", "items"], [{}]])
-@pytest.mark.parametrize("kind", [PreprocessMessage, JobMessage])
-def test_what_has_no_fields_is_refused(kind: type[PreprocessMessage | JobMessage], message: Any) -> None:
+@pytest.mark.parametrize("kind", [ItemsMessage, JobMessage])
+def test_what_has_no_fields_is_refused(kind: type[ItemsMessage | JobMessage], message: Any) -> None:
     with pytest.raises(MalformedMessage, match="fields"):
         kind.from_dict(message)
 
 
 def test_the_longest_message_that_is_sent_is_the_longest_that_is_understood() -> None:
-    assert feeding.MAX_ITEMS_A_MESSAGE == MAX_ITEMS
-    longest = PreprocessMessage(1, tuple(range(1, MAX_ITEMS + 1)))
-    assert PreprocessMessage.from_dict(longest.to_dict()) == longest
+    longest = ItemsMessage(1, tuple(range(1, MAX_ITEMS_PER_MESSAGE + 1)))
+    assert ItemsMessage.from_dict(longest.to_dict()) == longest
 
 
 def test_a_job_message_without_its_job_is_refused() -> None:
@@ -53,7 +52,7 @@ def test_a_job_message_without_its_job_is_refused() -> None:
         JobMessage.from_dict({"version": 1, "run": 1})
 
 
-@pytest.mark.parametrize("kind", [PreprocessMessage, JobMessage])
-def test_a_later_version_is_left_to_others_whatever_its_fields(kind: type[PreprocessMessage | JobMessage]) -> None:
+@pytest.mark.parametrize("kind", [ItemsMessage, JobMessage])
+def test_a_later_version_is_left_to_others_whatever_its_fields(kind: type[ItemsMessage | JobMessage]) -> None:
     with pytest.raises(UnknownMessage, match="upgrade this worker"):
         kind.from_dict({"version": VERSION + 1, "anything": "else"})

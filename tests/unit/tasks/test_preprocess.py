@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import soundfile
 
 from db.ledger.claims import ItemClaim
 from db.store.folder import FolderStore
@@ -119,15 +118,15 @@ def test_a_missing_file_is_missing_and_a_missing_dataset_is_a_machine_fault(clai
 @pytest.fixture
 def disturbed(claim: ItemClaim, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Path], object]], ItemClaim]:
     """Return the claim on a recording that is disturbed after its first samples have been read."""
-    read = recording._read_averaged
+    read = recording._Reading.fill
 
     def with_disturbance(disturb: Callable[[Path], object]) -> ItemClaim:
-        def fill(sound: soundfile.SoundFile, out: np.ndarray) -> int:
-            n_read = read(sound, out[:1000])
+        def fill(reading: recording._Reading, sound: recording.Sound, out: np.ndarray) -> int:
+            n_read = read(reading, sound, out[:1000])
             disturb(Path(claim.root, claim.uri))
-            return n_read if n_read < 1000 else n_read + read(sound, out[1000:])
+            return n_read if n_read < 1000 else n_read + read(reading, sound, out[1000:])
 
-        monkeypatch.setattr(recording, "_read_averaged", fill)
+        monkeypatch.setattr(recording._Reading, "fill", fill)
         return claim
 
     return with_disturbance
@@ -146,7 +145,7 @@ def test_a_file_that_is_rewritten_or_removed_during_reading_gives_no_strip(
 ) -> None:
     with pytest.raises(Changed, match="written while it was read"):
         strip_file(disturbed(lambda path: write_tone(path, 3000, 0.5)), Sources())
-    with pytest.raises(Missing, match="went away"):
+    with pytest.raises(Missing, match="was removed while it was read"):
         strip_file(replace(disturbed(lambda path: path.unlink(missing_ok=True)), size_bytes=0, digest=""), Sources())
 
 

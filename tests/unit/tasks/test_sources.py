@@ -1,16 +1,16 @@
-"""Recordings of a bucket are fetched ahead, once each; what goes wrong on the way is told apart."""
+"""Recordings of a bucket are fetched ahead, once each; each kind of fault has its own error."""
 
 from __future__ import annotations
 
 import hashlib
 import threading
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import pytest
 
 from db.ledger.claims import ItemClaim
 from db.store.objects import ObjectChanged, StoreUnreachable
+from domain.bucket_object import BucketObject
 from domain.errors import Changed, MachineFault, Missing
 from tasks.dataset import bucket
 from tasks.dataset.bucket import Bucket
@@ -20,14 +20,8 @@ from tasks.runtime.sources import Sources
 ROOT = "s3://birds/data"
 
 
-class Object(NamedTuple):
-    key: str
-    size_bytes: int
-    version: str
-
-
 class FakeObjects:
-    """Objects in memory that note what is asked of them."""
+    """Objects in memory that record the requests for them."""
 
     url = ROOT
 
@@ -37,13 +31,13 @@ class FakeObjects:
         self.is_asked = threading.Condition()
         self.error: OSError | None = None
 
-    def head(self, key: str) -> Object:
+    def head(self, key: str) -> BucketObject:
         content = self.contents.get(key)
         if content is None:
             raise FileNotFoundError(key)
-        return Object(key, len(content), hashlib.md5(content).hexdigest())
+        return BucketObject(key, len(content), hashlib.md5(content).hexdigest())
 
-    def looked_at(self, key: str, most_bytes: float) -> tuple[Object, bytes | None]:
+    def get_object(self, key: str, most_bytes: float) -> tuple[BucketObject, bytes | None]:
         with self.is_asked:
             self.asked.append(key)
             self.is_asked.notify_all()
@@ -57,11 +51,11 @@ class FakeObjects:
             raise ObjectChanged(key)
         return self.contents[key][start:stop]
 
-    def listed(self, prefix: str) -> Iterator[Object]:
+    def list_objects(self, prefix: str) -> Iterator[BucketObject]:
         return iter([self.head(key) for key in self.contents])
 
-    def folder(self, prefix: str) -> tuple[list[str], list[Object]]:
-        return [], list(self.listed(prefix))
+    def folder(self, prefix: str) -> tuple[list[str], list[BucketObject]]:
+        return [], list(self.list_objects(prefix))
 
     def holds_anything(self) -> bool:
         return bool(self.contents)
@@ -103,7 +97,7 @@ def test_spans_and_copies_of_a_recording_are_fetched_once_and_those_made_already
     assert objects.asked == ["a.wav", "c.wav"]
 
 
-def test_what_is_gone_is_missing_unless_everything_is_gone(objects: FakeObjects) -> None:
+def test_a_recording_that_is_gone_is_missing_unless_the_whole_dataset_is(objects: FakeObjects) -> None:
     with Sources([claim("never")]) as of:
         with pytest.raises(Missing, match=r"never\.wav"):
             read(of, claim("never"))
@@ -135,8 +129,8 @@ def test_a_long_recording_replaced_while_it_is_read_has_changed(
 
 def test_a_network_that_fails_is_an_oserror_for_each_claim_it_meets(objects: FakeObjects) -> None:
     claims = [claim("a"), claim("b")]
-    objects.error = StoreUnreachable("nobody answers")
+    objects.error = StoreUnreachable("no server answers")
     with Sources(claims) as of:
         for each in claims:
-            with pytest.raises(OSError, match="nobody answers"):
+            with pytest.raises(OSError, match="no server answers"):
                 read(of, each)

@@ -16,7 +16,7 @@ from domain.states import State
 from tasks.runtime import task
 from tasks.runtime.messages import JobMessage
 from tasks.runtime.sources import Sources
-from tasks.runtime.task import Make, StripFile, patiently
+from tasks.runtime.task import Make, StripFile, call_with_retries
 
 
 def failing(times: int, error: Exception) -> object:
@@ -30,25 +30,25 @@ def failing(times: int, error: Exception) -> object:
     return ask
 
 
-def test_a_database_that_comes_back_is_waited_for_with_growing_pauses() -> None:
+def test_calls_are_repeated_with_growing_pauses_until_the_database_is_back() -> None:
     pauses: list[float] = []
-    assert patiently(failing(4, DatabaseUnusable("away")), 60.0, sleep=pauses.append) == "answer"
+    assert call_with_retries(failing(4, DatabaseUnusable("away")), 60.0, sleep=pauses.append) == "answer"
     for pause_s, longest_s in zip(pauses, (0.25, 0.5, 1.0, 2.0), strict=True):
         assert longest_s / 2 <= pause_s <= longest_s
 
 
-def test_one_that_stays_away_is_given_up_after_as_long_as_a_lease() -> None:
+def test_a_database_that_stays_away_is_given_up_after_a_lease() -> None:
     pauses: list[float] = []
     with pytest.raises(DatabaseUnusable):
-        patiently(failing(1000, DatabaseUnusable("away")), 10.0, sleep=pauses.append)
+        call_with_retries(failing(1000, DatabaseUnusable("away")), 10.0, sleep=pauses.append)
     assert 10.0 <= sum(pauses) < 16.0
 
 
 @pytest.mark.parametrize("error", [FileNotFoundError("gone"), ValueError("bug")])
-def test_what_no_waiting_helps_is_not_waited_for(error: Exception) -> None:
+def test_a_missing_file_is_not_waited_for(error: Exception) -> None:
     pauses: list[float] = []
     with pytest.raises(type(error)):
-        patiently(failing(1, error), 10.0, OSError, sleep=pauses.append)
+        call_with_retries(failing(1, error), 10.0, OSError, sleep=pauses.append)
     assert pauses == []
 
 
@@ -63,7 +63,7 @@ def outcomes(
     put: Callable[[str, bytes], int],
     lost: frozenset[int] = frozenset(),
 ) -> list[Outcome]:
-    monkeypatch.setattr(task, "engine", lambda: SimpleNamespace(store=SimpleNamespace(put=put)))
+    monkeypatch.setattr(task, "own_store", lambda: SimpleNamespace(put=put))
     held: Any = SimpleNamespace(ids={each.id for each in claims} - lost)
     with ThreadPoolExecutor(4) as putting, Sources() as sources:
         begun = [task._begin(each, held, make, sources, putting) for each in claims]
@@ -74,7 +74,7 @@ def made(of: ItemClaim, _: Sources) -> StripFile:
     return StripFile(StripFacts(of.uri, 1, "0" * 64, 1), b"x")
 
 
-def test_nothing_is_made_of_a_claim_that_was_lost_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_strip_is_made_for_a_claim_that_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[int] = []
 
     def make(of: ItemClaim, sources: Sources) -> StripFile:
@@ -95,7 +95,7 @@ def test_a_strip_is_made_while_the_one_before_is_still_put(monkeypatch: pytest.M
 
     def put(key: str, data: bytes) -> int:
         if key == "1.ogg" and not is_second_made.wait(10):
-            raise OSError(errno.EIO, "nobody went on")
+            raise OSError(errno.EIO, "no step was done")
         return len(data)
 
     found = outcomes(monkeypatch, [claim(1), claim(2)], make, put)
@@ -117,10 +117,10 @@ def test_a_strip_that_cannot_be_put_waits_for_another_attempt_and_harms_no_other
 
 
 @pytest.mark.parametrize(("message", "is_put_back"), [({"version": 2}, True), ({"version": 1, "path": "/x"}, False)])
-def test_a_message_that_nobody_will_ever_understand_is_not_put_back(
+def test_a_malformed_message_is_not_put_back(
     monkeypatch: pytest.MonkeyPatch, message: dict[str, object], is_put_back: bool
 ) -> None:
     monkeypatch.setattr(task, "PUT_BACK_PAUSE_S", 0.0)
     with pytest.raises(Reject) as refused:
-        task._understood(JobMessage.from_dict, message)
+        task._parsed(JobMessage.from_dict, message)
     assert refused.value.requeue is is_put_back

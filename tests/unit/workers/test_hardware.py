@@ -1,4 +1,4 @@
-"""What a worker's parent finds out of its machine."""
+"""Detection of the machine's hardware by a worker's parent process."""
 
 from __future__ import annotations
 

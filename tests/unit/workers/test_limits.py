@@ -34,6 +34,26 @@ def test_memory_beyond_the_limit_is_not_given() -> None:
     assert done.stderr.strip().endswith("MemoryError")
 
 
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is bounded on Linux alone")
+def test_a_parent_has_a_limit_which_its_children_lift() -> None:
+    code = (
+        "limits.limit_parent()\nbytearray(300 << 20)\n"
+        "try: bytearray(900 << 20)\nexcept MemoryError: print('refused')\n"
+        "limits.lift_parent_limit()\nbytearray(900 << 20)\nprint('lifted')"
+    )
+    done = ended(code)
+    assert (done.stdout, done.stderr) == ("refused\nlifted\n", "")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is bounded on Linux alone")
+def test_a_limit_of_the_machines_owner_stays() -> None:
+    code = (
+        "import resource as r\nr.setrlimit(r.RLIMIT_DATA, (2 << 30, r.RLIM_INFINITY))\n"
+        "limits.limit_parent()\nlimits.lift_parent_limit()\nprint(r.getrlimit(r.RLIMIT_DATA)[0] == 2 << 30)"
+    )
+    assert ended(code).stdout == "True\n"
+
+
 def test_a_loop_without_end_is_ended_by_its_processor_time() -> None:
     assert ended("limits.limit_processor_time(0.1)\nsum(__import__('itertools').repeat(0))").returncode == -(
         signal.SIGXCPU
@@ -54,7 +74,7 @@ def test_files_beyond_the_limit_are_not_opened() -> None:
 
 
 def test_a_crash_leaves_no_core_file() -> None:
-    code = "import resource\nlimits.leave_no_core_dump()\nprint(resource.getrlimit(resource.RLIMIT_CORE))"
+    code = "import resource\nlimits.disable_core_dumps()\nprint(resource.getrlimit(resource.RLIMIT_CORE))"
     assert ended(code).stdout == "(0, 0)\n"
 
 

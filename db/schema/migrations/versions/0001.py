@@ -1,4 +1,4 @@
-"""The ledger"""
+"""The first tables of the ledger."""
 
 from __future__ import annotations
 

@@ -12,10 +12,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Recordings planned before were read: none is on trust."""
+    """Add the column; recordings planned before were read, so none is on trust."""
     op.add_column("recording", sa.Column("is_on_trust", sa.Boolean(), server_default=sa.false(), nullable=False))
 
 
 def downgrade() -> None:
-    """Forgets which are on trust."""
+    """Remove the column."""
     op.drop_column("recording", "is_on_trust")

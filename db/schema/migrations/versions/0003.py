@@ -11,12 +11,12 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Jobs planned before are of their run's own pipeline: null."""
-    # Written out, for Alembic would copy SQLite's table to add the reference, and rows that refer to it would go.
+    """Add the column; NULL in jobs planned before, which use their run's own pipeline."""
+    # In plain SQL: Alembic would copy SQLite's table to add the reference, and rows that refer to it would be deleted.
     kind = "INTEGER" if op.get_bind().dialect.name == "sqlite" else "BIGINT"
     op.execute(f"ALTER TABLE job ADD COLUMN pipeline_id {kind} CONSTRAINT fk_job_pipeline_id REFERENCES pipeline (id)")
 
 
 def downgrade() -> None:
-    """Forgets which job is of which pipeline."""
+    """Remove the column."""
     op.drop_column("job", "pipeline_id")

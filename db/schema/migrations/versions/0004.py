@@ -1,4 +1,4 @@
-"""A job may be a variant: its model trained under one change. Shuffled chunks are one; they were fold -2 before."""
+"""Jobs of a variant, whose model is trained under one change. The only one so far, shuffled chunks, was fold -2."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Names the one variant there was."""
+    """Add the column, and name the only variant that existed."""
     op.add_column("job", sa.Column("variant", sa.String(length=60), nullable=True))
     op.execute("UPDATE job SET variant = 'shuffled chunks', fold = -1 WHERE fold = -2")
 
 
 def downgrade() -> None:
-    """Gives it its fold of old."""
+    """Restore the fold number that marked it."""
     op.execute("UPDATE job SET fold = -2 WHERE variant = 'shuffled chunks'")
     op.drop_column("job", "variant")

@@ -1,4 +1,4 @@
-"""Where and when a recording was made."""
+"""Place and time of recordings."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Nobody knows where the recordings planned before were made, until they are planned again."""
+    """Add the columns; they are filled when the recordings are planned again."""
     for name in ("latitude", "longitude", "hour"):
         op.add_column("recording", sa.Column(name, sa.Double(), nullable=True))
     op.add_column("recording", sa.Column("month", sa.SmallInteger(), nullable=True))
 
 
 def downgrade() -> None:
-    """Forgets where and when."""
+    """Remove the columns."""
     for name in ("month", "hour", "longitude", "latitude"):
         op.drop_column("recording", name)

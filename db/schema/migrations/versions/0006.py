@@ -1,4 +1,4 @@
-"""Workers, and when each of them last went on."""
+"""Workers, and the time of their last progress."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Makes the table; workers enter themselves."""
+    """Create the table; workers register themselves."""
     op.create_table(
         "worker",
         sa.Column("name", sa.String(200), nullable=False),
@@ -26,5 +26,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Takes the table away."""
+    """Drop the table."""
     op.drop_table("worker")

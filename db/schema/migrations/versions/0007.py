@@ -1,4 +1,4 @@
-"""Which of a worker's children holds a claim."""
+"""The child process that holds a claim."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Claims of before are of no process that is known."""
+    """Add the column; it is NULL for earlier claims."""
     for table in ("item", "job"):
         op.add_column(table, sa.Column("process", sa.Integer(), nullable=True))
 
 
 def downgrade() -> None:
-    """Forgets the processes."""
+    """Remove the column."""
     for table in ("job", "item"):
         op.drop_column(table, "process")

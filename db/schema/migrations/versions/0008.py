@@ -1,4 +1,4 @@
-"""The files of jobs are rows of their own; reasons have codes; tables and columns take the words of the glossary."""
+"""Rows for the files of jobs, codes for reasons, and the glossary's words in tables and columns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ depends_on = None
 
 _PAGE = 1000
 _RENAMED = (("own_deaths", "crashes"), ("losses", "lost_claims"), ("side", "subset"))
-"""Columns of items and jobs, then and now."""
+"""Old and new names of columns of items and jobs."""
 _PACKED_ORDER = "ix_item_run_id_pipeline_id_fold_{}_order_key"
 
 _OF_WORK = (
@@ -80,7 +80,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """The results of the jobs still name the files; the codes are forgotten."""
+    """Undo the changes; results still name the files, and the codes of reasons are lost."""
     _rename({new: old for old, new in _RENAMED}, "counter", "tally")
     for name in _TABLES:
         op.drop_column(name, "reason_code")
@@ -89,7 +89,7 @@ def downgrade() -> None:
 
 
 def _add_job_files() -> None:
-    """Adds the table, and a row for each file that a job's result names; sizes were not recorded."""
+    """Add the table, with a row for each file that a job's result names; sizes were not recorded."""
     op.create_table(
         "job_file",
         sa.Column("job_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), nullable=False),
@@ -105,7 +105,7 @@ def _add_job_files() -> None:
 
 
 def _rename(columns: dict[str, str], counters: str, counters_now: str) -> None:
-    """Renames in place: no row is copied. An index that is named after its columns is made again."""
+    """Rename in place, without copying rows. Indexes named after their columns are created again."""
     subset = "side" if "side" in columns else "subset"
     op.drop_index(_PACKED_ORDER.format(subset), "item")
     for table in ("item", "job"):
@@ -114,7 +114,7 @@ def _rename(columns: dict[str, str], counters: str, counters_now: str) -> None:
     names = ["run_id", "pipeline_id", "fold", columns[subset], "order_key"]
     op.create_index(_PACKED_ORDER.format(columns[subset]), "item", names)
     op.rename_table(counters, counters_now)
-    if op.get_bind().dialect.name == "postgresql":  # SQLite does not look a constraint up by its name
+    if op.get_bind().dialect.name == "postgresql":  # SQLite never looks up a constraint by name
         for name in ("pk_{}", "fk_{}_run_id"):
             old, new = name.format(counters), name.format(counters_now)
             op.execute(f"ALTER TABLE {counters_now} RENAME CONSTRAINT {old} TO {new}")
@@ -137,7 +137,7 @@ def _fill_job_files(connection: sa.Connection) -> None:
 
 
 def _files(kind: str, result: dict[str, Any]) -> Iterator[tuple[str, str, str | None]]:
-    """Key, role and SHA-256 of each file that a result of version 0.1.0 or older names, each key once."""
+    """Key, role and SHA-256 of each file in a result of version 0.1.0 or older, each key once."""
     found: dict[str, tuple[str, str, str | None]] = {}
     for key, role, digest in _named(kind, result or {}):
         found.setdefault(key, (key, role, digest))
@@ -161,7 +161,7 @@ def _named(kind: str, result: dict[str, Any]) -> Iterator[tuple[str, str, str | 
 
 
 def _add_reason_codes() -> None:
-    """Adds the column and fills it once, by the beginnings of the sentences of older versions."""
+    """Add the column, and fill it once from the beginnings of older versions' sentences."""
     for name in _TABLES:
         op.add_column(name, sa.Column("reason_code", sa.String(40), nullable=True))
         is_row = name == "bad_row"
@@ -170,7 +170,7 @@ def _add_reason_codes() -> None:
         cases: list[tuple[sa.ColumnElement[bool], str]] = [
             (table.c.reason.like(f"{begin}%"), code) for begin, code in beginnings
         ]
-        if not is_row:  # an impossible request has a sentence of its own, and so has the last of several faults
+        if not is_row:  # sentences of impossible requests and of repeated faults vary
             cases += [
                 (table.c.state == "failed", "impossible"),
                 (table.c.state.in_(("waiting", "sent")), "machine_fault"),

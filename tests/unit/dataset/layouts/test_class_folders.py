@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.dataset.layouts import BadRow, Row, is_non_event, open_layout
+from tasks.dataset.layouts import DoubtfulDataset, Row, UnusableRow, is_non_event, open_layout
+from tasks.dataset.layouts.folder_walk import begins_like_audio
 
 
 def put(root: Path, *names: str) -> None:
@@ -22,7 +23,7 @@ def labels(root: Path) -> dict[str, str]:
 
 
 def bad(root: Path) -> dict[str, str]:
-    return {row.uri: row.reason for row in open_layout(root).rows() if isinstance(row, BadRow)}
+    return {row.uri: row.reason for row in open_layout(root).rows() if isinstance(row, UnusableRow)}
 
 
 def test_the_first_folder_is_the_label_at_any_depth(tmp_path: Path):
@@ -72,9 +73,108 @@ def test_train_and_test_folders_become_the_split(tmp_path: Path):
     }
 
 
-def test_a_folder_train_beside_other_classes_is_a_class(tmp_path: Path):
-    put(tmp_path, "train/a.wav", "plane/b.wav")
-    assert set(labels(tmp_path).values()) == {"train", "plane"}
+@pytest.mark.parametrize("word", ["train", "Test_set", "fold1", "audio", "WAVs", "data", "recordings", "train_audio"])
+def test_a_folder_named_like_a_split_a_fold_or_a_place_beside_classes_is_refused(tmp_path: Path, word: str):
+    put(tmp_path, f"{word}/a.wav", "plane/b.wav")
+    with pytest.raises(
+        DoubtfulDataset, match=f"{word} is the name of .* beside plane.*--class-folders {word}"
+    ) as caught:
+        open_layout(tmp_path)
+    assert caught.value.exit_code == 2
+
+
+def test_a_folder_named_train_is_a_class_if_the_user_says_so(tmp_path: Path):
+    put(tmp_path, "Train/a.wav", "plane/b.wav")
+    rows = [row for row in open_layout(tmp_path, class_folders=("train",)).rows() if isinstance(row, Row)]
+    assert {(row.label, row.split) for row in rows} == {("Train", None), ("plane", None)}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "noise",
+        "other",
+        "wavesong",
+        "class 1",
+        "2",
+        "sea waves",
+        "flac_test_files",
+        "soundfile",
+        "trainer",
+        "parties",
+        "dev_clean",
+    ],
+)
+def test_other_names_are_classes(tmp_path: Path, name: str):
+    put(tmp_path, f"{name}/a.wav", "plane/b.wav")
+    assert set(labels(tmp_path).values()) == {name, "plane"}
+
+
+def test_folders_without_audio_do_not_hide_the_split_folders(tmp_path: Path):
+    put(tmp_path, "train/wren/a.wav", "test/robin/b.wav", "docs/readme.txt", "scripts/x/y.py")
+    layout = open_layout(tmp_path)
+    rows = [row for row in layout.rows() if isinstance(row, Row)]
+    assert {(row.label, row.split) for row in rows} == {("wren", "train"), ("robin", "test")}
+    assert layout.findings.as_dict()["folders_without_recordings"] == ["docs", "scripts"]
+
+
+def test_folders_without_audio_do_not_hide_the_only_folder_with_class_folders(tmp_path: Path):
+    put(tmp_path, "audio/wren/a.wav", "audio/robin/b.wav", "docs/readme.txt")
+    assert set(labels(tmp_path).values()) == {"wren", "robin"}
+
+
+def test_folders_for_folds_around_the_class_folders_become_folds(tmp_path: Path):
+    put(tmp_path, "fold1/wren/a.wav", "fold_2/wren/b.wav", "Fold 10/robin/c.wav", "readme.md")
+    layout = open_layout(tmp_path)
+    rows = [row for row in layout.rows() if isinstance(row, Row)]
+    assert {row.uri: (row.fold, row.label) for row in rows} == {
+        "fold1/wren/a.wav": (1, "wren"),
+        "fold_2/wren/b.wav": (2, "wren"),
+        "Fold 10/robin/c.wav": (10, "robin"),
+    }
+    assert layout.notes == ("the folds come from the dataset's folders Fold 10, fold1, fold_2",)
+
+
+def splits(root: Path, *classes: str) -> dict[str, tuple[str | None, int | None]]:
+    rows = open_layout(root, class_folders=classes).rows()
+    return {row.uri: (row.split, row.fold) for row in rows if isinstance(row, Row)}
+
+
+def test_split_and_fold_folders_inside_class_folders_become_split_and_fold_and_are_named(tmp_path: Path):
+    put(tmp_path, "wren/train/a.wav", "wren/Test set/audio/b.wav", "robin/fold 2/c.wav", "robin/ann/d.wav")
+    assert splits(tmp_path) == {
+        "wren/train/a.wav": ("train", None), "wren/Test set/audio/b.wav": ("test", None),
+        "robin/fold 2/c.wav": (None, 2), "robin/ann/d.wav": (None, None),
+    }  # fmt: skip
+    layout = open_layout(tmp_path)
+    assert len(list(layout.rows())) == 4
+    assert layout.findings.lines() == [
+        "split or folds come from folders inside the class folders: Test set, fold 2, train; if their names mean "
+        "nothing: --class-folders Test set,fold 2,train"
+    ]
+    assert set(splits(tmp_path, "Test set", "fold 2", "train").values()) == {(None, None)}
+
+
+def test_the_split_folder_around_a_class_folder_wins_over_one_inside_it(tmp_path: Path):
+    put(tmp_path, "test/wren/train/a.wav", "train/robin/b.wav")
+    assert splits(tmp_path) == {"test/wren/train/a.wav": ("test", None), "train/robin/b.wav": ("train", None)}
+
+
+def test_places_between_split_folders_and_class_folders_are_no_classes(tmp_path: Path):
+    put(tmp_path, "train/audio/wren/a.wav", "test/audio/robin/b.wav", "test/audio/wren/c.wav")
+    rows = [row for row in open_layout(tmp_path).rows() if isinstance(row, Row)]
+    assert {(row.label, row.split) for row in rows} == {("wren", "train"), ("robin", "test"), ("wren", "test")}
+
+
+@pytest.mark.parametrize("folders", [("train", "test"), ("audio/fold1", "audio/fold2"), ("wav", "mp3"), ("data",)])
+def test_recordings_directly_in_folders_that_are_no_classes_are_refused(tmp_path: Path, folders: tuple[str, ...]):
+    put(tmp_path, *(f"{folder}/a.wav" for folder in folders))
+    with pytest.raises(DoubtfulDataset, match=r"no class folders: .*--class-folders"):
+        open_layout(tmp_path)
+    if len(folders) > 1:
+        names = tuple(folder.rpartition("/")[2] for folder in folders)
+        found = open_layout(tmp_path, class_folders=names).rows()
+        assert {row.label for row in found if isinstance(row, Row)} == set(names)
 
 
 def test_a_recording_outside_the_class_folders_has_no_label(tmp_path: Path):
@@ -125,3 +225,44 @@ def test_labels_that_differ_only_in_unicode_normalisation_are_equal(tmp_path: Pa
     put(tmp_path, "cafe\u0301/a.wav", "caf\u00e9/b.wav", "wren/c.wav")
     assert set(labels(tmp_path).values()) == {"caf\u00e9", "wren"}
     assert all((tmp_path / uri).is_file() for uri in labels(tmp_path))
+
+
+def test_a_file_without_an_audio_name_is_used_if_it_begins_like_audio_and_counted_otherwise(tmp_path: Path):
+    put(tmp_path, "wren/a.wav")
+    (tmp_path / "robin").mkdir()
+    (tmp_path / "robin" / "XC1.mp3?download=1").write_bytes(b"RIFF\x24\0\0\0WAVEfmt ")
+    (tmp_path / "robin" / "XC2").write_bytes(b"fLaC\0\0\0\x22")
+    put(tmp_path, "robin/notes.txt", "robin/LICENSE", "wren/b.zip", "readme.md")
+    layout = open_layout(tmp_path)
+    rows = {row.uri: row.label for row in layout.rows() if isinstance(row, Row)}
+    assert rows == {"robin/XC1.mp3?download=1": "robin", "robin/XC2": "robin", "wren/a.wav": "wren"}
+    found = layout.findings.as_dict()
+    assert found["files_used_by_content"] == 2
+    assert found["files_left_out"] == {"(none)": 1, ".txt": 1, ".zip": 1}
+    assert any(line.startswith("2 files without the ending of an audio format") for line in layout.findings.lines())
+
+
+def test_folders_read_as_one_class_are_named(tmp_path: Path):
+    put(tmp_path, "Owl, Barn/a.wav", "Owl, Tawny/b.wav", "Wren, Winter/c.wav")
+    layout = open_layout(tmp_path)
+    assert len(list(layout.rows())) == 3
+    assert layout.findings.lines() == ["2 folders read as Owl: Owl, Barn; Owl, Tawny"]
+    assert layout.findings.as_dict()["names_read_as_one"] == {"Owl": ["Owl, Barn", "Owl, Tawny"]}
+
+
+def test_what_was_found_is_the_same_after_a_second_pass(tmp_path: Path):
+    put(tmp_path, "Owl, Barn/a.wav", "Owl, Tawny/b.txt", "wren/b.wav")
+    layout = open_layout(tmp_path)
+    list(layout.rows())
+    first = layout.findings.as_dict()
+    list(layout.rows())
+    assert layout.findings.as_dict() == first
+
+
+def test_a_home_below_the_dataset_holds_no_recordings_and_its_ledger_is_never_opened(tmp_path: Path) -> None:
+    for name in ("wren/a.wav", "home/demo/robin/b.wav", "home/ledger.sqlite", "home/ledger.sqlite-wal"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"RIFF0000WAVE")
+    assert [row.uri for row in open_layout(tmp_path).rows()] == ["wren/a.wav"]
+    assert begins_like_audio(tmp_path / "wren" / "a.wav")
+    assert not begins_like_audio(tmp_path / "home" / "ledger.sqlite-wal")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks.dataset.layouts.columns import MEANINGS, SPLIT_WORDS, columns, fold_of, name_of, secondary_of
-from tasks.dataset.layouts.layout import BadRowError
+from tasks.dataset.layouts.layout import UnusableRowError
 
 DOCS = Path(__file__).resolve().parents[4] / "docs" / "howto" / "datasets.md"
 
@@ -43,7 +43,7 @@ def test_a_header_without_a_path_or_label_column_is_refused(header: list[str]):
 
 @pytest.mark.parametrize("text", ["1.5", "one", "-1", "1e3", "12345", "\u0661", "1_0"])
 def test_a_fold_that_is_not_a_plain_whole_number_is_refused(text: str):
-    with pytest.raises(BadRowError, match="fold is not a number"):
+    with pytest.raises(UnusableRowError, match="fold is not a number"):
         fold_of(text)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 
 import pytest
 
 from tasks.dataset.layouts.files import Files
-from tasks.dataset.layouts.layout import BadRowError, printable
+from tasks.dataset.layouts.layout import UnusableRowError, printable
 
 
 @pytest.fixture(params=[0, 1, 2, 1000], ids=lambda names: f"{names} names listed")
@@ -31,12 +33,21 @@ def test_a_file_below_the_root_is_found_by_its_path(files: Files, uri: str):
 
 @pytest.mark.parametrize("uri", ["c.wav", "sub", "sub/a.wav", "no/a.wav", "a.wav/b.wav", "gone.wav", "x" * 5000])
 def test_a_path_without_a_file_is_missing(files: Files, uri: str):
-    with pytest.raises(BadRowError, match="missing file"):
+    with pytest.raises(UnusableRowError, match="missing file"):
         files.uri(uri)
 
 
+def test_a_pipe_a_socket_and_a_device_are_called_what_they_are(files: Files, tmp_path: Path):
+    os.mkfifo(tmp_path / "data" / "pipe.wav")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "data" / "s.wav"))
+    for name, what in (("pipe.wav", "a named pipe"), ("s.wav", "a socket")):
+        with pytest.raises(UnusableRowError, match=f"unreadable: it is {what}, not a file"):
+            files.uri(name)
+
+
 def test_a_link_out_of_the_root_is_refused(files: Files):
-    with pytest.raises(BadRowError, match="a link leads out of it"):
+    with pytest.raises(UnusableRowError, match="a link leads out of it"):
         files.uri("out.wav")
 
 

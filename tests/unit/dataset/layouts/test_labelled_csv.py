@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from domain.reasons import ReasonCode
-from tasks.dataset.layouts import BadRow, LayoutError, Row, open_layout
+from tasks.dataset.layouts import LayoutError, Row, UnusableRow, open_layout
 from tasks.dataset.shards.metadata import UNKNOWN, Metadata
 
 
@@ -21,13 +21,13 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def read(root: Path, text: str | bytes) -> list[Row | BadRow]:
+def read(root: Path, text: str | bytes) -> list[Row | UnusableRow]:
     raw = text.encode() if isinstance(text, str) else text
     (root / "labels.csv").write_bytes(raw)
     return list(open_layout(root).rows())
 
 
-def only(root: Path, text: str | bytes) -> Row | BadRow:
+def only(root: Path, text: str | bytes) -> Row | UnusableRow:
     (row,) = read(root, text)
     return row
 
@@ -79,7 +79,7 @@ def test_a_layout_has_metadata_only_with_a_column_for_place_or_time(root: Path):
 )
 def test_a_bad_row_has_a_reason_and_the_next_row_is_read(root: Path, row: str, code: str, reason: str):
     bad, neighbour = read(root, f"path,label,fold,split\n{row}\nb.wav,wren,1,train\n")
-    assert isinstance(bad, BadRow)
+    assert isinstance(bad, UnusableRow)
     assert (bad.line, bad.code, bad.reason) == (2, code, reason)
     assert isinstance(neighbour, Row)
     assert (neighbour.line, neighbour.uri) == (3, "b.wav")
@@ -93,10 +93,30 @@ def test_a_link_out_of_the_dataset_is_refused(root: Path):
 
 
 def test_the_second_row_with_the_same_path_is_a_duplicate(root: Path):
-    first, second, third = read(root, "path,label\na.wav,wren\na.wav,robin\n./a.wav,robin\n")
+    first, second, third = read(root, "path,label\na.wav,wren\na.wav,wren\n./a.wav,wren\n")
     assert isinstance(first, Row)
-    assert second == BadRow(3, "a.wav", ReasonCode.DUPLICATE_PATH, "the csv lists it before")
-    assert third == BadRow(4, "a.wav", ReasonCode.DUPLICATE_PATH, "the csv lists it before")
+    assert second == UnusableRow(3, "a.wav", ReasonCode.DUPLICATE_PATH, "the csv lists it before")
+    assert third == UnusableRow(4, "a.wav", ReasonCode.DUPLICATE_PATH, "the csv lists it before")
+
+
+def test_the_second_row_with_the_same_path_and_another_label_is_a_contradiction_that_names_both(root: Path):
+    rows = read(root, "path,label\na.wav,wren\nb.wav,owl\n./a.wav,robin\nb.wav,owl\n")
+    assert rows[2] == UnusableRow(
+        4,
+        "a.wav",
+        ReasonCode.CONTRADICTING_LABELS,
+        "line 2 says wren, line 4 says robin; line 2 is used, correct one of them",
+    )
+    assert isinstance(rows[3], UnusableRow)
+    assert rows[3].code == ReasonCode.DUPLICATE_PATH
+
+
+def test_contradictions_are_found_among_5000_paths(root: Path):
+    text = "path,label\n" + "".join(f"{n}.wav,label {n % 7}\n" for n in range(5000)) + "3000.wav,owl\n1.wav,label 1\n"
+    (root / "labels.csv").write_text(text)
+    bad = [row for row in open_layout(root, is_trusted=True).rows() if isinstance(row, UnusableRow)]
+    assert [row.code for row in bad] == ["contradicting_labels", "duplicate_path"]
+    assert bad[0].detail.startswith("line 3002 says label 4, line 5002 says owl")
 
 
 def test_an_absolute_path_below_the_root_becomes_a_relative_uri(root: Path):
@@ -117,6 +137,70 @@ def test_a_file_is_found_in_any_unicode_normalisation(root: Path):
     assert isinstance(row, Row)
     assert (row.uri, row.label) == ("cafe\u0301.wav", "caf\u00e9")
     assert (root / row.uri).is_file()
+
+
+def test_each_part_of_a_path_is_found_in_its_own_unicode_normalisation(root: Path):
+    folder, name = "\u00c9pervier", "e\u0301te\u0301.wav"  # a composed folder with a decomposed file
+    for path in (f"{folder}/{name}", "Me\u0301sange/sous/\u00e0.wav"):
+        (root / path).parent.mkdir(parents=True)
+        (root / path).write_bytes(b"RIFF")
+    text = "path,label\n\u00c9pervier/\u00e9t\u00e9.wav,E\n"
+    text += "M\u00e9sange/sous/\u00e0.wav,M\nMe\u0301sange/sous/a\u0300.wav,M\n"
+    first, second, third = read(root, text)
+    assert (first.uri, second.uri) == (f"{folder}/{name}", "Me\u0301sange/sous/\u00e0.wav")
+    assert isinstance(third, UnusableRow)
+    assert third.code == ReasonCode.DUPLICATE_PATH
+
+
+def test_recordings_that_no_row_names_are_counted(root: Path):
+    read(root, "path,label\na.wav,wren\nsub/e.wav,robin\n")
+    layout = open_layout(root)
+    list(layout.rows())
+    assert layout.findings.as_dict()["unnamed_recordings"] == 2
+    assert layout.findings.lines() == ["2 recordings in the folder not used, no usable row names them: b.wav, c d.wav"]
+    trusted = open_layout(root, is_trusted=True)
+    list(trusted.rows())
+    assert trusted.findings.as_dict()["unnamed_recordings"] is None
+
+
+def test_the_search_for_unnamed_recordings_ends_in_a_large_folder(root: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("tasks.dataset.layouts.labelled_csv._WALKED_FILES", 2)
+    monkeypatch.setattr("tasks.dataset.layouts.labelled_csv._WALKED_A_ROW", 0)
+    read(root, "path,label\nsub/e.wav,wren\n")
+    layout = open_layout(root)
+    list(layout.rows())
+    assert layout.findings.lines() == [
+        "at least 2 recordings in the folder not used, no usable row names them: a.wav, b.wav"
+    ]
+
+
+def test_invisible_characters_in_labels_do_not_make_classes_and_the_spellings_are_named(root: Path):
+    rows = read(root, 'path,label\na.wav,Grey heron\nb.wav,Grey\u00a0heron\u200b\nc d.wav,"Grey\nheron"\n')
+    assert {row.label for row in rows if isinstance(row, Row)} == {"Grey heron"}
+    layout = open_layout(root)
+    list(layout.rows())
+    assert (
+        "3 spellings read as Grey heron: Grey\\u000aheron; Grey heron; Grey\\u00a0heron\\u200b"
+        in layout.findings.lines()
+    )
+
+
+def test_joiners_are_kept_where_they_are_part_of_a_word(root: Path):
+    (row,) = read(root, "path,label\na.wav,\u0645\u06cc\u200c\u062e\u0648\n")
+    assert isinstance(row, Row)
+    assert row.label == "\u0645\u06cc\u200c\u062e\u0648"
+
+
+def test_windows_1252_is_read_where_latin_1_has_control_characters(root: Path):
+    (row,) = read(root, "path,label\na.wav,\u017dluna\u2019s\n".encode("cp1252"))
+    assert isinstance(row, Row)
+    assert row.label == "\u017dluna\u2019s"
+
+
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;;;"])
+def test_a_first_line_may_name_the_separator(root: Path, first: str):
+    (row,) = read(root, f"\ufeff{first}\r\npath;label;fold\r\na.wav;wren, winter;fold3\r\n")
+    assert row == Row("a.wav", "wren, winter", (), None, None, 3, None, 3)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
@@ -141,7 +225,7 @@ def test_a_note_says_that_a_csv_was_read_as_latin_1(root: Path):
 def test_an_open_quote_makes_only_the_rows_inside_it_unreadable(root: Path):
     text = 'path,label\n"a.wav,wren\n' + "x" * 200_000 + "\nb.wav,wren\n"
     rows = read(root, text)
-    assert isinstance(rows[0], BadRow)
+    assert isinstance(rows[0], UnusableRow)
     assert rows[0].code == ReasonCode.UNREADABLE_ROW
     assert rows[0].detail.startswith("field larger than field limit")
     assert rows[-1] == Row("b.wav", "wren", (), None, None, None, None, 4)
@@ -150,7 +234,7 @@ def test_an_open_quote_makes_only_the_rows_inside_it_unreadable(root: Path):
 def test_a_file_without_line_ends_is_read_in_pieces(root: Path):
     rows = read(root, "path,label\n" + "x" * 3_000_000)
     assert rows
-    assert all(isinstance(row, BadRow) for row in rows)
+    assert all(isinstance(row, UnusableRow) for row in rows)
 
 
 def test_a_trusted_csv_may_list_missing_files_but_no_paths_outside_its_folder(root: Path):
@@ -165,7 +249,7 @@ def test_a_trusted_csv_may_list_missing_files_but_no_paths_outside_its_folder(ro
     (root / "labels.csv").write_text("path,label\n" + "\n".join(rows) + "\n")
     found = list(open_layout(root, is_trusted=True).rows())
     assert [row.uri for row in found if isinstance(row, Row)] == ["gone.wav", "sub/e.wav"]
-    codes = [row.code for row in found if isinstance(row, BadRow)]
+    codes = [row.code for row in found if isinstance(row, UnusableRow)]
     assert codes == ["outside_dataset", "outside_dataset", "duplicate_path", "unprintable_name"]
 
 
@@ -181,7 +265,7 @@ def test_duplicates_are_found_among_5000_paths(root: Path):
     text = "path,label\n" + "".join(f"{name},wren\n" for name in [*names, names[0], names[999], names[4999]])
     (root / "labels.csv").write_text(text)
     found = list(open_layout(root, is_trusted=True).rows())
-    assert [row.line for row in found if isinstance(row, BadRow)] == [5002, 5003, 5004]
+    assert [row.line for row in found if isinstance(row, UnusableRow)] == [5002, 5003, 5004]
     assert sum(isinstance(row, Row) for row in found) == 5000
 
 
@@ -196,7 +280,7 @@ def test_terminal_control_characters_in_a_header_are_escaped(root: Path):
 
 def test_too_long_names_and_paths_are_bad_rows(root: Path):
     bad = only(root, "path,label,author\na.wav,wren," + "a" * 1001 + "\n")
-    assert bad == BadRow(2, "a.wav", ReasonCode.NAME_TOO_LONG, "1001 characters; the limit is 1000")
+    assert bad == UnusableRow(2, "a.wav", ReasonCode.NAME_TOO_LONG, "1001 characters; the limit is 1000", "wren")
     bad = only(root, "path,label\n" + "a/" * 2049 + ",wren\n")
-    assert isinstance(bad, BadRow)
+    assert isinstance(bad, UnusableRow)
     assert bad.reason == "missing file: its path has 4098 characters"

@@ -1,0 +1,137 @@
+"""Counts what was analysed and detected, by site and local day: `effort.csv` and `detection_history.csv`."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock_time
+from typing import TextIO
+
+EFFORT_HEADER = ("site", "date", "recordings", "seconds_analysed", "seconds_unusable")
+
+
+@dataclass(frozen=True)
+class RecordingEffort:
+    """What is known of a recording when its work has ended.
+
+    start: local time, with a zone if it is known; None without a time.  analysed_s, unusable_s: together its duration.
+    dates_by_class: for each class with detections, the local dates on which they start.
+    """
+
+    uri: str
+    site: str
+    start: datetime | None
+    analysed_s: float
+    unusable_s: float = 0.0
+    dates_by_class: Mapping[str, Collection[date]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Cell:
+    """Sums of a site and day. Milliseconds, so that the order of recordings does not change the sums.
+
+    detected: bit n is set if class n was detected.
+    """
+
+    n_recordings: int = 0
+    analysed_ms: int = 0
+    unusable_ms: int = 0
+    detected: int = 0
+
+
+class Effort:
+    """Sums over recordings, in memory for each pair of site and day, whatever the number of recordings.
+
+    classes: the columns of the history, in this order.  n_without_time: recordings that the history leaves out.
+    """
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self.classes = tuple(classes)
+        self.n_without_time = 0
+        self._bits = {label: 1 << n for n, label in enumerate(self.classes)}
+        self._cells: dict[tuple[str, str], _Cell] = {}
+
+    def add(self, recording: RecordingEffort) -> None:
+        """Add a recording. One that crosses midnight is divided: it counts for the day on which it starts.
+
+        Its unusable seconds are spread evenly, because it is not known which they are.
+        Raises: KeyError for a detection of a class that is not among `classes`.
+        """
+        total_s = recording.analysed_s + recording.unusable_s
+        if recording.start is None:
+            self.n_without_time += 1
+            shares = [("", total_s)]
+        else:
+            shares = [(day.isoformat(), share_s) for day, share_s in _days(recording.start, total_s)]
+        analysed_ms, unusable_ms = round(1000 * recording.analysed_s), round(1000 * recording.unusable_s)
+        before_s = 0.0
+        for number, (day, share_s) in enumerate(shares):
+            begin, end = _fraction(before_s, total_s), _fraction(before_s + share_s, total_s)
+            end = 1.0 if number == len(shares) - 1 else end
+            cell = self._cell(recording.site, day)
+            cell.n_recordings += number == 0
+            cell.analysed_ms += round(end * analysed_ms) - round(begin * analysed_ms)
+            cell.unusable_ms += round(end * unusable_ms) - round(begin * unusable_ms)
+            before_s += share_s
+        for label, dates in recording.dates_by_class.items():
+            bit = self._bits[label]
+            for each in dates if recording.start is not None else ():
+                self._cell(recording.site, each.isoformat()).detected |= bit
+
+    def write_effort(self, file: TextIO) -> None:
+        """Write `effort.csv`, sorted by site and date. Open the file with `newline=""` in UTF-8."""
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(EFFORT_HEADER)
+        for (site, day), cell in self._sorted():
+            writer.writerow((site, day, cell.n_recordings, _seconds(cell.analysed_ms), _seconds(cell.unusable_ms)))
+
+    def write_history(self, file: TextIO) -> None:
+        """Write `detection_history.csv`: 1 detected, 0 analysed without a detection, empty where not analysed.
+
+        Rows are sorted by site and date; recordings without a time are left out. Open the file as for `write_effort`.
+        """
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("site", "date", *self.classes))
+        for (site, day), cell in self._sorted():
+            if day:
+                absent = "0" if cell.analysed_ms else ""
+                writer.writerow((site, day, *("1" if cell.detected & bit else absent for bit in self._bits.values())))
+
+    def _cell(self, site: str, day: str) -> _Cell:
+        return self._cells.setdefault((site, day), _Cell())
+
+    def _sorted(self) -> Iterator[tuple[tuple[str, str], _Cell]]:
+        return ((key, self._cells[key]) for key in sorted(self._cells))
+
+
+def _days(start: datetime, duration_s: float) -> Iterator[tuple[date, float]]:
+    """Yield the local days of a recording, and how many seconds of it are on each; the first day also with none."""
+    day, left_s = start.date(), duration_s
+    until_s = _seconds_between(start, _midnight(start, day + timedelta(days=1)))
+    while left_s > until_s:
+        yield day, until_s
+        left_s -= until_s
+        day += timedelta(days=1)
+        # 23 or 25 hours on days on which clocks change.
+        until_s = _seconds_between(_midnight(start, day), _midnight(start, day + timedelta(days=1)))
+    yield day, left_s
+
+
+def _midnight(start: datetime, day: date) -> datetime:
+    return datetime.combine(day, clock_time(), start.tzinfo)
+
+
+def _seconds_between(begin: datetime, end: datetime) -> float:
+    if begin.tzinfo is None:
+        return (end - begin).total_seconds()
+    return (end.astimezone(UTC) - begin.astimezone(UTC)).total_seconds()
+
+
+def _fraction(part_s: float, total_s: float) -> float:
+    return part_s / total_s if total_s else 0.0
+
+
+def _seconds(milliseconds: int) -> str:
+    return f"{milliseconds // 1000}.{milliseconds % 1000:03d}"

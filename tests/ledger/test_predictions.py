@@ -1,0 +1,144 @@
+"""Predictions in the ledger: spans on trust, and the file of all scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from db.engine import Database
+from db.ledger.claims import ItemClaim, Ledger, Outcome, StripFacts
+from db.ledger.discovery import FoundFile
+from db.queries.integrity import make_strips_again
+from db.schema.upgrade import upgrade
+from db.store.folder import FolderStore
+from domain.digests import content_digest
+from domain.errors import MachineFault
+from domain.reasons import Reason, ReasonCode
+from domain.states import State
+from orchestrator.planning.model_choice import ChosenModel
+from orchestrator.planning.prediction_plan import PredictionRequest, submit_prediction
+from tasks.audio.preset import load_preset
+from tasks.collect import scores_in_store
+from tasks.dataset.layouts.unlabelled import open_recordings
+from tasks.detections.score_file import ScoredRecording, read_scores
+from tasks.model.prediction_pipeline import NetworkFile, PredictionPipeline, for_prediction
+from tasks.model.span_scores import SpanScores
+from tests.ledger_rows import item_ids
+from tests.recordings import write_tone
+
+PIPELINE = PredictionPipeline(for_prediction(load_preset("birdclef2021")), (NetworkFile("networks/a.onnx", "a" * 64),))
+MODEL = ChosenModel("1:cnn", "cnn, the only classifier of run 1", ("robin", "wren"), PIPELINE)
+
+
+def planned(database: Database, path: Path, *, trust_csv: bool = False) -> int:
+    layout = open_recordings(path, is_trusted=trust_csv)
+    return submit_prediction(database, layout, PredictionRequest(MODEL, str(path), trust_csv), lambda _: None).run
+
+
+def scored(claim: ItemClaim, store: FolderStore, found: FoundFile | None = None, n: int = 15) -> Outcome:
+    """The outcome of a worker that found n chunks in the span; every score says which chunk it is of."""
+    scores = np.array([[claim.span, number] for number in range(n)], np.float32) / 100
+    data = SpanScores(np.arange(n, dtype=np.int32), scores).to_bytes()
+    key = f"scores/{claim.id}.npz"
+    store.put(key, data)
+    return Outcome(claim, State.DONE, strip=StripFacts(key, len(data), content_digest(data), n, found=found))
+
+
+def claims(database: Database, run: int) -> list[ItemClaim]:
+    return Ledger(database, "w1", 60.0, 1).claim_items(run, item_ids(database, run))
+
+
+def settle(database: Database, outcomes: list[Outcome]) -> None:
+    Ledger(database, "w1", 60.0, 1).settle_items(outcomes)
+
+
+def collected(
+    database: Database, store: FolderStore, run: int, at_step: Callable[[], None] = lambda: None
+) -> list[ScoredRecording]:
+    claim = SimpleNamespace(kind="collect", id=1, run=run, pipeline_id=None)
+    work: Any = SimpleNamespace(database=database, store=store, claim=claim, require_claim=at_step)
+    output = scores_in_store(work)
+    return list(read_scores(store.local(output.files[0].key))[1])
+
+
+@pytest.fixture
+def long(tmp_path: Path) -> Path:
+    """A recording of three spans: 75 s, 75 s and 7 s."""
+    return write_tone(tmp_path / "data" / "long.wav", 1000.0, 157.0, rate_hz=8_000)
+
+
+def test_the_windows_of_all_spans_follow_each_other(database: Database, long: Path, tmp_path: Path) -> None:
+    upgrade(database)
+    store, run = FolderStore(tmp_path / "store"), planned(database, long)
+    lengths = (15, 15, 2)
+    settle(database, [scored(claim, store, n=n) for claim, n in zip(claims(database, run), lengths, strict=True)])
+    [found] = collected(database, store, run)
+    assert found.starts_s.tolist() == [5.0 * number for number in range(32)]
+    assert found.scores[15].tolist() == pytest.approx([0.01, 0.0])
+    assert (found.duration_s, found.is_quarantined, found.reason) == (157.0, False, None)
+
+
+def test_windows_beyond_the_stated_length_are_left_out(database: Database, long: Path, tmp_path: Path) -> None:
+    """A decoder may find a tenth of a second more than the header states."""
+    upgrade(database)
+    store, run = FolderStore(tmp_path / "store"), planned(database, long)
+    settle(database, [scored(claim, store, n=n) for claim, n in zip(claims(database, run), (15, 15, 3), strict=True)])
+    [found] = collected(database, store, run)
+    assert found.starts_s[-1] == 155.0
+
+
+def test_a_recording_that_lost_a_span_is_named_with_its_time_and_keeps_its_other_windows(
+    database: Database, long: Path, tmp_path: Path
+) -> None:
+    upgrade(database)
+    store, run = FolderStore(tmp_path / "store"), planned(database, long)
+    first, second, third = claims(database, run)
+    lost = Outcome(second, State.QUARANTINED, Reason(ReasonCode.UNREADABLE, "cannot be decoded"))
+    settle(database, [scored(first, store), lost, scored(third, store, n=2)])
+    [found] = collected(database, store, run)
+    assert found.starts_s.tolist() == [5.0 * number for number in (*range(15), 30, 31)]
+    assert found.is_quarantined
+    assert found.reason == "1 span of 3, of 75 s each, from 75 s: cannot be decoded"
+
+
+def test_a_span_that_waits_again_during_collecting_ends_the_attempt(
+    database: Database, long: Path, tmp_path: Path
+) -> None:
+    upgrade(database)
+    store, run = FolderStore(tmp_path / "store"), planned(database, long)
+    taken = claims(database, run)
+    settle(database, [scored(claim, store, n=2) for claim in taken])
+    lost = [f"scores/{taken[2].id}.npz"]
+
+    def lose() -> None:
+        if lost:
+            make_strips_again(database, [lost.pop()])
+
+    with pytest.raises(MachineFault, match="changed during collecting"):
+        collected(database, store, run, at_step=lose)
+    assert not list((tmp_path / "store").glob("predictions/*/*.parquet"))
+
+
+def test_a_run_on_trust_gets_all_spans_even_if_another_run_made_the_first_one(
+    database: Database, long: Path, tmp_path: Path
+) -> None:
+    upgrade(database)
+    table = long.parent / "list.csv"
+    table.write_text("path\nlong.wav\n")
+    store = FolderStore(tmp_path / "store")
+    one, other = (planned(database, table, trust_csv=True) for _ in range(2))
+    found = FoundFile("f" * 64, 100, 1, 157 * 8_000, 8_000, 3)
+    for run in (one, other):
+        [first] = claims(database, run)
+        assert not first.is_made
+        settle(database, [scored(first, store, found)])
+        rest = claims(database, run)
+        assert [claim.span for claim in rest] == [1, 2]
+        settle(database, [scored(claim, store, n=claim.span) for claim in rest])
+        [recording] = collected(database, store, run)
+        assert recording.starts_s.tolist() == [5.0 * number for number in (*range(15), 15, 30, 31)]
