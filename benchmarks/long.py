@@ -57,16 +57,16 @@ def main() -> None:
     print(json.dumps(figures | {"ratio": round(pace[2] / pace[1], 2), "peak_mb": round(peak_mb)}))
 
 
-def sparse_rf64(path: Path, seconds: int) -> None:
-    """Mono, 16 bits; silence takes no room on the disk."""
+def sparse_rf64(path: Path, seconds: int, noise_s: int = NOISE_S) -> None:
+    """Mono, 16 bits, with noise at the start of every span; silence takes no room on the disk."""
     data_bytes = seconds * RATE_HZ * 2
     ds64 = struct.pack("<4sIQQQI", b"ds64", 28, HEADER_BYTES - 8 + data_bytes, data_bytes, seconds * RATE_HZ, 0)
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, RATE_HZ, RATE_HZ * 2, 2, 16)
-    noise = (np.random.default_rng(1).standard_normal(NOISE_S * RATE_HZ) * 3000).astype("<i2").tobytes()
+    noise = (np.random.default_rng(1).standard_normal(noise_s * RATE_HZ) * 3000).astype("<i2").tobytes()
     with path.open("wb") as file:
         file.write(struct.pack("<4sI4s", b"RF64", 0xFFFFFFFF, b"WAVE") + ds64 + form + b"data" + b"\xff" * 4)
         assert file.tell() == HEADER_BYTES
-        for start_s in range(0, seconds - NOISE_S, SPAN_S):
+        for start_s in range(0, seconds - noise_s + 1, SPAN_S):
             file.seek(HEADER_BYTES + start_s * RATE_HZ * 2)
             file.write(noise)
         file.truncate(HEADER_BYTES + data_bytes)

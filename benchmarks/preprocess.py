@@ -273,7 +273,7 @@ def main() -> None:
 def become_like_a_worker() -> None:
     """Begins this program again in a worker's environment, unless it has it: the allocator reads it once."""
     if CPU.environment.items() - os.environ.items():
-        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | CPU.environment)
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | CPU.environment)
 
 
 if __name__ == "__main__":

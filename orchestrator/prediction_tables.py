@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from db.engine import Database
+from db.queries.trained_recordings import n_trained_on
 from domain.errors import UsageError
 from domain.plural import counted
 from domain.results import CollectResult
@@ -14,7 +16,7 @@ from domain.states import RunKind, State
 from orchestrator.progress import Snapshot, snapshot
 from orchestrator.session import Session
 from tasks.detections.class_tables import names_from_file, thresholds_from_file
-from tasks.detections.detection_tables import TableOptions, TablesWritten, Threshold, write_tables
+from tasks.detections.detection_tables import NO_NEGATIVE_CLASS, TableOptions, TablesWritten, Threshold, write_tables
 from tasks.detections.publication import require_unused
 from tasks.detections.score_file import read_scores
 
@@ -53,6 +55,7 @@ class DetectionTables:
             *([f"not predicted, or only in part: {counted(n_lost, 'recording')}, in quarantine.csv"] if n_lost else []),
             f"{counted(written.n_detections, 'detection')} in {counted(written.n_recordings, 'recording')}"
             + (f": {shown}" if shown else ""),
+            *(f"warning: {warning}" for warning in written.warnings if warning != NO_NEGATIVE_CLASS),
             f"tables: {self.folder}",
         ]
 
@@ -73,8 +76,21 @@ def write_detections(session: Session, run: int, request: TableRequest) -> Detec
         file = local_file(found.key, found.sha256)
         file.require_whole()
         facts, recordings = read_scores(file.path)
-        written = write_tables(folder, facts, recordings, _options(facts.labels, found.sha256, request))
+        options = _options(facts.labels, found.sha256, request)
+        options = replace(options, warnings=training_data_warnings(session.database, run))
+        written = write_tables(folder, facts, recordings, options)
     return DetectionTables(folder, written)
+
+
+def training_data_warnings(database: Database, run: int) -> tuple[str, ...]:
+    """Say how many recordings of a prediction the model was trained on, if it was trained in this ledger."""
+    n_trained = n_trained_on(database, run)
+    if not n_trained:
+        return ()
+    return (
+        f"The model was trained on {counted(n_trained, 'recording')} of this prediction. Scores on training recordings "
+        "are not evidence; the report of the training run has its scores on others.",
+    )
 
 
 def _scores(seen: Snapshot) -> CollectResult:

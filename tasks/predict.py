@@ -10,11 +10,11 @@ from celery import shared_task
 
 from db.ledger.claims import ItemClaim, StripFacts
 from domain.digests import content_digest
-from domain.errors import MachineFault, Silent
+from domain.errors import Silent
 from tasks.audio.strip import Strip, make_strip
 from tasks.model.inputs import RawBatch
 from tasks.model.network import Network, parse_network
-from tasks.model.prediction_pipeline import NetworkFile, PredictionPipeline
+from tasks.model.prediction_pipeline import NetworkFile, PredictionPipeline, network_content
 from tasks.model.span_scores import SpanScores
 from tasks.preprocess import found_file
 from tasks.runtime.sources import Sources
@@ -70,14 +70,4 @@ def _networks(files: tuple[NetworkFile, ...]) -> list[Network]:
 
     Raises: MachineFault if the store does not hold one; Damaged if one is not what was written.
     """
-    return [_network(file) for file in files]
-
-
-def _network(file: NetworkFile) -> Network:
-    try:
-        return parse_network(own_store().get(file.key, file.sha256))
-    except FileNotFoundError as error:
-        raise MachineFault(
-            f"{file.key} is not in the store; `orchestrator doctor --repair` and then `orchestrator retry` of the run "
-            "that trained it make it again"
-        ) from error
+    return [parse_network(network_content(own_store().get, file)) for file in files]

@@ -13,6 +13,8 @@ from orchestrator.cli.options import AsJson, Remote, RunId, with_settings
 from orchestrator.cli.output import OK, SOME_QUARANTINED, open_session, planning_reporter, print_json, say, show, view
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from orchestrator.planning.prediction_plan import PredictionRequest
     from orchestrator.prediction_tables import TableRequest
     from orchestrator.session import Session
@@ -76,7 +78,9 @@ class PredictionChoices:
     model: Annotated[
         str,
         typer.Option(
-            metavar="RUN[:MODEL[:foldN]]", help="Run whose model predicts; add :MODEL, or :MODEL:foldN, to choose one."
+            metavar="RUN[:MODEL[:foldN]]|FILE",
+            help="Run whose model predicts; add :MODEL, or :MODEL:foldN, to choose one. Or an exported network, or a "
+            "folder of them.",
         ),
     ]
     trust_csv: Annotated[
@@ -100,17 +104,20 @@ def predict(settings: Settings, choices: PredictionChoices, table_choices: Table
     Scores are kept: `detections` writes other tables from them, with other thresholds, at once.
     """
     from orchestrator.execution.run import run_here  # noqa: PLC0415
+    from orchestrator.planning.network_files import names_a_file  # noqa: PLC0415
     from orchestrator.prediction_tables import require_writable  # noqa: PLC0415
 
     _require_sense(choices, table_choices)
     tables = table_choices.request()
-    session = open_session(settings, make=False)
-    layout, request = _prepared(session, choices)
+    # A model of a file needs no home that trained it.
+    session = open_session(settings, make=names_a_file(choices.model) and not choices.dry_run)
+    layout, request, put_networks = _prepared(session, choices)
     require_writable(request.model.labels, tables)
     if choices.dry_run:
         _dry_run(session, layout, request, as_json=choices.as_json)
         return
     session.store.require_reachable()
+    put_networks()
     if choices.remote:
         _predict_elsewhere(session, layout, request, tables if choices.watch else None, as_json=choices.as_json)
         return
@@ -159,16 +166,20 @@ def _predict_elsewhere(
 
 def _submit(session: Session, layout: Layout, request: PredictionRequest) -> int:
     from orchestrator.planning.prediction_plan import submit_prediction  # noqa: PLC0415
+    from orchestrator.prediction_tables import training_data_warnings  # noqa: PLC0415
 
     planned = submit_prediction(session.database, layout, request, planning_reporter())
-    for line in planned.lines:
+    warnings = training_data_warnings(session.database, planned.run)
+    for line in (*planned.lines, *(f"warning: {warning}" for warning in warnings)):
         say(line)
     say(f"run {planned.run}: {_work(planned.n_recordings, planned.n_items)}")
     return planned.run
 
 
-def _prepared(session: Session, choices: PredictionChoices) -> tuple[Layout, PredictionRequest]:
+def _prepared(session: Session, choices: PredictionChoices) -> tuple[Layout, PredictionRequest, Callable[[], None]]:
+    """The recordings and the model; and what puts networks that are not in the store yet into it."""
     from orchestrator.planning.model_choice import chosen_model  # noqa: PLC0415
+    from orchestrator.planning.network_files import model_of_files, names_a_file  # noqa: PLC0415
     from orchestrator.planning.planner import dataset_at  # noqa: PLC0415
     from orchestrator.planning.prediction_plan import PredictionRequest  # noqa: PLC0415
     from tasks.dataset.layouts.unlabelled import open_recordings  # noqa: PLC0415
@@ -176,7 +187,11 @@ def _prepared(session: Session, choices: PredictionChoices) -> tuple[Layout, Pre
     place = dataset_at(choices.path, session.settings)
     layout = open_recordings(place, is_trusted=choices.trust_csv, path_column=choices.path_column)
     shown = str(place.absolute()) if isinstance(place, Path) else str(place)
-    return layout, PredictionRequest(chosen_model(session.database, choices.model), shown, choices.trust_csv)
+    if names_a_file(choices.model):
+        found = model_of_files(choices.model)
+        return layout, PredictionRequest(found.model, shown, choices.trust_csv), lambda: found.put_into(session.store)
+    model = chosen_model(session.database, choices.model)
+    return layout, PredictionRequest(model, shown, choices.trust_csv), lambda: None
 
 
 def _work(n_recordings: int, n_spans: int) -> str:
@@ -210,3 +225,32 @@ def detections(settings: Settings, run: RunId, choices: TableChoices, *, as_json
     else:
         show(tables.lines())
     raise typer.Exit(SOME_QUARANTINED if tables.written.n_quarantined else OK)
+
+
+@app.command()
+@with_settings
+def export(
+    settings: Settings,
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN[:MODEL[:foldN]]", help="Trained model, as for `predict`; RUN: the recommended one."
+        ),
+    ],
+    to: Annotated[str, typer.Option(help="Format: onnx.")] = "onnx",
+    out: Annotated[Path | None, typer.Option(help="Folder of the files.  [.]", file_okay=False)] = None,
+) -> None:
+    """Write the networks of a trained model as files.
+
+    ONNX Runtime opens them; `predict --model FILE` uses them in another home.
+    """
+    from domain.errors import UsageError  # noqa: PLC0415
+    from orchestrator.planning.model_choice import chosen_model  # noqa: PLC0415
+    from orchestrator.planning.network_files import export_networks  # noqa: PLC0415
+
+    if to != "onnx":
+        raise UsageError(f"networks cannot be exported to {to!r:.40}; the format is onnx")
+    session = open_session(settings, make=False)
+    chosen = chosen_model(session.database, model)
+    say(f"model: {chosen.choice}")
+    show(map(str, export_networks(session.store, chosen, out or Path())))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from db.engine import Database
 from db.queries.job_inputs import planned_run, results
@@ -28,12 +28,17 @@ _Job = TypeVar("_Job", bound=JobFacts)
 
 @dataclass(frozen=True)
 class ChosenModel:
-    """The networks that predict. name: for tables, such as "3:cnn".  choice: why it was chosen, as a sentence."""
+    """The networks that predict. name: for tables, such as "3:cnn".  choice: why it was chosen, as a sentence.
+
+    run, fold: where it was trained; None if it was trained elsewhere, and for a model of all folds.
+    """
 
     name: str
     choice: str
     labels: tuple[str, ...]
     pipeline: PredictionPipeline
+    run: int | None = None
+    fold: int | None = None
 
 
 def chosen_model(database: Database, text: str) -> ChosenModel:
@@ -45,7 +50,8 @@ def chosen_model(database: Database, text: str) -> ChosenModel:
     match = _REFERENCE.fullmatch(text)
     if match is None:
         raise UsageError(
-            f"--model {text!r:.80} names no model; give a run (3), its model (3:cnn) or one fold (3:cnn:fold2)"
+            f"--model {text!r:.80} names no model; give a run (3), its model (3:cnn), one fold (3:cnn:fold2), or an "
+            "exported network (cnn.onnx)"
         )
     run, model, fold = int(match[1]), match[2], match[3]
     planned = [job for job in snapshot(database, run).jobs if job.kind == Kind.TRAIN and _is_classifier(job)]
@@ -58,7 +64,8 @@ def chosen_model(database: Database, text: str) -> ChosenModel:
         raise UsageError(f"run {run} has no fold {fold} of {model}; its folds are {_folds(trained, model)}")
     if (n_planned := len(_of(planned, model, fold))) > len(jobs):
         choice += f"; only {len(jobs)} of its {n_planned} trainings are done"
-    return _chosen(database, run, f"{run}:{model}" + (f":fold{fold}" if fold else ""), choice, jobs)
+    chosen = _chosen(database, run, f"{run}:{model}" + (f":fold{fold}" if fold else ""), choice, jobs)
+    return replace(chosen, run=run, fold=int(fold) if fold else None)
 
 
 def _is_classifier(job: JobFacts) -> bool:
@@ -126,18 +133,32 @@ def _chosen(database: Database, run: int, name: str, choice: str, jobs: Sequence
                 f"failed; train it again, `orchestrator status {run}` shows its notes"
             )
         networks.append(NetworkFile(file.key, file.sha256))
-        if (job.result.features or "audio") != "audio":
-            raise UsageError(
-                f"{name} reads the place and the time of each recording, which predictions do not read; use a model "
-                "that was trained with --features audio"
-            )
     planned = planned_run(database, run, jobs[0].pipeline_id)
-    preset = Preset.from_dict(planned.preset)
-    if preset.digest != planned.pipeline_digest:
+    preset = require_predictable(name, planned.preset, planned.pipeline_digest, jobs[0].result.features)
+    pipeline = PredictionPipeline(for_prediction(preset), tuple(networks))
+    return ChosenModel(name, choice + choice_of_mean(len(networks)), planned.labels, pipeline)
+
+
+def choice_of_mean(n_networks: int) -> str:
+    """The end of the sentence of a choice: that several networks predict together."""
+    return f"; scores are the mean of its {counted(n_networks, 'network')}" if n_networks > 1 else ""
+
+
+def require_predictable(name: str, preset: Mapping[str, Any], pipeline_digest: str, features: str | None) -> Preset:
+    """Return the preset of a model that can predict recordings.
+
+    preset, pipeline_digest: of the training.  features: the set of features that it reads; None if it reads none.
+    Raises: UsageError if it reads place and time, or was trained on spectrograms of an earlier version.
+    """
+    if (features or "audio") != "audio":
+        raise UsageError(
+            f"{name} reads the place and the time of each recording, which predictions do not read; use a model "
+            "that was trained with --features audio"
+        )
+    found = Preset.from_dict(dict(preset))
+    if found.digest != pipeline_digest:
         raise UsageError(
             f"{name} was trained on spectrograms of an earlier version, which this version makes differently; train it "
             "again"
         )
-    pipeline = PredictionPipeline(for_prediction(preset), tuple(networks))
-    mean = f"; scores are the mean of its {counted(len(networks), 'network')}" if len(networks) > 1 else ""
-    return ChosenModel(name, choice + mean, planned.labels, pipeline)
+    return found

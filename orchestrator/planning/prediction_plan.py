@@ -102,7 +102,8 @@ def dry_prediction(
 def _options(request: PredictionRequest) -> dict[str, object]:
     model = request.model
     networks = {Path(network.key).stem: network.sha256 for network in model.pipeline.networks}
-    prediction = {"model": model.name, "choice": model.choice, "networks": networks}
+    source = None if model.run is None else {"run": model.run, "fold": model.fold}
+    prediction = {"model": model.name, "choice": model.choice, "networks": networks, "source": source}
     return {"models": [model.name], "path": request.shown, "trust_csv": request.trust_csv, "prediction": prediction}
 
 

@@ -47,7 +47,7 @@ class TableOptions:
 
     scores_digest: SHA-256 of the scores file.  thresholds: one for each label, in their order.
     top_n, merge_gap_s: as in `DetectionRules`.  per_recording: also write a table for each recording.
-    names: of classes, by label.
+    names: of classes, by label.  warnings: further sentences for metadata.json.
 
     Raises: UsageError for an unknown format, and for numbers out of range.
     """
@@ -59,6 +59,7 @@ class TableOptions:
     merge_gap_s: float | None = None
     per_recording: bool = False
     names: Mapping[str, SpeciesNames] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if unknown := next((name for name in self.formats if name not in FORMATS), None):
@@ -124,7 +125,7 @@ def _write(
             tables.add(recording, detections)
     written = tables.written
     written.by_label = {label: tables.n_by_class[number] for number, label in enumerate(facts.labels)}
-    written.warnings = warnings_of(facts.labels)
+    written.warnings = (*warnings_of(facts.labels), *options.warnings)
     return written
 
 

@@ -117,7 +117,7 @@ def read_network(source: Path | StoredFile) -> Network:
     name = source.key if isinstance(source, StoredFile) else source
     path = source.path if isinstance(source, StoredFile) else source
     try:
-        _require_size(path.stat().st_size)
+        require_network_size(path.stat().st_size)
         return parse_network(source.read() if isinstance(source, StoredFile) else source.read_bytes())
     except OnnxError as error:
         raise OnnxError(f"{name}: {error}") from error
@@ -141,7 +141,7 @@ def read_facts(content: bytes) -> NetworkFacts:
 
     Raises: OnnxError if the file is not safe to open or holds no facts.
     """
-    _require_size(len(content))
+    require_network_size(len(content))
     contents = onnx_contents(content)
     _require_self_contained(contents)
     if METADATA_KEY not in contents.metadata:
@@ -154,7 +154,8 @@ def read_facts(content: bytes) -> NetworkFacts:
     return facts
 
 
-def _require_size(size_bytes: int) -> None:
+def require_network_size(size_bytes: int) -> None:
+    """Raise OnnxError if a file of this size is too large for a network."""
     if size_bytes > MAX_SIZE_BYTES:
         raise OnnxError(f"{size_bytes:,} bytes is too large for a network; the limit is {MAX_SIZE_BYTES:,}")
 

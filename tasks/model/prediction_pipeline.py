@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
 from domain.digests import digest_of
+from domain.errors import MachineFault
 from tasks.audio.preset import Preset
 
 # Increased with every change of the code after which the same preset and networks give other scores.
@@ -21,6 +23,20 @@ class NetworkFile:
 
     key: str
     sha256: str
+
+
+def network_content(get: Callable[[str, str], bytes], file: NetworkFile) -> bytes:
+    """Return the bytes of a network. get: of the store.
+
+    Raises: MachineFault if the store does not hold it; Damaged if it is not what was written; OSError.
+    """
+    try:
+        return get(file.key, file.sha256)
+    except FileNotFoundError as error:
+        raise MachineFault(
+            f"{file.key} is not in the store; `orchestrator doctor --repair` and then `orchestrator retry` of the run "
+            "that trained it make it again"
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -156,6 +157,33 @@ def test_a_folder_with_other_tables_is_refused_before_anything_is_predicted(
     assert "holds metadata.json of another run" in answer.err
 
 
+def test_an_exported_network_gives_the_same_tables_in_another_home(
+    predicted: Path, home: Path, recordings: Path, tmp_path: Path
+) -> None:
+    exported = orchestrator("export", "1", "--out", tmp_path / "networks", "--home", home)
+    assert exported.code == 0, exported.err
+    assert exported.out.split() == [str(tmp_path / "networks" / "1-mlp.onnx")]
+    answer = orchestrator(
+        "predict", recordings, "--model", tmp_path / "networks", "--threshold", "0", "--top", "1",
+        "--home", tmp_path / "other", "--json",
+    )  # fmt: skip
+    assert answer.code == 3, answer.err
+    kept = [{**row, "model": "1:mlp"} for row in rows(Path(answer.json["detections"]["folder"]))]
+    assert kept == rows(predicted)
+
+
+def test_recordings_that_the_model_was_trained_on_are_said(home: Path, tmp_path: Path) -> None:
+    """Copies under other names, of the training and validation subsets; those of the test subset do not count."""
+    for path in (home.parent / "tones").glob("*/*.wav"):
+        (tmp_path / f"{path.parent.name} {path.name}").write_bytes(path.read_bytes())
+    answer = orchestrator("predict", tmp_path, "--model", "1", "--home", home, "--json")
+    assert answer.code == 0, answer.err
+    [warning] = [each for each in answer.json["detections"]["warnings"] if "trained on" in each]
+    assert warning in answer.err
+    n_trained = int(re.search(r"trained on (\d+) recordings", warning)[1])
+    assert 18 < n_trained < 36
+
+
 def files_of(home: Path, since: Path) -> list[Path]:
     """The scores that were written after a folder was made."""
     made_at = since.stat().st_ctime
@@ -168,7 +196,7 @@ def files_of(home: Path, since: Path) -> list[Path]:
         (("--model", "9"), "there is no run 9"),
         (("--model", "1:cnn"), "run 1 has no trained model cnn; it has mlp"),
         (("--model", "1:mlp:fold2"), "run 1 has no fold 2 of mlp; its folds are none"),
-        (("--model", "mlp"), "names no model; give a run (3), its model (3:cnn) or one fold (3:cnn:fold2)"),
+        (("--model", "mlp"), "names no model; give a run (3), its model (3:cnn), one fold (3:cnn:fold2), or an"),
         (("--model", "2"), "run 2 has no trained classifier"),
         (("--model", "1", "--format", "excel"), "the format 'excel' is unknown"),
         (("--model", "1", "--watch"), "add --remote, or leave it out"),

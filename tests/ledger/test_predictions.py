@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from db.engine import Database
 from db.ledger.claims import ItemClaim, Ledger, Outcome, StripFacts
 from db.ledger.discovery import FoundFile
 from db.queries.integrity import make_strips_again
+from db.queries.trained_recordings import n_trained_on
+from db.schema.tables import Item
 from db.schema.upgrade import upgrade
 from db.store.folder import FolderStore
 from domain.digests import content_digest
 from domain.errors import MachineFault
 from domain.reasons import Reason, ReasonCode
 from domain.states import State
+from domain.subsets import HOLDOUT, Subset
 from orchestrator.planning.model_choice import ChosenModel
 from orchestrator.planning.prediction_plan import PredictionRequest, submit_prediction
 from tasks.audio.preset import load_preset
@@ -142,3 +147,36 @@ def test_a_run_on_trust_gets_all_spans_even_if_another_run_made_the_first_one(
         settle(database, [scored(claim, store, n=claim.span) for claim in rest])
         [recording] = collected(database, store, run)
         assert recording.starts_s.tolist() == [5.0 * number for number in (*range(15), 15, 30, 31)]
+
+
+@pytest.mark.parametrize(
+    ("parts", "fold", "n_trained"),
+    [
+        ([(HOLDOUT, Subset.TRAIN), (HOLDOUT, Subset.VALID), (HOLDOUT, Subset.TEST)], None, 2),
+        ([(0, Subset.TRAIN), (1, Subset.TRAIN), (HOLDOUT, Subset.TEST)], None, 2),
+        ([(0, Subset.TRAIN), (1, Subset.TRAIN), (1, Subset.TEST)], None, 3),
+        ([(0, Subset.TRAIN), (1, Subset.TRAIN), (HOLDOUT, Subset.TEST)], 1, 1),
+    ],
+)
+def test_recordings_of_a_prediction_that_its_model_was_trained_on(
+    parts: list[tuple[int, Subset]], fold: int | None, n_trained: int, database: Database, tmp_path: Path
+) -> None:
+    """The mean of all folds has seen every recording that is in a fold; one fold has not seen its own part."""
+    upgrade(database)
+    for number in range(3):
+        for place in ("trained", "new"):
+            write_tone(tmp_path / place / f"{number}.wav", 1000.0 + number, 5.0)
+    trained = planned(database, tmp_path / "trained")
+    with database.write() as connection:
+        for item, (item_fold, subset) in zip(item_ids(database, trained), parts, strict=True):
+            values = {"fold": item_fold, "subset": subset}
+            connection.execute(sa.update(Item).where(Item.id == item).values(**values))
+    request = PredictionRequest(replace(MODEL, run=trained, fold=fold), "new")
+    layout = open_recordings(tmp_path / "new", is_trusted=False)
+    run = submit_prediction(database, layout, request, lambda _: None).run
+    assert n_trained_on(database, run) == n_trained
+
+
+def test_a_model_of_files_has_no_known_training(database: Database, long: Path) -> None:
+    upgrade(database)
+    assert n_trained_on(database, planned(database, long)) == 0
