@@ -17,14 +17,13 @@ from db.id_lists import is_one_of
 from db.ledger.presence import KnownWorker, known_workers
 from db.schema.tables import ATTEMPTS, EXPIRIES, Item, Job, Metric, Run, RunCounter
 from domain.reasons import ReasonCode
-from domain.states import CLAIMABLE, FINAL, OPEN, Kind, RunState, State
+from domain.states import CLAIMABLE, FINAL, ITEM_TASKS, OPEN, Kind, RunKind, RunState, State
 
 _MOST_REASONS = 20
 OTHER = "other"
 """Sum of the codes beyond the most frequent ones."""
-PREPROCESS = "preprocess"
-"""The kind of an item; the kind of a job is one of `Kind`."""
-_KINDS = (PREPROCESS, *Kind)
+ITEM_KINDS = tuple(ITEM_TASKS.values())
+"""The kinds of items: `preprocess` and `predict`; the kind of a job is one of `Kind`."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class LedgerMetrics:
 
     items: dict[str, int]
     open: dict[tuple[str, str], int]
-    """Open items and jobs of active runs, by kind (`preprocess`, or a job's) and state."""
+    """Open items and jobs of active runs, by kind (one of `ITEM_KINDS`, or a job's) and state."""
     finished: dict[tuple[str, str], int]
     """By kind and final state. Zeros are included: a counter that appears with its first event would miss that event.
     """
@@ -60,18 +59,18 @@ class Gauges:
         """Measure the ledger now. Raises: DatabaseUnusable."""
         workers = tuple(known_workers(self.database))
         with self.database.read() as connection:
-            counters, active = _counters(connection), _active(connection)
+            (counters, kinds), active = _counters(connection), _active(connection)
             by_state: Counter[str] = Counter()
             for (_, state), n in counters.items():
                 by_state[state] += n
             return LedgerMetrics(
                 items={str(state): by_state[state] for state in State},
-                open=_open(connection, counters, active),
-                finished=_finished(connection, by_state),
+                open=_open(connection, counters, active, kinds),
+                finished=_finished(connection, counters, kinds),
                 attempts=by_state[ATTEMPTS],
                 lease_expiries=by_state[EXPIRIES],
                 quarantined=self._quarantined(connection, counters),
-                oldest_waiting_s=_oldest_waiting(connection, counters, active),
+                oldest_waiting_s=_oldest_waiting(connection, counters, active, kinds),
                 epochs=_epochs(connection),
                 workers=workers,
             )
@@ -89,11 +88,12 @@ class Gauges:
         return {**shown, **({OTHER: rest} if rest else {})}
 
 
-def _counters(connection: Connection) -> dict[tuple[int, str], int]:
-    query = sa.select(RunCounter.run_id, RunCounter.state, sa.func.sum(RunCounter.n)).group_by(
-        RunCounter.run_id, RunCounter.state
-    )
-    return {(run, state): int(n) for run, state, n in connection.execute(query)}
+def _counters(connection: Connection) -> tuple[dict[tuple[int, str], int], dict[int, str]]:
+    """The counters by run and state, and the kind of each run's items."""
+    query = sa.select(Run.id, Run.kind, RunCounter.state, sa.func.sum(RunCounter.n)).join(RunCounter)
+    rows = connection.execute(query.group_by(Run.id, Run.kind, RunCounter.state)).all()
+    kinds = {run: ITEM_TASKS[RunKind(kind)] for run, kind, _, _ in rows}
+    return {(run, state): int(n) for run, _, state, n in rows}, kinds
 
 
 def _active(connection: Connection) -> dict[int, float]:
@@ -103,23 +103,29 @@ def _active(connection: Connection) -> dict[int, float]:
 
 
 def _open(
-    connection: Connection, counters: dict[tuple[int, str], int], active: dict[int, float]
+    connection: Connection, counters: dict[tuple[int, str], int], active: dict[int, float], kinds: dict[int, str]
 ) -> dict[tuple[str, str], int]:
-    counted = Counter({(str(kind), str(state)): 0 for kind in _KINDS for state in OPEN})
+    counted = Counter({(str(kind), str(state)): 0 for kind in (*ITEM_KINDS, *Kind) for state in OPEN})
     for (run, state), n in counters.items():
         if run in active and state in OPEN:
-            counted[PREPROCESS, state] += n
+            counted[kinds[run], state] += n
     query = sa.select(Job.kind, Job.state, sa.func.count()).where(is_one_of(Job.run_id, active), Job.state.in_(OPEN))
     for kind, state, n in connection.execute(query.group_by(Job.kind, Job.state)):
         counted[kind, state] = int(n)
     return dict(counted)
 
 
-def _finished(connection: Connection, items: Counter[str]) -> dict[tuple[str, str], int]:
+def _finished(
+    connection: Connection, counters: dict[tuple[int, str], int], kinds: dict[int, str]
+) -> dict[tuple[str, str], int]:
+    counted = Counter({(str(kind), str(state)): 0 for kind in (*ITEM_KINDS, *Kind) for state in FINAL})
+    for (run, state), n in counters.items():
+        if state in FINAL:
+            counted[kinds[run], state] += n
     query = sa.select(Job.kind, Job.state, sa.func.count()).where(Job.state.in_(FINAL)).group_by(Job.kind, Job.state)
-    jobs = {(kind, state): int(n) for kind, state, n in connection.execute(query)}
-    none = {(str(kind), str(state)): 0 for kind in Kind for state in FINAL}
-    return {**{(PREPROCESS, str(state)): items[state] for state in FINAL}, **none, **jobs}
+    for kind, state, n in connection.execute(query):
+        counted[kind, state] = int(n)
+    return dict(counted)
 
 
 def _reasons(connection: Connection, run: int) -> Counter[str]:
@@ -130,19 +136,21 @@ def _reasons(connection: Connection, run: int) -> Counter[str]:
 
 
 def _oldest_waiting(
-    connection: Connection, counters: dict[tuple[int, str], int], active: dict[int, float]
+    connection: Connection, counters: dict[tuple[int, str], int], active: dict[int, float], kinds: dict[int, str]
 ) -> dict[str, float]:
     """Read through the index of run and state, which finds few rows: the dispatcher's window limits what is sent.
 
     An item that is not sent could have been since its run was created. For jobs that is unknown without their needs.
     """
     waiting = {state: [run for run in active if counters.get((run, state))] for state in CLAIMABLE}
-    is_sent = (is_one_of(Item.run_id, waiting[State.SENT]), Item.state == State.SENT)
-    sent_s = connection.execute(sa.select(now_s() - sa.func.min(Item.sent_at)).where(*is_sent)).scalar_one()
+    found = dict.fromkeys(ITEM_KINDS, 0.0)
+    items = sa.select(Item.run_id, now_s() - sa.func.min(Item.sent_at)).where(Item.state == State.SENT)
+    sent = connection.execute(items.where(is_one_of(Item.run_id, waiting[State.SENT])).group_by(Item.run_id))
+    for run, age_s in (*sent, *((run, active[run]) for run in waiting[State.WAITING])):
+        found[kinds[run]] = max(found[kinds[run]], age_s or 0.0)
     jobs = sa.select(Job.kind, now_s() - sa.func.min(Job.sent_at)).where(Job.state == State.SENT).group_by(Job.kind)
     rows = connection.execute(jobs.where(is_one_of(Job.run_id, active)))
-    found = {str(kind): max(0.0, age_s) for kind, age_s in rows}
-    return {**found, PREPROCESS: max([0.0, sent_s or 0.0, *(active[run] for run in waiting[State.WAITING])])}
+    return found | {str(kind): max(0.0, age_s) for kind, age_s in rows}
 
 
 def _epochs(connection: Connection) -> dict[tuple[int, str], int]:

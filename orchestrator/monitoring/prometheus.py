@@ -179,10 +179,12 @@ class _FigureCollector(Collector):
 
 def _of_ledger(seen: LedgerMetrics, finished: Counter[tuple[str, str]]) -> Iterator[Metric]:
     yield _gauge("chorus_items", "Items of all runs by state", ["state"], seen.items.items())
-    what = "Items (kind preprocess) and jobs of active runs that have not ended"
+    what = "Items (kinds preprocess and predict) and jobs of active runs that have not ended"
     yield _gauge("chorus_open", what, ["kind", "state"], seen.open.items())
     total = CounterMetricFamily(
-        "chorus_items_finished", "Items (kind preprocess) and jobs that have ended", labels=["kind", "state"]
+        "chorus_items_finished",
+        "Items (kinds preprocess and predict) and jobs that have ended",
+        labels=["kind", "state"],
     )
     for names, n in sorted(finished.items()):
         total.add_metric(names, n)

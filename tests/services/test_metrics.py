@@ -19,10 +19,10 @@ from db.ledger import control, feeding
 from db.ledger.claims import Outcome
 from db.ledger.presence import register
 from db.queries.metrics import Gauges, LedgerMetrics
-from db.schema.tables import Item
+from db.schema.tables import Item, Run
 from db.schema.upgrade import upgrade
 from domain.reasons import Reason, ReasonCode
-from domain.states import FINAL, Kind, State
+from domain.states import FINAL, Kind, RunKind, State
 from domain.work import PlannedJob
 from orchestrator.monitoring import prometheus
 from orchestrator.monitoring.prometheus import Exporter, MetricsUnusable
@@ -128,6 +128,18 @@ def test_the_open_work_of_a_paused_run_is_not_counted_as_open(database: Database
     assert measured.items["waiting"] == 3
 
 
+def test_the_items_of_predictions_have_a_kind_of_their_own(database: Database) -> None:
+    small = small_run(database, 3)
+    with database.write() as connection:
+        connection.execute(sa.update(Run).values(kind=RunKind.PREDICT))
+    [first, *_] = small.ledger().claim_items(small.run, small.items[:1])
+    small.ledger().settle_items([done(first)])
+    measured = Gauges(database).measure()
+    assert (measured.open["predict", "waiting"], measured.open["preprocess", "waiting"]) == (2, 0)
+    assert (measured.finished["predict", "done"], measured.finished["preprocess", "done"]) == (1, 0)
+    assert measured.oldest_waiting_s["predict"] > measured.oldest_waiting_s["preprocess"] == 0
+
+
 def test_what_waits_in_the_ledger_while_the_broker_is_away_grows_older(database: Database) -> None:
     small = small_run(database, 3)
     before_s = Gauges(database).measure().oldest_waiting_s["preprocess"]
@@ -140,7 +152,7 @@ def test_what_waits_in_the_ledger_while_the_broker_is_away_grows_older(database:
 def test_every_kind_and_state_is_counted_from_nothing(database: Database) -> None:
     upgrade(database)
     finished = Gauges(database).measure().finished
-    assert finished == {(kind, state): 0 for kind in ("preprocess", *Kind) for state in FINAL}
+    assert finished == {(kind, state): 0 for kind in ("preprocess", "predict", *Kind) for state in FINAL}
 
 
 def test_what_is_tried_again_does_not_make_a_counter_fall(sqlite_url: str, redis_url: str, tmp_path: Path) -> None:
