@@ -105,7 +105,7 @@ def train_model(work: Work) -> JobOutput:
     if entry(spec.model).is_generator:
         trained, more = _with_synthetic(work, run, spec, trained, result.model)
     else:
-        trained, more = _with_network(work, spec, trained, Bundle(result.model, facts))
+        trained, more = _with_files_from_bundle(work, spec, trained, Bundle(result.model, facts))
     files += more
     work.store.remove(checkpoint)
     return JobOutput(trained, tuple(files))
@@ -156,7 +156,7 @@ def _with_new_files(work: Work, spec: TrainingSpec, previous: FinishedJob[TrainR
     """Make the files that follow from the bundle of a finished training again, because one is lost or damaged."""
     from tasks.model.bundle.bundle import read_bundle  # noqa: PLC0415
 
-    trained, made = _with_network(work, spec, previous.result, read_bundle(local(work, previous.bundle)))
+    trained, made = _with_files_from_bundle(work, spec, previous.result, read_bundle(local(work, previous.bundle)))
     return JobOutput(trained, (*(file for file in previous.files if file.role not in _FROM_BUNDLE), *made))
 
 
@@ -267,7 +267,7 @@ def _bundle(result: TrainedModel, facts: BundleFacts) -> bytes:
         return path.read_bytes()
 
 
-def _with_network(
+def _with_files_from_bundle(
     work: Work, spec: TrainingSpec, trained: TrainResult, bundle: Bundle
 ) -> tuple[TrainResult, list[OutputFile]]:
     """Store the network that cpu workers predict with, and its validation counts; return the result and both files.

@@ -31,7 +31,7 @@ def default_thresholds(labels: Sequence[str], counts: ValidationCounts | None) -
     Only scores of the class's own windows are tried, rounded down to 0.001: any lower threshold only adds wrong
     detections. Windows with equal scores pass or fail together. At least `FEWEST_RIGHT` right detections per network
     are needed: networks of other seeds and folds validate on mostly the same windows, so more of them are no more
-    evidence.
+    evidence. A class with 0.9 of the windows has 0.5: there a threshold of 0 is precise too.
     """
     if counts is None:
         return tuple(_default(_NO_COUNTS) for _ in labels)
@@ -52,6 +52,9 @@ def _threshold(own: NDArray[np.int32], other: NDArray[np.int32], n_networks: int
             f"too few validation windows of the class: {n_own // n_networks}{per_network}, {FEWEST_RIGHT} are needed"
         )
     is_precise = _OF * n_right >= _RIGHT * (n_right + n_wrong)
+    if is_precise[0]:
+        share = n_own / int(n_own + n_wrong[0])
+        return _default(f"{share:.3f} of the validation windows are of the class, so a threshold of 0 is precise too")
     found = np.flatnonzero((own > 0) & (n_right >= fewest) & is_precise)
     if not len(found):
         return _default(f"no threshold with {FEWEST_RIGHT} right detections has a precision of 0.9 on validation")

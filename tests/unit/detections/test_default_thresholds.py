@@ -9,6 +9,7 @@ from tasks.detections.default_thresholds import FEWEST_RIGHT, default_thresholds
 from tasks.detections.detection_tables import Threshold, ThresholdSource
 from tasks.model.validation_counts import STEPS, ValidationCounts
 
+ALMOST_ALL = "0.900 of the validation windows are of the class, so a threshold of 0 is precise too"
 IMPRECISE = "no threshold with 20 right detections has a precision of 0.9 on validation"
 
 
@@ -39,12 +40,12 @@ def test_a_precision_of_exactly_nine_tenths_is_enough():
 
 def test_a_lower_score_may_have_the_precision_that_a_higher_one_lacks():
     """Precision does not rise with every step: the detections at or above the threshold count together."""
-    assert first({0.95: 20, 0.4: 60}, {0.9: 8}).value == 0.4
+    assert first({0.95: 20, 0.4: 60}, {0.9: 8, 0.1: 9}).value == 0.4
 
 
 def test_scores_that_only_windows_of_other_classes_have_are_no_thresholds():
     """At 0.1 the precision would be 36 of 40, but no window of the class is found between 0.1 and 0.8."""
-    found = first({0.8: 36}, {0.1: 4})
+    found = first({0.8: 36}, {0.1: 4, 0.01: 9})
     assert (found.value, found.why.partition(": ")[2]) == (0.8, "36 of 36 detections are right")
 
 
@@ -60,6 +61,7 @@ def test_windows_with_equal_scores_pass_or_fail_together():
         ({0.9: 19}, {0.1: 50}, 1, "too few validation windows of the class: 19, 20 are needed"),
         ({0.9: 59}, {0.1: 50}, 3, "too few validation windows of the class: 19 for each network, 20 are needed"),
         ({0.9: 30}, {0.9: 4}, 1, IMPRECISE),
+        ({0.9: 89, 0.0: 1}, {0.1: 10}, 1, ALMOST_ALL),
         ({0.9: 19, 0.2: 50}, {0.5: 60}, 1, IMPRECISE),
     ],
 )  # fmt: skip
