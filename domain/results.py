@@ -28,6 +28,7 @@ class FileRole(StrEnum):
     CROSSING = "crossing"
     SCORES = "scores"
     NETWORK = "network"
+    VALIDATION = "validation"
 
 
 @dataclass(frozen=True, slots=True)

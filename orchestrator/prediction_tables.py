@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from db.engine import Database
+from db.queries.job_inputs import PlannedRun
 from db.queries.trained_recordings import n_trained_on
 from domain.errors import UsageError
 from domain.plural import counted
@@ -16,17 +17,27 @@ from domain.states import RunKind, State
 from orchestrator.progress import Snapshot, snapshot
 from orchestrator.session import Session
 from tasks.detections.class_tables import names_from_file, thresholds_from_file
-from tasks.detections.detection_tables import NO_NEGATIVE_CLASS, TableOptions, TablesWritten, Threshold, write_tables
+from tasks.detections.default_thresholds import default_thresholds, sources_line
+from tasks.detections.detection_tables import (
+    NO_NEGATIVE_CLASS,
+    TableOptions,
+    TablesWritten,
+    Threshold,
+    ThresholdSource,
+    write_tables,
+)
 from tasks.detections.publication import require_unused
 from tasks.detections.score_file import read_scores
 
-DEFAULT_THRESHOLD = 0.5
 _SHOWN = 10
 
 
 @dataclass(frozen=True)
 class TableRequest:
-    """The tables that a user asks for; None: the default. thresholds: by class; the others have `threshold`."""
+    """The tables that a user asks for; None: the default.
+
+    thresholds: by class.  threshold: of the others; None: those that were planned with the run.
+    """
 
     folder: Path | None = None
     formats: tuple[str, ...] = ("csv",)
@@ -40,10 +51,11 @@ class TableRequest:
 
 @dataclass(frozen=True)
 class DetectionTables:
-    """The tables that were written, and what is in them."""
+    """The tables that were written, and what is in them. thresholds: where they come from, as a line."""
 
     folder: Path
     written: TablesWritten
+    thresholds: str
 
     def lines(self) -> list[str]:
         """For people."""
@@ -56,6 +68,7 @@ class DetectionTables:
             f"{counted(written.n_detections, 'detection')} in {counted(written.n_recordings, 'recording')}"
             + (f": {shown}" if shown else ""),
             *(f"warning: {warning}" for warning in written.warnings if warning != NO_NEGATIVE_CLASS),
+            self.thresholds,
             f"tables: {self.folder}",
         ]
 
@@ -70,16 +83,26 @@ def write_detections(session: Session, run: int, request: TableRequest) -> Detec
     Raises: UsageError if the run is no prediction, is not finished, or an option is wrong; FolderInUse if the folder
     holds other tables; Damaged if the scores are not what was written; OSError.
     """
-    found = _scores(snapshot(session.database, run))
+    seen = snapshot(session.database, run)
+    found = _scores(seen)
     folder = request.folder or session.settings.home / "predictions" / str(run)
     with session.store.local_files() as local_file:
         file = local_file(found.key, found.sha256)
         file.require_whole()
         facts, recordings = read_scores(file.path)
-        options = _options(facts.labels, found.sha256, request)
+        options = _options(facts.labels, found.sha256, request, planned_thresholds(seen.run))
         options = replace(options, warnings=training_data_warnings(session.database, run))
         written = write_tables(folder, facts, recordings, options)
-    return DetectionTables(folder, written)
+    return DetectionTables(folder, written, sources_line(facts.labels, options.thresholds))
+
+
+def planned_thresholds(run: PlannedRun) -> Sequence[Threshold]:
+    """The thresholds that a prediction was planned with, one for each label; those of no validation if it has none."""
+    planned = [
+        Threshold(each["value"], each["why"], ThresholdSource(each["source"]))
+        for each in run.facts.get("thresholds", ())
+    ]
+    return planned or default_thresholds(run.labels, None)
 
 
 def training_data_warnings(database: Database, run: int) -> tuple[str, ...]:
@@ -108,22 +131,32 @@ def require_writable(labels: Sequence[str], request: TableRequest) -> None:
 
     Raises: UsageError if an option is wrong; FolderInUse if the folder holds tables.
     """
-    _options(labels, "", request)
+    _options(labels, "", request, default_thresholds(labels, None))
     if request.folder:
         require_unused(request.folder)
 
 
-def _options(labels: Sequence[str], scores_digest: str, request: TableRequest) -> TableOptions:
-    own = thresholds_from_file(request.thresholds, labels) if request.thresholds else {}
-    other = Threshold(DEFAULT_THRESHOLD, "default")
+def _options(
+    labels: Sequence[str], scores_digest: str, request: TableRequest, planned: Sequence[Threshold]
+) -> TableOptions:
+    """The options of the tables. planned: a threshold for each label that the user sets none for."""
+    thresholds = list(planned)
     if request.threshold is not None:
-        other = Threshold(request.threshold, "--threshold")
+        thresholds = [_asked(request.threshold, ThresholdSource.OPTION)] * len(labels)
+    own = thresholds_from_file(request.thresholds, labels) if request.thresholds else {}
+    for at, label in enumerate(labels):
+        if label in own:
+            thresholds[at] = _asked(own[label], ThresholdSource.TABLE)
     return TableOptions(
         scores_digest=scores_digest,
-        thresholds=[Threshold(own[label], "--thresholds") if label in own else other for label in labels],
+        thresholds=thresholds,
         formats=request.formats,
         top_n=request.top_n,
         merge_gap_s=request.merge_gap_s,
         per_recording=request.per_recording,
         names=names_from_file(request.names) if request.names else {},
     )
+
+
+def _asked(value: float, source: ThresholdSource) -> Threshold:
+    return Threshold(value, source.value, source)

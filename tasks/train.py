@@ -6,7 +6,7 @@ import math
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from tasks.model.training.classifier import TrainedModel
 
 _CLASSES_LISTED = 5
+_FROM_BUNDLE = {FileRole.NETWORK, FileRole.VALIDATION}
+"""Roles of files that are made from the bundle, without a training."""
 
 
 @shared_task(name="train", base=LedgerTask, bind=True, acks_late=False)
@@ -44,7 +46,8 @@ def train(self: LedgerTask, message: dict[str, Any]) -> None:
     """Train one model on the shards of the training subset.
 
     Reads: the shards of the pack jobs it needs, and the synthetic shards of a generator's training if it needs one.
-    Writes: metrics of each epoch, the bundle, its network as ONNX or a generator's synthetic shards, then the job row.
+    Writes: metrics of each epoch, the bundle, then the job row; of a classifier its network as ONNX and how it scores
+    the validation subset, of a generator its synthetic shards.
     Acknowledged early, because a training outlasts the broker's timeout; lease and fence make it exclusive.
     Idempotent: the weights follow from shards, settings and seed. The next worker resumes after the last finished
     epoch.
@@ -55,8 +58,8 @@ def train(self: LedgerTask, message: dict[str, Any]) -> None:
 def train_model(work: Work) -> JobOutput:
     """Train the model of the job and store its bundle; return the job result and its files.
 
-    Returns the previous result if the job was finished before with the same inputs and its files are intact; a network
-    that is not is converted again.
+    Returns the previous result if the job was finished before with the same inputs and its files are intact; those that
+    follow from the bundle are made again without a training.
     Raises: Impossible if a class has lost all its recordings, or if the run or its data cannot be trained on, see
     `classifier.train`; Damaged if a shard is not what was written.
     """
@@ -71,12 +74,12 @@ def train_model(work: Work) -> JobOutput:
     synthetic = tuple(file for job in with_result(needed, TrainResult) for file in job.synthetic_shards)
     spec = _spec(work, run, packs, synthetic)
     name = _model_name(run, spec, packs, synthetic)
-    previous, has_network = _previous_result(work, name)
-    if previous and has_network:
+    previous, is_complete = _previous_result(work, name)
+    if previous and is_complete:
         return JobOutput(previous.result, previous.files)
     prepare_devices(run.options.get("device", "auto"), require_gpu=Settings().require_gpu)
     if previous:
-        return _with_new_network(work, previous)
+        return _with_new_files(work, spec, previous)
     work.ledger.delete_metrics(work.claim)
     checkpoint = checkpoint_of(f"{name}.keras")
 
@@ -102,7 +105,7 @@ def train_model(work: Work) -> JobOutput:
     if entry(spec.model).is_generator:
         trained, more = _with_synthetic(work, run, spec, trained, result.model)
     else:
-        trained, more = _with_network(work, trained, Bundle(result.model, facts))
+        trained, more = _with_files_from_bundle(work, spec, trained, Bundle(result.model, facts))
     files += more
     work.store.remove(checkpoint)
     return JobOutput(trained, tuple(files))
@@ -134,9 +137,10 @@ def require_every_class(work: Work, run: PlannedRun, packs: list[FinishedJob[Pac
 
 
 def _previous_result(work: Work, name: str) -> tuple[FinishedJob[TrainResult] | None, bool]:
-    """Return the earlier run of this job if its inputs are the same and its files, except the network, are intact.
+    """Return the earlier run of this job if its inputs are the same and its files, except those made from the bundle,
+    are intact.
 
-    The flag tells whether its network is intact too, if it left one; older versions left none.
+    The flag tells whether those are intact too; older versions left none.
     """
     found = own_result(work.database, work.claim.id)
     previous = next(iter(with_result([found] if found else [], TrainResult)), None)
@@ -145,15 +149,15 @@ def _previous_result(work: Work, name: str) -> tuple[FinishedJob[TrainResult] | 
     damaged = {
         file.role for file in previous.files if file.key not in work.store or work.store.digest(file.key) != file.sha256
     }
-    return (None if damaged - {FileRole.NETWORK} else previous), not damaged
+    return (None if damaged - _FROM_BUNDLE else previous), not damaged
 
 
-def _with_new_network(work: Work, previous: FinishedJob[TrainResult]) -> JobOutput:
-    """Convert the bundle of a finished training once more, because its network is lost or damaged."""
+def _with_new_files(work: Work, spec: TrainingSpec, previous: FinishedJob[TrainResult]) -> JobOutput:
+    """Make the files that follow from the bundle of a finished training again, because one is lost or damaged."""
     from tasks.model.bundle.bundle import read_bundle  # noqa: PLC0415
 
-    trained, network = _with_network(work, previous.result, read_bundle(local(work, previous.bundle)))
-    return JobOutput(trained, (*(file for file in previous.files if file.role != FileRole.NETWORK), *network))
+    trained, made = _with_files_from_bundle(work, spec, previous.result, read_bundle(local(work, previous.bundle)))
+    return JobOutput(trained, (*(file for file in previous.files if file.role not in _FROM_BUNDLE), *made))
 
 
 def _trainer(model: str) -> Callable[..., TrainedModel]:
@@ -263,11 +267,14 @@ def _bundle(result: TrainedModel, facts: BundleFacts) -> bytes:
         return path.read_bytes()
 
 
-def _with_network(work: Work, trained: TrainResult, bundle: Bundle) -> tuple[TrainResult, list[OutputFile]]:
-    """Store the network that cpu workers predict with; return the result that names it, and its file.
+def _with_files_from_bundle(
+    work: Work, spec: TrainingSpec, trained: TrainResult, bundle: Bundle
+) -> tuple[TrainResult, list[OutputFile]]:
+    """Store the network that cpu workers predict with, and its validation counts; return the result and both files.
 
     The bundle is complete without the network, so no error of the conversion ends the training; a note tells it.
     """
+    validation = _validation_counts(work, spec, bundle)
     try:
         from tasks.model.export import export_network  # noqa: PLC0415  # Fails if onnx is missing.
 
@@ -276,12 +283,34 @@ def _with_network(work: Work, trained: TrainResult, bundle: Bundle) -> tuple[Tra
         raise
     except Exception as error:  # The converter raises errors of any class.
         note = f"the network could not be converted to ONNX, so cpu workers cannot predict with it: {error!s:.500}"
-        return replace(trained, notes=(*trained.notes, note)), []
+        return replace(trained, notes=(*trained.notes, note)), [validation]
+    return trained, [_stored(work, data, FileRole.NETWORK, "networks/{}.onnx"), validation]
+
+
+def _validation_counts(work: Work, spec: TrainingSpec, bundle: Bundle) -> OutputFile:
+    """Store how the network scores the validation subset, from which predictions take their thresholds.
+
+    Without a validation subset it holds no windows.
+    """
+    from tasks.model.prediction import predictions  # noqa: PLC0415
+    from tasks.model.validation_counts import Scored, ValidationCounts  # noqa: PLC0415
+
+    def scored() -> Iterator[Scored]:
+        for batch in work.heartbeat.steps(predictions(bundle, spec.valid_shards)):
+            work.require_claim()
+            yield batch.probabilities, batch.truth
+
+    data = ValidationCounts.of(len(spec.labels), scored()).to_bytes()
+    return _stored(work, data, FileRole.VALIDATION, "validation/{}.npz")
+
+
+def _stored(work: Work, data: bytes, role: FileRole, key: str) -> OutputFile:
+    """Store a file under its digest. key: with a place for the digest."""
     digest = content_digest(data)
-    file = OutputFile(f"networks/{digest[:32]}.onnx", FileRole.NETWORK, len(data), digest)
+    file = OutputFile(key.format(digest[:32]), role, len(data), digest)
     work.require_claim()
     work.store.put(file.key, data)
-    return trained, [file]
+    return file
 
 
 def _bundle_facts(work: Work, run: PlannedRun, spec: TrainingSpec, result: TrainedModel) -> BundleFacts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,7 +38,12 @@ class TableChoices:
         ),
     ] = "csv"
     threshold: Annotated[
-        float | None, typer.Option(help="Lowest score of a detection, for every class.  [0.5]", min=0.0, max=1.0)
+        float | None,
+        typer.Option(
+            help="Lowest score of a detection, for every class.  [by class: precision, else 0.5]",
+            min=0.0,
+            max=1.0,
+        ),
     ] = None
     thresholds: Annotated[
         Path | None, typer.Option(help="A csv of thresholds: label, threshold.", exists=True, dir_okay=False)
@@ -104,6 +109,7 @@ def predict(settings: Settings, choices: PredictionChoices, table_choices: Table
     Scores are kept: `detections` writes other tables from them, with other thresholds, at once.
     """
     from orchestrator.execution.run import run_here  # noqa: PLC0415
+    from orchestrator.planning.model_choice import validated_thresholds  # noqa: PLC0415
     from orchestrator.planning.network_files import names_a_file  # noqa: PLC0415
     from orchestrator.prediction_tables import require_writable  # noqa: PLC0415
 
@@ -118,6 +124,7 @@ def predict(settings: Settings, choices: PredictionChoices, table_choices: Table
         return
     session.store.require_reachable()
     put_networks()
+    request = replace(request, thresholds=validated_thresholds(session.store, request.model))
     if choices.remote:
         _predict_elsewhere(session, layout, request, tables if choices.watch else None, as_json=choices.as_json)
         return

@@ -31,7 +31,9 @@ _SHOWN = 20
 _ABANDONED_AFTER_S = 86_400.0
 _READERS = 8
 _CLOCKS_AGREE_S = 5.0
-_KINDS = ("strips", "scores", "shards", "models", "networks", "evaluations", "predictions", "reports")
+_KINDS = (
+    "strips", "scores", "shards", "models", "networks", "validation", "evaluations", "predictions", "reports",
+)  # fmt: skip
 
 
 def findings(session: Session, *, repair: bool) -> list[str]:

@@ -11,14 +11,18 @@ from typing import Any, TypeVar
 from db.engine import Database
 from db.queries.job_inputs import planned_run, results
 from db.queries.status import JobStatus, metrics
-from domain.errors import UsageError
+from db.store.interface import Store
+from domain.errors import MachineFault, UsageError
 from domain.plural import counted
-from domain.results import FileRole, TrainResult
+from domain.results import FileRole, OutputFile, TrainResult
 from domain.states import Kind, State
 from domain.work import FinishedJob, JobFacts, with_result
 from orchestrator.progress import fold_number, snapshot
 from tasks.audio.preset import Preset
+from tasks.detections.default_thresholds import default_thresholds
+from tasks.detections.detection_tables import Threshold
 from tasks.model.prediction_pipeline import NetworkFile, PredictionPipeline, for_prediction
+from tasks.model.validation_counts import ValidationCounts
 from tasks.model.zoo import is_generator
 
 _REFERENCE = re.compile(r"(\d{1,9})(?::([a-z_]\w*))?(?::fold(\d{1,4}))?", re.ASCII)
@@ -31,6 +35,8 @@ class ChosenModel:
     """The networks that predict. name: for tables, such as "3:cnn".  choice: why it was chosen, as a sentence.
 
     run, fold: where it was trained; None if it was trained elsewhere, and for a model of all folds.
+    validation: how each network scored its validation subset; fewer files than networks if an earlier version
+    trained one.
     """
 
     name: str
@@ -39,6 +45,7 @@ class ChosenModel:
     pipeline: PredictionPipeline
     run: int | None = None
     fold: int | None = None
+    validation: tuple[OutputFile, ...] = ()
 
 
 def chosen_model(database: Database, text: str) -> ChosenModel:
@@ -66,6 +73,30 @@ def chosen_model(database: Database, text: str) -> ChosenModel:
         choice += f"; only {len(jobs)} of its {n_planned} trainings are done"
     chosen = _chosen(database, run, f"{run}:{model}" + (f":fold{fold}" if fold else ""), choice, jobs)
     return replace(chosen, run=run, fold=int(fold) if fold else None)
+
+
+def validated_thresholds(store: Store, model: ChosenModel) -> tuple[Threshold, ...]:
+    """Return a threshold for each class from the validation scores of all networks of the model.
+
+    Raises: MachineFault if the store does not hold those of one; Damaged if they are not what was written.
+    """
+    pooled: ValidationCounts | None = None
+    if len(model.validation) == len(model.pipeline.networks):
+        for file in model.validation:
+            counts = _counts(store, file, model)
+            pooled = counts if pooled is None else pooled + counts
+    return default_thresholds(model.labels, pooled)
+
+
+def _counts(store: Store, file: OutputFile, model: ChosenModel) -> ValidationCounts:
+    try:
+        return ValidationCounts.from_bytes(store.get(file.key, file.sha256))
+    except FileNotFoundError as error:
+        run = model.name.partition(":")[0]
+        raise MachineFault(
+            f"{file.key} is not in the store; `orchestrator doctor --repair` and then `orchestrator retry {run}` make "
+            "it again without a training"
+        ) from error
 
 
 def _is_classifier(job: JobFacts) -> bool:
@@ -136,7 +167,8 @@ def _chosen(database: Database, run: int, name: str, choice: str, jobs: Sequence
     planned = planned_run(database, run, jobs[0].pipeline_id)
     preset = require_predictable(name, planned.preset, planned.pipeline_digest, jobs[0].result.features)
     pipeline = PredictionPipeline(for_prediction(preset), tuple(networks))
-    return ChosenModel(name, choice + choice_of_mean(len(networks)), planned.labels, pipeline)
+    validation = tuple(file for job in jobs for file in job.files if file.role == FileRole.VALIDATION)
+    return ChosenModel(name, choice + choice_of_mean(len(networks)), planned.labels, pipeline, validation=validation)
 
 
 def choice_of_mean(n_networks: int) -> str:

@@ -31,7 +31,7 @@ from tasks.audio.chunk import n_spans
 from tasks.audio.preset import Preset
 from tasks.dataset.layouts import Layout, UnusableRow
 from tasks.dataset.manifest import FoundRecording, Lookup, Summary
-from tasks.detections.detection_tables import warnings_of
+from tasks.detections.detection_tables import Threshold, warnings_of
 
 _SPAN_BITS = 24
 """Bits of an item's order key for the span; a recording has fewer spans than that."""
@@ -39,11 +39,15 @@ _SPAN_BITS = 24
 
 @dataclass(frozen=True)
 class PredictionRequest:
-    """What a user asks for. shown: the path as typed, made absolute, which is kept with the run."""
+    """What a user asks for. shown: the path as typed, made absolute, which is kept with the run.
+
+    thresholds: of each class of the model, for tables without `--threshold`.
+    """
 
     model: ChosenModel
     shown: str
     trust_csv: bool = False
+    thresholds: tuple[Threshold, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,7 @@ def submit_prediction(
             "recordings": plan.summary.n_recordings, "items": n_items, "summary": plan.summary.as_dict(),
             "versions": versions(), "layout_notes": [*layout.notes, *layout.findings.lines()],
             "findings": layout.findings.as_dict(), "plan_digest": plan.digest.hex(),
+            "thresholds": [threshold._asdict() for threshold in request.thresholds],
         }  # fmt: skip
         labels = list(request.model.labels)
         planning.activate_run(database, run, [PlannedJob(Kind.COLLECT)], [row], labels=labels, facts=facts)

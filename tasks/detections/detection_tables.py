@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -34,11 +35,21 @@ def warnings_of(labels: Sequence[str]) -> tuple[str, ...]:
     return () if any(map(is_non_event, labels)) else (NO_NEGATIVE_CLASS,)
 
 
+class ThresholdSource(StrEnum):
+    """Where a threshold comes from."""
+
+    VALIDATION = "validation"
+    DEFAULT = "default"
+    OPTION = "--threshold"
+    TABLE = "--thresholds"
+
+
 class Threshold(NamedTuple):
-    """The lowest score of a class's detections, 0..1. why: a few words, such as "precision 0.9 on validation"."""
+    """The lowest score of a class's detections, 0..1. why: a few words, such as "precision 0.95 on validation"."""
 
     value: float
     why: str
+    source: ThresholdSource = ThresholdSource.DEFAULT
 
 
 @dataclass(frozen=True)
@@ -180,7 +191,7 @@ def _write_thresholds(folder: Path, facts: ScoreFacts, options: TableOptions) ->
     with _text(folder / "thresholds.csv") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("label", "threshold", "why"))
-        for label, (value, why) in zip(facts.labels, options.thresholds, strict=True):
+        for label, (value, why, _) in zip(facts.labels, options.thresholds, strict=True):
             writer.writerow((label, "", _NO_EVENT) if is_non_event(label) else (label, value, unbroken(why)))
 
 
@@ -189,6 +200,10 @@ def _metadata(facts: ScoreFacts, options: TableOptions, written: TablesWritten) 
     rules: dict[str, object] = {
         "thresholds": {
             label: None if is_non_event(label) else each.value
+            for label, each in zip(facts.labels, options.thresholds, strict=True)
+        },
+        "threshold_reasons": {
+            label: _NO_EVENT if is_non_event(label) else each.why
             for label, each in zip(facts.labels, options.thresholds, strict=True)
         },
         "classes_without_detections": [label for label in facts.labels if is_non_event(label)],

@@ -82,6 +82,12 @@ def test_the_checkpoint_of_a_training_that_is_done_is_a_stray(session: Session, 
     assert not stray.exists()
 
 
+def test_validation_counts_that_no_training_refers_to_are_strays(session: Session, paused: SmallRun) -> None:
+    stray = put_old(session, "validation/ab.npz")
+    assert "; deleted" in said(session, repair=True)
+    assert not stray.exists()
+
+
 def test_what_a_job_left_stays_while_it_waits_to_be_done_again(session: Session, paused: SmallRun) -> None:
     """Where it would come out the same, it is taken as it is."""
     keys = ("models/ab/cnn-12.keras", "shards/cd/00000.parquet")

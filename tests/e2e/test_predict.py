@@ -103,6 +103,7 @@ def test_other_thresholds_and_formats_run_no_inference_and_give_the_same_bytes_a
     )
     assert again.code == 3, again.err
     assert "not predicted, or only in part: 2 recordings" in again.out
+    assert "thresholds: 3 classes from --threshold; reasons in thresholds.csv" in again.out
     assert {path.name: path.read_bytes() for path in (tmp_path / "t").iterdir() if path.is_file()} == before
     own = tmp_path / "own.csv"
     own.write_text("label,threshold\nlow,0\nmiddle,1\nhigh,1\n")
@@ -113,6 +114,20 @@ def test_other_thresholds_and_formats_run_no_inference_and_give_the_same_bytes_a
         ("a, site/long.wav", 82.0), ("a, site/short.flac", 1.0), ("b/Größe.ogg", 12.0)
     ]  # fmt: skip
     assert attempts() == 0
+
+
+def test_classes_with_too_few_validation_windows_have_the_default_threshold_and_the_reason(
+    predicted: Path, home: Path, tmp_path: Path
+) -> None:
+    answer = orchestrator("detections", "2", "--out", tmp_path / "t", "--home", home)
+    assert "thresholds: 3 classes at the default 0.5; reasons in thresholds.csv" in answer.out
+    with (tmp_path / "t" / "thresholds.csv").open(newline="", encoding="utf-8") as file:
+        found = list(csv.DictReader(file))
+    assert [row["threshold"] for row in found] == ["0.5"] * 3
+    reason = "default 0.5: too few validation windows of the class"
+    assert all(row["why"].startswith(reason) for row in found)
+    metadata = json.loads((tmp_path / "t" / "metadata.json").read_text("utf-8"))
+    assert metadata["threshold_reasons"] == {row["label"]: row["why"] for row in found}
 
 
 def test_the_same_recordings_again_are_not_predicted_again(predicted: Path, home: Path, recordings: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from db.engine import Database
@@ -18,6 +19,7 @@ from db.store.folder import FolderStore
 from domain.errors import Damaged
 from domain.results import FileRole, JobOutput, OutputFile, TrainResult, from_json
 from domain.states import Kind, State
+from domain.subsets import Subset
 from domain.work import PlannedJob
 from orchestrator.monitoring.summary import summary
 from orchestrator.planning.request import Request
@@ -26,8 +28,10 @@ from tasks import train
 from tasks.evaluate import evaluate_classifier
 from tasks.model.bundle.bundle import BundleFacts, read_bundle, write_bundle
 from tasks.model.inputs import InputShapes, Scaling
+from tasks.model.prediction import predictions
 from tasks.model.spec import TrainingSettings
 from tasks.model.training.machine import device
+from tasks.model.validation_counts import STEPS, ValidationCounts
 from tasks.model.variants import ADDED_AUGMENTATION, VariantError
 from tasks.model.zoo import entry
 from tasks.render import render_report, report_data
@@ -121,8 +125,8 @@ def test_a_changed_model_or_shard_is_refused_by_name(key: str, evaluation: Work,
         evaluate_classifier(evaluation)
 
 
-def packed(store: FolderStore, folder: Path, name: str, first: int) -> str:
-    [shard] = written(folder, examples(16, first=first), name)
+def packed(store: FolderStore, folder: Path, name: str, first: int, pipeline: str = PIPELINE) -> str:
+    [shard] = written(folder, examples(16, first=first), name, pipeline)
     store.put(f"shards/{name}.parquet", shard.read())
     return f"shards/{name}.parquet"
 
@@ -141,12 +145,21 @@ def trained(database: Database, store: FolderStore, run: int, model: str, varian
 
 @pytest.fixture
 def training(database: Database, store: FolderStore, tmp_path: Path) -> Callable[[], Work]:
-    """Claims the training of an mlp, whose shard is packed; each call makes it wait again."""
-    rows = [PlannedJob("pack", fold=-1, subset=0), PlannedJob("train", "mlp", 0, -1, needs=(0,))]
-    run = small_run(database, jobs=rows, training={"epochs": 1}).run
-    shard, counts = packed(store, tmp_path, "real", 0), {"0": 8, "1": 8}
-    files = recorded(store, FileRole.SHARD, shard)
-    settled(database, run, Kind.PACK, files=files, key="shards/real", shards=[shard], label_counts=counts)
+    """Claims the training of an mlp, whose shards are packed; each call makes it wait again.
+
+    16 examples are for training, and 16 others for validation if it holds any out.
+    """
+    rows = [PlannedJob("pack", fold=-1, subset=subset) for subset in (0, 1)]
+    jobs = [*rows, PlannedJob("train", "mlp", 0, -1, needs=(0, 1))]
+    run = small_run(database, jobs=jobs, training={"epochs": 1}).run
+    for job, name, first in zip(status.jobs(database, run), ("real", "valid"), (0, 100), strict=False):
+        shard = packed(store, tmp_path, name, first, planned_run(database, run).pipeline_digest)
+        claim = Ledger(database, "w1", 60.0).claim_job(run, job.id, Kind.PACK)
+        assert claim is not None
+        result = from_json(Kind.PACK, {"key": f"shards/{name}", "shards": [shard], "label_counts": {"0": 8, "1": 8}})
+        assert result is not None
+        left = JobOutput(result, recorded(store, FileRole.SHARD, shard))
+        assert Ledger(database, "w1", 60.0).settle_job(claim, State.DONE, None, left)
 
     def again() -> Work:
         with database.write() as connection:
@@ -165,16 +178,18 @@ def test_a_finished_training_is_repeated_only_if_its_model_is_damaged(
 ) -> None:
     first = training()
     made = train_model(first)
-    bundle, network = made.files
+    bundle, network, validation = made.files
     assert isinstance(made.result, TrainResult)
-    assert (bundle.key, [file.role for file in made.files]) == (made.result.key, [FileRole.MODEL, FileRole.NETWORK])
+    assert bundle.key == made.result.key
+    assert [file.role for file in made.files] == [FileRole.MODEL, FileRole.NETWORK, FileRole.VALIDATION]
     finish(first, made)
     known = {file.key: file.sha256 for file in integrity.ledger_files(database)}
-    assert known[network.key] == network.sha256, "doctor verifies it"
+    assert [known[file.key] for file in (network, validation)] == [network.sha256, validation.sha256], "of the doctor"
     trainings: list[str] = []
     trainer = train._trainer
     monkeypatch.setattr(train, "_trainer", lambda model: (trainings.append(model), trainer(model))[1])
-    for damaged, damage, n_trainings in ((bundle, b"", 0), (network, b"x", 0), (bundle, b"x", 1)):
+    damages = ((bundle, b"", 0), (network, b"x", 0), (validation, b"x", 0), (bundle, b"x", 1))
+    for damaged, damage, n_trainings in damages:
         with store.local(damaged.key).open("ab") as file:
             file.write(damage)
         repeated = training()
@@ -183,6 +198,29 @@ def test_a_finished_training_is_repeated_only_if_its_model_is_damaged(
         assert (again.files, len(trainings)) == (made.files, n_trainings)
         assert [store.digest(file.key) for file in made.files] == [file.sha256 for file in made.files]
         finish(repeated, again)
+
+
+def test_a_training_counts_how_the_weights_it_keeps_score_the_validation_subset(
+    training: Callable[[], Work], store: FolderStore
+) -> None:
+    work = training()
+    made = train_model(work)
+    counts = ValidationCounts.from_bytes(store.local(made.files[2].key).read_bytes())
+    assert (counts.own.sum(axis=1).tolist(), counts.other.sum(axis=1).tolist()) == ([8, 8], [8, 8])
+    bundle = read_bundle(store.local(made.files[0].key))
+    scored = predictions(bundle, [store.local_file("shards/valid.parquet", None)])
+    scores = np.concatenate([batch.probabilities for batch in scored])
+    for label in (0, 1):
+        steps = np.repeat(np.arange(STEPS + 1), counts.own[label] + counts.other[label])
+        assert np.abs(np.sort(scores[:, label]) - steps / STEPS).max() <= 1 / STEPS
+
+
+def test_a_training_on_the_validation_subset_counts_no_windows(
+    training: Callable[[], Work], store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "_training_subsets", lambda settings: {Subset.TRAIN, Subset.VALID})
+    made = train_model(training())
+    assert ValidationCounts.from_bytes(store.local(made.files[2].key).read_bytes()).n_windows == 0
 
 
 def test_a_model_of_an_earlier_version_is_not_trained_again_for_want_of_a_network(
@@ -206,7 +244,7 @@ def test_a_network_that_cannot_be_converted_costs_no_training(
     monkeypatch.setattr("tasks.model.export.export_network", unable)
     made = train_model(training())
     assert isinstance(made.result, TrainResult)
-    assert [file.role for file in made.files] == [FileRole.MODEL]
+    assert [file.role for file in made.files] == [FileRole.MODEL, FileRole.VALIDATION]
     assert (
         "could not be converted to ONNX, so cpu workers cannot predict with it: no operator for Swirl"
         in (made.result.notes[-1])

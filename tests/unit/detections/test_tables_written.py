@@ -176,6 +176,11 @@ def test_thresholds_quarantine_and_metadata_stand_beside_the_tables(tmp_path):
     assert written.by_label == metadata["counts"]["by_label"]
     assert (metadata["run"], metadata["model"], metadata["scores_digest"]) == (7, "3:cnn", "e" * 64)
     assert metadata["thresholds"] == {"wren": 0.5, 'grey, "heron"': 0.25, "noise": None}
+    assert metadata["threshold_reasons"] == {
+        "wren": "default",
+        'grey, "heron"': "precision 0.9 on validation",
+        "noise": "names no event, makes no detections",
+    }
     assert "at most 2.0 s" in metadata["merge_rule"]
     assert "1 quarantined recording of unknown duration" in metadata["sequence"]
     assert (metadata["warnings"], metadata["is_complete"]) == ([], True)
