@@ -11,7 +11,7 @@ install: .venv/installed-$(LOCK)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$(LOCK).lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	$(BIN)/python -m compileall -q settings.py orchestrator workers tasks db domain
+	$(BIN)/python -m compileall -q settings.py dawn_chorus orchestrator workers tasks db domain
 	touch $@
 
 # The demo contains broken files on purpose. Exit code 3: some recordings are in quarantine.

@@ -67,17 +67,18 @@ def write_detections(session: Session, run: int, request: TableRequest) -> Detec
     Raises: UsageError if the run is no prediction, is not finished, or an option is wrong; FolderInUse if the folder
     holds other tables; Damaged if the scores are not what was written; OSError.
     """
-    found = _scores(snapshot(session.database, run))
+    found = collected_scores(snapshot(session.database, run))
     folder = request.folder or session.settings.home / "predictions" / str(run)
     with session.store.local_files() as local_file:
         file = local_file(found.key, found.sha256)
         file.require_whole()
         facts, recordings = read_scores(file.path)
-        written = write_tables(folder, facts, recordings, _options(facts.labels, found.sha256, request))
+        written = write_tables(folder, facts, recordings, table_options(facts.labels, found.sha256, request))
     return DetectionTables(folder, written)
 
 
-def _scores(seen: Snapshot) -> CollectResult:
+def collected_scores(seen: Snapshot) -> CollectResult:
+    """Return the file of a prediction's scores. Raises: UsageError if the run predicts nothing, or is not finished."""
     run = seen.run
     if run.kind != RunKind.PREDICT:
         raise UsageError(f"run {run.id} trains models; `orchestrator predict PATH --model {run.id}` predicts with them")
@@ -92,12 +93,13 @@ def require_writable(labels: Sequence[str], request: TableRequest) -> None:
 
     Raises: UsageError if an option is wrong; FolderInUse if the folder holds tables.
     """
-    _options(labels, "", request)
+    table_options(labels, "", request)
     if request.folder:
         require_unused(request.folder)
 
 
-def _options(labels: Sequence[str], scores_digest: str, request: TableRequest) -> TableOptions:
+def table_options(labels: Sequence[str], scores_digest: str, request: TableRequest) -> TableOptions:
+    """Return the options of tables, with the threshold of each label. Raises: UsageError if one is wrong."""
     own = thresholds_from_file(request.thresholds, labels) if request.thresholds else {}
     other = Threshold(DEFAULT_THRESHOLD, "default")
     if request.threshold is not None:

@@ -15,7 +15,7 @@ import pytest
 from tests import servers
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("orchestrator", "workers", "tasks", "db", "domain")
+PACKAGES = ("dawn_chorus", "orchestrator", "workers", "tasks", "db", "domain")
 VERBS = {"preprocess", "pack", "train", "evaluate", "render", "predict", "collect"}
 NOUNS = ("audio", "dataset", "detections", "model", "report")
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "common", "helpers", "helper", "base", "manager", "core", "misc"}
