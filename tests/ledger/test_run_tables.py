@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from db.ledger.claims import Ledger, Outcome, StripFacts
 from db.queries import run_recordings, status
 from db.schema.upgrade import upgrade
 from db.store.folder import FolderStore
+from db.store.interface import Store, open_store
 from domain.digests import content_digest
 from domain.reasons import Reason, ReasonCode
 from domain.results import FileRole, JobOutput, OutputFile, PackResult
@@ -216,14 +218,14 @@ def test_metrics_are_listed_by_epoch_and_job(session: Session) -> None:
     ]
 
 
-def packed(session: Session, folds: tuple[int, ...] = (-1, -1)) -> SmallRun:
+def packed(database: Database, store: Store, folds: tuple[int, ...] = (-1, -1)) -> SmallRun:
     """A run with a shard of six training examples, and one of three for tests."""
     jobs = [PlannedJob("pack", fold=fold, subset=subset) for fold, subset in zip(folds, (0, 2), strict=True)]
-    small = small_run(session.database, 1, jobs)
-    for job, n in zip(status.jobs(session.database, small.run), (6, 3), strict=True):
+    small = small_run(database, 1, jobs)
+    for job, n in zip(status.jobs(database, small.run), (6, 3), strict=True):
         [content] = shards(examples(n), "b" * 64, "a" * 64)
         key, sha256 = f"shards/{job.id}/0.parquet", content_digest(content)
-        session.store.put(key, content)
+        store.put(key, content)
         claim = small.ledger().claim_job(small.run, job.id, job.kind)
         assert claim is not None
         left = PackResult(f"shards/{job.id}", (key,), (sha256,), n)
@@ -233,7 +235,7 @@ def packed(session: Session, folds: tuple[int, ...] = (-1, -1)) -> SmallRun:
 
 
 def test_shards_are_one_dataset_with_their_subset_as_a_column(session: Session) -> None:
-    found = OpenHome(session).run(packed(session).run).shards()
+    found = OpenHome(session).run(packed(session.database, session.store).run).shards()
     assert found.count_rows() == 9
     table = found.to_table(columns=["subset", "fold", "label"], filter=ds.field("subset") == "test")
     assert table.to_pydict() == {"subset": ["test"] * 3, "fold": [None] * 3, "label": [0, 1, 0]}
@@ -244,15 +246,29 @@ def test_shards_are_one_dataset_with_their_subset_as_a_column(session: Session) 
 
 
 def test_shards_of_a_fold_are_chosen_by_a_column(session: Session) -> None:
-    found = OpenHome(session).run(packed(session, folds=(0, 1)).run).shards()
+    found = OpenHome(session).run(packed(session.database, session.store, folds=(0, 1)).run).shards()
     assert found.count_rows(filter=ds.field("fold") == 1) == 3
 
 
 def test_damaged_shards_and_unknown_presets_are_refused(session: Session, tmp_path: Path) -> None:
-    run = OpenHome(session).run(packed(session).run)
+    run = OpenHome(session).run(packed(session.database, session.store).run)
     with pytest.raises(ChorusError, match="no shards of the preset 'loud'; choose one with preset=: birdclef2021"):
         run.shards("loud")
     file = next((tmp_path / "home" / "store" / "shards").rglob("*.parquet"))
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(ChorusError, match="is not what was written"):
         run.shards()
+
+
+def test_copies_of_shards_on_s3_stay_as_long_as_the_dataset(s3_url: str, sqlite_url: str, tmp_path: Path) -> None:
+    database = Database(sqlite_url)
+    upgrade(database)
+    store = open_store(s3_url, tmp_path / "cache", 0, plain_http=True)
+    found = OpenHome(Session(Settings(home=tmp_path), database, store)).run(packed(database, store).run).shards()
+    gc.collect()
+    assert found.count_rows() == 9
+    assert len(list((tmp_path / "cache" / "in-use").rglob("*.parquet"))) == 2
+    del found
+    gc.collect()
+    assert list((tmp_path / "cache").rglob("*.parquet")) == []
+    database.close()
