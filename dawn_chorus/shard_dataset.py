@@ -96,16 +96,20 @@ def _packed(session: Session, seen: Snapshot) -> list[FinishedJob[PackResult]]:
 def _of_preset(
     session: Session, run: int, jobs: Sequence[FinishedJob[PackResult]], wanted: str | None
 ) -> list[FinishedJob[PackResult]]:
-    by_name: dict[str, list[FinishedJob[PackResult]]] = {}
+    """The pack jobs of one preset; a repeated name gets a number. Raises: UsageError if there is no such preset."""
+    by_pipeline: dict[int, list[FinishedJob[PackResult]]] = {}
+    names: dict[int, str] = {}
     for job in jobs:
-        by_name.setdefault(_preset_name(session, run, job.pipeline_id), []).append(job)
+        planned = planned_run(session.database, run, job.pipeline_id)
+        by_pipeline.setdefault(planned.pipeline_id, []).append(job)
+        names[planned.pipeline_id] = str(planned.preset["name"])
+    by_name: dict[str, list[FinishedJob[PackResult]]] = {}
+    for pipeline, of_pipeline in by_pipeline.items():
+        name = names[pipeline]
+        by_name[f"{name} ({len(by_name) + 1})" if name in by_name else name] = of_pipeline
     if wanted is None and len(by_name) == 1:
         return next(iter(by_name.values()))
     if wanted not in by_name:
         asked = "has several presets" if wanted is None else f"has no shards of the preset {wanted!r:.60}"
         raise UsageError(f"run {run} {asked}; choose one with preset=: {', '.join(by_name)}")
     return by_name[wanted]
-
-
-def _preset_name(session: Session, run: int, pipeline: int | None) -> str:
-    return str(planned_run(session.database, run, pipeline).preset["name"])

@@ -12,11 +12,14 @@ import numpy as np
 import pandas as pd
 import pyarrow.dataset as ds
 import pytest
+import sqlalchemy as sa
 
 from dawn_chorus import ChorusError, OpenHome, RunTables
 from db.engine import Database
+from db.ledger import planning
 from db.ledger.claims import Ledger, Outcome, StripFacts
 from db.queries import run_recordings, status
+from db.schema.tables import Job
 from db.schema.upgrade import upgrade
 from db.store.folder import FolderStore
 from db.store.interface import Store, open_store
@@ -248,6 +251,20 @@ def test_shards_are_one_dataset_with_their_subset_as_a_column(session: Session) 
 def test_shards_of_a_fold_are_chosen_by_a_column(session: Session) -> None:
     found = OpenHome(session).run(packed(session.database, session.store, folds=(0, 1)).run).shards()
     assert found.count_rows(filter=ds.field("fold") == 1) == 3
+
+
+def test_one_of_several_presets_is_chosen_by_its_name(session: Session) -> None:
+    """Two pipelines of one name: the second gets a number."""
+    database = session.database
+    small = packed(database, session.store)
+    other = planning.ensure_pipeline(database, "q" * 64, "birdclef2021", {"name": "birdclef2021"})
+    with database.write() as connection:
+        connection.execute(sa.update(Job).where(Job.subset == 2).values(pipeline_id=other))
+    run = OpenHome(session).run(small.run)
+    with pytest.raises(ChorusError, match=r"choose one with preset=: birdclef2021, birdclef2021 \(2\)"):
+        run.shards()
+    assert run.shards("birdclef2021").count_rows() == 6
+    assert run.shards("birdclef2021 (2)").count_rows() == 3
 
 
 def test_damaged_shards_and_unknown_presets_are_refused(session: Session, tmp_path: Path) -> None:
