@@ -40,7 +40,7 @@ RUN pip --python /opt/venv/bin/python install --quiet --no-cache-dir --require-h
 # --- the code, compiled once for all images ------------------------------------------------------------------------------
 FROM runtime AS code
 COPY . .
-RUN python -m compileall -q settings.py orchestrator workers tasks db domain
+RUN python -m compileall -q settings.py dawn_chorus orchestrator workers tasks db domain
 
 FROM packages AS cpu
 COPY --from=code /app /app

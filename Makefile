@@ -3,7 +3,7 @@ PYTHON ?= python3
 LOCK   ?= dev
 BIN    := .venv/bin
 
-.PHONY: install demo test test-models test-services test-e2e test-chaos test-cluster test-all chaos cluster-speed soak fuzz check docs lock secrets clean
+.PHONY: install demo test test-models test-services test-readers test-e2e test-chaos test-cluster test-all chaos cluster-speed soak fuzz check docs lock secrets clean
 
 install: .venv/installed-$(LOCK)
 
@@ -11,7 +11,7 @@ install: .venv/installed-$(LOCK)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$(LOCK).lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	$(BIN)/python -m compileall -q settings.py orchestrator workers tasks db domain
+	$(BIN)/python -m compileall -q settings.py dawn_chorus orchestrator workers tasks db domain
 	touch $@
 
 # The demo contains broken files on purpose. Exit code 3: some recordings are in quarantine.
@@ -37,6 +37,16 @@ test-models: install
 test-services: install
 	$(PYTEST) tests/services $(FAST) -m "services and not long" $(PARALLEL) --hypothesis-profile=$(EXAMPLES)
 
+# Tables as pandas, pyarrow, R and crowsetta read them, in an environment without our other packages.
+READERS = .venv-readers/bin/python
+test-readers: .venv-readers/installed
+	PYTHONDONTWRITEBYTECODE= $(READERS) -m pytest --noconftest tests/readers
+
+.venv-readers/installed: requirements/readers.lock
+	test -x $(READERS) || $(PYTHON) -m venv .venv-readers
+	$(READERS) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
 # The command line, real worker processes, a browser, real recordings where ../shared exists.
 test-e2e: install
 	$(PYTEST) tests/e2e $(PARALLEL)
@@ -49,7 +59,7 @@ test-chaos: install
 test-cluster: install
 	$(PYTEST) tests/cluster
 
-test-all: test test-models test-services test-e2e test-chaos test-cluster
+test-all: test test-models test-services test-readers test-e2e test-chaos test-cluster
 
 # All fault tests, the long ones too. Some need root, for mounts, network namespaces and a shifted clock.
 chaos: install
@@ -83,18 +93,20 @@ docs: install
 	$(BIN)/python -m docs.generate
 
 # The lock files: universal for Python 3.11 to 3.13, with hashes, without registry addresses.
-UV_COMPILE = uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+UV_LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
+UV_COMPILE = $(UV_LOCK) pyproject.toml
 lock:
 	$(UV_COMPILE) -o requirements/base.lock
 	$(UV_COMPILE) --extra formats -c requirements/base.lock -o requirements/formats.lock
 	$(UV_COMPILE) --extra train -c requirements/base.lock -o requirements/train.lock
 	$(UV_COMPILE) --extra gpu -c requirements/base.lock -o requirements/gpu.lock
 	$(UV_COMPILE) --extra train --extra formats --extra dev -c requirements/train.lock -o requirements/dev.lock
+	$(UV_LOCK) --group readers -c requirements/base.lock -o requirements/readers.lock
 
 # Passwords of the stack in docker-compose.yml, made once (docs/howto/cluster.md).
 secrets:
 	deploy/make-secrets secrets
 
 clean:
-	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-readers build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

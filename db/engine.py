@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -66,10 +67,11 @@ class Database:
     """One database; connections are opened when needed and never cross a fork.
 
     url: `sqlite:///FILE` or `postgresql+psycopg://…`.
+    is_read_only: the database refuses every write, and a missing SQLite file is not made.
     Raises: DatabaseUnusable for any other URL.
     """
 
-    def __init__(self, url: str, *, keeps_connections: bool = True) -> None:
+    def __init__(self, url: str, *, keeps_connections: bool = True, is_read_only: bool = False) -> None:
         self.url = url
         try:
             require_database_url(url)
@@ -78,7 +80,8 @@ class Database:
             raise DatabaseUnusable(f"the database URL is invalid: {error}") from error
         pool = sa.pool.QueuePool if keeps_connections else sa.pool.NullPool
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
-        self.engine = _sqlite_engine(parsed, pool) if self.is_sqlite else _postgresql_engine(parsed, pool)
+        make = _sqlite_engine if self.is_sqlite else _postgresql_engine
+        self.engine = make(parsed, pool, is_read_only=is_read_only)
         self._writer = self.engine.execution_options(chorus_write=True)
         outside: dict[str, Any] = {} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
         self._reader = self.engine.execution_options(**outside)
@@ -162,16 +165,20 @@ class Database:
         self.engine.dispose()
 
 
-def _sqlite_engine(url: sa.URL, pool: type[sa.Pool]) -> sa.Engine:
-    if url.database and url.database != ":memory:":
-        Path(url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    connect_args = {"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}
-    engine = sa.create_engine(url, poolclass=pool, connect_args=connect_args)
+def _sqlite_engine(url: sa.URL, pool: type[sa.Pool], *, is_read_only: bool) -> sa.Engine:
+    connect_args: dict[str, Any] = {"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}
+    if is_read_only:
+        file = f"{Path(url.database or '').absolute().as_uri()}?mode=ro"
+        engine = sa.create_engine(url, poolclass=pool, creator=lambda: sqlite3.connect(file, uri=True, **connect_args))
+    else:
+        if url.database and url.database != ":memory:":
+            Path(url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        engine = sa.create_engine(url, poolclass=pool, connect_args=connect_args)
 
     @sa.event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # `begin` below starts transactions, not the driver
-        for pragma in _SQLITE_PRAGMAS:
+        for pragma in () if is_read_only else _SQLITE_PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
     @sa.event.listens_for(engine, "begin")
@@ -182,11 +189,17 @@ def _sqlite_engine(url: sa.URL, pool: type[sa.Pool]) -> sa.Engine:
     return engine
 
 
-def _postgresql_engine(url: sa.URL, pool: type[sa.Pool]) -> sa.Engine:
+def _postgresql_engine(url: sa.URL, pool: type[sa.Pool], *, is_read_only: bool) -> sa.Engine:
+    refusal = {"options": "-c default_transaction_read_only=on"} if is_read_only else {}
     engine = sa.create_engine(
         url,
         poolclass=pool,
-        connect_args={"prepare_threshold": None, "application_name": "dawn-chorus", **_DEAD_SERVER_DETECTION},
+        connect_args={
+            "prepare_threshold": None,
+            "application_name": "dawn-chorus",
+            **_DEAD_SERVER_DETECTION,
+            **refusal,
+        },
     )
 
     # Not `pool_pre_ping`, which would check before every use (docs/notes/decisions.md).

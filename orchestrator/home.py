@@ -29,10 +29,8 @@ def require_home(settings: Settings, *, make: bool = True) -> None:
             with suppress(OSError):  # the home may never be used; the first write to it reports the error
                 home.mkdir(mode=0o700, parents=True, exist_ok=True)
         return
-    if not make and not (home / "ledger.sqlite").exists():
-        raise HomeUnusable(
-            f"there is no ledger in {home} yet; `orchestrator run PATH` makes one, or name another --home"
-        )
+    if not make:
+        _require_ledger(home)
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         probe = home / ".writable"
@@ -42,6 +40,30 @@ def require_home(settings: Settings, *, make: bool = True) -> None:
         raise HomeUnusable(
             f"home {home} cannot be written: {error.strerror}; choose another one with --home"
         ) from error
+
+
+def require_readable(settings: Settings) -> None:
+    """Check that the home holds a ledger that can be read, unless the ledger is named by a URL; change nothing.
+
+    Raises:
+        HomeUnusable: with what to do about it.
+    """
+    home = settings.home
+    if settings.database_url:
+        return
+    _require_ledger(home)
+    if not os.access(home, os.W_OK) and not (home / "ledger.sqlite-shm").exists():
+        raise HomeUnusable(
+            f"home {home} cannot be written, and SQLite reads a ledger only if it can make ledger.sqlite-wal and "
+            "ledger.sqlite-shm beside it; ask its owner for permission, or read a copy of the home"
+        )
+
+
+def _require_ledger(home: Path) -> None:
+    if not (home / "ledger.sqlite").exists():
+        raise HomeUnusable(
+            f"there is no ledger in {home} yet; `orchestrator run PATH` makes one, or name another --home"
+        )
 
 
 def mode_open_to_others(home: Path) -> str:

@@ -84,13 +84,13 @@ def write_detections(session: Session, run: int, request: TableRequest) -> Detec
     holds other tables; Damaged if the scores are not what was written; OSError.
     """
     seen = snapshot(session.database, run)
-    found = _scores(seen)
+    found = collected_scores(seen)
     folder = request.folder or session.settings.home / "predictions" / str(run)
     with session.store.local_files() as local_file:
         file = local_file(found.key, found.sha256)
         file.require_whole()
         facts, recordings = read_scores(file.path)
-        options = _options(facts.labels, found.sha256, request, planned_thresholds(seen.run))
+        options = table_options(facts.labels, found.sha256, request, planned_thresholds(seen.run))
         options = replace(options, warnings=training_data_warnings(session.database, run))
         written = write_tables(folder, facts, recordings, options)
     return DetectionTables(folder, written, sources_line(facts.labels, options.thresholds))
@@ -116,7 +116,8 @@ def training_data_warnings(database: Database, run: int) -> tuple[str, ...]:
     )
 
 
-def _scores(seen: Snapshot) -> CollectResult:
+def collected_scores(seen: Snapshot) -> CollectResult:
+    """Return the file of a prediction's scores. Raises: UsageError if the run predicts nothing, or is not finished."""
     run = seen.run
     if run.kind != RunKind.PREDICT:
         raise UsageError(f"run {run.id} trains models; `orchestrator predict PATH --model {run.id}` predicts with them")
@@ -131,15 +132,18 @@ def require_writable(labels: Sequence[str], request: TableRequest) -> None:
 
     Raises: UsageError if an option is wrong; FolderInUse if the folder holds tables.
     """
-    _options(labels, "", request, default_thresholds(labels, None))
+    table_options(labels, "", request, default_thresholds(labels, None))
     if request.folder:
         require_unused(request.folder)
 
 
-def _options(
+def table_options(
     labels: Sequence[str], scores_digest: str, request: TableRequest, planned: Sequence[Threshold]
 ) -> TableOptions:
-    """The options of the tables. planned: a threshold for each label that the user sets none for."""
+    """Return the options of tables, with the threshold of each label. Raises: UsageError if one is wrong.
+
+    planned: a threshold for each label that the user sets none for.
+    """
     thresholds = list(planned)
     if request.threshold is not None:
         thresholds = [_asked(request.threshold, ThresholdSource.OPTION)] * len(labels)

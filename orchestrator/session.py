@@ -12,7 +12,7 @@ from db.schema.upgrade import require_current, upgrade
 from db.store.interface import Store, open_store
 from db.store.keys import named_digest
 from domain.errors import MachineFault, UsageError
-from orchestrator.home import require_home
+from orchestrator.home import require_home, require_readable
 from orchestrator.waiting import Say, wait_for
 from settings import Settings
 
@@ -60,6 +60,22 @@ def open_session(settings: Settings, *, make: bool = True, say: Say = print) -> 
         wait_for(lambda: require_current(database), settings.wait_s, say, settings.progress_file)
     else:
         upgrade(database)
+    store = open_store(settings.store, settings.cache, settings.cache_bytes, plain_http=settings.is_endpoint_here)
+    bind_if_adopted(database, store)
+    return Session(settings, database, store)
+
+
+def open_read_only(settings: Settings) -> Session:
+    """Open ledger and store for reading. Nothing is made, upgraded or locked; workers may go on meanwhile.
+
+    Connections are closed after each query, so that a notebook that is left open holds none.
+    Raises:
+        HomeUnusable: the home holds no ledger, or SQLite cannot make the files beside it that readers need.
+        DatabaseUnusable: the database does not answer, has another version, or has no tables.
+    """
+    require_readable(settings)
+    database = Database(settings.database, keeps_connections=False, is_read_only=True)
+    require_current(database)
     store = open_store(settings.store, settings.cache, settings.cache_bytes, plain_http=settings.is_endpoint_here)
     bind_if_adopted(database, store)
     return Session(settings, database, store)

@@ -5,17 +5,15 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 from celery import shared_task
 
 from db.ledger.claims import ItemClaim, StripFacts
 from domain.digests import content_digest
 from domain.errors import Silent
-from tasks.audio.strip import Strip, make_strip
-from tasks.model.inputs import RawBatch
-from tasks.model.network import Network, parse_network
-from tasks.model.prediction_pipeline import NetworkFile, PredictionPipeline, network_content
-from tasks.model.span_scores import SpanScores
+from tasks.audio.strip import make_strip
+from tasks.model.ensemble import mean_scores, stored_networks
+from tasks.model.network import Network
+from tasks.model.prediction_pipeline import NetworkFile, PredictionPipeline
 from tasks.preprocess import found_file
 from tasks.runtime.sources import Sources
 from tasks.runtime.task import LedgerTask, StripFile, own_store
@@ -47,7 +45,7 @@ def scores_file(claim: ItemClaim, sources: Sources) -> StripFile:
             strip = make_strip(recording.place, digest, claim.span, 0, pipeline.preset)
         except Silent:
             strip = None
-    scores = _scores(strip, networks)
+    scores = mean_scores(strip, networks)
     data = scores.to_bytes()
     sha256 = content_digest(data)
     key = f"scores/{pipeline.digest[:16]}/{digest[:2]}/{digest}-{claim.span}-{sha256[:16]}.npz"
@@ -55,19 +53,7 @@ def scores_file(claim: ItemClaim, sources: Sources) -> StripFile:
     return StripFile(StripFacts(key, len(data), sha256, len(scores.numbers), notes, found), data)
 
 
-def _scores(strip: Strip | None, networks: list[Network]) -> SpanScores:
-    """The mean of the networks' probabilities, added in their order, so that it is the same everywhere."""
-    if strip is None:
-        return SpanScores(np.zeros(0, np.int32), np.zeros((0, len(networks[0].facts.labels)), np.float32))
-    raw = RawBatch(strip.spectrograms, strip.features)
-    scores = np.mean(np.stack([network.predict(raw) for network in networks]), axis=0, dtype=np.float64)
-    return SpanScores(np.asarray(strip.numbers, np.int32), np.asarray(scores, np.float32))
-
-
 @lru_cache(maxsize=2)
 def _networks(files: tuple[NetworkFile, ...]) -> list[Network]:
-    """The networks of a pipeline, read once in this process.
-
-    Raises: MachineFault if the store does not hold one; Damaged if one is not what was written.
-    """
-    return [parse_network(network_content(own_store().get, file)) for file in files]
+    """The networks of a pipeline, read once in this process. Raises: as `stored_networks`."""
+    return stored_networks(own_store().get, files)

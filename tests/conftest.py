@@ -20,6 +20,8 @@ from tasks.audio.preset import Preset, load_preset
 from tests import buckets, servers
 from tests.shared_data import shared_folder
 
+collect_ignore = ["readers"]  # `make test-readers` runs them, in an environment of their own
+
 _NUMBERS = count(1)
 _SUITES = ("models", "services", "e2e", "chaos", "cluster")
 """Folders whose tests carry a mark of the same name."""

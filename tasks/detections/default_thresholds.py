@@ -21,7 +21,7 @@ FEWEST_RIGHT = 20
 
 With 20, a threshold whose true precision is 0.7 shows 0.9 by luck in 2 % of validations (20 of 22), with 10 in 11 %.
 """
-_NO_COUNTS = "an earlier version trained the model and kept no validation scores"
+_NO_COUNTS = "no validation scores: an earlier version trained the model, or it is an exported network"
 
 
 def default_thresholds(labels: Sequence[str], counts: ValidationCounts | None) -> tuple[Threshold, ...]:

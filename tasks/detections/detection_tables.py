@@ -120,15 +120,20 @@ def write_tables(
     return written
 
 
-def _write(
-    folder: Path, facts: ScoreFacts, recordings: Iterable[ScoredRecording], options: TableOptions
-) -> TablesWritten:
-    rules = DetectionRules(
+def rules_of(facts: ScoreFacts, options: TableOptions) -> DetectionRules:
+    """Return when the scores of a file become detections."""
+    return DetectionRules(
         window_s=facts.window_s,
         thresholds=event_thresholds(facts.labels, [each.value for each in options.thresholds]),
         top_n=options.top_n,
         merge_gap_s=options.merge_gap_s,
     )
+
+
+def _write(
+    folder: Path, facts: ScoreFacts, recordings: Iterable[ScoredRecording], options: TableOptions
+) -> TablesWritten:
+    rules = rules_of(facts, options)
     _write_thresholds(folder, facts, options)
     with ExitStack() as stack:
         tables = _Tables(folder, wording_of(facts, options.names), options, stack)

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 TRAINING = Path("tasks/model/training")
 """Its modules load Keras, which takes eight seconds; tests/models tries their examples."""
-PACKAGES = ("orchestrator", "workers", "tasks", "db", "domain", "benchmarks")
+PACKAGES = ("dawn_chorus", "orchestrator", "workers", "tasks", "db", "domain", "benchmarks")
 
 
 def modules_with_examples(*, loads_keras: bool) -> list[str]:

@@ -15,7 +15,7 @@ import pytest
 from tests import servers
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("orchestrator", "workers", "tasks", "db", "domain")
+PACKAGES = ("dawn_chorus", "orchestrator", "workers", "tasks", "db", "domain")
 VERBS = {"preprocess", "pack", "train", "evaluate", "render", "predict", "collect"}
 NOUNS = ("audio", "dataset", "detections", "model", "report")
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "common", "helpers", "helper", "base", "manager", "core", "misc"}
@@ -247,7 +247,7 @@ def lock_files() -> list[Path]:
 
 
 def test_there_is_a_lock_for_each_way_to_install():
-    assert [path.stem for path in lock_files()] == ["base", "dev", "formats", "gpu", "train"]
+    assert [path.stem for path in lock_files()] == ["base", "dev", "formats", "gpu", "readers", "train"]
 
 
 @pytest.mark.parametrize("path", lock_files(), ids=name_of)
@@ -255,7 +255,7 @@ def test_every_locked_package_has_a_version_and_a_hash_and_no_address(path):
     text = path.read_text("utf-8")
     assert "://" not in text
     requirements = re.split(r"\n(?=\S)", text.replace("\\\n", " ").strip())
-    assert len(requirements) > 50
+    assert len(requirements) > 20
     for requirement in requirements:
         assert re.match(r"[a-zA-Z0-9._-]+(\[[\w,-]+\])?==\S+", requirement), requirement[:80]
         assert re.search(r"--hash=sha256:[0-9a-f]{64}", requirement), requirement[:80]

@@ -9,9 +9,13 @@ import csv
 import json
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tasks.audio.preset import load_preset
@@ -23,6 +27,8 @@ from tests.e2e.command import orchestrator, processes_of, started, until
 from tests.e2e.way import dataset
 from tests.recordings import write_silence, write_tone
 
+ROOT = Path(__file__).parents[2]
+STORED = (".sqlite", ".parquet", ".npz", ".png", ".onnx", ".keras", ".json", ".html")
 TABLES = "csv,raven,audacity,parquet,kaleidoscope,birdnet"
 
 
@@ -227,6 +233,45 @@ def test_what_cannot_be_predicted_is_a_sentence_and_code_2(
     assert said in answer.err
     assert not answer.has_traceback
     assert [run["id"] for run in orchestrator("runs", "--home", home, "--json").json["runs"]] == runs
+
+
+def test_the_cells_of_the_notebook_run_in_order(predicted: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a notebook: one namespace, and runs 1 and 2 of the home."""
+    monkeypatch.setenv("CHORUS_HOME", str(home))
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    notebook = json.loads((ROOT / "docs" / "notebook.ipynb").read_text("utf-8"))
+    names: dict[str, Any] = {}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), cell["id"], "exec"), names)
+    names["plt"].close("all")
+    assert len(names["detections"]) > 0
+    assert names["shape"] == [48, 128]
+    long = names["scores"].query("recording == 'a, site/long.wav'").drop(columns="recording")
+    pd.testing.assert_frame_equal(names["predicted"], long.reset_index(drop=True))
+
+
+def test_a_model_in_python_gives_the_scores_of_the_run_without_tensorflow(
+    predicted: Path, home: Path, recordings: Path
+) -> None:
+    """In a process of its own, which shows that no module of TensorFlow or Celery is loaded; no file is changed."""
+    before = {path: path.read_bytes() for path in home.rglob("*") if path.is_file() and path.suffix in STORED}
+    script = (
+        "import sys, dawn_chorus\n"
+        "home, folder = sys.argv[1:]\n"
+        "run, model = dawn_chorus.open_home(home).run(2), dawn_chorus.load_model(home, '1')\n"
+        "scores = run.scores().set_index('recording')\n"
+        "for uri in scores.index.unique():\n"
+        "    found, expected = model.predict(f'{folder}/{uri}'), scores.loc[[uri]].reset_index(drop=True)\n"
+        "    assert found.equals(expected), (uri, found, expected)\n"
+        "assert len(scores.index.unique()) == 3\n"
+        "print(sorted({'tensorflow', 'keras', 'celery', 'tasks.train'} & sys.modules.keys()))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, home, recordings], capture_output=True, text=True, check=False, cwd=recordings
+    )
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+    assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file() and path.suffix in STORED} == before
 
 
 def test_the_metadata_name_the_model_its_choice_and_the_lack_of_a_class_for_no_event(predicted: Path) -> None:

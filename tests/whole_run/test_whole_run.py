@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import dawn_chorus
 from tests.e2e.command import Answer, orchestrator
 from tests.recordings import write_class_folders, write_silence
 
@@ -59,6 +60,19 @@ def test_the_doctor_finds_nothing_wrong(first: Answer, home: Path) -> None:
     answer = orchestrator("doctor", "--home", home)
     assert answer.code == 0, answer.err
     assert "no problems found" in answer.out
+
+
+def test_python_reads_what_the_run_left_and_applies_its_model(first: Answer, tones: Path, home: Path) -> None:
+    opened = dawn_chorus.open_home(home)
+    run = opened.run(1)
+    assert run.recordings()["state"].value_counts().to_dict() == {"done": 12, "quarantined": 1}
+    assert run.shards().count_rows() == 12
+    figures = run.metrics().query("task == 'evaluate' and metric == 'accuracy'")
+    assert figures["value"].tolist() == pytest.approx([first.json["scores"]["cnn"]["accuracy"]])
+    model = dawn_chorus.load_model(opened, 1)
+    found = model.predict(tones / "high" / "high-0.wav")
+    assert found[["start_s", "end_s"]].values.tolist() == [[0.0, 1.0]]
+    assert found[list(model.labels)].sum(axis=1)[0] == pytest.approx(1)
 
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "json.md").read_text("utf-8")

@@ -15,7 +15,8 @@ MAX_EXAMPLES = 4096
 
 _VERSION = "2"
 _VERSION_WITHOUT_METADATA = "1"
-_KEY = b"dawn-chorus-shard"
+FACTS_KEY = b"dawn-chorus-shard"
+"""Of the JSON in the footer."""
 
 
 class ShardError(Damaged):
@@ -73,7 +74,7 @@ def with_facts(schema: pa.Schema, facts: ShardFacts) -> pa.Schema:
     }
     if facts.is_synthetic:  # absent in shards of real examples, so that these keep their bytes
         values["synthetic"] = True
-    return schema.with_metadata({_KEY: json.dumps(values, separators=(",", ":"))})
+    return schema.with_metadata({FACTS_KEY: json.dumps(values, separators=(",", ":"))})
 
 
 def facts_of(parquet: pq.ParquetFile) -> ShardFacts:
@@ -81,7 +82,7 @@ def facts_of(parquet: pq.ParquetFile) -> ShardFacts:
 
     Raises: ShardError if it is not a shard, or a shard of another version.
     """
-    footer = (parquet.metadata.metadata or {}).get(_KEY)
+    footer = (parquet.metadata.metadata or {}).get(FACTS_KEY)
     if footer is None:
         raise ShardError("this Parquet file is no shard: its footer has no facts")
     facts = json.loads(footer)

@@ -81,7 +81,7 @@ def test_without_counts_or_windows_every_class_has_the_default_and_says_why():
     empty = default_thresholds(["wren", "owl"], ValidationCounts.of(2, []))
     assert [each.value for each in (*earlier, *empty)] == [0.5] * 4
     assert {each.why for each in earlier} == {
-        "default 0.5: an earlier version trained the model and kept no validation scores"
+        "default 0.5: no validation scores: an earlier version trained the model, or it is an exported network"
     }
     assert {each.why for each in empty} == {"default 0.5: the model was trained without a validation subset"}
 
