@@ -27,7 +27,7 @@ from orchestrator.prediction_tables import TableRequest, collected_scores, plann
 from orchestrator.progress import Snapshot, fold_number, snapshot
 from orchestrator.session import Session, open_read_only, settings_from
 from tasks.detections.detection import detections_of_each
-from tasks.detections.detection_tables import Threshold, rules_of
+from tasks.detections.detection_tables import Threshold, ThresholdSource, rules_of
 from tasks.detections.formats import COLUMNS, TablePlace, csv_rows, wording_of
 from tasks.detections.score_file import read_scores
 
@@ -225,7 +225,7 @@ class RunTables:
                 f"{', '.join(self.labels)!s:.500}"
             )
         pairs = zip(self.labels, others, strict=True)
-        return [Threshold(float(own[label]), "by class") if label in own else other for label, other in pairs]
+        return [Threshold(float(own[label]), "by class", ThresholdSource.OPTION) if label in own else other for label, other in pairs]
 
 
 _DETECTIONS = {
