@@ -11,7 +11,8 @@ from celery import shared_task
 from db.ledger.claims import ItemClaim, StripFacts
 from domain.digests import content_digest
 from domain.errors import MachineFault, Silent
-from tasks.audio.strip import Strip, make_strip
+from tasks.audio.strip import Strip, make_windows
+from tasks.audio.window import window_phases
 from tasks.model.inputs import RawBatch
 from tasks.model.network import Network, parse_network
 from tasks.model.prediction_pipeline import NetworkFile, PredictionPipeline
@@ -44,10 +45,10 @@ def scores_file(claim: ItemClaim, sources: Sources) -> StripFile:
         found = found_file(recording, claim, pipeline.preset) if claim.is_on_trust and claim.span == 0 else None
         digest = found.digest if found else claim.digest
         try:
-            strip = make_strip(recording.place, digest, claim.span, 0, pipeline.preset)
+            strip = make_windows(recording.place, digest, claim.span, pipeline.preset, pipeline.step_samples)
         except Silent:
             strip = None
-    scores = _scores(strip, networks)
+    scores = _scores(strip, networks, pipeline)
     data = scores.to_bytes()
     sha256 = content_digest(data)
     key = f"scores/{pipeline.digest[:16]}/{digest[:2]}/{digest}-{claim.span}-{sha256[:16]}.npz"
@@ -55,13 +56,21 @@ def scores_file(claim: ItemClaim, sources: Sources) -> StripFile:
     return StripFile(StripFacts(key, len(data), sha256, len(scores.numbers), notes, found), data)
 
 
-def _scores(strip: Strip | None, networks: list[Network]) -> SpanScores:
-    """The mean of the networks' probabilities, added in their order, so that it is the same everywhere."""
-    if strip is None:
-        return SpanScores(np.zeros(0, np.int32), np.zeros((0, len(networks[0].facts.labels)), np.float32))
-    raw = RawBatch(strip.spectrograms, strip.features)
-    scores = np.mean(np.stack([network.predict(raw) for network in networks]), axis=0, dtype=np.float64)
-    return SpanScores(np.asarray(strip.numbers, np.int32), np.asarray(scores, np.float32))
+def _scores(strip: Strip | None, networks: list[Network], pipeline: PredictionPipeline) -> SpanScores:
+    """The mean of the networks' probabilities, added in their order, so that it is the same everywhere.
+
+    Windows of one phase, which do not overlap, are one batch: memory is that of a prediction without overlap. If all
+    chunks are windows, they are the same batch as without overlap, whose size may change the last bit of a score.
+    """
+    numbers = np.asarray(strip.numbers if strip else (), np.int32)
+    scores = np.empty((len(numbers), len(networks[0].facts.labels)), np.float32)
+    if strip is not None:
+        phases = window_phases(numbers, strip.span, pipeline.preset, pipeline.step_samples)
+        for phase in np.unique(phases):
+            rows = np.flatnonzero(phases == phase)
+            raw = RawBatch(strip.spectrograms[rows], strip.features[rows])
+            scores[rows] = np.mean(np.stack([network.predict(raw) for network in networks]), axis=0, dtype=np.float64)
+    return SpanScores(numbers, scores)
 
 
 @lru_cache(maxsize=2)

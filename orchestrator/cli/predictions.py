@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -79,6 +79,9 @@ class PredictionChoices:
             metavar="RUN[:MODEL[:foldN]]", help="Run whose model predicts; add :MODEL, or :MODEL:foldN, to choose one."
         ),
     ]
+    overlap: Annotated[
+        float, typer.Option(help="Seconds that a window shares with the next one, up to 9/10 of it.", min=0.0)
+    ] = 0.0
     trust_csv: Annotated[
         bool, typer.Option("--trust-csv", help="Plan from the csv alone; workers read the files later.")
     ] = False
@@ -176,7 +179,9 @@ def _prepared(session: Session, choices: PredictionChoices) -> tuple[Layout, Pre
     place = dataset_at(choices.path, session.settings)
     layout = open_recordings(place, is_trusted=choices.trust_csv, path_column=choices.path_column)
     shown = str(place.absolute()) if isinstance(place, Path) else str(place)
-    return layout, PredictionRequest(chosen_model(session.database, choices.model), shown, choices.trust_csv)
+    model = chosen_model(session.database, choices.model)
+    model = replace(model, pipeline=replace(model.pipeline, overlap_s=choices.overlap))
+    return layout, PredictionRequest(model, shown, choices.trust_csv)
 
 
 def _work(n_recordings: int, n_spans: int) -> str:
@@ -190,8 +195,12 @@ def _dry_run(session: Session, layout: Layout, request: PredictionRequest, *, as
 
     found = dry_prediction(session.database, layout, request, planning_reporter())
     if as_json:
-        model = {"model": request.model.name, "choice": request.model.choice}
-        return print_json({**model, "recordings": found.n_recordings, "spans": found.n_items, "lines": found.lines})
+        pipeline = request.model.pipeline
+        return print_json({
+            "model": request.model.name, "choice": request.model.choice,
+            "window_s": pipeline.preset.chunk.duration_s, "overlap_s": pipeline.overlap_s,
+            "recordings": found.n_recordings, "spans": found.n_items, "lines": found.lines,
+        })  # fmt: skip
     return show([*found.lines, f"{_work(found.n_recordings, found.n_items)} to predict"])
 
 
