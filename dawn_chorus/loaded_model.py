@@ -12,12 +12,12 @@ import soundfile
 from numpy.typing import ArrayLike, NDArray
 
 from dawn_chorus.run_tables import OpenHome, open_home, windows
-from domain.errors import Silent, UsageError
+from domain.errors import UsageError
 from orchestrator.planning.model_choice import ChosenModel, chosen_model
 from tasks.audio.chunk import n_spans
 from tasks.audio.recording import probe
-from tasks.audio.strip import Strip, make_strip
-from tasks.model.ensemble import mean_scores, stored_networks
+from tasks.audio.window import window_starts_s
+from tasks.model.ensemble import predict_span, stored_networks
 from tasks.model.network import Network
 
 
@@ -42,7 +42,8 @@ class LoadedModel:
 
     def __init__(self, chosen: ChosenModel, networks: list[Network]) -> None:
         self.name, self.choice, self.labels = chosen.name, chosen.choice, chosen.labels
-        self._preset, self._networks = chosen.pipeline.preset, networks
+        self._pipeline, self._networks = chosen.pipeline, networks
+        self._preset = chosen.pipeline.preset
         self.window_s = self._preset.chunk.duration_s
 
     def __repr__(self) -> str:
@@ -78,21 +79,14 @@ class LoadedModel:
         starts: list[NDArray[np.float64]] = [np.zeros(0)]
         scores: list[NDArray[np.float32]] = [np.zeros((0, len(self.labels)), np.float32)]
         for span in range(n_spans(facts.n_frames, facts.rate_hz, size_bytes, self._preset)):
-            found = mean_scores(self._strip(path, span), self._networks)
-            numbers = span * self._preset.chunks_per_span + found.numbers
-            starts.append(numbers.astype(np.float64) * self.window_s)
+            found = predict_span(path, span, self._pipeline, self._networks).scores
+            starts.append(window_starts_s(found.numbers, span, self._preset, self._pipeline.step_samples))
             scores.append(found.scores)
         starts_s, duration_s = np.concatenate(starts), facts.n_frames / facts.rate_hz
         is_inside = starts_s < duration_s  # a decoder may find up to 0.1 s more than the header states
         starts_s = starts_s[is_inside]
         places = {"start_s": starts_s, "end_s": np.minimum(starts_s + self.window_s, duration_s)}
         return windows(places, np.concatenate(scores)[is_inside], self.labels)
-
-    def _strip(self, path: Path, span: int) -> Strip | None:
-        try:
-            return make_strip(path, "", span, 0, self._preset)  # the digest seeds augmented copies only
-        except Silent:
-            return None
 
 
 def _checked(samples: ArrayLike, rate_hz: int | None) -> NDArray[np.floating]:

@@ -225,7 +225,10 @@ class RunTables:
                 f"{', '.join(self.labels)!s:.500}"
             )
         pairs = zip(self.labels, others, strict=True)
-        return [Threshold(float(own[label]), "by class", ThresholdSource.OPTION) if label in own else other for label, other in pairs]
+        return [
+            Threshold(float(own[label]), "by class", ThresholdSource.OPTION) if label in own else other
+            for label, other in pairs
+        ]
 
 
 _DETECTIONS = {

@@ -24,6 +24,7 @@ from domain.plural import counted
 from domain.results import CollectResult, FileRole, JobOutput, OutputFile
 from tasks.audio.preset import Preset
 from tasks.audio.source import pieces
+from tasks.audio.window import window_starts_s
 from tasks.detections.score_file import ScoredRecording, ScoreFacts, write_scores
 from tasks.model.prediction_pipeline import PredictionPipeline
 from tasks.model.span_scores import SpanScores
@@ -96,7 +97,7 @@ def score_facts(run: PlannedRun) -> ScoreFacts:
     return ScoreFacts(
         labels=run.labels,
         window_s=pipeline.preset.chunk.duration_s,
-        overlap_s=0.0,
+        overlap_s=pipeline.overlap_s,
         run=run.id,
         run_digest=digest_of([run.pipeline_digest, run.facts["plan_digest"]]),
         model=prediction["model"],
@@ -117,11 +118,12 @@ def _recordings(
     work: Work, run: PlannedRun, spans: Iterator[ScoredSpan], numbers: Iterator[int]
 ) -> Iterator[ScoredRecording]:
     """Yield the recordings in the order of the plan; scores are read ahead in the order of the spans."""
-    preset = PredictionPipeline.from_dict(run.preset).preset
+    pipeline = PredictionPipeline.from_dict(run.preset)
+    preset = pipeline.preset
     scores = fetched(work.store, _predicted(scored_spans(work.database, run.id)))
     for _, group in groupby(spans, lambda span: span.recording_id):
         of_recording = list(group)
-        parts = [_scores(work, span, scores, preset) for span in _predicted(of_recording)]
+        parts = [_scores(work, span, scores, pipeline) for span in _predicted(of_recording)]
         starts_s = np.concatenate([np.zeros(0), *(part.starts_s for part in parts)])
         values = np.concatenate([np.zeros((0, len(run.labels)), np.float32), *(part.scores for part in parts)])
         duration_s = _duration_s(of_recording[0], starts_s, preset)
@@ -146,15 +148,17 @@ class _SpanWindows(NamedTuple):
     scores: NDArray[np.float32]
 
 
-def _scores(work: Work, span: ScoredSpan, scores: Iterator[tuple[ScoredSpan, bytes]], preset: Preset) -> _SpanWindows:
+def _scores(
+    work: Work, span: ScoredSpan, scores: Iterator[tuple[ScoredSpan, bytes]], pipeline: PredictionPipeline
+) -> _SpanWindows:
     """Return the windows of a span, whose scores come next. Raises: MachineFault if the ledger has changed."""
     work.require_claim()
     row, data = next(scores, (None, b""))
     if row is None or row.id != span.id:
         raise MachineFault("the ledger's spans changed during collecting; the job starts again")
     found = SpanScores.from_bytes(data)
-    chunks = span.span * preset.chunks_per_span + found.numbers
-    return _SpanWindows(chunks.astype(np.float64) * preset.chunk.duration_s, found.scores)
+    starts_s = window_starts_s(found.numbers, span.span, pipeline.preset, pipeline.step_samples)
+    return _SpanWindows(starts_s, found.scores)
 
 
 def _duration_s(span: ScoredSpan, starts_s: NDArray[np.float64], preset: Preset) -> float:

@@ -9,9 +9,7 @@ from celery import shared_task
 
 from db.ledger.claims import ItemClaim, StripFacts
 from domain.digests import content_digest
-from domain.errors import Silent
-from tasks.audio.strip import make_strip
-from tasks.model.ensemble import mean_scores, stored_networks
+from tasks.model.ensemble import predict_span, stored_networks
 from tasks.model.network import Network
 from tasks.model.prediction_pipeline import NetworkFile, PredictionPipeline
 from tasks.preprocess import found_file
@@ -41,15 +39,10 @@ def scores_file(claim: ItemClaim, sources: Sources) -> StripFile:
     with sources.reading(claim) as recording:
         found = found_file(recording, claim, pipeline.preset) if claim.is_on_trust and claim.span == 0 else None
         digest = found.digest if found else claim.digest
-        try:
-            strip = make_strip(recording.place, digest, claim.span, 0, pipeline.preset)
-        except Silent:
-            strip = None
-    scores = mean_scores(strip, networks)
+        scores, notes = predict_span(recording.place, claim.span, pipeline, networks)
     data = scores.to_bytes()
     sha256 = content_digest(data)
     key = f"scores/{pipeline.digest[:16]}/{digest[:2]}/{digest}-{claim.span}-{sha256[:16]}.npz"
-    notes = strip.notes if strip else {}
     return StripFile(StripFacts(key, len(data), sha256, len(scores.numbers), notes, found), data)
 
 

@@ -88,6 +88,9 @@ class PredictionChoices:
             "folder of them.",
         ),
     ]
+    overlap: Annotated[
+        float, typer.Option(help="Seconds that a window shares with the next one, up to 9/10 of it.", min=0.0)
+    ] = 0.0
     trust_csv: Annotated[
         bool, typer.Option("--trust-csv", help="Plan from the csv alone; workers read the files later.")
     ] = False
@@ -186,7 +189,7 @@ def _submit(session: Session, layout: Layout, request: PredictionRequest) -> int
 def _prepared(session: Session, choices: PredictionChoices) -> tuple[Layout, PredictionRequest, Callable[[], None]]:
     """The recordings and the model; and what puts networks that are not in the store yet into it."""
     from orchestrator.planning.model_choice import chosen_model  # noqa: PLC0415
-    from orchestrator.planning.network_files import model_of_files, names_a_file  # noqa: PLC0415
+    from orchestrator.planning.network_files import ModelOfFiles, model_of_files, names_a_file  # noqa: PLC0415
     from orchestrator.planning.planner import dataset_at  # noqa: PLC0415
     from orchestrator.planning.prediction_plan import PredictionRequest  # noqa: PLC0415
     from tasks.dataset.layouts.unlabelled import open_recordings  # noqa: PLC0415
@@ -196,9 +199,10 @@ def _prepared(session: Session, choices: PredictionChoices) -> tuple[Layout, Pre
     shown = str(place.absolute()) if isinstance(place, Path) else str(place)
     if names_a_file(choices.model):
         found = model_of_files(choices.model)
-        return layout, PredictionRequest(found.model, shown, choices.trust_csv), lambda: found.put_into(session.store)
-    model = chosen_model(session.database, choices.model)
-    return layout, PredictionRequest(model, shown, choices.trust_csv), lambda: None
+    else:
+        found = ModelOfFiles(chosen_model(session.database, choices.model), {})
+    model = replace(found.model, pipeline=replace(found.model.pipeline, overlap_s=choices.overlap))
+    return layout, PredictionRequest(model, shown, choices.trust_csv), lambda: found.put_into(session.store)
 
 
 def _work(n_recordings: int, n_spans: int) -> str:
@@ -212,8 +216,12 @@ def _dry_run(session: Session, layout: Layout, request: PredictionRequest, *, as
 
     found = dry_prediction(session.database, layout, request, planning_reporter())
     if as_json:
-        model = {"model": request.model.name, "choice": request.model.choice}
-        return print_json({**model, "recordings": found.n_recordings, "spans": found.n_items, "lines": found.lines})
+        pipeline = request.model.pipeline
+        return print_json({
+            "model": request.model.name, "choice": request.model.choice,
+            "window_s": pipeline.preset.chunk.duration_s, "overlap_s": pipeline.overlap_s,
+            "recordings": found.n_recordings, "spans": found.n_items, "lines": found.lines,
+        })  # fmt: skip
     return show([*found.lines, f"{_work(found.n_recordings, found.n_items)} to predict"])
 
 

@@ -32,9 +32,12 @@ from tasks.audio.preset import Preset
 from tasks.dataset.layouts import Layout, UnusableRow
 from tasks.dataset.manifest import FoundRecording, Lookup, Summary
 from tasks.detections.detection_tables import Threshold, warnings_of
+from tasks.model.prediction_pipeline import PredictionPipeline
 
 _SPAN_BITS = 24
 """Bits of an item's order key for the span; a recording has fewer spans than that."""
+_WORK_S_A_WINDOW = 0.002
+"""Estimated seconds of one core that a window takes beside those without overlap."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,8 @@ class _Reading:
         layout, model = self.layout, self.request.model
         return (
             f"{layout.name} at {layout.root}", *layout.notes, *layout.findings.lines(), *self.summary.lines(),
-            f"model: {model.choice}", *(f"warning: {warning}" for warning in warnings_of(model.labels)),
+            f"model: {model.choice}", _windows(model.pipeline),
+            *(f"warning: {warning}" for warning in warnings_of(model.labels)),
         )  # fmt: skip
 
 
@@ -157,18 +161,27 @@ def _written(plan: _Reading, database: Database, dataset: int, run: int) -> Iter
         ids = planning.ensure_recordings(database, dataset, map(recording_row, good))
         planning.add_bad_rows(database, run, map(bad_row, bad))
         for found, row_id in zip(good, list(ids), strict=True):
-            yield from _items(found, row_id, position, plan.request.model.pipeline.preset)
+            yield from _items(found, row_id, position, plan.request.model.pipeline)
             position += 1
 
 
-def _items(found: FoundRecording, row_id: int, position: int, preset: Preset) -> Iterator[PlannedItem]:
+def _windows(pipeline: PredictionPipeline) -> str:
+    """The windows for people."""
+    window_s, step_s = pipeline.preset.chunk.duration_s, pipeline.step_samples / pipeline.preset.decode.rate_hz
+    return f"windows of {window_s:g} s, one every {step_s:g} s"
+
+
+def _items(found: FoundRecording, row_id: int, position: int, pipeline: PredictionPipeline) -> Iterator[PlannedItem]:
+    preset = pipeline.preset
+    more_windows_a_second = preset.decode.rate_hz * (1 / pipeline.step_samples - 1 / preset.chunk_samples)
+    work_s_a_second = WORK_S_A_SECOND + _WORK_S_A_WINDOW * more_windows_a_second
     duration_s = found.n_frames / found.rate_hz if found.rate_hz else UNKNOWN_DURATION_S
     for span in range(_n_spans(found, preset)):
         rest_s = max(duration_s - span * preset.decode.span_s, 0.0)
         yield PlannedItem(
             recording_id=row_id, span=span, copy=0, fold=HOLDOUT, subset=Subset.TEST, group_name="",
             order_key=(position << _SPAN_BITS) + span,
-            work_s=WORK_S_A_FILE + WORK_S_A_SECOND * min(rest_s, preset.decode.span_s),
+            work_s=WORK_S_A_FILE + work_s_a_second * min(rest_s, preset.decode.span_s),
         )  # fmt: skip
 
 

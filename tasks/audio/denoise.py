@@ -29,7 +29,7 @@ def denoise(passage: Passage, preset: Preset) -> Samples:
     if settings.method == "none":
         return passage.span
     if settings.method == "stationary":
-        return _stationary(passage.span, preset)
+        return _stationary(passage, preset)
     gated, at = np.empty(passage.stop - passage.start, np.float32), 0
     for block in _blocks(passage, settings):
         n = block.wanted.stop - block.wanted.start
@@ -38,13 +38,13 @@ def denoise(passage: Passage, preset: Preset) -> Samples:
     return gated
 
 
-def _stationary(samples: Samples, preset: Preset) -> Samples:
+def _stationary(passage: Passage, preset: Preset) -> Samples:
     import noisereduce  # noqa: PLC0415  # imports for a second; only this method needs it
 
-    settings = preset.denoise
-    return np.asarray(
+    settings, n = preset.denoise, passage.stop - passage.start
+    denoised = np.asarray(
         noisereduce.reduce_noise(
-            y=samples,
+            y=passage.samples[passage.start :][: settings.whole_blocks(n)],
             sr=preset.decode.rate_hz,
             stationary=True,
             n_fft=settings.n_fft,
@@ -55,6 +55,7 @@ def _stationary(samples: Samples, preset: Preset) -> Samples:
         ),
         np.float32,
     )
+    return denoised[:n]
 
 
 def _blocks(passage: Passage, settings: DenoiseSettings) -> Iterator[Block]:

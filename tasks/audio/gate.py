@@ -20,9 +20,21 @@ def sounding_chunks(passage: Passage, name: str, span: int, preset: Preset) -> F
     """Return which chunks of a passage's span hold sound, (n,) bool; at least one does.
 
     name: of the recording, for the error message.  span: the span's number, from 0.
+    Raises: the errors of `check_length` and `sounding_windows`.
+    """
+    check_length(passage, name, span, preset)
+    size = preset.chunk_samples
+    starts = range(0, n_chunks(passage.stop - passage.start, span, preset) * size, size)
+    return sounding_windows(passage.span, starts, name, span, preset)
+
+
+def check_length(passage: Passage, name: str, span: int, preset: Preset) -> None:
+    """Check that a passage's span holds a chunk.
+
+    name: of the recording, for the error message.  span: the span's number, from 0.
     Raises: Empty if the recording has no samples; TooShort if the whole recording is shorter than the preset's
-    shortest recording; Silent if no chunk of this span holds sound; Inconsistent if the
-    header declares this span but the content ends before its first chunk.
+    shortest recording; Inconsistent, or Silent if the preset drops no tails, if the header declares this span but the
+    content ends before its first chunk.
     """
     n = passage.stop - passage.start
     rate_hz, shortest_s = preset.decode.rate_hz, preset.gate.shortest_s
@@ -34,11 +46,22 @@ def sounding_chunks(passage: Passage, name: str, span: int, preset: Preset) -> F
         raise Silent(f"{name}, span {span}, has no samples")
     if n_chunks(n, span, preset) == 0:
         raise Inconsistent(f"{name} ends before the first chunk of span {span}, which its header declares")
-    kept = sounding(passage.span, n_chunks(n, span, preset), preset)
+
+
+def sounding_windows(samples: Samples, starts: range, name: str, span: int, preset: Preset) -> Flags:
+    """Return which windows of a span hold sound, (n,) bool; at least one does.
+
+    samples: (n,) float32, the span before noise is removed, and what its windows cover of the next one.
+    starts: of the windows, in `samples`.  name, span: as for `check_length`.
+    Raises: Silent if no window holds sound, or if none starts in this span.
+    """
+    if not starts:
+        raise Silent(f"{name}, span {span}, holds no start of a window")
+    kept = sounding(samples, starts, preset)
     if not kept.any():
-        peak = max(passage.span.max(), -passage.span.min())
+        peak = max(samples.max(), -samples.min())
         where = f"{name}, span {span}," if span else name
-        level = _described(passage.span, peak, preset)
+        level = _described(samples, peak, preset)
         raise Silent(f"{where} {level}; the preset requires a peak of at least {preset.gate.silence_dbfs:g} dBFS")
     return kept
 

@@ -43,16 +43,17 @@ class ChannelEnergies:
         return loudest if self._average < _CANCELS_BELOW * self._by_channel[loudest] else None
 
 
-def sounding(samples: Samples, n_chunks: int, preset: Preset) -> npt.NDArray[np.bool_]:
+def sounding(samples: Samples, starts: range, preset: Preset) -> npt.NDArray[np.bool_]:
     """Return which chunks of a span hold sound, (n_chunks,) bool.
 
-    samples: (n,) float32, the span before noise is removed; the last chunk may be shorter than the others.
+    samples: (n,) float32, the span before noise is removed; the last chunks may be shorter than the others.
+    starts: of the chunks, in `samples`.
     A chunk is silent if nothing in it exceeds the preset's silence level, its median and the 10 ms around its loudest
     sample left out: neither a constant nor a lone click is sound.
     """
     level = 10 ** (preset.gate.silence_dbfs / 20)
     width, size = round(_CLICK_S * preset.decode.rate_hz), preset.chunk_samples
-    pieces = (samples[at * size : (at + 1) * size] for at in range(n_chunks))
+    pieces = (samples[start : start + size] for start in starts)
     return np.array([_is_sounding(piece, level, width) for piece in pieces], bool)
 
 

@@ -63,6 +63,10 @@ class DenoiseSettings(Section):
     block_samples: Annotated[int, _range(8_192, 50_000_000)]
     context_samples: Annotated[int, _range(8_192, 1_000_000)]
 
+    def whole_blocks(self, n: int) -> int:
+        """Return how many samples of a span are denoised together with its first n, without the context; >= n."""
+        return n if self.method == "none" else -(-n // self.block_samples) * self.block_samples
+
 
 @dataclass(frozen=True)
 class ChunkSettings(Section):

@@ -54,6 +54,7 @@ class Passage:
     samples: (n,) float32, mono, full scale ±1.  start, stop: the span is samples[start:stop].  notes: see `NoteCode`.
     decoder: names and versions of what decoded it, if that was not libsndfile.
     `start` is 0 only for the first span of a recording. Missing context at the end means that the recording ends.
+    Of the beginning of a span, `stop` is its end, and the rest of the denoiser's last block follows.
     """
 
     samples: Samples
@@ -67,6 +68,11 @@ class Passage:
         """The samples of the span alone, (stop - start,) float32."""
         return self.samples[self.start : self.stop]
 
+    @property
+    def is_last(self) -> bool:
+        """Whether the recording ends with this span."""
+        return self.stop == len(self.samples)
+
 
 def probe(place: Place) -> HeaderFacts:
     """Return the facts in a recording's header, without decoding the audio.
@@ -79,10 +85,10 @@ def probe(place: Place) -> HeaderFacts:
         return recording.facts
 
 
-def decode(place: Place, preset: Preset, span: int) -> Passage:
+def decode(place: Place, preset: Preset, span: int, n_first: int | None = None) -> Passage:
     """Decode one span with its context: average the channels, and resample with soxr HQ.
 
-    span: the span's number, from 0.
+    span: the span's number, from 0.  n_first: how many samples of its beginning are wanted; None for all.
     Memory is bounded: only the span and a few seconds on each side are decoded, however long the recording is.
     The samples of a recording with one span equal those of
     `librosa.load(path, sr=rate_hz, mono=True, res_type="soxr_hq")`.
@@ -90,8 +96,17 @@ def decode(place: Place, preset: Preset, span: int) -> Passage:
     if the audio cannot be decoded or has NaN or infinite samples; OffScale if its samples are far beyond full scale;
     Inconsistent if the audio ends before the length that the header declares.
     """
-    passage, channels = _decode(place, preset, span, None)
-    return passage if channels is None else _decode(place, preset, span, channels)[0]
+    wanted = _Wanted(span, preset.span_samples if n_first is None else n_first)
+    passage, channels = _decode(place, preset, wanted, None)
+    return passage if channels is None else _decode(place, preset, wanted, channels)[0]
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """The first n samples of a span."""
+
+    span: int
+    n: int
 
 
 @dataclass(frozen=True)
@@ -102,33 +117,37 @@ class _Channels:
     note: NoteCode
 
 
-def _decode(place: Place, preset: Preset, span: int, channels: _Channels | None) -> tuple[Passage, _Channels | None]:
+def _decode(
+    place: Place, preset: Preset, wanted: _Wanted, channels: _Channels | None
+) -> tuple[Passage, _Channels | None]:
     """Decode a span. channels: None for all. Also returns the channels with which to decode it again, if any."""
     with open_recording(place, is_thorough=True) as recording:
         _check_limits(recording, preset)
         rate_hz = recording.facts.rate_hz
         margin_s = _PREROLL_S + math.ceil(preset.denoise.context_samples / preset.decode.rate_hz)
-        first_s = max(0, span * preset.decode.span_s - margin_s)
-        last_s = (span + 1) * preset.decode.span_s + margin_s
+        begin_s = wanted.span * preset.decode.span_s
+        length_s = math.ceil(preset.denoise.whole_blocks(wanted.n) / preset.decode.rate_hz)
+        first_s, last_s = max(0, begin_s - margin_s), begin_s + length_s + margin_s
         reading = _Reading(recording, channels)
         mono = _read_mono(reading, first_s * rate_hz, last_s * rate_hz)
         n_read = first_s * rate_hz + len(mono)  # counted from the beginning of the recording
     n_wanted = min(n_samples(n_read, rate_hz, preset), last_s * preset.decode.rate_hz)
     samples = _resample(mono, rate_hz, preset, n_wanted - first_s * preset.decode.rate_hz)
-    passage = _passage(samples, first_s * preset.decode.rate_hz, span, preset)
+    passage = _passage(samples, first_s * preset.decode.rate_hz, wanted, preset)
     notes = [channels.note] if channels else []
     if share_above_band(mono, rate_hz, preset) > _MOST_OF_ENERGY:
         notes.append(NoteCode.ABOVE_BAND)
     return replace(passage, notes=tuple(notes), decoder=recording.decoder), reading.wanted()
 
 
-def _passage(samples: Samples, first: int, span: int, preset: Preset) -> Passage:
+def _passage(samples: Samples, first: int, wanted: _Wanted, preset: Preset) -> Passage:
     """Cut out the span and the denoiser's context. first: number of the first sample within the recording."""
-    begin = span * preset.span_samples - first
+    begin = wanted.span * preset.span_samples - first
     context = preset.denoise.context_samples
     low = max(0, begin - context)
-    stop = min(begin + preset.span_samples, len(samples))
-    return Passage(samples[low : begin + preset.span_samples + context], begin - low, max(begin, stop) - low)
+    stop = min(begin + wanted.n, len(samples))
+    end = begin + preset.denoise.whole_blocks(wanted.n) + context
+    return Passage(samples[low:end], begin - low, max(begin, stop) - low)
 
 
 def _resample(mono: Samples, rate_hz: int, preset: Preset, n_wanted: int) -> Samples:

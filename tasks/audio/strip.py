@@ -6,6 +6,7 @@ The bytes depend only on the recording, the preset and the installed library ver
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
@@ -14,21 +15,24 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from domain.errors import Missing, Unusable
 from domain.notes import NOTES, NoteCode, Notes
 from tasks.audio.augment import augmented
 from tasks.audio.chunk import chunks
 from tasks.audio.denoise import denoise
 from tasks.audio.fast.compile_lock import holding_compile_lock
 from tasks.audio.features import features
-from tasks.audio.gate import sounding_chunks
+from tasks.audio.gate import Flags, check_length, sounding_chunks, sounding_windows
 from tasks.audio.png import StripError, grey_levels, grey_png
 from tasks.audio.preset import Preset, load_preset
-from tasks.audio.recording import Passage, decode
+from tasks.audio.recording import Passage, Samples, decode
 from tasks.audio.source import Place, name_of
 from tasks.audio.spectrogram import log_mel
+from tasks.audio.window import window_starts
 
-__all__ = ["Strip", "StripError", "decode_strip", "encode", "make_strip", "warm"]
+__all__ = ["Strip", "StripError", "decode_strip", "encode", "make_strip", "make_windows", "warm"]
 
+Features = npt.NDArray[np.float32]
 _SCHEMA, _SCHEMA_WITHOUT_GAPS = "2", "1"
 """Strips of schema 1 have a spectrogram of every chunk, and no notes."""
 _LIBRARIES = ("audiomentations", "librosa", "noisereduce", "numba", "numpy", "pillow", "scipy", "soundfile", "soxr")
@@ -57,7 +61,7 @@ class Strip:
     @property
     def spectrograms(self) -> npt.NDArray[np.uint8]:
         """The spectrograms of the chunks, (n, mel, frame) uint8."""
-        n, height = len(self.features), self.image.shape[0]
+        n, height = len(self.numbers), self.image.shape[0]
         return self.image.reshape(height, n, -1).transpose(1, 0, 2)
 
 
@@ -71,21 +75,84 @@ def make_strip(place: Place, recording_digest: str, span: int, copy: int, preset
     kept = sounding_chunks(passage, name_of(place), span, preset)
     pieces = chunks(denoise(passage, preset), span, preset)
     pieces = pieces if kept.all() else pieces[kept]
-    numbers = tuple(np.flatnonzero(kept).tolist())
     if copy:
         first = span * preset.chunks_per_span
-        seeds = [(recording_digest, first + number, copy) for number in numbers]
+        seeds = [(recording_digest, first + number, copy) for number in np.flatnonzero(kept).tolist()]
         pieces = np.stack([augmented(piece, seed, preset) for piece, seed in zip(pieces, seeds, strict=True)])
+    rows = [features(piece, preset) for piece in pieces]
+    return _strip(_Cut(passage, kept, pieces, rows), recording_digest, span, copy, preset)
+
+
+def make_windows(place: Place, span: int, preset: Preset, step: int, *, with_features: bool = True) -> Strip:
+    """Make the strip of the windows that start in a span, as `make_strip` does of its chunks.
+
+    step: samples between the starts of two windows; see `tasks.audio.window`.
+    with_features: False leaves the features out, (n, 0), which takes an eighth of the time.
+    A window that crosses the end of the span is cut from this span and the next one, each denoised as for its own
+    chunks. A window that is also a chunk therefore has the spectrogram and features of that chunk. Zeros pad windows
+    at the end of the recording. Left out are windows that hold less than the preset's shortest recording, because a
+    network answers anything to a millisecond of sound; and windows that reach into a span that cannot be decoded.
+    Raises: as `make_strip` does; Silent also if no window starts in the span.
+    """
+    name, size, passage = name_of(place), preset.chunk_samples, decode(place, preset, span)
+    check_length(passage, name, span, preset)
+    n = passage.stop - passage.start
+    starts, parts = window_starts(n, span, preset, step), [passage]
+    if passage.is_last:
+        shortest = round(preset.gate.shortest_s * preset.decode.rate_hz)
+        starts = range(starts.start, n - shortest + 1, step)
+    elif (n_beyond := starts[-1] + size - n) > 0:
+        following = _beginning(place, span + 1, preset, n_beyond)
+        if following is None:
+            starts = range(starts.start, n - size + 1, step)
+        else:
+            parts.append(following)
+    kept = sounding_windows(_joined([part.span for part in parts]), starts, name, span, preset)
+    denoised = _joined([denoise(part, preset) for part in parts])
+    pieces = [_padded(denoised[start : start + size], size) for start in np.asarray(starts)[kept]]
+    rows = [features(piece, preset) for piece in pieces] if with_features else np.zeros((len(pieces), 0), np.float32)
+    return _strip(_Cut(passage, kept, pieces, rows), "", span, 0, preset)
+
+
+def _beginning(place: Place, span: int, preset: Preset, n: int) -> Passage | None:
+    """Return the first n samples of a span; None if it cannot be decoded, for a reason that its own item reports."""
+    try:
+        return decode(place, preset, span, n)
+    except Missing:  # gone since the span before was decoded
+        raise
+    except Unusable:
+        return None
+
+
+def _joined(parts: list[Samples]) -> Samples:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _padded(samples: Samples, n: int) -> Samples:
+    return samples if len(samples) == n else np.pad(samples, (0, n - len(samples)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Cut:
+    """A passage, which of its chunks or windows hold sound, (n,) bool, and their denoised samples and features."""
+
+    passage: Passage
+    kept: Flags
+    pieces: Iterable[Samples]
+    features: Sequence[Features] | Features
+
+
+def _strip(cut: _Cut, recording_digest: str, span: int, copy: int, preset: Preset) -> Strip:
     return Strip(
-        image=np.concatenate([log_mel(piece, preset) for piece in pieces], axis=1),
-        features=np.stack([features(piece, preset) for piece in pieces]),
+        image=np.concatenate([log_mel(piece, preset) for piece in cut.pieces], axis=1),
+        features=np.asarray(cut.features, np.float32),
         recording_digest=recording_digest,
         span=span,
         copy=copy,
         pipeline_digest=preset.digest,
-        versions={**_versions(), **passage.decoder},
-        numbers=numbers,
-        notes=_notes(passage.notes, n_silent=int(np.sum(~kept))),
+        versions={**_versions(), **cut.passage.decoder},
+        numbers=tuple(np.flatnonzero(cut.kept).tolist()),
+        notes=_notes(cut.passage.notes, n_silent=int(np.sum(~cut.kept))),
     )
 
 

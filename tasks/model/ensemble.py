@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from tasks.audio.strip import Strip
+from domain.errors import Silent
+from domain.notes import Notes
+from tasks.audio.source import Place
+from tasks.audio.strip import Strip, make_windows
+from tasks.audio.window import window_phases
 from tasks.model.inputs import RawBatch
 from tasks.model.network import Network, parse_network
-from tasks.model.prediction_pipeline import NetworkFile, network_content
+from tasks.model.prediction_pipeline import NetworkFile, PredictionPipeline, network_content
 from tasks.model.span_scores import SpanScores
 
 
@@ -22,14 +27,39 @@ def stored_networks(get: Callable[[str, str], bytes], files: Iterable[NetworkFil
     return [parse_network(network_content(get, file)) for file in files]
 
 
-def mean_scores(strip: Strip | None, networks: Sequence[Network]) -> SpanScores:
-    """Return the mean of the networks' probabilities for each chunk of a strip.
+class PredictedSpan(NamedTuple):
+    """The scores of a span's windows, and what was unusual about it; see `domain.notes`."""
 
-    strip: None if the whole span is silent; it has no scores.
-    The networks are added in their order, so that the mean is the same everywhere.
+    scores: SpanScores
+    notes: Notes
+
+
+def predict_span(place: Place, span: int, pipeline: PredictionPipeline, networks: Sequence[Network]) -> PredictedSpan:
+    """Decode a span, and return the mean of the networks' probabilities for each window that holds sound.
+
+    networks: of the pipeline.  Features are computed only if a network reads them.
+    Raises: Unusable if the recording is at fault; MachineFault, OSError or MemoryError if the machine is.
     """
-    if strip is None:
-        return SpanScores(np.zeros(0, np.int32), np.zeros((0, len(networks[0].facts.labels)), np.float32))
-    raw = RawBatch(strip.spectrograms, strip.features)
-    scores = np.mean(np.stack([network.predict(raw) for network in networks]), axis=0, dtype=np.float64)
-    return SpanScores(np.asarray(strip.numbers, np.int32), np.asarray(scores, np.float32))
+    reads_features = any("features" in network.facts.inputs for network in networks)
+    try:
+        strip = make_windows(place, span, pipeline.preset, pipeline.step_samples, with_features=reads_features)
+    except Silent:
+        n_classes = len(networks[0].facts.labels)
+        return PredictedSpan(SpanScores(np.zeros(0, np.int32), np.zeros((0, n_classes), np.float32)), {})
+    return PredictedSpan(_mean_scores(strip, networks, pipeline), strip.notes)
+
+
+def _mean_scores(strip: Strip, networks: Sequence[Network], pipeline: PredictionPipeline) -> SpanScores:
+    """The networks are added in their order, so that the mean is the same everywhere.
+
+    Windows of one phase, which do not overlap, are one batch: memory is that of a prediction without overlap. If all
+    chunks are windows, they are the same batch as without overlap, whose size may change the last bit of a score.
+    """
+    numbers = np.asarray(strip.numbers, np.int32)
+    scores = np.empty((len(numbers), len(networks[0].facts.labels)), np.float32)
+    phases = window_phases(numbers, strip.span, pipeline.preset, pipeline.step_samples)
+    for phase in np.unique(phases):
+        rows = np.flatnonzero(phases == phase)
+        raw = RawBatch(strip.spectrograms[rows], strip.features[rows])
+        scores[rows] = np.mean(np.stack([network.predict(raw) for network in networks]), axis=0, dtype=np.float64)
+    return SpanScores(numbers, scores)

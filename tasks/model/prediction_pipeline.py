@@ -1,4 +1,4 @@
-"""What makes the scores of a recording: a preset and the networks that read its spectrograms."""
+"""What makes the scores of a recording: a preset, the networks that read its spectrograms, and the windows' overlap."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from domain.digests import digest_of
 from domain.errors import MachineFault
 from tasks.audio.preset import Preset
+from tasks.audio.window import step_samples
 
 # Increased with every change of the code after which the same preset and networks give other scores.
 _REVISION = 1
@@ -41,27 +42,48 @@ def network_content(get: Callable[[str, str], bytes], file: NetworkFile) -> byte
 
 @dataclass(frozen=True)
 class PredictionPipeline:
-    """A preset and the networks whose mean score counts, such as those of all folds of one model."""
+    """A preset and the networks whose mean score counts, such as those of all folds of one model.
+
+    overlap_s: of two windows that follow each other, in s.
+    Raises: PresetError if the preset's windows cannot overlap so.
+    """
 
     preset: Preset
     networks: tuple[NetworkFile, ...]
+    overlap_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        step_samples(self.overlap_s, self.preset)
+
+    @property
+    def step_samples(self) -> int:
+        """Samples between the starts of two windows, at `preset.decode.rate_hz`."""
+        return step_samples(self.overlap_s, self.preset)
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 in hex of everything that determines the scores of a recording."""
         networks = [network.sha256 for network in self.networks]
-        return digest_of({"prediction": _REVISION, "preset": self.preset.digest, "networks": networks})
+        return digest_of({
+            "prediction": _REVISION, "preset": self.preset.digest, "networks": networks, **self._overlap(),
+        })  # fmt: skip
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the parameters for the ledger: those of the preset, and the networks under a key of their own."""
-        return {**self.preset.as_dict(), _KEY: {"networks": [asdict(network) for network in self.networks]}}
+        """Return the parameters for the ledger: those of the preset, and the others under a key of their own."""
+        own = {"networks": [asdict(network) for network in self.networks], **self._overlap()}
+        return {**self.preset.as_dict(), _KEY: own}
+
+    def _overlap(self) -> dict[str, float]:
+        """The overlap, if there is one: pipelines without it keep the names that they had before there was one."""
+        return {"overlap_s": float(self.overlap_s)} if self.overlap_s else {}
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> PredictionPipeline:
         """Return the pipeline of a dictionary as `as_dict` returns it. Raises: PresetError as `Preset.from_dict`."""
         own = values[_KEY]
         preset = Preset.from_dict({name: value for name, value in values.items() if name != _KEY})
-        return PredictionPipeline(preset, tuple(NetworkFile(**network) for network in own["networks"]))
+        networks = tuple(NetworkFile(**network) for network in own["networks"])
+        return PredictionPipeline(preset, networks, own.get("overlap_s", 0.0))
 
     @staticmethod
     @lru_cache(maxsize=8)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class SpanScores:
-    """Scores of the chunks of a span that hold sound.
+    """Scores of the windows of a span that hold sound.
 
-    numbers: (n,) int32, the chunks' numbers within the span.  scores: (n, classes) float32, 0 to 1.
+    numbers: (n,) int32, the windows' numbers within the span.  scores: (n, classes) float32, 0 to 1.
     """
 
     numbers: NDArray[np.int32]

@@ -148,6 +148,34 @@ def test_the_same_recordings_again_are_not_predicted_again(predicted: Path, home
     assert "holds the tables of run 2" in refused.err
 
 
+def test_overlap_adds_windows_and_changes_no_score_of_the_others(predicted: Path, home: Path, recordings: Path) -> None:
+    words = ("--model", "1", "--overlap", "2.5", "--threshold", "0", "--merge-gap", "0", "--home", home, "--json")
+    answer = orchestrator("predict", recordings, *words)
+    assert answer.code == 3, answer.err
+    assert "windows of 5 s, one every 2.5 s" in answer.err
+    assert answer.json["detections"]["n_windows"] == 33 + 1 + 5
+    windows, chunks = scores_by_window(home, 2.5), scores_by_window(home, 0.0)
+    assert len(windows) == 39
+    assert {window: windows[window] for window in chunks} == chunks
+    folder = Path(answer.json["detections"]["folder"])
+    assert json.loads((folder / "metadata.json").read_text("utf-8"))["overlap_s"] == 2.5
+    low = [row for row in rows(folder) if row["label"] == "low"]  # every window names every class: one stretch each
+    assert [(row["recording"], float(row["start_s"]), float(row["end_s"])) for row in low] == [
+        ("a, site/long.wav", 0.0, 82.0), ("a, site/short.flac", 0.0, 1.0), ("b/Größe.ogg", 0.0, 12.0)
+    ]  # fmt: skip
+
+
+def scores_by_window(home: Path, overlap_s: float) -> dict[tuple[str, float], bytes]:
+    """The scores of the prediction with an overlap, by recording and start."""
+    found = [read_scores(path) for path in (home / "store" / "predictions").glob("*/scores.parquet")]
+    scored = next(scored for facts, scored in found if facts.overlap_s == overlap_s)
+    return {
+        (each.uri, start_s): row.tobytes()
+        for each in scored
+        for start_s, row in zip(each.starts_s.tolist(), each.scores, strict=True)
+    }
+
+
 def test_a_killed_prediction_is_resumed_and_gives_the_same_table(
     predicted: Path, home: Path, recordings: Path, tmp_path: Path
 ) -> None:
@@ -220,6 +248,7 @@ def files_of(home: Path, since: Path) -> list[Path]:
         (("--model", "mlp"), "names no model; give a run (3), its model (3:cnn), one fold (3:cnn:fold2), or an"),
         (("--model", "2"), "run 2 has no trained classifier"),
         (("--model", "1", "--format", "excel"), "the format 'excel' is unknown"),
+        (("--model", "1", "--overlap", "5"), "windows of 5 s overlap by 5.0 s; the overlap must be from 0 to 4.5 s"),
         (("--model", "1", "--watch"), "add --remote, or leave it out"),
         (("--model", "1", "--remote", "--top", "1"), "--remote alone writes no tables"),
     ],

@@ -26,7 +26,7 @@ from domain.reasons import Reason, ReasonCode
 from domain.states import State
 from domain.subsets import HOLDOUT, Subset
 from orchestrator.planning.model_choice import ChosenModel
-from orchestrator.planning.prediction_plan import PredictionRequest, submit_prediction
+from orchestrator.planning.prediction_plan import PredictionRequest, dry_prediction, submit_prediction
 from tasks.audio.preset import load_preset
 from tasks.collect import scores_in_store
 from tasks.dataset.layouts.unlabelled import open_recordings
@@ -40,9 +40,9 @@ PIPELINE = PredictionPipeline(for_prediction(load_preset("birdclef2021")), (Netw
 MODEL = ChosenModel("1:cnn", "cnn, the only classifier of run 1", ("robin", "wren"), PIPELINE)
 
 
-def planned(database: Database, path: Path, *, trust_csv: bool = False) -> int:
+def planned(database: Database, path: Path, *, trust_csv: bool = False, model: ChosenModel = MODEL) -> int:
     layout = open_recordings(path, is_trusted=trust_csv)
-    return submit_prediction(database, layout, PredictionRequest(MODEL, str(path), trust_csv), lambda _: None).run
+    return submit_prediction(database, layout, PredictionRequest(model, str(path), trust_csv), lambda _: None).run
 
 
 def scored(claim: ItemClaim, store: FolderStore, found: FoundFile | None = None, n: int = 15) -> Outcome:
@@ -86,6 +86,44 @@ def test_the_windows_of_all_spans_follow_each_other(database: Database, long: Pa
     assert found.starts_s.tolist() == [5.0 * number for number in range(32)]
     assert found.scores[15].tolist() == pytest.approx([0.01, 0.0])
     assert (found.duration_s, found.is_quarantined, found.reason) == (157.0, False, None)
+
+
+OVERLAPPING = replace(MODEL, pipeline=replace(PIPELINE, overlap_s=1.0))
+
+
+def test_overlapping_windows_go_on_across_spans(database: Database, long: Path, tmp_path: Path) -> None:
+    """They start every 4 s, also where a span of 75 s ends."""
+    upgrade(database)
+    store, run = FolderStore(tmp_path / "store"), planned(database, long, model=OVERLAPPING)
+    lengths = (19, 19, 2)
+    settle(database, [scored(claim, store, n=n) for claim, n in zip(claims(database, run), lengths, strict=True)])
+    [found] = collected(database, store, run)
+    assert found.starts_s.tolist() == [4.0 * number for number in range(40)]
+    [file] = (tmp_path / "store").glob("predictions/*/scores.parquet")
+    assert read_scores(file)[0].overlap_s == 1.0
+
+
+def test_scores_of_one_overlap_are_no_scores_of_another(database: Database, long: Path, tmp_path: Path) -> None:
+    upgrade(database)
+    store = FolderStore(tmp_path / "store")
+    settle(database, [scored(claim, store) for claim in claims(database, planned(database, long))])
+    assert claims(database, planned(database, long)) == []
+    assert len(claims(database, planned(database, long, model=OVERLAPPING))) == 3
+
+
+def test_the_work_of_a_span_follows_its_windows_and_the_plan_names_them(database: Database, long: Path) -> None:
+    upgrade(database)
+    work_s = []
+    for overlap_s in (0.0, 2.5, 4.5):
+        model = replace(MODEL, pipeline=replace(PIPELINE, overlap_s=overlap_s))
+        run = planned(database, long, model=model)
+        with database.read() as connection:
+            work_s.append(connection.scalar(sa.select(sa.func.sum(Item.work_s)).where(Item.run_id == run)))
+    # 157 s have 31.4, 62.8 and 314 windows.
+    assert (work_s[2] - work_s[0]) / (work_s[1] - work_s[0]) == pytest.approx(9)
+    layout = open_recordings(long, is_trusted=False)
+    plan = dry_prediction(database, layout, PredictionRequest(OVERLAPPING, str(long)), lambda _: None)
+    assert "windows of 5 s, one every 4 s" in plan.lines
 
 
 def test_windows_beyond_the_stated_length_are_left_out(database: Database, long: Path, tmp_path: Path) -> None:

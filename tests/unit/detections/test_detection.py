@@ -81,6 +81,12 @@ def test_without_a_merge_gap_each_window_is_a_detection_also_where_windows_overl
     assert [(each.start_s, each.end_s) for each in found] == [(0, 5), (2.5, 7.5)]
 
 
+def test_overlapping_detections_become_one_with_a_merge_gap():
+    scores = [[0.9], [0.8], [0.1], [0.1], [0.7], [0.6]]
+    found = detections_of(recording([0, 2.5, 5, 7.5, 10, 12.5], scores, 14.0), rules(0.5, merge_gap_s=0))
+    assert found == [Detection(0, 7.5, 0, 0.9), Detection(10, 14, 0, 0.7)]
+
+
 def test_a_recording_without_windows_has_no_detections():
     assert detections_of(recording([], np.empty((0, 2))), rules(0, 0, top_n=1, merge_gap_s=0)) == []
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
+from domain.digests import digest_of
 from tasks.audio.chunk import n_chunks, n_spans
 from tasks.audio.preset import PresetError, load_preset
 from tasks.model.prediction_pipeline import NetworkFile, PredictionPipeline, for_prediction, pipeline_digest
@@ -28,18 +30,33 @@ def test_the_digest_follows_from_preset_and_networks_in_their_order_but_not_from
         PredictionPipeline(PRESET, NETWORKS[::-1]),
         PredictionPipeline(PRESET, NETWORKS[:1]),
         PredictionPipeline(load_preset("birdclef2021"), NETWORKS),
+        PredictionPipeline(PRESET, NETWORKS, 2.5),
+        PredictionPipeline(PRESET, NETWORKS, 2.0),
     ]
     assert renamed.digest == pipeline.digest
-    assert len({pipeline.digest, PRESET.digest, *(each.digest for each in others)}) == 5
+    assert len({pipeline.digest, PRESET.digest, *(each.digest for each in others)}) == 7
 
 
-def test_a_pipeline_comes_back_from_the_ledger() -> None:
-    pipeline = PredictionPipeline(PRESET, NETWORKS)
+def test_a_pipeline_without_overlap_keeps_the_name_and_the_parameters_of_earlier_versions() -> None:
+    known = {"prediction": 1, "preset": PRESET.digest, "networks": [each.sha256 for each in NETWORKS]}
+    pipeline = PredictionPipeline(PRESET, NETWORKS, 0.0)
+    assert pipeline.digest == digest_of(known)
+    assert pipeline.as_dict()["prediction"] == {"networks": [asdict(each) for each in NETWORKS]}
+
+
+@pytest.mark.parametrize("overlap_s", [0.0, 2.5])
+def test_a_pipeline_comes_back_from_the_ledger(overlap_s: float) -> None:
+    pipeline = PredictionPipeline(PRESET, NETWORKS, overlap_s)
     assert PredictionPipeline.from_json(json.dumps(pipeline.as_dict())) == pipeline
     assert pipeline_digest(pipeline.as_dict()) == pipeline.digest
     assert pipeline_digest(PRESET.as_dict()) == PRESET.digest
     with pytest.raises(PresetError):
         pipeline_digest({**pipeline.as_dict(), "mel": {}})
+
+
+def test_windows_that_cannot_overlap_so_are_refused() -> None:
+    with pytest.raises(PresetError, match=r"must be from 0 to 4\.5 s"):
+        PredictionPipeline(PRESET, NETWORKS, 5.0)
 
 
 def test_scores_come_back_and_have_the_same_bytes() -> None:
