@@ -13,6 +13,8 @@ from domain.results import CollectResult
 from domain.states import RunKind, State
 from orchestrator.progress import Snapshot, snapshot
 from orchestrator.session import Session
+from tasks.dataset.recorders.recorded_at import zone_of
+from tasks.dataset.recorders.sites import Sites, read_sites
 from tasks.detections.class_tables import names_from_file, thresholds_from_file
 from tasks.detections.detection_tables import TableOptions, TablesWritten, Threshold, write_tables
 from tasks.detections.publication import require_unused
@@ -34,6 +36,8 @@ class TableRequest:
     merge_gap_s: float | None = None
     per_recording: bool = False
     names: Path | None = None
+    sites: Path | None = None
+    timezone: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class DetectionTables:
             *([f"not predicted, or only in part: {counted(n_lost, 'recording')}, in quarantine.csv"] if n_lost else []),
             f"{counted(written.n_detections, 'detection')} in {counted(written.n_recordings, 'recording')}"
             + (f": {shown}" if shown else ""),
+            *(f"warning: {sentence}" for sentence in written.time_warnings),
             f"tables: {self.folder}",
         ]
 
@@ -64,8 +69,8 @@ class DetectionTables:
 def write_detections(session: Session, run: int, request: TableRequest) -> DetectionTables:
     """Write the tables of a finished prediction.
 
-    Raises: UsageError if the run is no prediction, is not finished, or an option is wrong; FolderInUse if the folder
-    holds other tables; Damaged if the scores are not what was written; OSError.
+    Raises: UsageError if the run is no prediction, is not finished, or an option is wrong; LayoutError if the table of
+    sites is; FolderInUse if the folder holds other tables; Damaged if the scores are not what was written; OSError.
     """
     found = _scores(snapshot(session.database, run))
     folder = request.folder or session.settings.home / "predictions" / str(run)
@@ -90,7 +95,8 @@ def _scores(seen: Snapshot) -> CollectResult:
 def require_writable(labels: Sequence[str], request: TableRequest) -> None:
     """Check, before a prediction, that its tables can be written at its end.
 
-    Raises: UsageError if an option is wrong; FolderInUse if the folder holds tables.
+    Raises: UsageError if an option is wrong; LayoutError if the table of sites is; FolderInUse if the folder holds
+    tables.
     """
     _options(labels, "", request)
     if request.folder:
@@ -110,4 +116,7 @@ def _options(labels: Sequence[str], scores_digest: str, request: TableRequest) -
         merge_gap_s=request.merge_gap_s,
         per_recording=request.per_recording,
         names=names_from_file(request.names) if request.names else {},
+        zone=None if request.timezone is None else zone_of(request.timezone),
+        sites=read_sites(request.sites) if request.sites else Sites(),
+        sites_file=request.sites.name if request.sites else "",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -11,7 +12,9 @@ from celery import shared_task
 from db.ledger.claims import ItemClaim, StripFacts
 from domain.digests import content_digest
 from domain.errors import MachineFault, Silent
+from tasks.audio.containers.header_texts import NO_TEXTS, header_texts
 from tasks.audio.strip import Strip, make_strip
+from tasks.dataset.recorders.clocks import clock_texts
 from tasks.model.inputs import RawBatch
 from tasks.model.network import Network, parse_network
 from tasks.model.prediction_pipeline import NetworkFile, PredictionPipeline
@@ -36,6 +39,9 @@ def predict(self: LedgerTask, message: dict[str, Any]) -> None:
 def scores_file(claim: ItemClaim, sources: Sources) -> StripFile:
     """Make the scores of the claimed span, as a file for the store. A silent span has no scores.
 
+    With the first span goes what the recording's header says about the time: tables may be written where the recording
+    cannot be read.
+
     Raises: Unusable if the recording is at fault; MachineFault or OSError if the machine is.
     """
     pipeline = PredictionPipeline.from_json(claim.pipeline)
@@ -47,7 +53,8 @@ def scores_file(claim: ItemClaim, sources: Sources) -> StripFile:
             strip = make_strip(recording.place, digest, claim.span, 0, pipeline.preset)
         except Silent:
             strip = None
-    scores = _scores(strip, networks)
+        header = clock_texts(header_texts(recording.place)) if claim.span == 0 else NO_TEXTS
+    scores = replace(_scores(strip, networks), header=header)
     data = scores.to_bytes()
     sha256 = content_digest(data)
     key = f"scores/{pipeline.digest[:16]}/{digest[:2]}/{digest}-{claim.span}-{sha256[:16]}.npz"

@@ -10,8 +10,8 @@ from typing import Any
 from domain.digests import digest_of
 from tasks.audio.preset import Preset
 
-# Increased with every change of the code after which the same preset and networks give other scores.
-_REVISION = 1
+# Increased with every change of the code after which the same preset and networks give other files of scores.
+_REVISION = 2
 _KEY = "prediction"
 
 
