@@ -13,6 +13,7 @@ from domain.results import CollectResult
 from domain.states import RunKind, State
 from orchestrator.progress import Snapshot, snapshot
 from orchestrator.session import Session
+from tasks.dataset.layouts.layout import LayoutError
 from tasks.dataset.recorders.recorded_at import zone_of
 from tasks.dataset.recorders.sites import Sites, read_sites
 from tasks.detections.class_tables import names_from_file, thresholds_from_file
@@ -69,8 +70,8 @@ class DetectionTables:
 def write_detections(session: Session, run: int, request: TableRequest) -> DetectionTables:
     """Write the tables of a finished prediction.
 
-    Raises: UsageError if the run is no prediction, is not finished, or an option is wrong; LayoutError if the table of
-    sites is; FolderInUse if the folder holds other tables; Damaged if the scores are not what was written; OSError.
+    Raises: UsageError if the run is no prediction, is not finished, or an option is wrong; FolderInUse if the folder
+    holds other tables; Damaged if the scores are not what was written; OSError.
     """
     found = _scores(snapshot(session.database, run))
     folder = request.folder or session.settings.home / "predictions" / str(run)
@@ -95,8 +96,7 @@ def _scores(seen: Snapshot) -> CollectResult:
 def require_writable(labels: Sequence[str], request: TableRequest) -> None:
     """Check, before a prediction, that its tables can be written at its end.
 
-    Raises: UsageError if an option is wrong; LayoutError if the table of sites is; FolderInUse if the folder holds
-    tables.
+    Raises: UsageError if an option is wrong; FolderInUse if the folder holds tables.
     """
     _options(labels, "", request)
     if request.folder:
@@ -117,6 +117,14 @@ def _options(labels: Sequence[str], scores_digest: str, request: TableRequest) -
         per_recording=request.per_recording,
         names=names_from_file(request.names) if request.names else {},
         zone=None if request.timezone is None else zone_of(request.timezone),
-        sites=read_sites(request.sites) if request.sites else Sites(),
+        sites=_sites(request.sites),
         sites_file=request.sites.name if request.sites else "",
     )
+
+
+def _sites(path: Path | None) -> Sites:
+    """The table that the user gives, else the folders. Raises: UsageError if the table cannot be used."""
+    try:
+        return read_sites(path) if path else Sites()
+    except LayoutError as error:
+        raise UsageError(str(error)) from error

@@ -94,7 +94,10 @@ class Effort:
                 writer.writerow((site, day, *("1" if cell.detected & bit else absent for bit in self._bits.values())))
 
     def _cell(self, site: str, day: str) -> _Cell:
-        return self._cells.setdefault((site, day), _Cell())
+        cell = self._cells.get((site, day))
+        if cell is None:
+            cell = self._cells[site, day] = _Cell()
+        return cell
 
     def _sorted(self) -> Iterator[tuple[tuple[str, str], _Cell]]:
         return ((key, self._cells[key]) for key in sorted(self._cells))

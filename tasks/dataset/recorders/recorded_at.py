@@ -81,7 +81,9 @@ def recorded_at(clock: Clock, zone: tzinfo | None) -> RecordedAt:
         return RecordedAt(None, time, "", clock.source, TimeDoubt.NO_ZONE)
     first = time.replace(tzinfo=zone)
     utc = first.astimezone(UTC)
-    return RecordedAt(utc, utc.astimezone(zone), "option", clock.source, _doubt(first, utc))
+    doubt = _doubt(first, utc)
+    local = first if doubt == TimeDoubt.NONE else utc.astimezone(zone)
+    return RecordedAt(utc, local, "option", clock.source, doubt)
 
 
 def _doubt(first: datetime, utc: datetime) -> TimeDoubt:
