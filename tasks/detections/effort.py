@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock_time
+from operator import itemgetter
 from typing import IO
 
 EFFORT_FILE, HISTORY_FILE = "effort.csv", "detection_history.csv"
@@ -53,7 +54,7 @@ class Effort:
     def __init__(self, classes: Sequence[str]) -> None:
         self.classes = tuple(classes)
         self._bits = {label: 1 << n for n, label in enumerate(self.classes)}
-        self._cells: dict[tuple[str, str], _Cell] = {}
+        self._cells: dict[tuple[str, date | None], _Cell] = {}
 
     def add(self, recording: RecordingEffort) -> None:
         """Add a recording. One that crosses midnight is divided: it counts for the day on which it starts.
@@ -72,7 +73,7 @@ class Effort:
         for label, dates in recording.dates_by_class.items():
             bit = self._bits[label]
             for each in dates if recording.start is not None else ():
-                self._cell(recording.site, each.isoformat()).detected |= bit
+                self._cell(recording.site, each).detected |= bit
 
     def write_effort(self, file: IO[str]) -> None:
         """Write `effort.csv`, sorted by site and date. Open the file with `newline=""` in UTF-8."""
@@ -93,24 +94,26 @@ class Effort:
                 absent = "0" if cell.analysed_ms else ""
                 writer.writerow((site, day, *("1" if cell.detected & bit else absent for bit in self._bits.values())))
 
-    def _cell(self, site: str, day: str) -> _Cell:
+    def _cell(self, site: str, day: date | None) -> _Cell:
         cell = self._cells.get((site, day))
         if cell is None:
             cell = self._cells[site, day] = _Cell()
         return cell
 
-    def _sorted(self) -> Iterator[tuple[tuple[str, str], _Cell]]:
-        return ((key, self._cells[key]) for key in sorted(self._cells))
+    def _sorted(self) -> list[tuple[tuple[str, str], _Cell]]:
+        """The sums by site and ISO date, "" without one."""
+        dated = [((site, day.isoformat() if day else ""), cell) for (site, day), cell in self._cells.items()]
+        return sorted(dated, key=itemgetter(0))
 
 
-def _shares(recording: RecordingEffort) -> list[tuple[str, float]]:
-    """Return the local dates of a recording, "" without a time, and its seconds on each."""
+def _shares(recording: RecordingEffort) -> list[tuple[date | None, float]]:
+    """Return the local dates of a recording, None without a time, and its seconds on each."""
     if recording.start is None:
-        return [("", recording.duration_s)]
+        return [(None, recording.duration_s)]
     latest = recording.start.replace(tzinfo=None) + timedelta(seconds=recording.duration_s) + _LONGEST_SHIFT
     if latest.date() == recording.start.date():  # of most recordings: spares a dozen looks into the zone's rules
-        return [(latest.date().isoformat(), recording.duration_s)]
-    return [(day.isoformat(), share_s) for day, share_s in _days(recording.start, recording.duration_s)]
+        return [(latest.date(), recording.duration_s)]
+    return list(_days(recording.start, recording.duration_s))
 
 
 def _days(start: datetime, duration_s: float) -> Iterator[tuple[date, float]]:
