@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock_time
 from operator import itemgetter
-from typing import IO
+from typing import IO, Any
 
 EFFORT_FILE, HISTORY_FILE = "effort.csv", "detection_history.csv"
 _LONGEST_SHIFT = timedelta(hours=3)
@@ -77,22 +77,24 @@ class Effort:
 
     def write_effort(self, file: IO[str]) -> None:
         """Write `effort.csv`, sorted by site and date. Open the file with `newline=""` in UTF-8."""
-        writer = csv.writer(file, lineterminator="\n")
+        writer, quoting = _writers(file)
         writer.writerow(EFFORT_HEADER)
         for (site, day), cell in self._sorted():
-            writer.writerow((site, day, cell.n_recordings, _seconds(cell.analysed_ms), _seconds(cell.unusable_ms)))
+            row = (site, day, cell.n_recordings, _seconds(cell.analysed_ms), _seconds(cell.unusable_ms))
+            (quoting if "\r" in site else writer).writerow(row)
 
     def write_history(self, file: IO[str]) -> None:
         """Write `detection_history.csv`: 1 detected, 0 analysed without a detection, empty where not analysed.
 
         Rows are sorted by site and date; recordings without a time are left out. Open the file as for `write_effort`.
         """
-        writer = csv.writer(file, lineterminator="\n")
+        writer, quoting = _writers(file)
         writer.writerow(("site", "date", *self.classes))
         for (site, day), cell in self._sorted():
             if day:
                 absent = "0" if cell.analysed_ms else ""
-                writer.writerow((site, day, *("1" if cell.detected & bit else absent for bit in self._bits.values())))
+                row = (site, day, *("1" if cell.detected & bit else absent for bit in self._bits.values()))
+                (quoting if "\r" in site else writer).writerow(row)
 
     def _cell(self, site: str, day: date | None) -> _Cell:
         cell = self._cells.get((site, day))
@@ -104,6 +106,11 @@ class Effort:
         """The sums by site and ISO date, "" without one."""
         dated = [((site, day.isoformat() if day else ""), cell) for (site, day), cell in self._cells.items()]
         return sorted(dated, key=itemgetter(0))
+
+
+def _writers(file: IO[str]) -> tuple[Any, Any]:
+    """A writer of rows, and one that quotes each field: Python before 3.13 does not quote a lone carriage return."""
+    return csv.writer(file, lineterminator="\n"), csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
 
 
 def _shares(recording: RecordingEffort) -> list[tuple[date | None, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import tracemalloc
 from datetime import UTC, date, datetime
@@ -140,3 +141,12 @@ def test_memory_grows_with_sites_and_days_only():
 def test_a_detection_of_an_unknown_class_is_an_error():
     with pytest.raises(KeyError):
         Effort(["wren"]).add(RecordingEffort("N", at(4), 1.0, (), {"rain": [MAY_1]}))
+
+
+def test_a_site_with_a_carriage_return_is_one_field():
+    effort, file = Effort(["wren"]), io.StringIO()
+    effort.add(RecordingEffort("a\rb", at(4), 60.0))
+    effort.write_effort(file)
+    effort.write_history(history := io.StringIO())
+    rows = [list(csv.reader(io.StringIO(each.getvalue(), newline="")))[1] for each in (file, history)]
+    assert rows == [["a\rb", "2023-05-01", "1", "60.000", "0.000"], ["a\rb", "2023-05-01", "0"]]
