@@ -17,10 +17,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from tasks.dataset.recorders.clocks import Clock
 from tasks.detections.detection_tables import TableOptions, Threshold, write_tables
 from tasks.detections.formats import FORMATS
 from tasks.detections.score_file import ScoredRecording, ScoreFacts, read_scores, write_scores
@@ -65,7 +68,8 @@ def measured(step: str, folder: str, n_windows: int, length: int) -> dict[str, o
     else:
         threshold, formats = STEPS[step]
         facts, found = read_scores(scores)
-        options = TableOptions("", [Threshold(threshold, "benchmark")] * N_CLASSES, formats)
+        thresholds = [Threshold(threshold, "benchmark")] * N_CLASSES
+        options = TableOptions("", thresholds, formats, zone=ZoneInfo("Europe/Berlin"))
         write_tables(Path(folder, step), facts, found, options)
     return {
         "windows_each": length,
@@ -77,14 +81,16 @@ def measured(step: str, folder: str, n_windows: int, length: int) -> dict[str, o
 
 
 def recordings(n: int, length: int) -> Iterator[ScoredRecording]:
-    """Yield n recordings of random scores, with `length` windows each."""
+    """Yield n recordings of random scores, with `length` windows each, of 50 sites in one year."""
     random = np.random.default_rng(1)
     starts = np.arange(length) * 5.0
     for number in range(n):
         odds = np.exp(2.5 * random.standard_normal((length, N_CLASSES), np.float32))
         uri = f"site {number % 50}/{number:07d}.wav"
         scores = odds / odds.sum(axis=1, keepdims=True)
-        yield ScoredRecording(number, uri, f"/data/{uri}", 5.0 * length, starts, scores)
+        time = datetime(2023, 1, 1) + timedelta(minutes=number % 525_600)  # noqa: DTZ001 - the zone is an option
+        clock = Clock(time, None, "Song Meter name", is_header=False)
+        yield ScoredRecording(number, uri, f"/data/{uri}", 5.0 * length, starts, scores, clock=clock)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from orchestrator.session import Session, open_read_only, settings_from
 from tasks.detections.detection import detections_of_each
 from tasks.detections.detection_tables import Threshold, ThresholdSource, rules_of
 from tasks.detections.formats import COLUMNS, TablePlace, csv_rows, wording_of
+from tasks.detections.origin import Origins
 from tasks.detections.score_file import read_scores
 
 _RECORDINGS = {
@@ -105,13 +106,16 @@ class RunTables:
         top_n: int | None = None,
         merge_gap_s: float | None = None,
         names: str | Path | None = None,
+        timezone: str | None = None,
+        sites: str | Path | None = None,
     ) -> pd.DataFrame:
         """Return the detections of a finished prediction, as `orchestrator detections` writes them to detections.csv.
 
         threshold: lowest score of a detection, 0 to 1, or one by class; None, and classes that are not named: the
-        default of the command.  top_n, merge_gap_s, names: as `--top`, `--merge-gap` and `--names` of the command.
+        default of the command.  The others: as the options of the command.
         Columns: recording, start_s, end_s (s, from the start of the recording), label, scientific_name, common_name,
-        score (0 to 1), recorded_at_utc (UTC), site, model; unknown values are missing.
+        score (0 to 1), recorded_at_utc (UTC), site, model, recorded_at_local (text, with its offset if it is known);
+        unknown values are missing.
         Raises: ChorusError if the run predicts nothing or is not finished, or if an option is wrong.
         """
         found = self._collected()
@@ -120,6 +124,8 @@ class RunTables:
             top_n=top_n,
             merge_gap_s=merge_gap_s,
             names=Path(names) if names is not None else None,
+            timezone=timezone,
+            sites=Path(sites) if sites is not None else None,
         )
         options = table_options(self.labels, found.sha256, request, planned_thresholds(self._seen().run))
         if isinstance(threshold, Mapping):
@@ -127,8 +133,9 @@ class RunTables:
         with self._scores_file(found) as file:
             facts, recordings = read_scores(file.path)
             wording, rules = wording_of(facts, options.names), rules_of(facts, options)
+            origins = Origins(options.zone, options.sites)
             rows = chain.from_iterable(
-                csv_rows(wording, recording, each, TablePlace())
+                csv_rows(wording, recording, each, TablePlace(origin=origins.of(recording)))
                 for recording, each in detections_of_each(recordings, rules)
             )
             table = pd.DataFrame(rows, columns=list(COLUMNS))

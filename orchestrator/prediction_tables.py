@@ -16,6 +16,9 @@ from domain.results import CollectResult
 from domain.states import RunKind, State
 from orchestrator.progress import Snapshot, snapshot
 from orchestrator.session import Session
+from tasks.dataset.layouts.layout import LayoutError
+from tasks.dataset.recorders.recorded_at import zone_of
+from tasks.dataset.recorders.sites import Sites, read_sites
 from tasks.detections.class_tables import names_from_file, thresholds_from_file
 from tasks.detections.default_thresholds import default_thresholds, sources_line
 from tasks.detections.detection_tables import (
@@ -47,6 +50,8 @@ class TableRequest:
     merge_gap_s: float | None = None
     per_recording: bool = False
     names: Path | None = None
+    sites: Path | None = None
+    timezone: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ class DetectionTables:
             + (f": {shown}" if shown else ""),
             *(f"warning: {warning}" for warning in written.warnings if warning != NO_NEGATIVE_CLASS),
             self.thresholds,
+            *(f"warning: {sentence}" for sentence in written.time_warnings),
             f"tables: {self.folder}",
         ]
 
@@ -159,8 +165,19 @@ def table_options(
         merge_gap_s=request.merge_gap_s,
         per_recording=request.per_recording,
         names=names_from_file(request.names) if request.names else {},
+        zone=None if request.timezone is None else zone_of(request.timezone),
+        sites=_sites(request.sites),
+        sites_file=request.sites.name if request.sites else "",
     )
 
 
 def _asked(value: float, source: ThresholdSource) -> Threshold:
     return Threshold(value, source.value, source)
+
+
+def _sites(path: Path | None) -> Sites:
+    """The table that the user gives, else the folders. Raises: UsageError if the table cannot be used."""
+    try:
+        return read_sites(path) if path else Sites()
+    except LayoutError as error:
+        raise UsageError(str(error)) from error

@@ -22,9 +22,11 @@ from domain.digests import Digest, digest_of, pieces_digest
 from domain.errors import MachineFault
 from domain.plural import counted
 from domain.results import CollectResult, FileRole, JobOutput, OutputFile
+from tasks.audio.containers.header_texts import NO_TEXTS, HeaderTexts
 from tasks.audio.preset import Preset
 from tasks.audio.source import pieces
 from tasks.audio.window import window_starts_s
+from tasks.dataset.recorders.clocks import clock_of
 from tasks.detections.score_file import ScoredRecording, ScoreFacts, write_scores
 from tasks.model.prediction_pipeline import PredictionPipeline
 from tasks.model.span_scores import SpanScores
@@ -127,25 +129,30 @@ def _recordings(
         starts_s = np.concatenate([np.zeros(0), *(part.starts_s for part in parts)])
         values = np.concatenate([np.zeros((0, len(run.labels)), np.float32), *(part.scores for part in parts)])
         duration_s = _duration_s(of_recording[0], starts_s, preset)
+        uri = of_recording[0].recording
+        header = next((part.header for part in parts if part.header != NO_TEXTS), NO_TEXTS)
         # A decoder may find up to 0.1 s more than the header states: the recording has its stated length.
         is_inside = starts_s < duration_s if len(starts_s) else np.zeros(0, bool)
         yield ScoredRecording(
             number=next(numbers),
-            uri=of_recording[0].recording,
-            path=_path(run, of_recording[0].recording),
+            uri=uri,
+            path=_path(run, uri),
             duration_s=duration_s,
             starts_s=starts_s[is_inside],
             scores=values[is_inside],
+            clock=clock_of(uri, header),
+            unusable=_unusable(of_recording, duration_s, preset.decode.span_s),
             is_quarantined=not all(span.is_predicted for span in of_recording),
             reason=_reason(of_recording, preset),
         )
 
 
 class _SpanWindows(NamedTuple):
-    """starts_s: (n,) float64, within the recording.  scores: (n, classes) float32."""
+    """starts_s: (n,) float64, within the recording.  scores: (n, classes) float32.  header: texts with the time."""
 
     starts_s: NDArray[np.float64]
     scores: NDArray[np.float32]
+    header: HeaderTexts
 
 
 def _scores(
@@ -158,7 +165,7 @@ def _scores(
         raise MachineFault("the ledger's spans changed during collecting; the job starts again")
     found = SpanScores.from_bytes(data)
     starts_s = window_starts_s(found.numbers, span.span, pipeline.preset, pipeline.step_samples)
-    return _SpanWindows(starts_s, found.scores)
+    return _SpanWindows(starts_s, found.scores, found.header)
 
 
 def _duration_s(span: ScoredSpan, starts_s: NDArray[np.float64], preset: Preset) -> float:
@@ -166,6 +173,12 @@ def _duration_s(span: ScoredSpan, starts_s: NDArray[np.float64], preset: Preset)
     if span.rate_hz:
         return span.n_frames / span.rate_hz
     return float(starts_s[-1]) + preset.chunk.duration_s if len(starts_s) else math.nan
+
+
+def _unusable(spans: Sequence[ScoredSpan], duration_s: float, span_s: float) -> tuple[tuple[float, float], ...]:
+    """Begins and ends of the spans that were not predicted; none if the recording's length is not known."""
+    begins = [span.span * span_s for span in spans if not span.is_predicted]
+    return tuple((begin, min(begin + span_s, duration_s)) for begin in begins if begin < duration_s)
 
 
 def _reason(spans: Sequence[ScoredSpan], preset: Preset) -> str | None:
@@ -189,6 +202,7 @@ def _unusable_rows(work: Work, run: PlannedRun, numbers: Iterator[int]) -> Itera
             duration_s=math.nan,
             starts_s=np.zeros(0),
             scores=np.zeros((0, len(run.labels)), np.float32),
+            clock=clock_of(uri, NO_TEXTS),
             is_quarantined=True,
             reason=row.reason,
         )

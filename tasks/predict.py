@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -9,6 +10,8 @@ from celery import shared_task
 
 from db.ledger.claims import ItemClaim, StripFacts
 from domain.digests import content_digest
+from tasks.audio.containers.header_texts import NO_TEXTS, header_texts
+from tasks.dataset.recorders.clocks import clock_texts
 from tasks.model.ensemble import predict_span, stored_networks
 from tasks.model.network import Network
 from tasks.model.prediction_pipeline import NetworkFile, PredictionPipeline
@@ -32,6 +35,9 @@ def predict(self: LedgerTask, message: dict[str, Any]) -> None:
 def scores_file(claim: ItemClaim, sources: Sources) -> StripFile:
     """Make the scores of the claimed span, as a file for the store. A silent span has no scores.
 
+    With the first span goes what the recording's header says about the time: tables may be written where the recording
+    cannot be read.
+
     Raises: Unusable if the recording is at fault; MachineFault or OSError if the machine is.
     """
     pipeline = PredictionPipeline.from_json(claim.pipeline)
@@ -40,6 +46,8 @@ def scores_file(claim: ItemClaim, sources: Sources) -> StripFile:
         found = found_file(recording, claim, pipeline.preset) if claim.is_on_trust and claim.span == 0 else None
         digest = found.digest if found else claim.digest
         scores, notes = predict_span(recording.place, claim.span, pipeline, networks)
+        header = clock_texts(header_texts(recording.place)) if claim.span == 0 else NO_TEXTS
+    scores = replace(scores, header=header)
     data = scores.to_bytes()
     sha256 = content_digest(data)
     key = f"scores/{pipeline.digest[:16]}/{digest[:2]}/{digest}-{claim.span}-{sha256[:16]}.npz"

@@ -39,7 +39,12 @@ def samples(n: int = 100) -> bytes:
 
 def wav(*chunks: bytes) -> bytes:
     """A WAV file of 16 bits and 48 kHz with these chunks after its format."""
-    body = b"WAVE" + chunk(b"fmt ", struct.pack("<HHIIHH", 1, 1, 48_000, 96_000, 2, 16)) + b"".join(chunks)
+    return riff(chunk(b"fmt ", struct.pack("<HHIIHH", 1, 1, 48_000, 96_000, 2, 16)) + b"".join(chunks))
+
+
+def riff(chunks: bytes) -> bytes:
+    """A WAV file of these chunks."""
+    body = b"WAVE" + chunks
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 

@@ -60,6 +60,18 @@ class TableChoices:
         Path | None,
         typer.Option(help="A csv of names: label, scientific_name, common_name, code.", exists=True, dir_okay=False),
     ] = None
+    sites: Annotated[
+        Path | None,
+        typer.Option(
+            help="A csv of sites: site, folder or recording, timezone.  [the folders]", exists=True, dir_okay=False
+        ),
+    ] = None
+    timezone: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ZONE", help="Zone of recordings that name none: Europe/Berlin, UTC or +01:00.  [unknown]"
+        ),
+    ] = None
 
     def request(self) -> TableRequest:
         """The tables to write."""
@@ -68,7 +80,8 @@ class TableChoices:
         formats = tuple(name.strip() for name in self.format_.split(",") if name.strip())
         return TableRequest(
             folder=self.out, formats=formats, threshold=self.threshold, thresholds=self.thresholds, top_n=self.top,
-            merge_gap_s=self.merge_gap, per_recording=self.per_recording, names=self.names,
+            merge_gap_s=self.merge_gap, per_recording=self.per_recording, names=self.names, sites=self.sites,
+            timezone=self.timezone,
         )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
+from datetime import tzinfo
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -16,11 +17,16 @@ from typing import IO, NamedTuple
 from domain.errors import UsageError
 from domain.plural import counted
 from tasks.dataset.layouts.layout import NON_EVENTS, is_non_event
+from tasks.dataset.recorders.recorded_at import time_warnings
+from tasks.dataset.recorders.sites import Sites
 from tasks.detections.class_tables import SpeciesNames
 from tasks.detections.detection import Detection, DetectionRules, detections_of_each, event_thresholds
+from tasks.detections.detection_effort import DetectionEffort
+from tasks.detections.effort import EFFORT_FILE, HISTORY_FILE
 from tasks.detections.file_names import FileNames
 from tasks.detections.formats import FORMATS, Wording, unbroken, wording_of
 from tasks.detections.open_tables import open_table
+from tasks.detections.origin import Origin, Origins
 from tasks.detections.publication import METADATA_FILE, PER_RECORDING, publishing
 from tasks.detections.score_file import ScoredRecording, ScoreFacts
 
@@ -59,6 +65,8 @@ class TableOptions:
     scores_digest: SHA-256 of the scores file.  thresholds: one for each label, in their order.
     top_n, merge_gap_s: as in `DetectionRules`.  per_recording: also write a table for each recording.
     names: of classes, by label.  warnings: further sentences for metadata.json.
+    zone: of recordings whose zone is not written; None: it stays unknown.  sites: of recordings.  sites_file: name of
+    the table they are from, "" without one.
 
     Raises: UsageError for an unknown format, and for numbers out of range.
     """
@@ -71,6 +79,9 @@ class TableOptions:
     per_recording: bool = False
     names: Mapping[str, SpeciesNames] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    zone: tzinfo | None = None
+    sites: Sites = field(default_factory=Sites)
+    sites_file: str = ""
 
     def __post_init__(self) -> None:
         if unknown := next((name for name in self.formats if name not in FORMATS), None):
@@ -89,7 +100,8 @@ class TableOptions:
 class TablesWritten:
     """Counts of a folder of tables. n_out_of_sequence: quarantined recordings of unknown duration.
 
-    by_label: number of detections.
+    by_label: number of detections.  by_time_source, by_zone: number of recordings, as in `Origins`.
+    time_warnings: sentences on recordings whose time is unknown or uncertain.
     """
 
     n_recordings: int = 0
@@ -98,16 +110,21 @@ class TablesWritten:
     n_quarantined: int = 0
     n_out_of_sequence: int = 0
     by_label: dict[str, int] = field(default_factory=dict)
+    by_time_source: dict[str, int] = field(default_factory=dict)
+    by_zone: dict[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    time_warnings: tuple[str, ...] = ()
 
 
 def write_tables(
     folder: Path, facts: ScoreFacts, recordings: Iterable[ScoredRecording], options: TableOptions
 ) -> TablesWritten:
-    """Write the detections of a run in all formats, and thresholds.csv, quarantine.csv and metadata.json.
+    """Write the detections of a run in all formats, and the tables beside them.
+
+    These are thresholds.csv, quarantine.csv, effort.csv, detection_history.csv and metadata.json.
 
     Nothing has its final name before all is written. Tables of the same run are replaced; other files in the folder
-    stay. Memory does not grow with the number of recordings. Equal input gives equal bytes.
+    stay. Memory grows with the number of sites and days, not of recordings. Equal input gives equal bytes.
     Raises: FolderInUse if the folder holds tables of another run, or files with the names of tables; UsageError if
     there is not one threshold for each label; OSError; and what `recordings` raises.
     """
@@ -137,9 +154,22 @@ def _write(
     _write_thresholds(folder, facts, options)
     with ExitStack() as stack:
         tables = _Tables(folder, wording_of(facts, options.names), options, stack)
+        efforts = DetectionEffort(facts.labels, rules)
+        origins = Origins(options.zone, options.sites)
         for recording, detections in detections_of_each(recordings, rules):
-            tables.add(recording, detections)
+            origin = origins.of(recording)
+            tables.add(recording, detections, origin)
+            efforts.add(recording, detections, origin)
+    with _text(folder / EFFORT_FILE) as file:
+        efforts.sums.write_effort(file)
+    with _text(folder / HISTORY_FILE) as file:
+        efforts.sums.write_history(file)
     written = tables.written
+    written.by_time_source, written.by_zone = (
+        dict(sorted(origins.by_source.items())),
+        dict(sorted(origins.by_zone.items())),
+    )
+    written.time_warnings = tuple(time_warnings(origins.by_doubt))
     written.by_label = {label: tables.n_by_class[number] for number, label in enumerate(facts.labels)}
     written.warnings = (*warnings_of(facts.labels), *options.warnings)
     return written
@@ -158,14 +188,14 @@ class _Tables:
         self.n_by_class: Counter[int] = Counter()
         self.written = TablesWritten()
 
-    def add(self, recording: ScoredRecording, detections: Sequence[Detection]) -> None:
+    def add(self, recording: ScoredRecording, detections: Sequence[Detection], origin: Origin) -> None:
         """Append one recording to all tables; advance the clock."""
         if detections:
             self.n_by_class.update([each.label for each in detections])
             for table in self._combined:
-                table.add(recording, detections, self._clock_s)
+                table.add(recording, detections, origin, self._clock_s)
         if self._options.per_recording and (len(recording.starts_s) or not recording.is_quarantined):
-            self._add_own_tables(recording, detections)
+            self._add_own_tables(recording, detections, origin)
         if recording.is_quarantined:
             self._add_to_quarantine(recording)
         self._clock_s += 0.0 if math.isnan(recording.duration_s) else recording.duration_s
@@ -173,12 +203,12 @@ class _Tables:
         self.written.n_windows += len(recording.starts_s)
         self.written.n_detections += len(detections)
 
-    def _add_own_tables(self, recording: ScoredRecording, detections: Sequence[Detection]) -> None:
+    def _add_own_tables(self, recording: ScoredRecording, detections: Sequence[Detection], origin: Origin) -> None:
         name = self._names.name_of(recording.uri)
         for format_ in self._options.formats:
             folder = self._folder / PER_RECORDING / format_
             with closing(open_table(folder, format_, self._wording, name)) as table:
-                table.add(recording, detections, 0.0)
+                table.add(recording, detections, origin, 0.0)
 
     def _add_to_quarantine(self, recording: ScoredRecording) -> None:
         is_unknown = math.isnan(recording.duration_s)
@@ -218,10 +248,18 @@ def _metadata(facts: ScoreFacts, options: TableOptions, written: TablesWritten) 
         "formats": [name for name in FORMATS if name in options.formats],
         "per_recording": options.per_recording,
         "sequence": _sequence(written.n_out_of_sequence),
+        "timezone": None if options.zone is None else str(options.zone),
+        "sites": options.sites_file or None,
     }
-    counts = {key: value for key, value in asdict(written).items() if key != "warnings"}
+    counts = {key: value for key, value in asdict(written).items() if key not in ("warnings", "time_warnings")}
     scores = {**asdict(facts), "scores_digest": options.scores_digest}
-    return {"is_complete": True, **scores, **rules, "counts": counts, "warnings": list(written.warnings)}
+    return {
+        "is_complete": True,
+        **scores,
+        **rules,
+        "counts": counts,
+        "warnings": [*written.warnings, *written.time_warnings],
+    }
 
 
 _NO_EVENT = "names no event, makes no detections"

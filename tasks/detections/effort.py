@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock_time
-from typing import TextIO
+from operator import itemgetter
+from typing import IO, Any
 
+EFFORT_FILE, HISTORY_FILE = "effort.csv", "detection_history.csv"
+_LONGEST_SHIFT = timedelta(hours=3)
+"""Of clocks within a day."""
 EFFORT_HEADER = ("site", "date", "recordings", "seconds_analysed", "seconds_unusable")
 
 
@@ -16,16 +20,16 @@ EFFORT_HEADER = ("site", "date", "recordings", "seconds_analysed", "seconds_unus
 class RecordingEffort:
     """What is known of a recording when its work has ended.
 
-    start: local time, with a zone if it is known; None without a time.  analysed_s, unusable_s: together its duration.
+    start: local time, with a zone if it is known; None without a time.
+    unusable: begins and ends in s of the stretches that could not be analysed, which do not overlap.
     dates_by_class: for each class with detections, the local dates on which they start.
     """
 
-    uri: str
     site: str
     start: datetime | None
-    analysed_s: float
-    unusable_s: float = 0.0
-    dates_by_class: Mapping[str, Collection[date]] = field(default_factory=dict)
+    duration_s: float
+    unusable: Sequence[tuple[float, float]] = ()
+    dates_by_class: Mapping[str, Iterable[date]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -44,66 +48,79 @@ class _Cell:
 class Effort:
     """Sums over recordings, in memory for each pair of site and day, whatever the number of recordings.
 
-    classes: the columns of the history, in this order.  n_without_time: recordings that the history leaves out.
+    classes: the columns of the history, in this order.
     """
 
     def __init__(self, classes: Sequence[str]) -> None:
         self.classes = tuple(classes)
-        self.n_without_time = 0
         self._bits = {label: 1 << n for n, label in enumerate(self.classes)}
-        self._cells: dict[tuple[str, str], _Cell] = {}
+        self._cells: dict[tuple[str, date | None], _Cell] = {}
 
     def add(self, recording: RecordingEffort) -> None:
         """Add a recording. One that crosses midnight is divided: it counts for the day on which it starts.
 
-        Its unusable seconds are spread evenly, because it is not known which they are.
         Raises: KeyError for a detection of a class that is not among `classes`.
         """
-        total_s = recording.analysed_s + recording.unusable_s
-        if recording.start is None:
-            self.n_without_time += 1
-            shares = [("", total_s)]
-        else:
-            shares = [(day.isoformat(), share_s) for day, share_s in _days(recording.start, total_s)]
-        analysed_ms, unusable_ms = round(1000 * recording.analysed_s), round(1000 * recording.unusable_s)
-        before_s = 0.0
-        for number, (day, share_s) in enumerate(shares):
-            begin, end = _fraction(before_s, total_s), _fraction(before_s + share_s, total_s)
-            end = 1.0 if number == len(shares) - 1 else end
+        begin_s = 0.0
+        for number, (day, share_s) in enumerate(_shares(recording)):
+            end_s = begin_s + share_s
+            lost_ms = round(1000 * sum(max(0.0, min(e, end_s) - max(b, begin_s)) for b, e in recording.unusable))
             cell = self._cell(recording.site, day)
             cell.n_recordings += number == 0
-            cell.analysed_ms += round(end * analysed_ms) - round(begin * analysed_ms)
-            cell.unusable_ms += round(end * unusable_ms) - round(begin * unusable_ms)
-            before_s += share_s
+            cell.analysed_ms += round(1000 * end_s) - round(1000 * begin_s) - lost_ms
+            cell.unusable_ms += lost_ms
+            begin_s = end_s
         for label, dates in recording.dates_by_class.items():
             bit = self._bits[label]
             for each in dates if recording.start is not None else ():
-                self._cell(recording.site, each.isoformat()).detected |= bit
+                self._cell(recording.site, each).detected |= bit
 
-    def write_effort(self, file: TextIO) -> None:
+    def write_effort(self, file: IO[str]) -> None:
         """Write `effort.csv`, sorted by site and date. Open the file with `newline=""` in UTF-8."""
-        writer = csv.writer(file, lineterminator="\n")
+        writer, quoting = _writers(file)
         writer.writerow(EFFORT_HEADER)
         for (site, day), cell in self._sorted():
-            writer.writerow((site, day, cell.n_recordings, _seconds(cell.analysed_ms), _seconds(cell.unusable_ms)))
+            row = (site, day, cell.n_recordings, _seconds(cell.analysed_ms), _seconds(cell.unusable_ms))
+            (quoting if "\r" in site else writer).writerow(row)
 
-    def write_history(self, file: TextIO) -> None:
+    def write_history(self, file: IO[str]) -> None:
         """Write `detection_history.csv`: 1 detected, 0 analysed without a detection, empty where not analysed.
 
         Rows are sorted by site and date; recordings without a time are left out. Open the file as for `write_effort`.
         """
-        writer = csv.writer(file, lineterminator="\n")
+        writer, quoting = _writers(file)
         writer.writerow(("site", "date", *self.classes))
         for (site, day), cell in self._sorted():
             if day:
                 absent = "0" if cell.analysed_ms else ""
-                writer.writerow((site, day, *("1" if cell.detected & bit else absent for bit in self._bits.values())))
+                row = (site, day, *("1" if cell.detected & bit else absent for bit in self._bits.values()))
+                (quoting if "\r" in site else writer).writerow(row)
 
-    def _cell(self, site: str, day: str) -> _Cell:
-        return self._cells.setdefault((site, day), _Cell())
+    def _cell(self, site: str, day: date | None) -> _Cell:
+        cell = self._cells.get((site, day))
+        if cell is None:
+            cell = self._cells[site, day] = _Cell()
+        return cell
 
-    def _sorted(self) -> Iterator[tuple[tuple[str, str], _Cell]]:
-        return ((key, self._cells[key]) for key in sorted(self._cells))
+    def _sorted(self) -> list[tuple[tuple[str, str], _Cell]]:
+        """The sums by site and ISO date, "" without one."""
+        dated = [((site, day.isoformat() if day else ""), cell) for (site, day), cell in self._cells.items()]
+        return sorted(dated, key=itemgetter(0))
+
+
+def _writers(file: IO[str]) -> tuple[Any, Any]:
+    """A writer of rows, and one that quotes each field: Python before 3.13 does not quote a lone carriage return."""
+    return csv.writer(file, lineterminator="\n"), csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+
+
+def _shares(recording: RecordingEffort) -> list[tuple[date | None, float]]:
+    """Return the local dates of a recording, None without a time, and its seconds on each."""
+    if recording.start is None:
+        return [(None, recording.duration_s)]
+    latest = recording.start.replace(tzinfo=None) + timedelta(seconds=recording.duration_s) + _LONGEST_SHIFT
+    if latest.date() == recording.start.date():  # of most recordings: spares a dozen looks into the zone's rules
+        return [(latest.date(), recording.duration_s)]
+    return list(_days(recording.start, recording.duration_s))
 
 
 def _days(start: datetime, duration_s: float) -> Iterator[tuple[date, float]]:
@@ -127,10 +144,6 @@ def _seconds_between(begin: datetime, end: datetime) -> float:
     if begin.tzinfo is None:
         return (end - begin).total_seconds()
     return (end.astimezone(UTC) - begin.astimezone(UTC)).total_seconds()
-
-
-def _fraction(part_s: float, total_s: float) -> float:
-    return part_s / total_s if total_s else 0.0
 
 
 def _seconds(milliseconds: int) -> str:

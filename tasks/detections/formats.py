@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from tasks.detections.class_tables import SpeciesNames
 from tasks.detections.detection import Detection
+from tasks.detections.origin import UNKNOWN, Origin
 from tasks.detections.score_file import ScoredRecording, ScoreFacts
 
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -28,13 +29,14 @@ class ClassNames(NamedTuple):
 
 @dataclass(frozen=True)
 class TablePlace:
-    """Where the rows of a recording stand in a table.
+    """Where the rows of a recording stand in a table, and where the recording is from.
 
     clock_s: sum of the durations of the recordings before.  n_before: number of detections before.
     """
 
     clock_s: float = 0.0
     n_before: int = 0
+    origin: Origin = UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class TextFormat:
 
 COLUMNS = (
     "recording", "start_s", "end_s", "label", "scientific_name", "common_name", "score", "recorded_at_utc", "site",
-    "model",
+    "model", "recorded_at_local",
 )  # fmt: skip
 """Of the formats csv and parquet."""
 _RAVEN = (
@@ -101,16 +103,25 @@ def utc_text(at: datetime | None) -> str:
     return "" if at is None else at.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
 
 
+def local_text(at: datetime | None) -> str:
+    """Return a local time as ISO 8601, with its offset if it is known; "" if the time is unknown.
+
+    >>> local_text(datetime(2026, 5, 1, 4, 30)), local_text(datetime(2026, 5, 1, 4, 30, tzinfo=UTC))
+    ('2026-05-01T04:30:00', '2026-05-01T04:30:00+00:00')
+    """
+    return "" if at is None else at.isoformat()
+
+
 def csv_rows(
-    wording: Wording, recording: ScoredRecording, detections: Sequence[Detection], _: TablePlace
+    wording: Wording, recording: ScoredRecording, detections: Sequence[Detection], place: TablePlace
 ) -> Iterable[tuple[Any, ...]]:
     """Return the rows of COLUMNS."""
-    at, site = utc_text(recording.recorded_at_utc), recording.site or ""
+    utc, local, site = utc_text(place.origin.utc), local_text(place.origin.local), place.origin.site
     for start_s, end_s, label, score in detections:
         name = wording.classes[label]
         yield (
-            recording.uri, start_s, end_s, name.label, name.scientific_name, name.common_name, score, at, site,
-            wording.model,
+            recording.uri, start_s, end_s, name.label, name.scientific_name, name.common_name, score, utc, site,
+            wording.model, local,
         )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from tasks.detections.detection import Detection
 from tasks.detections.formats import COLUMNS, TEXT_FORMATS, TablePlace, TextFormat, Wording, csv_rows
+from tasks.detections.origin import Origin
 from tasks.detections.score_file import ScoredRecording, utf8
 
 _BATCH = 65_536
@@ -24,7 +25,7 @@ PARQUET_COMBINED, PARQUET_ENDING = "detections.parquet", ".parquet"
 class OpenTable(Protocol):
     """A table that takes the detections of one recording after another."""
 
-    def add(self, recording: ScoredRecording, detections: Sequence[Detection], clock_s: float) -> None:
+    def add(self, recording: ScoredRecording, detections: Sequence[Detection], origin: Origin, clock_s: float) -> None:
         """Append rows. clock_s: sum of the durations of the recordings before."""
 
     def close(self) -> None:
@@ -59,11 +60,11 @@ class TextTable:
         if form.header:
             self._writer.writerow(form.header)
 
-    def add(self, recording: ScoredRecording, detections: Sequence[Detection], clock_s: float) -> None:
+    def add(self, recording: ScoredRecording, detections: Sequence[Detection], origin: Origin, clock_s: float) -> None:
         """Append rows. clock_s: as `OpenTable.add`."""
-        rows = self._form.rows(self._wording, recording, detections, TablePlace(clock_s, self._n))
+        rows = self._form.rows(self._wording, recording, detections, TablePlace(clock_s, self._n, origin))
         self._n += len(detections)
-        if self._form.is_tab_separated or "\r" not in f"{recording.path}{recording.uri}{recording.site}":
+        if self._form.is_tab_separated or "\r" not in f"{recording.path}{recording.uri}{origin.site}":
             self._writer.writerows(rows)
         else:  # Python before 3.13 does not quote a lone carriage return
             csv.writer(self._file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(rows)
@@ -90,9 +91,9 @@ class ParquetTable:
             store_schema=True,
         )
 
-    def add(self, recording: ScoredRecording, detections: Sequence[Detection], clock_s: float) -> None:  # noqa: ARG002
+    def add(self, recording: ScoredRecording, detections: Sequence[Detection], origin: Origin, clock_s: float) -> None:  # noqa: ARG002
         """Append rows. clock_s: not used."""
-        self._rows.extend(csv_rows(self._wording, recording, detections, TablePlace()))
+        self._rows.extend(csv_rows(self._wording, recording, detections, TablePlace(origin=origin)))
         if len(self._rows) >= _BATCH:
             self._write()
 

@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from domain.errors import UsageError
+from tasks.detections.effort import EFFORT_FILE, HISTORY_FILE
 from tasks.detections.formats import TEXT_FORMATS
 from tasks.detections.open_tables import PARQUET_COMBINED
 
 METADATA_FILE, PER_RECORDING = "metadata.json", "per_recording"
 _TABLES = (
     *(form.combined for form in TEXT_FORMATS.values()), PARQUET_COMBINED, "thresholds.csv", "quarantine.csv",
-    PER_RECORDING,
+    EFFORT_FILE, HISTORY_FILE, PER_RECORDING,
 )  # fmt: skip
 _SCRATCH = ".unfinished-"
 

@@ -7,7 +7,8 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from domain.errors import Damaged
+from tasks.dataset.recorders.clocks import Clock
 
 _KEY = b"dawn-chorus-scores"
-_VERSION = "1"
+_VERSION = "2"
 _MOST_ROWS = 8192
 _MOST_BYTES = 1 << 23
 """Of the scores of a row group, unless a single window has more."""
-_TEXTS = ["uri", "path", "site", "reason"]
+_TEXTS = ["uri", "path", "clock_source", "reason"]
 
 
 class ScoresError(Damaged):
@@ -62,7 +64,9 @@ class ScoredRecording:
     number: its place in the run, ascending.  uri: its name below the data's root.  path: absolute path or S3 URL.
     duration_s: NaN if it is unknown, which only quarantined recordings may be.
     starts_s: (n,) float64, starts of the windows in s, ascending; silent windows have no row.
-    scores: (n, classes) float32.  recorded_at_utc: start of the recording, with a time zone.
+    scores: (n, classes) float32.
+    clock: what the recorder's clock said at the start; None without one.
+    unusable: begins and ends in s of the stretches that could not be analysed; none if the duration is unknown.
     """
 
     number: int
@@ -71,8 +75,8 @@ class ScoredRecording:
     duration_s: float
     starts_s: NDArray[np.float64]
     scores: NDArray[np.float32]
-    recorded_at_utc: datetime | None = None
-    site: str | None = None
+    clock: Clock | None = None
+    unusable: tuple[tuple[float, float], ...] = ()
     is_quarantined: bool = False
     reason: str | None = None
 
@@ -132,8 +136,11 @@ def _schema(facts: ScoreFacts) -> pa.Schema:
         "uri": (pa.string(), False),
         "path": (pa.string(), False),
         "duration_s": (pa.float64(), True),
-        "recorded_at_utc": (pa.timestamp("us", tz="UTC"), True),
-        "site": (pa.string(), True),
+        "clock_time": (pa.timestamp("us"), True),
+        "clock_offset_s": (pa.int32(), True),
+        "clock_source": (pa.string(), True),
+        "is_clock_in_header": (pa.bool_(), True),
+        "unusable_s": (pa.list_(pa.float64()), True),
         "is_quarantined": (pa.bool_(), False),
         "reason": (pa.string(), True),
         "start_s": (pa.float64(), True),
@@ -150,7 +157,9 @@ def _facts(path: Path, footer: bytes | None) -> ScoreFacts:
         raise ScoresError(f"{path.name} holds no scores: its footer has no facts")
     values = json.loads(footer)
     if (version := values.pop("version")) != _VERSION:
-        raise ScoresError(f"{path.name} has scores of version {version!r:.20}, not {_VERSION}; collect them again")
+        raise ScoresError(
+            f"{path.name} has scores of version {version!r:.20}, not {_VERSION}; predict the recordings again"
+        )
     return ScoreFacts(**{**values, "labels": tuple(values["labels"])})
 
 
@@ -174,7 +183,6 @@ def _row_groups(recordings: Iterable[ScoredRecording], n_classes: int) -> Iterat
 
 def _check(recording: ScoredRecording, n_classes: int, last: int) -> None:
     starts, scores = recording.starts_s, recording.scores
-    at = recording.recorded_at_utc
     holds = (
         recording.number > last,
         scores.shape == (len(starts), n_classes),
@@ -183,7 +191,8 @@ def _check(recording: ScoredRecording, n_classes: int, last: int) -> None:
         not len(starts) or (starts[0] >= 0 and bool((starts[1:] > starts[:-1]).all())),
         not len(starts) or starts[-1] < recording.duration_s,
         recording.duration_s >= 0 or recording.is_quarantined,
-        at is None or at.tzinfo is not None,
+        recording.clock is None or recording.clock.time.tzinfo is None,
+        all(0 <= begin < end <= recording.duration_s for begin, end in recording.unusable),
     )
     if all(holds):
         return
@@ -195,7 +204,8 @@ def _check(recording: ScoredRecording, n_classes: int, last: int) -> None:
         "has starts that do not ascend",
         "has a window that starts after its end",
         f"has the duration {recording.duration_s}",
-        "has a start time without a zone",
+        "has a clock with a zone beside its offset",
+        f"has the unusable stretches {recording.unusable!r:.100}",
     )
     fault = faults[holds.index(False)]
     raise ScoresError(f"recording {recording.number}, {recording.uri!r:.200}, {fault}; predict it again")
@@ -219,8 +229,8 @@ def _with_windows(
         duration_s=recording.duration_s,
         starts_s=starts_s,
         scores=scores,
-        recorded_at_utc=recording.recorded_at_utc,
-        site=recording.site,
+        clock=recording.clock,
+        unusable=recording.unusable,
         is_quarantined=recording.is_quarantined,
         reason=recording.reason,
     )
@@ -240,8 +250,11 @@ def _table(pieces: Sequence[ScoredRecording], schema: pa.Schema) -> pa.Table:
         "uri": [utf8(piece.uri) for piece in pieces],
         "path": [utf8(piece.path) for piece in pieces],
         "duration_s": [None if math.isnan(piece.duration_s) else piece.duration_s for piece in pieces],
-        "recorded_at_utc": [piece.recorded_at_utc for piece in pieces],
-        "site": [None if piece.site is None else utf8(piece.site) for piece in pieces],
+        "clock_time": [None if piece.clock is None else piece.clock.time for piece in pieces],
+        "clock_offset_s": [_offset_s(piece.clock) for piece in pieces],
+        "clock_source": [None if piece.clock is None else piece.clock.source for piece in pieces],
+        "is_clock_in_header": [None if piece.clock is None else piece.clock.is_header for piece in pieces],
+        "unusable_s": [list(chain(*piece.unusable)) or None for piece in pieces],
         "is_quarantined": [piece.is_quarantined for piece in pieces],
         "reason": [None if piece.reason is None else utf8(piece.reason) for piece in pieces],
     }
@@ -250,6 +263,17 @@ def _table(pieces: Sequence[ScoredRecording], schema: pa.Schema) -> pa.Table:
     type_ = schema.field("scores").type
     columns.append(pa.FixedSizeListArray.from_arrays(pa.array(scores.ravel()), type=type_, mask=pa.array(is_null)))
     return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _offset_s(clock: Clock | None) -> int | None:
+    return None if clock is None or clock.offset is None else round(clock.offset.total_seconds())
+
+
+def _clock(time: datetime | None, offset_s: float, source: str | None, is_header: bool | None) -> Clock | None:  # noqa: FBT001
+    """Return the clock in the cells of a row. offset_s: NaN if the zone is not known."""
+    if time is None or source is None:
+        return None
+    return Clock(time, None if math.isnan(offset_s) else timedelta(seconds=offset_s), source, bool(is_header))
 
 
 @contextmanager
@@ -298,7 +322,7 @@ def _read(table: pa.Table, n_classes: int) -> Iterator[ScoredRecording]:
     scores = np.asarray(table["scores"].combine_chunks().flatten(), np.float32).reshape(-1, n_classes)
     facts = table.drop_columns(["start_s", "scores"]).take(pa.array(firsts))
     columns = [_values(facts[name]) for name in facts.column_names]
-    for at, (number, uri, path, duration_s, recorded_at, site, is_quarantined, reason) in enumerate(
+    for at, (number, uri, path, duration_s, *clock, unusable, is_quarantined, reason) in enumerate(
         zip(*columns, strict=True)
     ):
         yield ScoredRecording(
@@ -308,8 +332,8 @@ def _read(table: pa.Table, n_classes: int) -> Iterator[ScoredRecording]:
             duration_s=duration_s,
             starts_s=starts[bounds[at] : bounds[at + 1]],
             scores=scores[bounds[at] : bounds[at + 1]],
-            recorded_at_utc=None if recorded_at is None else recorded_at.replace(tzinfo=UTC),
-            site=site,
+            clock=_clock(*clock),
+            unusable=() if unusable is None else tuple(map(tuple, unusable.reshape(-1, 2).tolist())),
             is_quarantined=is_quarantined,
             reason=reason,
         )

@@ -13,8 +13,8 @@ from domain.errors import MachineFault
 from tasks.audio.preset import Preset
 from tasks.audio.window import step_samples
 
-# Increased with every change of the code after which the same preset and networks give other scores.
-_REVISION = 1
+# Increased with every change of the code after which the same preset and networks give other files of scores.
+_REVISION = 2
 _KEY = "prediction"
 
 

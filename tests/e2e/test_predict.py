@@ -25,6 +25,7 @@ from tasks.model.bundle.bundle import read_bundle
 from tasks.model.inputs import RawBatch, keras_arguments, prepare_inputs
 from tests.e2e.command import orchestrator, processes_of, started, until
 from tests.e2e.way import dataset
+from tests.recorder_files import comment, riff
 from tests.recordings import write_silence, write_tone
 
 ROOT = Path(__file__).parents[2]
@@ -233,6 +234,40 @@ def test_recordings_that_the_model_was_trained_on_are_said(home: Path, tmp_path:
     assert 18 < n_trained < 36
 
 
+def test_times_and_sites_are_in_the_tables_in_another_zone_without_the_recordings(home: Path, tmp_path: Path) -> None:
+    """A recording of an AudioMoth, one of a Song Meter, and one without a time."""
+    sound = write_tone(tmp_path / "new" / "wren.wav", 1000.0, 6.0).read_bytes()
+    data = sound[sound.index(b"fmt ") :]
+    header = comment("Recorded at 21:59:54 20/05/2023 (UTC) by AudioMoth 24E1440361F0A5C2 at medium gain")
+    for name, after in (("north/1.WAV", header), ("south/SM_20230520_235954.wav", b"")):
+        (tmp_path / "new" / name).parent.mkdir()
+        (tmp_path / "new" / name).write_bytes(riff(data + after))
+    words = ("--threshold", "0", "--top", "1", "--home", home, "--json")
+    answer = orchestrator("predict", tmp_path / "new", "--model", "1", *words)
+    assert answer.code == 0, answer.err
+    folder = Path(answer.json["detections"]["folder"])
+    assert {(row["recorded_at_utc"], row["recorded_at_local"], row["site"]) for row in rows(folder)} == {
+        ("2023-05-20T21:59:54Z", "2023-05-20T21:59:54+00:00", "north"),
+        ("", "2023-05-20T23:59:54", "south"),
+        ("", "", ""),
+    }
+    assert [line.partition(":")[0] for line in answer.json["detections"]["time_warnings"]] == ["1 recording"] * 2
+    (tmp_path / "new").rename(tmp_path / "elsewhere")
+    (tmp_path / "sites.csv").write_text("site,folder\nNordwald,north\n")
+    placed = ("--timezone", "Europe/Berlin", "--sites", tmp_path / "sites.csv")
+    again = orchestrator("detections", str(answer.json["run"]), *words, *placed)
+    assert again.code == 0, again.err
+    assert {(row["recorded_at_utc"], row["recorded_at_local"], row["site"]) for row in rows(folder)} == {
+        ("2023-05-20T21:59:54Z", "2023-05-20T23:59:54+02:00", "Nordwald"),
+        ("2023-05-20T21:59:54Z", "2023-05-20T23:59:54+02:00", "south"),
+        ("", "", ""),
+    }
+    assert (folder / "effort.csv").read_text().splitlines() == [
+        "site,date,recordings,seconds_analysed,seconds_unusable", ",,1,6.000,0.000",
+        "Nordwald,2023-05-20,1,6.000,0.000", "south,2023-05-20,1,6.000,0.000",
+    ]  # fmt: skip
+
+
 def files_of(home: Path, since: Path) -> list[Path]:
     """The scores that were written after a folder was made."""
     made_at = since.stat().st_ctime
@@ -249,6 +284,7 @@ def files_of(home: Path, since: Path) -> list[Path]:
         (("--model", "2"), "run 2 has no trained classifier"),
         (("--model", "1", "--format", "excel"), "the format 'excel' is unknown"),
         (("--model", "1", "--overlap", "5"), "windows of 5 s overlap by 5.0 s; the overlap must be from 0 to 4.5 s"),
+        (("--model", "1", "--timezone", "localtime"), "time zone 'localtime' is unknown"),
         (("--model", "1", "--watch"), "add --remote, or leave it out"),
         (("--model", "1", "--remote", "--top", "1"), "--remote alone writes no tables"),
     ],

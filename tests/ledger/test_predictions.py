@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,6 +28,7 @@ from domain.states import State
 from domain.subsets import HOLDOUT, Subset
 from orchestrator.planning.model_choice import ChosenModel
 from orchestrator.planning.prediction_plan import PredictionRequest, dry_prediction, submit_prediction
+from tasks.audio.containers.header_texts import NO_TEXTS, HeaderTexts
 from tasks.audio.preset import load_preset
 from tasks.collect import scores_in_store
 from tasks.dataset.layouts.unlabelled import open_recordings
@@ -45,10 +47,12 @@ def planned(database: Database, path: Path, *, trust_csv: bool = False, model: C
     return submit_prediction(database, layout, PredictionRequest(model, str(path), trust_csv), lambda _: None).run
 
 
-def scored(claim: ItemClaim, store: FolderStore, found: FoundFile | None = None, n: int = 15) -> Outcome:
+def scored(
+    claim: ItemClaim, store: FolderStore, found: FoundFile | None = None, n: int = 15, header: HeaderTexts = NO_TEXTS
+) -> Outcome:
     """The outcome of a worker that found n chunks in the span; every score says which chunk it is of."""
     scores = np.array([[claim.span, number] for number in range(n)], np.float32) / 100
-    data = SpanScores(np.arange(n, dtype=np.int32), scores).to_bytes()
+    data = SpanScores(np.arange(n, dtype=np.int32), scores, header).to_bytes()
     key = f"scores/{claim.id}.npz"
     store.put(key, data)
     return Outcome(claim, State.DONE, strip=StripFacts(key, len(data), content_digest(data), n, found=found))
@@ -147,6 +151,33 @@ def test_a_recording_that_lost_a_span_is_named_with_its_time_and_keeps_its_other
     assert found.starts_s.tolist() == [5.0 * number for number in (*range(15), 30, 31)]
     assert found.is_quarantined
     assert found.reason == "1 span of 3, of 75 s each, from 75 s: cannot be decoded"
+    assert found.unusable == ((75.0, 150.0),)
+
+
+def test_the_time_is_from_the_header_that_the_first_span_kept_else_from_the_name(
+    database: Database, tmp_path: Path
+) -> None:
+    upgrade(database)
+    for number, name in enumerate(("a.wav", "S_20230521_043000.wav", "S_20230522_043000.wav", "b.wav")):
+        write_tone(tmp_path / "data" / name, 1000.0 + number, 2.0, rate_hz=8_000)
+    store, run = FolderStore(tmp_path / "store"), planned(database, tmp_path / "data")
+    headers = {"a.wav": HeaderTexts(guano="Timestamp: 2020-12-14T19:22:55-05:00")}
+    lost = Reason(ReasonCode.UNREADABLE, "cannot be decoded")
+    outcomes = [
+        Outcome(claim, State.QUARANTINED, lost)
+        if claim.uri == "S_20230522_043000.wav"
+        else scored(claim, store, n=1, header=headers.get(claim.uri, NO_TEXTS))
+        for claim in claims(database, run)
+    ]
+    settle(database, outcomes)
+    (tmp_path / "data").rename(tmp_path / "elsewhere")
+    clocks = {each.uri: each.clock for each in collected(database, store, run)}
+    assert clocks["b.wav"] is None
+    assert {uri: (str(clock.time), clock.offset, clock.is_header) for uri, clock in clocks.items() if clock} == {
+        "a.wav": ("2020-12-14 19:22:55", timedelta(hours=-5), True),
+        "S_20230521_043000.wav": ("2023-05-21 04:30:00", None, False),
+        "S_20230522_043000.wav": ("2023-05-22 04:30:00", None, False),
+    }
 
 
 def test_a_span_that_waits_again_during_collecting_ends_the_attempt(

@@ -59,7 +59,7 @@ def test_tables_of_single_recordings_joined_are_the_combined_table(data, uris):
         write_tables(Path(folder), FACTS, run, options)
         single = [rows_of(Path(folder, "per_recording/csv", f"{names.name_of(uri)}.csv")) for uri in uris]
         combined = rows_of(Path(folder, "detections.csv"))
-        assert len([path for path in Path(folder).rglob("*") if path.is_file()]) == len(uris) + 4
+        assert len([path for path in Path(folder).rglob("*") if path.is_file()]) == len(uris) + 6
     assert [row for rows in single for row in rows[1:]] == combined[1:]
     assert all(rows[0] == combined[0] for rows in single)
 

@@ -17,7 +17,7 @@ _MINUTES_OF_ZONES = range(-14 * 60, 14 * 60 + 1)
 _DAY = r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)"
 _TIME = r"(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)"
 _ISO_DAY = r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)"
-_ISO_TIME = r"(?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.(?P<fraction>\d+))?)?"
+_ISO_TIME = r"(?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.(?P<fraction>\d{1,9}))?)?"
 
 _NAMES = tuple(
     (source, re.compile(pattern, re.ASCII | re.DOTALL))
@@ -36,6 +36,7 @@ _AUDIOMOTH = re.compile(
     re.ASCII,
 )
 _GUANO = re.compile(rf"{_ISO_DAY}[T ]{_ISO_TIME}\s*(?P<zone>Z|[+-][\d: ]{{1,6}})?", re.ASCII)
+_LONGEST_STAMP = 100
 _SEPARATOR = "[-_: .]"
 _BEXT = re.compile(
     _SEPARATOR.join((r"(?P<year>\d{4})", r"(?P<month>\d\d)", r"(?P<day>\d\d) (?P<hour>\d\d)", r"(?P<minute>\d\d)",
@@ -79,6 +80,22 @@ def clock_of(name: str, header: HeaderTexts) -> Clock | None:
             return clock
         first = first or clock
     return first
+
+
+def clock_texts(header: HeaderTexts) -> HeaderTexts:
+    """Return the parts of a header that `clock_of` reads: at most 100 characters of each text, "" if it has no clock.
+
+    >>> clock_texts(HeaderTexts("Recorded at 04:30:00 21/05/2023 (UTC) by AudioMoth 24E1", "Timestamp: never"))
+    HeaderTexts(comment='Recorded at 04:30:00 21/05/2023 (UTC) by ', guano='', bext='')
+    """
+    comment = _AUDIOMOTH.match(header.comment)
+    stamp = guano_fields(header.guano).get("Timestamp", "")
+    is_stamp = len(stamp) <= _LONGEST_STAMP and _GUANO.fullmatch(stamp) is not None
+    return HeaderTexts(
+        comment=comment.group() if comment else "",
+        guano=f"Timestamp: {stamp}" if is_stamp else "",
+        bext=header.bext if _BEXT.fullmatch(header.bext) else "",
+    )
 
 
 def offset_of(text: str) -> timedelta | None:

@@ -10,8 +10,7 @@ from zoneinfo import ZoneInfo
 
 from domain.errors import UsageError
 from domain.plural import counted
-from tasks.audio.containers.header_texts import HeaderTexts
-from tasks.dataset.recorders.clocks import clock_of, offset_of
+from tasks.dataset.recorders.clocks import Clock, offset_of
 
 
 class TimeDoubt(StrEnum):
@@ -19,7 +18,7 @@ class TimeDoubt(StrEnum):
 
     NONE = ""
     NO_TIME = "no time"
-    """Neither name nor header has one; for counts, as `recorded_at` then returns None."""
+    """Neither name nor header has one; for counts, as there is no clock then."""
     NO_ZONE = "no zone"
     """Local time is known, UTC is not."""
     CLOCK_UNSET = "clock unset"
@@ -31,9 +30,10 @@ class TimeDoubt(StrEnum):
 
 
 _WARNINGS = {
-    TimeDoubt.NO_TIME: "no time in name or header; the history leaves them out",
+    TimeDoubt.NO_TIME: "no time in name or header; the detection history leaves them out",
     TimeDoubt.NO_ZONE: "local time without a zone, so UTC is unknown; name the zone: --timezone Europe/Berlin",
-    TimeDoubt.CLOCK_UNSET: "the clock was not set (1970), so the time is unknown; the history leaves them out",
+    TimeDoubt.CLOCK_UNSET: "the clock was not set (1970), so the time is unknown; "
+    "the detection history leaves them out",
     TimeDoubt.TWICE: "local time that exists twice, because clocks were put back; the first is used. "
     "If the recorder keeps its offset all year, name that: --timezone +01:00",
     TimeDoubt.SKIPPED: "local time that does not exist, because clocks were put forward; an hour is added. "
@@ -56,22 +56,20 @@ class RecordedAt(NamedTuple):
     doubt: TimeDoubt = TimeDoubt.NONE
 
 
-def recorded_at(name: str, header: HeaderTexts, zone: tzinfo | None) -> RecordedAt | None:
-    """Return when a recording was made; None if neither its name nor its header says.
+def recorded_at(clock: Clock, zone: tzinfo | None) -> RecordedAt:
+    """Return when a recording was made.
 
-    name: of the file, also with folders.  zone: of the recording's place, as the user named it. It places clocks
-    without a zone, and the local time is in it. Without it, the local time is the recorder's.
+    zone: of the recording's place, as the user named it. It places clocks without a zone, and the local time is in it.
+    Without it, the local time is the recorder's.
 
     >>> from zoneinfo import ZoneInfo
-    >>> found = recorded_at("SMM01_20230521_043000.wav", HeaderTexts(), ZoneInfo("Europe/Berlin"))
+    >>> clock = Clock(datetime(2023, 5, 21, 4, 30), None, "Song Meter name", is_header=False)
+    >>> found = recorded_at(clock, ZoneInfo("Europe/Berlin"))
     >>> str(found.utc), str(found.local), found.zone, found.source
     ('2023-05-21 02:30:00+00:00', '2023-05-21 04:30:00+02:00', 'option', 'Song Meter name')
-    >>> recorded_at("SMM01_20230521_043000.wav", HeaderTexts(), None).doubt.value
+    >>> recorded_at(clock, None).doubt.value
     'no zone'
     """
-    clock = clock_of(name, header)
-    if clock is None:
-        return None
     time = clock.time
     if time.year <= 1970:
         return RecordedAt(None, None, "", clock.source, TimeDoubt.CLOCK_UNSET)
@@ -83,7 +81,9 @@ def recorded_at(name: str, header: HeaderTexts, zone: tzinfo | None) -> Recorded
         return RecordedAt(None, time, "", clock.source, TimeDoubt.NO_ZONE)
     first = time.replace(tzinfo=zone)
     utc = first.astimezone(UTC)
-    return RecordedAt(utc, utc.astimezone(zone), "option", clock.source, _doubt(first, utc))
+    doubt = _doubt(first, utc)
+    local = first if doubt == TimeDoubt.NONE else utc.astimezone(zone)
+    return RecordedAt(utc, local, "option", clock.source, doubt)
 
 
 def _doubt(first: datetime, utc: datetime) -> TimeDoubt:

@@ -56,6 +56,8 @@ class Sites:
         """
         folder = uri.rpartition("/")[0]
         parent = folder.rpartition("/")[2]
+        if not self.by_recording and not self.by_folder:
+            return Site(parent)
         listed = (self.by_folder.get(each) for each in (*_upwards(folder), parent))
         found = self.by_recording.get(uri) or next((site for site in listed if site is not None), None)
         return found or Site(parent)

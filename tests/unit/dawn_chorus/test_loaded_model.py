@@ -23,7 +23,7 @@ RATE_HZ = 32_000
 class Brightness:
     """A network of two classes: the mean grey level of a spectrogram, from 0 to 1, and the rest."""
 
-    facts = SimpleNamespace(labels=("bright", "dark"))
+    facts = SimpleNamespace(labels=("bright", "dark"), inputs=("spectrogram", "features"))
 
     def __init__(self, factor: float = 1.0) -> None:
         self._factor = factor

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from tasks.dataset.recorders.clocks import Clock
 from tasks.detections.score_file import ScoredRecording, ScoreFacts, ScoresError, read_scores, write_scores
 
 FACTS = ScoreFacts(
@@ -37,7 +38,7 @@ def recording(number, n_windows, **facts) -> ScoredRecording:
 def same(one: ScoredRecording, other: ScoredRecording) -> bool:
     plain = [
         (
-            each.number, each.uri, each.path, repr(each.duration_s), each.recorded_at_utc, each.site,
+            each.number, each.uri, each.path, repr(each.duration_s), each.clock, each.unusable,
             each.is_quarantined, each.reason, each.starts_s.tolist(), each.scores.tolist(),
         )
         for each in (one, other)
@@ -45,11 +46,18 @@ def same(one: ScoredRecording, other: ScoredRecording) -> bool:
     return plain[0] == plain[1]
 
 
+TIME = datetime(2026, 5, 1, 4, 30, 0, 250)  # noqa: DTZ001 - the zone is beside it
 RECORDINGS = [
-    recording(0, 2, recorded_at_utc=datetime(2026, 5, 1, 4, 30, 0, 250, tzinfo=UTC), site="nord, 1"),
+    recording(0, 2, clock=Clock(TIME, timedelta(hours=-3, minutes=-30), "GUANO", is_header=True)),
     recording(1, 0, duration_s=3.5),
     recording(4, 0, duration_s=float("nan"), is_quarantined=True, reason="cannot be decoded"),
-    recording(5, 1, uri='a\tb,"ü"\n.wav'),
+    recording(
+        5,
+        1,
+        clock=Clock(TIME, None, "Song Meter name", is_header=False),
+        unusable=((0.0, 2.5), (5.0, 6.0)),
+        uri='a\tb,"ü"\n.wav',
+    ),
     recording(9, 20_000),
     recording(10, 0),
 ]
@@ -98,7 +106,8 @@ def test_bytes_of_a_name_that_are_not_utf8_are_escaped(tmp_path):
         (replace(RECORDINGS[0], number=2, starts_s=np.array([5.0, 5.0])), "do not ascend"),
         (replace(RECORDINGS[0], number=2, duration_s=5.0), "starts after its end"),
         (replace(RECORDINGS[1], number=2, duration_s=float("nan")), "duration nan"),
-        (replace(RECORDINGS[1], number=2, recorded_at_utc=datetime(2026, 5, 1)), "without a zone"),  # noqa: DTZ001
+        (replace(RECORDINGS[1], number=2, clock=Clock(TIME.astimezone(UTC), None, "name", is_header=False)), "a zone"),
+        (replace(RECORDINGS[1], number=2, unusable=((3.0, 3.6),)), "the unusable stretches"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

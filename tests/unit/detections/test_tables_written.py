@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from domain.errors import UsageError
+from tasks.dataset.recorders.clocks import Clock
 from tasks.detections.class_tables import SpeciesNames
 from tasks.detections.detection_tables import TableOptions, Threshold, write_tables
 from tasks.detections.formats import FORMATS
@@ -42,9 +43,9 @@ def recording(number, uri, scores, duration_s, **facts) -> ScoredRecording:
     return ScoredRecording(number, uri, f"/data/{uri}", duration_s, np.arange(len(scores)) * 5.0, scores, **facts)
 
 
-AT = datetime(2026, 5, 1, 4, 30, tzinfo=UTC)
+CLOCK = Clock(datetime(2026, 5, 1, 6, 30), timedelta(hours=2), "GUANO", is_header=True)  # noqa: DTZ001
 RECORDINGS = [
-    recording(0, "a.wav", [[0.9, 0.05, 0.05], [0.1, 0.1, 0.8]], 9.5, recorded_at_utc=AT, site="nord"),
+    recording(0, "a.wav", [[0.9, 0.05, 0.05], [0.1, 0.1, 0.8]], 9.5, clock=CLOCK),
     recording(1, "silent.wav", [], 0.1),
     recording(2, "broken.wav", [], 0.2, is_quarantined=True, reason="cannot be decoded: byte 12"),
     recording(3, "unknown.wav", [], float("nan"), is_quarantined=True, reason="missing"),
@@ -70,9 +71,10 @@ def test_csv(tmp_path):
     write_tables(tmp_path, FACTS, RECORDINGS, options())
     assert rows_of(tmp_path, "detections.csv") == [
         ["recording", "start_s", "end_s", "label", "scientific_name", "common_name", "score", "recorded_at_utc", "site",
-         "model"],
-        ["a.wav", "0.0", "5.0", "wren", *NAMES["wren"][:2], "0.9", "2026-05-01T04:30:00Z", "nord", "3:cnn"],
-        [ODD, "5.0", "8.0", 'grey, "heron"', "", "", "0.7", "", "", "3:cnn"],
+         "model", "recorded_at_local"],
+        ["a.wav", "0.0", "5.0", "wren", *NAMES["wren"][:2], "0.9", "2026-05-01T04:30:00Z", "", "3:cnn",
+         "2026-05-01T06:30:00+02:00"],
+        [ODD, "5.0", "8.0", 'grey, "heron"', "", "", "0.7", "", "nord", "3:cnn", ""],
     ]  # fmt: skip
 
 
@@ -138,7 +140,7 @@ def test_tables_without_detections_have_their_header(tmp_path, format_):
         assert empty == ("" if format_ == "audacity" else full[: full.index("\n") + 1])
 
 
-OTHERS = {"metadata.json", "quarantine.csv", "thresholds.csv"}
+OTHERS = {"metadata.json", "quarantine.csv", "thresholds.csv", "effort.csv", "detection_history.csv"}
 
 
 def test_each_recording_that_was_analysed_has_a_table_of_its_own(tmp_path):
@@ -172,6 +174,7 @@ def test_thresholds_quarantine_and_metadata_stand_beside_the_tables(tmp_path):
     assert metadata["counts"] == {
         "n_recordings": 5, "n_windows": 4, "n_detections": 2, "n_quarantined": 2, "n_out_of_sequence": 1,
         "by_label": {"wren": 1, 'grey, "heron"': 1, "noise": 0},
+        "by_time_source": {"header": 1, "none": 4}, "by_zone": {"header": 1},
     }  # fmt: skip
     assert written.by_label == metadata["counts"]["by_label"]
     assert (metadata["run"], metadata["model"], metadata["scores_digest"]) == (7, "3:cnn", "e" * 64)
@@ -183,14 +186,14 @@ def test_thresholds_quarantine_and_metadata_stand_beside_the_tables(tmp_path):
     }
     assert "at most 2.0 s" in metadata["merge_rule"]
     assert "1 quarantined recording of unknown duration" in metadata["sequence"]
-    assert (metadata["warnings"], metadata["is_complete"]) == ([], True)
+    assert (metadata["warnings"], metadata["is_complete"]) == (list(written.time_warnings), True)
 
 
 def test_a_model_without_a_class_for_nothing_is_warned_of(tmp_path):
     facts = ScoreFacts(**{**vars(FACTS), "labels": ("wren", "owl", "crow")})
     written = write_tables(tmp_path, facts, RECORDINGS, options())
     assert "no class for sound without an event" in written.warnings[0]
-    assert json.loads((tmp_path / "metadata.json").read_bytes())["warnings"] == list(written.warnings)
+    assert json.loads((tmp_path / "metadata.json").read_bytes())["warnings"][:1] == list(written.warnings)
 
 
 def test_the_same_input_gives_the_same_bytes_also_over_tables_of_the_same_run(tmp_path):

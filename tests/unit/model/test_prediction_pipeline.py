@@ -10,6 +10,7 @@ import pytest
 
 from domain.digests import digest_of
 from tasks.audio.chunk import n_chunks, n_spans
+from tasks.audio.containers.header_texts import HeaderTexts
 from tasks.audio.preset import PresetError, load_preset
 from tasks.model.prediction_pipeline import NetworkFile, PredictionPipeline, for_prediction, pipeline_digest
 from tasks.model.span_scores import SpanScores
@@ -68,3 +69,9 @@ def test_scores_come_back_and_have_the_same_bytes() -> None:
     assert scores.to_bytes() == data
     empty = SpanScores.from_bytes(SpanScores(np.zeros(0, np.int32), np.zeros((0, 3), np.float32)).to_bytes())
     assert empty.scores.shape == (0, 3)
+
+
+def test_the_header_of_the_first_span_comes_back() -> None:
+    header = HeaderTexts(comment="Recorded at 04:30:00 21/05/2023 (UTC) by ", guano="Timestamp: é")
+    scores = SpanScores(np.zeros(0, np.int32), np.zeros((0, 2), np.float32), header)
+    assert SpanScores.from_bytes(scores.to_bytes()).header == header

@@ -9,7 +9,7 @@ import pytest
 
 from domain.errors import UsageError
 from tasks.audio.containers.header_texts import NO_TEXTS, HeaderTexts, header_texts
-from tasks.dataset.recorders.clocks import guano_position
+from tasks.dataset.recorders.clocks import clock_of, clock_texts, guano_position
 from tasks.dataset.recorders.recorded_at import TimeDoubt, later, recorded_at, time_warnings, zone_of
 from tests.recorder_files import AUDIOMOTH, GUANO, comment, guano, samples, wav, write
 
@@ -22,6 +22,13 @@ def moth(time: str) -> HeaderTexts:
 
 def stamp(text: str) -> HeaderTexts:
     return HeaderTexts(guano=f"GUANO|Version: 1.0\nTimestamp: {text}")
+
+
+def found_at(name, header, zone):
+    """The time of a recording; None without a clock. What a prediction keeps of the header must be enough."""
+    clock = clock_of(name, clock_texts(header))
+    assert clock == clock_of(name, header)
+    return clock and recorded_at(clock, zone)
 
 
 @pytest.mark.parametrize(
@@ -129,32 +136,30 @@ def stamp(text: str) -> HeaderTexts:
     ],
 )
 def test_each_recorder_is_read_without_an_option(name, header, utc, local, zone, source):
-    found = recorded_at(name, header, None)
+    found = found_at(name, header, None)
     assert found.utc == (utc and datetime.fromisoformat(utc + "+00:00"))
     assert (found.local.isoformat(), found.zone, found.source) == (local, zone, source)
     assert found.doubt == (TimeDoubt.NO_ZONE if utc is None else TimeDoubt.NONE)
 
 
 def test_the_option_places_a_clock_without_a_zone():
-    found = recorded_at("S_20201215_005255.wav", NO_TEXTS, KOLKATA)
+    found = found_at("S_20201215_005255.wav", NO_TEXTS, KOLKATA)
     assert found.utc == datetime(2020, 12, 14, 19, 22, 55, tzinfo=UTC)
     assert (found.local.isoformat(), found.zone) == ("2020-12-15T00:52:55+05:30", "option")
 
 
 def test_the_option_does_not_move_a_clock_with_a_zone_but_gives_the_local_time():
-    found = recorded_at("x.wav", moth("19:22:55 14/12/2020 (UTC)"), KOLKATA)
+    found = found_at("x.wav", moth("19:22:55 14/12/2020 (UTC)"), KOLKATA)
     assert found.utc == datetime(2020, 12, 14, 19, 22, 55, tzinfo=UTC)
     assert (found.local.isoformat(), found.zone) == ("2020-12-15T00:52:55+05:30", "header")
 
 
 def test_the_header_wins_over_the_name_and_a_text_with_a_zone_over_one_without():
     name = "SwiftOne_20220719_000000_-0400.wav"
-    assert recorded_at(name, stamp("2022-07-19T01:00:00Z"), None).source == "GUANO"
-    assert recorded_at(name, stamp("2022-07-19T01:00:00"), None).source == "Swift name"
-    assert recorded_at("S_20220719_000000.wav", stamp("2022-07-19T01:00:00"), None).source == "GUANO"
-    assert (
-        recorded_at("S_20220719_000000.wav", HeaderTexts(bext="2023-01-01 00:00:00"), None).source == "Song Meter name"
-    )
+    assert found_at(name, stamp("2022-07-19T01:00:00Z"), None).source == "GUANO"
+    assert found_at(name, stamp("2022-07-19T01:00:00"), None).source == "Swift name"
+    assert found_at("S_20220719_000000.wav", stamp("2022-07-19T01:00:00"), None).source == "GUANO"
+    assert found_at("S_20220719_000000.wav", HeaderTexts(bext="2023-01-01 00:00:00"), None).source == "Song Meter name"
 
 
 @pytest.mark.parametrize(
@@ -180,7 +185,7 @@ def test_the_header_wins_over_the_name_and_a_text_with_a_zone_over_one_without()
     ],
 )
 def test_both_days_on_which_clocks_change_midnight_and_the_leap_day(name, zone, utc, local, doubt):
-    found = recorded_at(name, NO_TEXTS, zone)
+    found = found_at(name, NO_TEXTS, zone)
     assert found.utc == datetime.fromisoformat(utc + "+00:00")
     assert (found.local.isoformat(), found.doubt) == (local, doubt)
 
@@ -207,7 +212,7 @@ def test_both_days_on_which_clocks_change_midnight_and_the_leap_day(name, zone, 
     ],
 )
 def test_a_name_without_a_time_that_exists_has_none(name):
-    assert recorded_at(name, NO_TEXTS, BERLIN) is None
+    assert found_at(name, NO_TEXTS, BERLIN) is None
 
 
 @pytest.mark.parametrize(
@@ -227,12 +232,12 @@ def test_a_name_without_a_time_that_exists_has_none(name):
     ],
 )
 def test_a_header_without_a_time_that_exists_leaves_the_name(header):
-    assert recorded_at("wren.wav", header, None) is None
-    assert recorded_at("S_20230521_043000.wav", header, None).source == "Song Meter name"
+    assert found_at("wren.wav", header, None) is None
+    assert found_at("S_20230521_043000.wav", header, None).source == "Song Meter name"
 
 
 def test_an_unreadable_zone_in_a_header_is_no_zone():
-    assert recorded_at("x.wav", moth("19:22:55 14/12/2020 (UTC+99)"), None).doubt == TimeDoubt.NO_ZONE
+    assert found_at("x.wav", moth("19:22:55 14/12/2020 (UTC+99)"), None).doubt == TimeDoubt.NO_ZONE
 
 
 @pytest.mark.parametrize(
@@ -245,15 +250,15 @@ def test_an_unreadable_zone_in_a_header_is_no_zone():
     ],
 )
 def test_a_clock_that_was_never_set_gives_no_time(name, header):
-    found = recorded_at(name, header, BERLIN)
+    found = found_at(name, header, BERLIN)
     assert (found.utc, found.local, found.zone, found.doubt) == (None, None, "", TimeDoubt.CLOCK_UNSET)
 
 
 def test_whole_files_are_read(tmp_path):
     path = write(tmp_path / "20201215_002255.WAV", wav(comment(AUDIOMOTH), samples()))
-    assert recorded_at(path.name, header_texts(path), None).local.isoformat() == "2020-12-14T19:22:55-05:00"
+    assert found_at(path.name, header_texts(path), None).local.isoformat() == "2020-12-14T19:22:55-05:00"
     path = write(tmp_path / "SMM_20201214_192255.wav", wav(samples(), guano(GUANO)))
-    assert recorded_at(path.name, header_texts(path), None).source == "GUANO"
+    assert found_at(path.name, header_texts(path), None).source == "GUANO"
     assert guano_position(header_texts(path)) == (44.1234, -72.5)
 
 
@@ -287,3 +292,18 @@ def test_every_doubt_has_a_sentence_with_its_count():
     assert len(sentences) == len(TimeDoubt) - 1
     assert all(sentence.startswith("1 recording: ") for sentence in sentences)
     assert time_warnings({TimeDoubt.NONE: 5, TimeDoubt.TWICE: 0}) == []
+
+
+def test_what_is_kept_of_a_header_is_short_and_holds_nothing_else():
+    header = HeaderTexts(
+        comment=f"{AUDIOMOTH} {'x' * 10_000}", guano=f"{GUANO}Note: {'y' * 10_000}", bext="2023-01-01 00:00:00"
+    )
+    assert clock_texts(header) == HeaderTexts(
+        "Recorded at 19:22:55 14/12/2020 (UTC-5) by ", "Timestamp: 2020-12-14T19:22:55-05:00", "2023-01-01 00:00:00"
+    )
+    hostile = HeaderTexts(
+        f"Recorded at 01:00:00.{'1' * 10_000} 15/12/2020 (UTC) by ",
+        f"Timestamp: 2020-12-14T19:22:55{' ' * 10_000}Z",
+        "x",
+    )
+    assert clock_texts(hostile) == NO_TEXTS
