@@ -243,7 +243,7 @@ def _dry_run(session: Session, layout: Layout, request: PredictionRequest, *, as
 def detections(settings: Settings, run: RunId, choices: TableChoices, *, as_json: AsJson = False) -> None:
     """Write other tables of a finished prediction.
 
-    They are made from its scores: no inference is run.
+    They are made from its scores: no inference is run. Options that `predict` was given must be given again.
     """
     from orchestrator.prediction_tables import write_detections  # noqa: PLC0415
 

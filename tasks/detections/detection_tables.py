@@ -171,8 +171,15 @@ def _write(
     )
     written.time_warnings = tuple(time_warnings(origins.by_doubt))
     written.by_label = {label: tables.n_by_class[number] for number, label in enumerate(facts.labels)}
-    written.warnings = (*warnings_of(facts.labels), *options.warnings)
+    written.warnings = (*warnings_of(facts.labels), *options.warnings, *_site_warnings(options, origins))
     return written
+
+
+def _site_warnings(options: TableOptions, origins: Origins) -> tuple[str, ...]:
+    if not options.sites_file or not origins.n_unlisted:
+        return ()
+    unlisted = counted(origins.n_unlisted, "recording")
+    return (f"{unlisted} without a row in {options.sites_file}: the site is the name of the folder.",)
 
 
 class _Tables:

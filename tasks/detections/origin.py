@@ -29,7 +29,7 @@ class Origins:
 
     zone: for recordings whose zone is not written and whose site has none; None: their UTC stays unknown.
     by_source: "header", "name" or "none".  by_zone: "header", "name", "option" or "unknown"; only recordings with a
-    time.
+    time.  n_unlisted: recordings that no row of the sites names.
     """
 
     zone: tzinfo | None = None
@@ -37,10 +37,12 @@ class Origins:
     by_source: Counter[str] = field(default_factory=Counter)
     by_zone: Counter[str] = field(default_factory=Counter)
     by_doubt: Counter[TimeDoubt] = field(default_factory=Counter)
+    n_unlisted: int = 0
 
     def of(self, recording: ScoredRecording) -> Origin:
         """Return the origin of a recording, and count it."""
         site = self.sites.of(recording.uri)
+        self.n_unlisted += not site.is_listed
         clock = recording.clock
         if clock is None:
             self.by_source["none"] += 1

@@ -85,6 +85,15 @@ def test_a_site_has_its_own_zone_and_name(tmp_path):
     ]
 
 
+def test_recordings_that_no_row_of_the_sites_names_are_counted(tmp_path):
+    sites = Sites({}, {"n": Site("Nordwald", is_listed=True)})
+    run = [recording(n, f"{folder}/a.wav", None, [WREN]) for n, folder in enumerate("nsw")]
+    [warning] = written(tmp_path, run, sites=sites, sites_file="sites.csv").warnings
+    assert warning == "2 recordings without a row in sites.csv: the site is the name of the folder."
+    assert written(tmp_path, run[:1], sites=sites, sites_file="sites.csv").warnings == ()
+    assert written(tmp_path, run).warnings == ()
+
+
 def test_effort_and_history_are_of_local_days(tmp_path):
     """Half past eleven in the evening in UTC is after midnight in Berlin, and evening in New York."""
     at = clock("2023-05-21T23:30:00", 0)
@@ -168,4 +177,4 @@ def test_the_metadata_name_the_zone_and_count_where_times_are_from(tmp_path):
     assert (facts["timezone"], facts["sites"]) == ("Europe/Berlin", "my sites.csv")
     assert facts["counts"]["by_time_source"] == {"header": 1, "name": 1, "none": 1}
     assert facts["counts"]["by_zone"] == {"header": 1, "option": 1}
-    assert "no time in name or header" in facts["warnings"][-1]
+    assert any("no time in name or header" in warning for warning in facts["warnings"])
