@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from statistics import fmean
 from typing import Any, TypeVar
 
@@ -43,6 +43,7 @@ class ChosenModel:
     choice: str
     labels: tuple[str, ...]
     pipeline: PredictionPipeline
+    _: KW_ONLY
     run: int | None = None
     fold: int | None = None
     validation: tuple[OutputFile, ...] = ()

@@ -46,7 +46,7 @@ def counts_file(store: FolderStore, score: float) -> OutputFile:
 def model(n_networks: int, *validation: OutputFile) -> ChosenModel:
     networks = tuple(NetworkFile(f"networks/{n}.onnx", f"{n}" * 64) for n in range(n_networks))
     pipeline = PredictionPipeline(for_prediction(load_preset("birdclef2021")), networks)
-    return ChosenModel("1:cnn", "cnn, the only classifier of run 1", LABELS, pipeline, validation)
+    return ChosenModel("1:cnn", "cnn, the only classifier of run 1", LABELS, pipeline, validation=validation)
 
 
 def trained_run(database: Database, store: FolderStore, folder: Path, *, seeds: tuple[int, ...]) -> int:
