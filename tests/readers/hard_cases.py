@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from tasks.dataset.recorders.clocks import Clock
+from tasks.dataset.recorders.sites import Site, Sites
 from tasks.detections.class_tables import SpeciesNames
 from tasks.detections.detection_tables import TableOptions, Threshold, write_tables
 from tasks.detections.formats import FORMATS
@@ -41,7 +43,7 @@ def _recording(number: int, uri: str, scores: list[list[float]], duration_s: flo
 RECORDINGS = [
     _recording(
         0, "a.wav", [[0.9, 0.1, 0, 0], [0.1, 0.1, 0, 0.8]], 9.5,
-        recorded_at_utc=datetime(2026, 5, 1, 4, 30, tzinfo=UTC), site=SITE,
+        clock=Clock(datetime.fromisoformat("2026-05-01T04:30"), timedelta(0), "comment", is_header=True),
     ),
     _recording(1, "silent.wav", [], 0.25),
     _recording(2, "broken, 2.wav", [], 0.25, is_quarantined=True, reason='cannot be decoded: "byte 12", end'),
@@ -75,6 +77,8 @@ DETECTIONS = [
 """With the threshold 0.25. 0.33333334 is the shortest decimal number that names the float32 nearest to 1/3."""
 SHOWN = {"wren": "Eurasian Wren", HERON: HERON, BROKEN_NAME: "Größe nord 2"}
 """Names in formats with one name: without tabs and line ends."""
+SITES = {"a.wav": SITE, ODD: "nord", BIRD: "鳥"}
+"""The table of sites names one recording; the others have the names of their folders."""
 FLAT = {ODD: 'nord/été, "1" 2 3.wav', RETURN: "c d.wav"}
 """Paths in tables without quotes."""
 
@@ -82,7 +86,8 @@ FLAT = {ODD: 'nord/été, "1" 2 3.wav', RETURN: "c d.wav"}
 def write_all(folder: Path, recordings: list[ScoredRecording] = RECORDINGS) -> Path:
     """Write the tables of all formats, and the scores as scores.parquet."""
     thresholds = [Threshold(0.25, 'precision 0.9, "validation"')] * 4
-    options = TableOptions("e" * 64, thresholds, FORMATS, names=NAMES, per_recording=True)
+    sites = Sites(by_recording={"a.wav": Site(SITE)})
+    options = TableOptions("e" * 64, thresholds, FORMATS, names=NAMES, per_recording=True, sites=sites)
     write_tables(folder, FACTS, recordings, options)
     write_scores(folder / "scores.parquet", FACTS, recordings)
     return folder
@@ -103,7 +108,8 @@ def csv_rows() -> list[tuple]:
     return [
         (
             each.uri, each.start_s, each.end_s, each.label, scientific(each.label), common(each.label), each.score,
-            *(("2026-05-01T04:30:00Z", SITE) if each.uri == "a.wav" else ("", "")), "3:cnn",
+            "2026-05-01T04:30:00Z" if each.uri == "a.wav" else "", SITES.get(each.uri, ""), "3:cnn",
+            "2026-05-01T04:30:00+00:00" if each.uri == "a.wav" else "",
         )
         for each in DETECTIONS
     ]  # fmt: skip
@@ -157,7 +163,7 @@ THRESHOLDS = [
 HEADERS = {
     "detections.csv": (
         "recording", "start_s", "end_s", "label", "scientific_name", "common_name", "score", "recorded_at_utc", "site",
-        "model",
+        "model", "recorded_at_local",
     ),
     "detections.selections.txt": (
         "Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)",
