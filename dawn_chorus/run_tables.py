@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from itertools import chain
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ class OpenHome:
     def runs(self) -> pd.DataFrame:
         """Return all runs, newest first: id, state, dataset, models, created_at and finished_at in UTC."""
         table = pd.DataFrame([asdict(line) for line in run_lines(self.session.database)], columns=list(_RUNS))
-        return _typed(table, _RUNS)
+        return typed(table, _RUNS)
 
     def run(self, number: int) -> RunTables:
         """Return the tables of one run. Raises: ChorusError if there is no such run."""
@@ -101,7 +102,7 @@ class RunTables:
 
     def detections(
         self,
-        threshold: float | Mapping[str, float] | None = None,
+        threshold: float | Mapping[str, float] | pd.Series | None = None,
         *,
         top_n: int | None = None,
         merge_gap_s: float | None = None,
@@ -119,8 +120,11 @@ class RunTables:
         Raises: ChorusError if the run predicts nothing or is not finished, or if an option is wrong.
         """
         found = self._collected()
+        by_class = dict(threshold) if isinstance(threshold, Mapping | pd.Series) else None
+        if threshold is not None and by_class is None and not isinstance(threshold, Real):
+            raise UsageError(f"the threshold is {threshold!r:.60}; give a number from 0 to 1, or one by class")
         request = TableRequest(
-            threshold=threshold if isinstance(threshold, float | int) else None,
+            threshold=float(threshold) if isinstance(threshold, Real) else None,
             top_n=top_n,
             merge_gap_s=merge_gap_s,
             names=Path(names) if names is not None else None,
@@ -128,8 +132,8 @@ class RunTables:
             sites=Path(sites) if sites is not None else None,
         )
         options = table_options(self.labels, found.sha256, request, planned_thresholds(self._seen().run))
-        if isinstance(threshold, Mapping):
-            options = replace(options, thresholds=self._by_class(threshold, options.thresholds))
+        if by_class is not None:
+            options = replace(options, thresholds=self._by_class(by_class, options.thresholds))
         with self._scores_file(found) as file:
             facts, recordings = read_scores(file.path)
             wording, rules = wording_of(facts, options.names), rules_of(facts, options)
@@ -139,7 +143,7 @@ class RunTables:
                 for recording, each in detections_of_each(recordings, rules)
             )
             table = pd.DataFrame(rows, columns=list(COLUMNS))
-        return _typed(table.replace("", None), _DETECTIONS)
+        return typed(table.replace("", None), _DETECTIONS)
 
     def scores(self) -> pd.DataFrame:
         """Return the scores of every window of a finished prediction that is not silent.
@@ -174,7 +178,7 @@ class RunTables:
             if job.kind in (Kind.TRAIN, Kind.EVALUATE)
             for epoch, name, value in metrics(self.session.database, job.id)
         ]
-        return _typed(pd.DataFrame(rows, columns=list(_METRICS)), _METRICS)
+        return typed(pd.DataFrame(rows, columns=list(_METRICS)), _METRICS)
 
     def recordings(self) -> pd.DataFrame:
         """Return the recordings of the run and what became of them, then rows of the data that name no usable one.
@@ -195,7 +199,7 @@ class RunTables:
             (row.uri or f"line {row.line}", *[None] * 5, State.QUARANTINED.value, row.reason)
             for row in unusable_rows(database, self.id)
         ]
-        table = _typed(pd.DataFrame(rows, columns=list(_RECORDINGS)), _RECORDINGS)
+        table = typed(pd.DataFrame(rows, columns=list(_RECORDINGS)), _RECORDINGS)
         return table.drop(columns=_OF_SPLIT) if self.kind == RunKind.PREDICT else table
 
     def shards(self, preset: str | None = None) -> ds.Dataset:
@@ -257,11 +261,12 @@ def windows(places: Mapping[str, Any], scores: Any, labels: Sequence[str]) -> pd
     return pd.concat([pd.DataFrame(dict(places)), by_class], axis=1)
 
 
-def _typed(table: pd.DataFrame, types: Mapping[str, str]) -> pd.DataFrame:
+def typed(table: pd.DataFrame, types: Mapping[str, str]) -> pd.DataFrame:
     """Give the columns their types, also those of a table without rows. "utc": a time with a zone."""
     plain = {name: type_ for name, type_ in types.items() if type_ != "utc"}
     table = table.astype(plain)
     for name in types.keys() - plain.keys():
         is_number = pd.api.types.is_numeric_dtype(table[name])
-        table[name] = pd.to_datetime(table[name], utc=True, unit="s" if is_number else None)
+        how: dict[str, Any] = {"unit": "s"} if is_number else {"format": "ISO8601"}
+        table[name] = pd.to_datetime(table[name], utc=True, **how)
     return table

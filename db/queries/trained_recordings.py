@@ -23,6 +23,8 @@ def n_trained_on(database: Database, run: int) -> int:
         is_in_folds, is_test = Item.fold != HOLDOUT, Item.subset == Subset.TEST
         is_left_out = sa.and_(is_in_folds, Item.fold == source["fold"]) if source["fold"] is not None else sa.false()
         was_seen = sa.or_(sa.and_(is_in_folds, ~is_left_out), sa.and_(~is_in_folds, ~is_test))
-        seen = sa.select(Recording.digest).join(Item).where(Item.run_id == source["run"], was_seen)
+        seen = (
+            sa.select(Recording.digest).join(Item).where(Item.run_id == source["run"], was_seen, Recording.digest != "")
+        )
         own = sa.select(sa.func.count(Item.recording_id.distinct())).join(Recording)
         return connection.scalar(own.where(Item.run_id == run, Recording.digest.in_(seen))) or 0

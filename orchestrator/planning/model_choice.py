@@ -49,6 +49,11 @@ class ChosenModel:
     validation: tuple[OutputFile, ...] = ()
 
 
+def is_reference(text: str) -> bool:
+    """Whether the text names a run, its model or one fold; not whether there is one."""
+    return _REFERENCE.fullmatch(text) is not None
+
+
 def chosen_model(database: Database, text: str) -> ChosenModel:
     """Return the model that a reference names.
 

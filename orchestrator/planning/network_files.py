@@ -9,7 +9,7 @@ from pathlib import Path
 from db.store.interface import Store
 from domain.digests import content_digest
 from domain.errors import UsageError
-from orchestrator.planning.model_choice import ChosenModel, choice_of_mean, require_predictable
+from orchestrator.planning.model_choice import ChosenModel, choice_of_mean, is_reference, require_predictable
 from tasks.model.network import NetworkFacts, read_facts, require_network_size
 from tasks.model.onnx_contents import OnnxError
 from tasks.model.prediction_pipeline import NetworkFile, PredictionPipeline, for_prediction, network_content
@@ -32,7 +32,7 @@ class ModelOfFiles:
 
 def names_a_file(text: str) -> bool:
     """Whether the text of `--model` is a file or folder of networks rather than a run."""
-    return text.endswith(SUFFIX) or "/" in text or Path(text).is_dir()
+    return not is_reference(text) and (text.endswith(SUFFIX) or "/" in text or Path(text).is_dir())
 
 
 def model_of_files(text: str) -> ModelOfFiles:
@@ -41,7 +41,7 @@ def model_of_files(text: str) -> ModelOfFiles:
     The networks are read as data; a worker opens them.
     Raises: UsageError if there is no network, one cannot be used, or they are of different classes or presets; OSError.
     """
-    path = Path(text)
+    path = Path(text).resolve()
     paths = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
     if not paths:
         raise UsageError(f"--model {text}: the folder holds no {SUFFIX} file; `orchestrator export RUN` writes them")
@@ -84,7 +84,9 @@ def export_networks(store: Store, model: ChosenModel, folder: Path) -> list[Path
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for number, network in enumerate(networks, 1):
-        path = folder / (f"{base}-{number}{SUFFIX}" if len(networks) > 1 else f"{base}{SUFFIX}")
+        # Padded: the networks of a folder predict in the order of their names.
+        own = f"-{number:0{len(str(len(networks)))}}" if len(networks) > 1 else ""
+        path = folder / f"{base}{own}{SUFFIX}"
         content = network_content(store.get, network)
         if path.exists() and path.read_bytes() != content:
             raise UsageError(f"{path} holds another network; give another folder with --out")

@@ -90,8 +90,8 @@ def make_windows(place: Place, span: int, preset: Preset, step: int, *, with_fea
     with_features: False leaves the features out, (n, 0), which takes an eighth of the time.
     A window that crosses the end of the span is cut from this span and the next one, each denoised as for its own
     chunks. A window that is also a chunk therefore has the spectrogram and features of that chunk. Zeros pad windows
-    at the end of the recording. Left out are windows that hold less than the preset's shortest recording, because a
-    network answers anything to a millisecond of sound; and windows that reach into a span that cannot be decoded.
+    at the end of the recording. Left out are windows that hold less than the preset's shortest recording, because the
+    scores of a few milliseconds of sound mean nothing; and windows that reach into a span that cannot be decoded.
     Raises: as `make_strip` does; Silent also if no window starts in the span.
     """
     name, size, passage = name_of(place), preset.chunk_samples, decode(place, preset, span)

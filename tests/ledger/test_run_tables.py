@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from dawn_chorus import ChorusError, OpenHome, RunTables
+from dawn_chorus.run_tables import typed
 from db.engine import Database
 from db.ledger import planning
 from db.ledger.claims import Ledger, Outcome, StripFacts
@@ -122,6 +123,22 @@ def test_detections_by_class(finished: RunTables) -> None:
     assert none.dtypes.tolist() == found.dtypes.tolist()
     with pytest.raises(ChorusError, match="a threshold for owl, but run 1 has the classes robin, wren"):
         finished.detections({"owl": 0.8})
+
+
+def test_a_threshold_of_any_number_type_or_a_series_counts_and_others_are_refused(finished: RunTables) -> None:
+    expected = finished.detections(0.25)
+    assert len(expected) > len(finished.detections(0.5)) > 0
+    for threshold in (np.float32(0.25), pd.Series({"robin": 0.25, "wren": 0.25})):
+        pd.testing.assert_frame_equal(finished.detections(threshold), expected)
+    with pytest.raises(ChorusError, match=r"the threshold is '0\.25'; give a number from 0 to 1, or one by class"):
+        finished.detections("0.25")
+
+
+def test_times_with_and_without_fractions_of_a_second_are_read() -> None:
+    table = pd.DataFrame({"at": ["2026-05-01T04:30:00Z", "2026-05-01T04:30:00.250000Z", None]})
+    found = typed(table, {"at": "utc"})["at"]
+    assert (found[1] - found[0]).total_seconds() == 0.25
+    assert pd.isna(found[2])
 
 
 def test_scores_have_a_row_for_each_window_with_sound(finished: RunTables) -> None:

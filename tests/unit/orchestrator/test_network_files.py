@@ -89,3 +89,24 @@ def test_what_names_a_file(tmp_path: Path) -> None:
     ]  # fmt: skip
     with pytest.raises(UsageError, match="there is no such file"):
         model_of_files(str(tmp_path / "missing.onnx"))
+
+
+def test_a_folder_does_not_hide_a_run_and_the_working_directory_has_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "3").mkdir()
+    (tmp_path / "cnn.onnx").write_bytes(onnx_file(CURRENT))
+    monkeypatch.chdir(tmp_path)
+    assert [names_a_file(text) for text in ("3", "./3", ".")] == [False, True, True]
+    assert model_of_files(".").model.name == tmp_path.name
+
+
+def test_exported_networks_keep_their_order(tmp_path: Path) -> None:
+    contents = [onnx_file(replace(CURRENT, fold=fold)) for fold in range(12)]
+    for number, content in enumerate(contents):
+        (tmp_path / f"{number:02}.onnx").write_bytes(content)
+    found = model_of_files(str(tmp_path))
+    store = FolderStore(tmp_path / "store")
+    found.put_into(store)
+    export_networks(store, replace(found.model, name="3:cnn"), tmp_path / "out")
+    assert model_of_files(str(tmp_path / "out")).model.pipeline.digest == found.model.pipeline.digest
