@@ -36,6 +36,13 @@ _DEAD_SERVER_DETECTION = {
 }  # fmt: skip
 """Detects within twenty seconds instead of hours that the server is gone without closing, as after a network cut."""
 
+_DEAD_CLIENT_DETECTION = {
+    "tcp_user_timeout": "20000", "tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "2",
+}  # fmt: skip
+"""The same for the server. By default it keeps the locks of a worker that was cut off in a transaction for two hours,
+and all others wait for them."""
+
 _UNCHECKED_S = 1.0
 """Idle time up to which a connection is not checked before use; a check costs a round trip to the server."""
 
@@ -190,7 +197,7 @@ def _sqlite_engine(url: sa.URL, pool: type[sa.Pool], *, is_read_only: bool) -> s
 
 
 def _postgresql_engine(url: sa.URL, pool: type[sa.Pool], *, is_read_only: bool) -> sa.Engine:
-    refusal = {"options": "-c default_transaction_read_only=on"} if is_read_only else {}
+    settings = _DEAD_CLIENT_DETECTION | ({"default_transaction_read_only": "on"} if is_read_only else {})
     engine = sa.create_engine(
         url,
         poolclass=pool,
@@ -198,9 +205,15 @@ def _postgresql_engine(url: sa.URL, pool: type[sa.Pool], *, is_read_only: bool) 
             "prepare_threshold": None,
             "application_name": "dawn-chorus",
             **_DEAD_SERVER_DETECTION,
-            **refusal,
         },
     )
+
+    # Not the URL's `options`, which may hold settings of the user.
+    @sa.event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        connection.autocommit = True
+        connection.execute("; ".join(f"SET {name} = {value}" for name, value in settings.items()))
+        connection.autocommit = False
 
     # Not `pool_pre_ping`, which would check before every use (docs/notes/decisions.md).
     @sa.event.listens_for(engine, "checkin")

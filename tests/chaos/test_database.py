@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 
 from db.engine import Database
 from db.schema.upgrade import upgrade
 from tests import servers
 from tests.chaos.calm import Calm, assert_same
 from tests.chaos.machines import at_milestones, begun, machines, soon, submitted
+from tests.chaos.networks import HERE, namespace, postgres_there, unplug
 
 
 def test_a_database_that_restarts_or_has_no_connection_left_is_waited_for(
@@ -55,6 +59,39 @@ def test_a_database_that_restarts_or_has_no_connection_left_is_waited_for(
             seen = cluster.until_over(run, disturb)
             assert_same(cluster.session, seen, undisturbed)
             assert not disturb.left
+
+
+HOLDS = """
+import sys, time
+import sqlalchemy as sa
+from db.engine import Database
+with Database(sys.argv[1]).write() as connection:
+    connection.execute(sa.text("UPDATE lamp SET is_on = true"))
+    print("holds", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_process_that_is_cut_off_in_a_transaction_stops_the_others_for_seconds() -> None:
+    """The server must notice: its own default is two hours."""
+    user = servers.postgres_user()
+    with namespace() as name, postgres_there(user) as server:
+        url = server.url("postgres")
+        server.execute("CREATE TABLE lamp AS SELECT false AS is_on")
+        command = ["ip", "netns", "exec", name, sys.executable, "-c", HOLDS, url.replace("127.0.0.1", HERE)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process, ExitStack() as stack:
+            stack.callback(process.kill)
+            assert process.stdout is not None
+            assert process.stdout.readline() == "holds\n"
+            unplug(name)
+            begun_s = time.monotonic()
+            database = Database(url)
+            stack.callback(database.close)
+            with database.write() as connection:
+                connection.execute(sa.text("SET LOCAL lock_timeout = '60s'"))
+                connection.execute(sa.text("UPDATE lamp SET is_on = false"))
+            waited_s = time.monotonic() - begun_s
+    assert 5 < waited_s < 45
 
 
 @pytest.mark.long

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,36 +11,10 @@ from db.engine import Database
 from db.schema.upgrade import upgrade
 from tests import servers
 from tests.chaos.calm import Calm, assert_same
-from tests.chaos.machines import at_milestones, kernel_power, machines, soon, submitted
+from tests.chaos.machines import at_milestones, machines, soon, submitted
+from tests.chaos.networks import HERE, namespace, postgres_there, within
 
 pytestmark = pytest.mark.long
-
-HERE, THERE = "10.213.7.1", "10.213.7.2"
-
-
-@contextmanager
-def namespace() -> Iterator[str]:
-    """A network of its own, joined to this one by a pair of virtual cards."""
-    name = f"chaos{os.getpid()}"
-    outside, inside = f"o{os.getpid()}", f"i{os.getpid()}"
-    kernel_power("ip", "netns", "add", name)
-    try:
-        for words in (
-            ("ip", "link", "add", outside, "type", "veth", "peer", "name", inside, "netns", name),
-            ("ip", "address", "add", f"{HERE}/30", "dev", outside),
-            ("ip", "link", "set", outside, "up"),
-            ("ip", "-n", name, "address", "add", f"{THERE}/30", "dev", inside),
-            ("ip", "-n", name, "link", "set", inside, "up"),
-            ("ip", "-n", name, "link", "set", "lo", "up"),
-        ):
-            kernel_power(*words)
-        yield name
-    finally:
-        subprocess.run(["ip", "netns", "delete", name], check=True)
-
-
-def within(name: str, *words: str) -> str:
-    return kernel_power("ip", "netns", "exec", name, *words)
 
 
 def n_dropped(name: str) -> int:
@@ -78,12 +49,7 @@ def test_a_bad_network_heals_without_a_double_effect(fault: str, tmp_path: Path,
         broker = stack.enter_context(servers.private_folder("chorus-chaos"))
         command = [str(servers.redis_binary()), "--port", str(port), "--bind", HERE, "--protected-mode", "no"]
         stack.enter_context(servers.running([*command, "--save", "", "--dir", str(broker)], broker))
-        folder = stack.enter_context(servers.private_folder("chorus-pg", owner=user))
-        first = stack.enter_context(servers.postgres(folder, user))
-        first.service.end()
-        (folder / "data" / "pg_hba.conf").write_text(f"host all all {HERE}/30 trust\nhost all all 127.0.0.1/32 trust\n")
-        options = {"listen_addresses": f"127.0.0.1,{HERE}"}
-        server = stack.enter_context(servers.postgres_again(folder, user, first.port, **options))
+        server = stack.enter_context(postgres_there(user))
         server.execute('CREATE DATABASE "chaos"')
         url = server.url("chaos").replace("127.0.0.1", HERE)
         database = Database(url)
