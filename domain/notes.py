@@ -20,7 +20,7 @@ class NoteCode(StrEnum):
         member.words = words
         return member
 
-    SILENT_CHUNKS = "silent_chunks", "silence, or silence with one click; no examples are made of them"
+    SILENT_CHUNKS = "silent_chunks", "silence, or silence with one click; they have no spectrogram"
     LOUDER_CHANNEL = "louder_channel", "the channels cancel when they are averaged; the louder channel is used"
     DEAD_CHANNEL = "dead_channel", "a channel holds only zeros; the other channels are used"
     ABOVE_BAND = "above_band", "most of the energy lies above the preset's highest band; spectrograms do not show it"

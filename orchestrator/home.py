@@ -14,6 +14,11 @@ from domain.errors import HomeUnusable
 from settings import Settings, file_identity
 
 
+def has_ledger(settings: Settings) -> bool:
+    """Whether there is a ledger that a dry run can read; one named by a URL is taken to be there."""
+    return bool(settings.database_url) or (settings.home / "ledger.sqlite").exists()
+
+
 def require_home(settings: Settings, *, make: bool = True) -> None:
     """Check that the home exists and can be written, unless the ledger is named by a URL.
 

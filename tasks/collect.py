@@ -141,7 +141,7 @@ def _recordings(
             starts_s=starts_s[is_inside],
             scores=values[is_inside],
             clock=clock_of(uri, header),
-            unusable=_unusable(of_recording, duration_s, preset.decode.span_s),
+            unusable=_unusable(of_recording, duration_s, pipeline),
             is_quarantined=not all(span.is_predicted for span in of_recording),
             reason=_reason(of_recording, preset),
         )
@@ -175,10 +175,25 @@ def _duration_s(span: ScoredSpan, starts_s: NDArray[np.float64], preset: Preset)
     return float(starts_s[-1]) + preset.chunk.duration_s if len(starts_s) else math.nan
 
 
-def _unusable(spans: Sequence[ScoredSpan], duration_s: float, span_s: float) -> tuple[tuple[float, float], ...]:
-    """Begins and ends of the spans that were not predicted; none if the recording's length is not known."""
-    begins = [span.span * span_s for span in spans if not span.is_predicted]
-    return tuple((begin, min(begin + span_s, duration_s)) for begin in begins if begin < duration_s)
+def _unusable(
+    spans: Sequence[ScoredSpan], duration_s: float, pipeline: PredictionPipeline
+) -> tuple[tuple[float, float], ...]:
+    """Begins and ends of what no window covers because spans were not predicted, in s; none if the length is unknown.
+
+    Overlapping windows that would cross into such a span are left out, and those that start in it do not exist. A
+    stretch therefore begins where the last window before it ends, and ends where the next window starts.
+    """
+    preset, step = pipeline.preset, pipeline.step_samples
+    stretches = []
+    for is_predicted, group in groupby(spans, lambda span: span.is_predicted):
+        of_group = list(group)
+        if is_predicted:
+            continue
+        begin, end = of_group[0].span * preset.span_samples, (of_group[-1].span + 1) * preset.span_samples
+        begin = begin and (begin - preset.chunk_samples) // step * step + preset.chunk_samples
+        end = -(-end // step) * step
+        stretches.append((begin / preset.decode.rate_hz, min(end / preset.decode.rate_hz, duration_s)))
+    return tuple((begin_s, end_s) for begin_s, end_s in stretches if begin_s < duration_s)
 
 
 def _reason(spans: Sequence[ScoredSpan], preset: Preset) -> str | None:

@@ -10,7 +10,7 @@ from celery import shared_task
 
 from db.ledger.claims import ItemClaim, StripFacts
 from domain.digests import content_digest
-from tasks.audio.containers.header_texts import NO_TEXTS, header_texts
+from tasks.audio.containers.header_texts import header_texts
 from tasks.dataset.recorders.clocks import clock_texts
 from tasks.model.ensemble import predict_span, stored_networks
 from tasks.model.network import Network
@@ -35,8 +35,8 @@ def predict(self: LedgerTask, message: dict[str, Any]) -> None:
 def scores_file(claim: ItemClaim, sources: Sources) -> StripFile:
     """Make the scores of the claimed span, as a file for the store. A silent span has no scores.
 
-    With the first span goes what the recording's header says about the time: tables may be written where the recording
-    cannot be read.
+    With them goes what the recording's header says about the time: tables may be written where the recording cannot be
+    read, and any span may be the only one with scores.
 
     Raises: Unusable if the recording is at fault; MachineFault or OSError if the machine is.
     """
@@ -46,7 +46,7 @@ def scores_file(claim: ItemClaim, sources: Sources) -> StripFile:
         found = found_file(recording, claim, pipeline.preset) if claim.is_on_trust and claim.span == 0 else None
         digest = found.digest if found else claim.digest
         scores, notes = predict_span(recording.place, claim.span, pipeline, networks)
-        header = clock_texts(header_texts(recording.place)) if claim.span == 0 else NO_TEXTS
+        header = clock_texts(header_texts(recording.place))
     scores = replace(scores, header=header)
     data = scores.to_bytes()
     sha256 = content_digest(data)

@@ -126,11 +126,11 @@ def _dataset(settings: Settings, path: str, request: Request) -> Path | Bucket:
 
 
 def _dry_run(settings: Settings, options: RunOptions, request: Request) -> None:
+    from orchestrator.home import has_ledger  # noqa: PLC0415
     from orchestrator.planning.dry_run import SHOWN_BAD_ROWS, dry_run  # noqa: PLC0415
     from orchestrator.planning.planner import dataset_at  # noqa: PLC0415
 
-    is_there = bool(settings.database_url) or (settings.home / "ledger.sqlite").exists()
-    database = open_session(settings).database if is_there else None
+    database = open_session(settings).database if has_ledger(settings) else None
     most_bad_rows = None if options.as_json else SHOWN_BAD_ROWS
     found = dry_run(database, dataset_at(options.path, settings), request, planning_reporter(), most_bad_rows)
     if options.as_json:

@@ -13,8 +13,8 @@ from orchestrator.cli.options import AsJson, Remote, RunId, with_settings
 from orchestrator.cli.output import OK, SOME_QUARANTINED, open_session, planning_reporter, print_json, say, show, view
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from db.engine import Database
+    from orchestrator.planning.model_choice import ChosenModel
     from orchestrator.planning.prediction_plan import PredictionRequest
     from orchestrator.prediction_tables import TableRequest
     from orchestrator.session import Session
@@ -125,24 +125,31 @@ def predict(settings: Settings, choices: PredictionChoices, table_choices: Table
     Scores are kept: `detections` writes other tables from them, with other thresholds, at once.
     """
     from orchestrator.execution.run import run_here  # noqa: PLC0415
-    from orchestrator.planning.model_choice import validated_thresholds  # noqa: PLC0415
-    from orchestrator.planning.network_files import names_a_file  # noqa: PLC0415
+    from orchestrator.home import has_ledger  # noqa: PLC0415
+    from orchestrator.planning.model_choice import chosen_model, validated_thresholds  # noqa: PLC0415
+    from orchestrator.planning.network_files import ModelOfFiles, model_of_files, names_a_file  # noqa: PLC0415
     from orchestrator.prediction_tables import require_writable  # noqa: PLC0415
 
     _require_sense(choices, table_choices)
     tables = table_choices.request()
     # A model of a file needs no home that trained it.
-    session = open_session(settings, make=names_a_file(choices.model) and not choices.dry_run)
-    layout, request, put_networks = _prepared(session, choices)
+    found = model_of_files(choices.model) if names_a_file(choices.model) else None
+    if found and choices.dry_run and not has_ledger(settings):
+        _dry_run(None, *_prepared(settings, choices, found.model), as_json=choices.as_json)
+        return
+    session = open_session(settings, make=found is not None and not choices.dry_run)
+    found = found or ModelOfFiles(chosen_model(session.database, choices.model), {})
+    layout, request = _prepared(settings, choices, found.model)
     require_writable(request.model.labels, tables)
     if choices.dry_run:
-        _dry_run(session, layout, request, as_json=choices.as_json)
+        _dry_run(session.database, layout, request, as_json=choices.as_json)
         return
     session.store.require_reachable()
-    put_networks()
+    found.put_into(session.store)
     request = replace(request, thresholds=validated_thresholds(session.store, request.model))
     if choices.remote:
-        _predict_elsewhere(session, layout, request, tables if choices.watch else None, as_json=choices.as_json)
+        followed = tables if choices.watch else None
+        _predict_elsewhere(session, layout, request, followed, as_json=choices.as_json)
         return
     if not settings.is_broker_embedded:
         from orchestrator.broker import require_broker  # noqa: PLC0415
@@ -199,23 +206,17 @@ def _submit(session: Session, layout: Layout, request: PredictionRequest) -> int
     return planned.run
 
 
-def _prepared(session: Session, choices: PredictionChoices) -> tuple[Layout, PredictionRequest, Callable[[], None]]:
-    """The recordings and the model; and what puts networks that are not in the store yet into it."""
-    from orchestrator.planning.model_choice import chosen_model  # noqa: PLC0415
-    from orchestrator.planning.network_files import ModelOfFiles, model_of_files, names_a_file  # noqa: PLC0415
+def _prepared(settings: Settings, choices: PredictionChoices, model: ChosenModel) -> tuple[Layout, PredictionRequest]:
+    """The recordings, and the model with the overlap that is asked for."""
     from orchestrator.planning.planner import dataset_at  # noqa: PLC0415
     from orchestrator.planning.prediction_plan import PredictionRequest  # noqa: PLC0415
     from tasks.dataset.layouts.unlabelled import open_recordings  # noqa: PLC0415
 
-    place = dataset_at(choices.path, session.settings)
+    place = dataset_at(choices.path, settings)
     layout = open_recordings(place, is_trusted=choices.trust_csv, path_column=choices.path_column)
     shown = str(place.absolute()) if isinstance(place, Path) else str(place)
-    if names_a_file(choices.model):
-        found = model_of_files(choices.model)
-    else:
-        found = ModelOfFiles(chosen_model(session.database, choices.model), {})
-    model = replace(found.model, pipeline=replace(found.model.pipeline, overlap_s=choices.overlap))
-    return layout, PredictionRequest(model, shown, choices.trust_csv), lambda: found.put_into(session.store)
+    model = replace(model, pipeline=replace(model.pipeline, overlap_s=choices.overlap))
+    return layout, PredictionRequest(model, shown, choices.trust_csv)
 
 
 def _work(n_recordings: int, n_spans: int) -> str:
@@ -224,10 +225,10 @@ def _work(n_recordings: int, n_spans: int) -> str:
     return f"{counted(n_recordings, 'recording')}, {counted(n_spans, 'span')}"
 
 
-def _dry_run(session: Session, layout: Layout, request: PredictionRequest, *, as_json: bool) -> None:
+def _dry_run(database: Database | None, layout: Layout, request: PredictionRequest, *, as_json: bool) -> None:
     from orchestrator.planning.prediction_plan import dry_prediction  # noqa: PLC0415
 
-    found = dry_prediction(session.database, layout, request, planning_reporter())
+    found = dry_prediction(database, layout, request, planning_reporter())
     if as_json:
         pipeline = request.model.pipeline
         return print_json({

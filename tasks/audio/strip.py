@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from domain.errors import Missing, Unusable
+from domain.errors import CannotBeRead, Changed, Missing, NoPermission, Unusable
 from domain.notes import NOTES, NoteCode, Notes
 from tasks.audio.augment import augmented
 from tasks.audio.chunk import chunks
@@ -118,7 +118,7 @@ def _beginning(place: Place, span: int, preset: Preset, n: int) -> Passage | Non
     """Return the first n samples of a span; None if it cannot be decoded, for a reason that its own item reports."""
     try:
         return decode(place, preset, span, n)
-    except Missing:  # gone since the span before was decoded
+    except (Changed, CannotBeRead, Missing, NoPermission):  # since the span before was decoded; not of the bytes
         raise
     except Unusable:
         return None

@@ -17,7 +17,7 @@ class SpanScores:
     """Scores of the windows of a span that hold sound.
 
     numbers: (n,) int32, the windows' numbers within the span.  scores: (n, classes) float32, 0 to 1.
-    header: with the first span of a recording, what its header says about the time.
+    header: what the recording's header says about the time.
     """
 
     numbers: NDArray[np.int32]

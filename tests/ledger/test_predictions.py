@@ -154,6 +154,50 @@ def test_a_recording_that_lost_a_span_is_named_with_its_time_and_keeps_its_other
     assert found.unusable == ((75.0, 150.0),)
 
 
+@pytest.mark.parametrize(
+    ("overlap_s", "lost", "unusable"),
+    [
+        (0.0, {1}, ((75.0, 150.0),)),
+        (1.0, {1}, ((73.0, 152.0),)),  # windows start every 4 s: that from 72 s would cross into the lost span
+        (2.5, {1}, ((75.0, 150.0),)),
+        (1.0, {0}, ((0.0, 76.0),)),
+        (1.0, {1, 2}, ((73.0, 157.0),)),
+        (1.0, {0, 2}, ((0.0, 76.0), (149.0, 157.0))),
+    ],
+)
+def test_what_no_window_covers_beside_lost_spans_is_unusable_too(
+    overlap_s: float,
+    lost: set[int],
+    unusable: tuple[tuple[float, float], ...],
+    database: Database,
+    long: Path,
+    tmp_path: Path,
+) -> None:
+    upgrade(database)
+    model = replace(MODEL, pipeline=replace(PIPELINE, overlap_s=overlap_s))
+    store, run = FolderStore(tmp_path / "store"), planned(database, long, model=model)
+    reason = Reason(ReasonCode.UNREADABLE, "cannot be decoded")
+    settle(database, [
+        Outcome(claim, State.QUARANTINED, reason) if claim.span in lost else scored(claim, store, n=1)
+        for claim in claims(database, run)
+    ])  # fmt: skip
+    assert collected(database, store, run)[0].unusable == unusable
+
+
+def test_the_time_in_the_header_is_known_if_only_a_later_span_was_predicted(
+    database: Database, long: Path, tmp_path: Path
+) -> None:
+    upgrade(database)
+    store, run = FolderStore(tmp_path / "store"), planned(database, long)
+    first, second, third = claims(database, run)
+    header = HeaderTexts(guano="Timestamp: 2020-12-14T19:22:55-05:00")
+    lost = Outcome(first, State.QUARANTINED, Reason(ReasonCode.UNREADABLE, "cannot be decoded"))
+    settle(database, [lost, scored(second, store, header=header), scored(third, store, n=2, header=header)])
+    [found] = collected(database, store, run)
+    assert found.clock is not None
+    assert found.clock.offset == timedelta(hours=-5)
+
+
 def test_the_time_is_from_the_header_that_the_first_span_kept_else_from_the_name(
     database: Database, tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from domain.errors import Missing, Silent
+from domain.errors import Missing, NoPermission, Silent
 from domain.notes import NoteCode
 from tasks.audio import strip as strip_module
 from tasks.audio.denoise import denoise
@@ -192,6 +192,22 @@ def test_a_recording_that_vanishes_before_its_next_span_is_read_is_missing(
 
     monkeypatch.setattr(strip_module, "decode", decode_and_delete)
     with pytest.raises(Missing):
+        make_windows(recording, 0, every_second, 2 * RATE_HZ)
+
+
+def test_a_fault_of_access_to_the_next_span_is_no_property_of_the_recording(
+    tmp_path: Path, every_second: Preset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise scores without the windows that cross into it would be kept under the recording's content."""
+    recording = write(tmp_path / "a.wav", song(80 * RATE_HZ))
+
+    def decode_first(place: Any, preset: Preset, span: int, *words: Any) -> Passage:
+        if span:
+            raise NoPermission("a.wav may not be opened")
+        return decode(place, preset, span, *words)
+
+    monkeypatch.setattr(strip_module, "decode", decode_first)
+    with pytest.raises(NoPermission):
         make_windows(recording, 0, every_second, 2 * RATE_HZ)
 
 

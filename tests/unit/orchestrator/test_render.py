@@ -247,7 +247,7 @@ def test_a_result_says_what_was_unusual_about_the_sound() -> None:
         {"code": "above_band", "unit": "span", "count": 1, "recordings": 1},
     ]
     assert result_lines({**found, "notes": notes}, Settings().command)[1:] == [
-        "3 chunks in 2 recordings: silence, or silence with one click; no examples are made of them",
+        "3 chunks in 2 recordings: silence, or silence with one click; they have no spectrogram",
         "1 span in 1 recording: most of the energy lies above the preset's highest band; spectrograms do not show it",
     ]
 
