@@ -29,14 +29,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from benchmarks.long import SPAN_S, peaks_mb, sparse_rf64
 from benchmarks.scale import made_up
 from db.engine import Database
-from db.ledger.claims import Ledger, Outcome, StripFacts
+from db.ledger.claims import ItemClaim, Ledger, Outcome, StripFacts
 from db.ledger.discovery import FoundFile
 from db.ledger.feeding import take_batches, take_jobs
+from db.store.interface import Store
 from domain.digests import content_digest
 from domain.states import State
 from orchestrator.execution.dispatcher import LARGEST_MESSAGE_S
@@ -161,17 +163,8 @@ def rest(trained: Path, model: str, n_recordings: int) -> dict[str, float]:
             for batch in batches:
                 with timed("claim"):
                     claims = ledger.claim_items(run, batch.items)
-                outcomes = []
-                for claim in claims:
-                    digest = content_digest(claim.uri.encode())
-                    with timed("store"):
-                        data = SpanScores(np.arange(15, dtype=np.int32), scores).to_bytes()
-                        sha256 = content_digest(data)
-                        key = f"scores/{chosen.pipeline.digest[:16]}/{digest[:2]}/{digest}-0-{sha256[:16]}.npz"
-                        store.put(key, data)
-                    found = FoundFile(digest, len(data), 0, 75 * 48_000, 48_000, 1)
-                    strip = StripFacts(key, len(data), sha256, 15, found=found)
-                    outcomes.append(Outcome(claim, State.DONE, strip=strip))
+                with timed("store"):
+                    outcomes = [scored(claim, store, scores) for claim in claims]
                 with timed("settle"):
                     ledger.settle_items(outcomes)
         [job] = take_jobs(database, run)
@@ -184,6 +177,17 @@ def rest(trained: Path, model: str, n_recordings: int) -> dict[str, float]:
         database.close()
     found = {part: round(1000 * seconds / n_recordings, 3) for part, seconds in spent.items()}
     return found | {"all": round(1000 * sum(spent.values()) / n_recordings, 3)}
+
+
+def scored(claim: ItemClaim, store: Store, scores: NDArray[np.float32]) -> Outcome:
+    """What a worker settles for a recording of one span; its scores are in the store."""
+    digest = content_digest(claim.uri.encode())
+    data = SpanScores(np.arange(len(scores), dtype=np.int32), scores).to_bytes()
+    sha256 = content_digest(data)
+    key = f"scores/benchmark/{digest[:2]}/{digest}-0-{sha256[:16]}.npz"
+    store.put(key, data)
+    found = FoundFile(digest, len(data), 0, 75 * 48_000, 48_000, 1)
+    return Outcome(claim, State.DONE, strip=StripFacts(key, len(data), sha256, len(scores), found=found))
 
 
 def summary(rows: dict[str, list[Found]]) -> dict[str, float]:

@@ -80,7 +80,7 @@ def test_a_dry_run_keeps_as_many_unusable_rows_as_it_is_asked_for_and_counts_all
 def test_a_recording_that_planning_cannot_measure_is_measured_by_the_worker_that_decodes_it(
     database: Database, tones: Path
 ) -> None:
-    """Otherwise a worker that can decode it would make its first span, and nobody would ask for the others."""
+    """Otherwise a worker that can decode it would make its first span, and the others would have no items."""
     upgrade(database)
     (tones / "low" / "unknown.wav").write_bytes(b"RIFF of an unknown kind" * 100)
     submit(database, tones, Request(until="preprocess"), lambda _: None)

@@ -13,22 +13,11 @@ from tasks.dataset.recorders.sites import Site, Sites
 from tasks.detections.class_tables import SpeciesNames
 from tasks.detections.detection_tables import TableOptions, Threshold, write_tables
 from tasks.detections.formats import FORMATS
-from tasks.detections.score_file import ScoredRecording, ScoreFacts, write_scores
+from tasks.detections.score_file import ScoredRecording, write_scores
+from tests.score_facts import score_facts
 
 HERON, BROKEN_NAME = 'grey, "heron"', "Größe\tnord\n2"
-FACTS = ScoreFacts(
-    labels=("wren", HERON, BROKEN_NAME, "noise"),
-    window_s=5.0,
-    overlap_s=0.0,
-    run=7,
-    run_digest="d" * 64,
-    model="3:cnn",
-    model_choice="cnn, the best by validation of run 3",
-    networks={"cnn": "a" * 64},
-    pipeline_digest="b" * 64,
-    low_hz=500.0,
-    high_hz=12500.0,
-)
+FACTS = score_facts("wren", HERON, BROKEN_NAME, "noise")
 NAMES = {"wren": SpeciesNames("Troglodytes troglodytes", "Eurasian Wren", "winwre4")}
 SITE = 'nord, "alt"'
 ODD, RETURN, BYTES, BIRD = 'nord/été, "1"\t2\n3.wav', "c\rd.wav", "caf\udce9.wav", "鳥/🐦.wav"

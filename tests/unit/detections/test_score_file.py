@@ -10,22 +10,10 @@ import pandas as pd
 import pytest
 
 from tasks.dataset.recorders.clocks import Clock
-from tasks.detections.score_file import ScoredRecording, ScoreFacts, ScoresError, read_scores, write_scores
+from tasks.detections.score_file import ScoredRecording, ScoresError, read_scores, write_scores
+from tests.score_facts import score_facts
 
-FACTS = ScoreFacts(
-    labels=("wren", "noise"),
-    window_s=5.0,
-    overlap_s=0.0,
-    run=7,
-    run_digest="d" * 64,
-    model="3:cnn",
-    model_choice="cnn, the best by validation of run 3",
-    networks={"cnn": "a" * 64},
-    pipeline_digest="b" * 64,
-    low_hz=500.0,
-    high_hz=12500.0,
-    versions={"onnxruntime": "1.32"},
-)
+FACTS = score_facts("wren", "noise", onnxruntime="1.32")
 
 
 def recording(number, n_windows, **facts) -> ScoredRecording:

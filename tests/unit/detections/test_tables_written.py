@@ -19,20 +19,9 @@ from tasks.detections.detection_tables import TableOptions, Threshold, write_tab
 from tasks.detections.formats import FORMATS
 from tasks.detections.publication import FolderInUse
 from tasks.detections.score_file import ScoredRecording, ScoreFacts
+from tests.score_facts import score_facts
 
-FACTS = ScoreFacts(
-    labels=("wren", 'grey, "heron"', "noise"),
-    window_s=5.0,
-    overlap_s=0.0,
-    run=7,
-    run_digest="d" * 64,
-    model="3:cnn",
-    model_choice="cnn, the best by validation of run 3",
-    networks={"cnn": "a" * 64},
-    pipeline_digest="b" * 64,
-    low_hz=500.0,
-    high_hz=12500.0,
-)
+FACTS = score_facts("wren", 'grey, "heron"', "noise")
 NAMES = {"wren": SpeciesNames("Troglodytes troglodytes", "Eurasian Wren", "winwre4")}
 ODD = 'nord/été, "1"\t2\n3\r.wav'
 """A path with a comma, quotes, a tab, both line ends and other letters than ASCII."""

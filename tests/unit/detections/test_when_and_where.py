@@ -14,13 +14,11 @@ import pytest
 from tasks.dataset.recorders.clocks import Clock
 from tasks.dataset.recorders.sites import Site, Sites
 from tasks.detections.detection_tables import TableOptions, TablesWritten, Threshold, write_tables
-from tasks.detections.score_file import ScoredRecording, ScoreFacts
+from tasks.detections.score_file import ScoredRecording
+from tests.score_facts import score_facts
 
 BERLIN, NEW_YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")
-FACTS = ScoreFacts(
-    labels=("wren", "robin", "noise"), window_s=5.0, overlap_s=0.0, run=7, run_digest="d", model="3:cnn",
-    model_choice="", networks={}, pipeline_digest="b", low_hz=500.0, high_hz=12500.0,
-)  # fmt: skip
+FACTS = score_facts("wren", "robin", "noise")
 WREN, ROBIN, NOISE = np.eye(3, dtype=np.float32)
 SILENT = np.zeros(3, np.float32)
 

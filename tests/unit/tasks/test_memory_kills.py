@@ -1,4 +1,4 @@
-"""A child that the kernel killed for lack of memory is told from one that was killed from outside."""
+"""A child that the kernel killed for lack of memory is distinguished from one that was killed from outside."""
 
 from __future__ import annotations
 
